@@ -1,0 +1,48 @@
+# make · make demo · make test · make bench · make lint
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+PACKAGES := $(VENV)/.packages
+SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
+C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' 2>/dev/null)
+
+.PHONY: all demo test bench lint clean system-packages
+
+all: live.so
+
+live.so: $(STAMP)
+	@ln -sfn $$(echo $(VENV)/lib/python3.*/site-packages/liveso/live.so) $@
+
+$(PACKAGES): pyproject.toml
+	@tools/system-packages build
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $$($(VENV)/bin/python tools/requirements)
+	@touch $@
+
+$(STAMP): $(PACKAGES) $(SOURCES)
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+demo: all
+	@tools/system-packages demo
+	@$(MAKE) --no-print-directory -C examples/fibonacci demo
+	@$(MAKE) --no-print-directory -C examples/hello_world demo
+
+test: all
+	@tools/system-packages test
+	$(VENV)/bin/python -m pytest $(TESTS)
+
+bench: all
+	@tools/system-packages test
+	$(VENV)/bin/python -m bench
+
+lint: all
+	@tools/system-packages lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	clang-format --dry-run -Werror $(C_FILES)
+
+clean:
+	rm -rf $(VENV) live.so build dist

@@ -1,0 +1,3 @@
+from liveso.cli import main
+
+main()

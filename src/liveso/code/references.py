@@ -1,0 +1,224 @@
+"""The references of an image's code to its variables: every place that relinking must change.
+
+A reference is found in two steps. First all bytes of the code are tried, at once, as the displacement of an
+instruction: few lead to a variable, and no reference can be missed. Then the functions around those few are
+decoded, which tells the references from bytes that only look like one.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import capstone
+import numpy as np
+
+from liveso.code.functions import functions
+from liveso.elf import Image, Section, tables
+from liveso.elf.data import data_layout, is_linker_owned
+from liveso.elf.tables import Table
+
+REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4")])
+
+_BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD64 Manual 3, 1.1)
+_START_UP_SECTIONS = frozenset({".init", ".fini"})
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What the code of an image refers to.
+
+    `table` has a row for each reference: the address of its displacement, the address it leads to, and the
+    displacement itself. `undecoded` are addresses inside functions where a reference may be that cannot be decoded,
+    and `unclear` those of instructions that form an address in the linker's tables, which may be meant for a variable.
+    `outside` counts the references in code without unwind entry (hand-written assembly), which are in the table too,
+    and `outside_undecoded` the bytes there that may be one and could not be decoded.
+    """
+
+    table: Table
+    undecoded: tuple[int, ...]
+    unclear: tuple[int, ...]
+    outside: int
+    outside_undecoded: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A piece of code that is decoded from its start: a function, or a gap between two."""
+
+    start: int
+    end: int
+    is_function: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruction:
+    address: int
+    end: int
+    text: str
+
+    @property
+    def forms_address(self) -> bool:
+        return self.text.startswith("lea ")
+
+
+def data_references(image: Image) -> References:
+    """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
+    span = data_layout(image).span
+    known = functions(image)
+    stubs = _start_up_stubs(image)
+    rows: list[tuple[int, int, int]] = []
+    undecoded: list[int] = []
+    unclear: list[int] = []
+    outside = outside_undecoded = 0
+    for section in _code_sections(image):
+        code = image.section_bytes(section)
+        displacements = _displacements(code)
+        candidates = _candidates(displacements, section, span.start, span.stop) if span else []
+        for stretch, places in _by_stretch(candidates, known, section):
+            if not stretch.is_function and any(stub in range(stretch.start, stretch.end) for stub in stubs):
+                continue
+            instructions, stop = _decode(image, code, section, stretch, places)
+            found = [row for row in (_reference(image, i, places, displacements, section) for i in instructions) if row]
+            rows.extend(row for row in found if span.start <= row[1] <= span.stop)
+            missed = [place for place in places if place >= stop]
+            if stretch.is_function:
+                undecoded.extend(missed[:1])
+            else:
+                outside += len(found)
+                outside_undecoded += len(missed)
+        unclear.extend(_addresses_in_linker_tables(image, code, section, displacements, known))
+    return References(np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, outside_undecoded)
+
+
+def _code_sections(image: Image) -> Iterator[Section]:
+    """Sections with code that can refer to variables. PLT stubs refer to the GOT only; `.init` and `.fini` do not
+    run in a prepared copy."""
+    for section in image.sections:
+        if section.is_code and section.has_bytes and not section.name.startswith(".plt"):
+            if section.name not in _START_UP_SECTIONS:
+                yield section
+
+
+def _start_up_stubs(image: Image) -> list[int]:
+    """Addresses of the linker's own start-up functions (crtbeginS.o): in a prepared copy they never run."""
+    stubs = []
+    for tag in (tables.DT_INIT_ARRAY, tables.DT_FINI_ARRAY):
+        first = image.tag(tag)
+        rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
+        if first and len(rows):
+            stubs.append(int(rows[0]["addend"]))
+    return stubs
+
+
+def _displacements(code: bytes) -> Table:
+    """The four bytes at every offset of `code`, as a number with sign."""
+    content = np.frombuffer(code, np.uint8)
+    count = max(0, len(content) - 3)
+    numbers = np.zeros(count, "<u4")
+    for byte in range(4):
+        numbers |= content[byte : byte + count].astype("<u4") << np.uint32(8 * byte)
+    return numbers.view("<i4")
+
+
+def _candidates(displacements: Table, section: Section, low: int, high: int) -> list[int]:
+    """Addresses where a displacement may stand that leads to `low` … `high`; an end is the address past an array."""
+    targets = np.arange(len(displacements), dtype="<i8") + section.address + 4 + displacements
+    fits = np.zeros(len(displacements), np.bool_)
+    for after in _BYTES_AFTER_DISPLACEMENT:
+        fits |= (targets >= low - after) & (targets <= high - after)
+    return cast(list[int], (np.flatnonzero(fits) + section.address).tolist())
+
+
+def _by_stretch(places: list[int], known: Table, section: Section) -> Iterator[tuple[_Stretch, list[int]]]:
+    starts: list[int] = known["start"].tolist()
+    ends: list[int] = known["end"].tolist()
+    grouped: dict[_Stretch, list[int]] = {}
+    for place in places:
+        before = bisect_right(starts, place) - 1
+        if before >= 0 and place < ends[before]:
+            stretch = _Stretch(starts[before], ends[before], True)
+        else:
+            start = max(ends[before] if before >= 0 else 0, section.address)
+            end = min(starts[before + 1] if before + 1 < len(starts) else section.end, section.end)
+            stretch = _Stretch(start, end, False)
+        grouped.setdefault(stretch, []).append(place)
+    yield from grouped.items()
+
+
+def _decode(
+    image: Image, code: bytes, section: Section, stretch: _Stretch, places: list[int]
+) -> tuple[list[_Instruction], int]:
+    """The instructions of `stretch` that contain one of `places`, and the address up to which it could be decoded."""
+    decoder = capstone.Cs(image.machine.capstone_architecture, image.machine.capstone_mode)
+    found: list[_Instruction] = []
+    position, waiting = stretch.start, iter(places)
+    place: int | None = next(waiting, None)
+    while position < stretch.end and place is not None:
+        begin = position
+        for address, size, mnemonic, operands in decoder.disasm_lite(
+            code[position - section.address : stretch.end - section.address], position
+        ):
+            position = address + size
+            if place < position:
+                found.append(_Instruction(address, position, f"{mnemonic} {operands}"))
+                while place is not None and place < position:
+                    place = next(waiting, None)
+                if place is None:
+                    break
+        if stretch.is_function or place is None:
+            break
+        if position == begin or position < stretch.end:
+            position += 1  # constants between hand-written functions: look for the next instruction
+    return found, position
+
+
+def _reference(
+    image: Image, instruction: _Instruction, places: list[int], displacements: Table, section: Section
+) -> tuple[int, int, int] | None:
+    """The reference that `instruction` makes, if it refers to memory relative to itself and a place in it fits."""
+    match = re.search(rf"\[{image.machine.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]", instruction.text)
+    if match is None:
+        return None
+    displacement = int(match[2], 0) * (-1 if match[1] == "-" else 1)
+    for place in places:
+        if (
+            instruction.address < place
+            and place + image.machine.displacement_size <= instruction.end
+            and int(displacements[place - section.address]) == displacement
+            and instruction.end - place - image.machine.displacement_size in _BYTES_AFTER_DISPLACEMENT
+        ):
+            return place, instruction.end + displacement, displacement
+    return None
+
+
+def _addresses_in_linker_tables(
+    image: Image, code: bytes, section: Section, displacements: Table, known: Table
+) -> Iterator[int]:
+    """Instructions in functions that form, not load from, an address in the GOT or its like: a compiler may have meant
+    a variable behind it, with the index of an array that starts below zero. The argument of `__tls_get_addr` is such an
+    address and clear."""
+    tls_slots = set(image.relocations["offset"][np.isin(image.relocations["type"], _tls_types(image))].tolist())
+    for owned in image.sections:
+        if not (is_linker_owned(owned) and owned.size):
+            continue
+        for stretch, places in _by_stretch(
+            [
+                place
+                for place in _candidates(displacements, section, owned.address, owned.end - 1)
+                if code[place - section.address - 2 : place - section.address - 1] == b"\x8d"
+            ],
+            known,
+            section,
+        ):
+            if stretch.is_function:
+                instructions, _stop = _decode(image, code, section, stretch, places)
+                for instruction in instructions:
+                    row = _reference(image, instruction, places, displacements, section)
+                    if row and instruction.forms_address and row[1] not in tls_slots:
+                        yield instruction.address
+
+
+def _tls_types(image: Image) -> list[int]:
+    return sorted(image.machine.tls_relocations)

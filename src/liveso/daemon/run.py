@@ -1,0 +1,107 @@
+"""The life of a daemon: one for a user, from its sockets to its end."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from liveso.daemon.api import make_server
+from liveso.daemon.log import log, start_log
+from liveso.daemon.service import Service
+from liveso.errors import DaemonRunning, StoreError
+from liveso.settings import Settings
+
+_BACKLOG = 1024
+
+
+def run_daemon(settings: Settings, on_demand: bool) -> None:
+    """Serve until a signal comes or, on demand, until no target has been there for a while.
+
+    Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used.
+    """
+    try:
+        settings.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if os.geteuid() == 0 else 0o700)
+    except OSError as error:
+        raise StoreError(
+            f"{settings.socket.parent}: the runtime folder cannot be made: {os.strerror(error.errno or 0)}"
+        ) from error
+    with _only_daemon(settings.lock):
+        start_log(settings.log if on_demand else None)
+        asyncio.run(_serve(settings, on_demand))
+
+
+@contextmanager
+def _only_daemon(lock: Path) -> Iterator[None]:
+    """Hold the lock that only one daemon of a user can hold; the kernel lets go of it when the daemon dies."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{lock}: the runtime folder cannot be used: {os.strerror(error.errno or 0)}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise DaemonRunning(f"a daemon runs already (pid {pid or 'unknown'}); there is one for each user") from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _listen(path: Path, kind: int, mode: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(mode)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot listen there: {os.strerror(error.errno or 0)}") from error
+    return listener
+
+
+async def _serve(settings: Settings, on_demand: bool) -> None:
+    service = Service(settings)
+    api = make_server(service)
+    command = _listen(settings.command_socket, socket.SOCK_STREAM, 0o600)
+    # children of root's targets may have given up their rights by the time a new daemon is there
+    agents = _listen(settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    log.info("started", pid=os.getpid(), socket=str(settings.socket), store=str(settings.store))
+    service.start(_accept(service, agents))
+    service.start(service.watch())
+    service.start(service.keep_house())
+    service.start(api.serve(sockets=[command]))
+    await asyncio.to_thread(service.store.prune)
+    if on_demand:
+        service.start(_end_when_unused(service, settings.linger, stop))
+    await stop.wait()
+    log.info("stopped", pid=os.getpid())
+    for path in (settings.socket, settings.command_socket):
+        path.unlink(missing_ok=True)
+    os._exit(0)  # threads that still compute have nothing to save
+
+
+async def _accept(service: Service, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        connection, _address = await loop.sock_accept(listener)
+        connection.setblocking(False)
+        service.start(service.serve(connection))
+
+
+async def _end_when_unused(service: Service, linger: float, stop: asyncio.Event) -> None:
+    service.last_target = time.monotonic()
+    while service.targets or time.monotonic() - service.last_target < linger:
+        await asyncio.sleep(min(1.0, linger / 4 + 0.01))
+    stop.set()

@@ -1,0 +1,313 @@
+"""The daemon's work: targets come and go, libraries change, and each change is carried out in every target."""
+
+import asyncio
+import os
+import socket
+import struct
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from liveso.daemon.discovery import mapping_of, running_version, served_path
+from liveso.daemon.log import log
+from liveso.daemon.state import Library, Result, ServedTarget, view
+from liveso.elf.machine import X86_64
+from liveso.errors import (
+    FileInFlux,
+    ImageError,
+    LivesoError,
+    Refused,
+    SettingsError,
+    StoreError,
+    TargetError,
+    TargetGone,
+)
+from liveso.settings import Settings, loglevel, patterns
+from liveso.store import Store, Version
+from liveso.target import Agent, ObjectList, process
+from liveso.update import Analyst, LibraryState, LoadedVersion, Target, decode_record, sweep, update, warm
+from liveso.watch import Watcher
+
+_SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
+_LONGEST_RETRY = 1.0  # seconds
+
+
+class Service:
+    """Everything that one daemon knows and does. Runs in one event loop; computing goes to threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.store)
+        self.analyst = Analyst(self.store)
+        self.watcher = Watcher()
+        self.targets: dict[int, ServedTarget] = {}
+        self.last_target = time.monotonic()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._pending: dict[str, asyncio.TimerHandle] = {}
+        self._examining: dict[str, asyncio.Lock] = {}
+
+    def start(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run `job` besides; what goes wrong in it is logged and ends only itself."""
+        task = asyncio.get_running_loop().create_task(_guarded(job))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    # --- targets
+
+    async def serve(self, connection: socket.socket) -> None:
+        """Serve the agent that has connected, until it is gone."""
+        pid, user = _peer(connection)
+        agent = Agent(connection)
+        receiving = asyncio.create_task(agent.receive_until_gone())
+        served: ServedTarget | None = None
+        try:
+            if os.geteuid() not in (0, user):
+                log.warning("rejected", pid=pid, reason="another user's process")
+                return
+            served = await self._welcome(pid, agent)
+            self.targets[pid] = served
+            log.info("target", pid=pid, command=served.command)
+            await self._learn_libraries(served)
+            await receiving
+        except TargetGone:
+            pass
+        except (TargetError, SettingsError) as error:
+            log.warning("not-served", pid=pid, reason=str(error))
+            if served:
+                served.note = str(error)
+                await receiving
+        finally:
+            receiving.cancel()
+            agent.disconnect()
+            if served and self.targets.get(pid) is served:
+                del self.targets[pid]
+                log.info("gone", pid=pid)
+                self._stop_watching_unused()
+            self.last_target = time.monotonic()
+
+    async def _welcome(self, pid: int, agent: Agent) -> ServedTarget:
+        hello = await agent.greet()
+        filters = process.system_call_filters(pid, hello.thread)
+        target = Target(pid, agent, hello, X86_64, filters)
+        level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self.settings.loglevel)
+        return ServedTarget(target, process.command(pid), process.start_time(pid), level)
+
+    async def _learn_libraries(self, served: ServedTarget) -> None:
+        target = served.target
+        pid, hello = target.pid, target.hello
+        if not process.has_same_root(pid, hello.thread):
+            raise TargetError("it sees other files than the daemon (chroot, container): run a daemon there")
+        target.libraries = decode_record(await target.agent.recall())
+        listed = await target.agent.list_objects()
+        ignore = patterns(hello.settings.get("LIVE_IGNORE", "")) or self.settings.ignore
+        only = patterns(hello.settings.get("LIVE_ONLY", "")) or self.settings.only
+        folder = process.folder_of(pid, hello.thread)
+        mappings = process.mappings(pid)
+        for it in listed.objects:
+            path = served_path(it, folder, self.store, ignore, only)
+            mapping = mapping_of(it, mappings)
+            if path is None or mapping is None or path in served.libraries:
+                continue
+            library = Library(path, mapping.inode, target.libraries.get(path))
+            served.libraries[path] = library
+            self.watcher.add(path)
+            if library.state is None:
+                await self._learn_version(served, library, it.base, mapping)
+            elif len(library.state.versions) > 1:
+                library.note(Result.UPDATED)
+            self._show_build_id(library)
+        self._say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")
+        self.start(self._warm(target, listed))
+        for path in served.libraries:
+            self.start(self._examine(path))
+
+    async def _learn_version(self, served: ServedTarget, library: Library, base: int, mapping: process.Mapping) -> None:
+        same = next(
+            (
+                other.state.home.version
+                for others in self.targets.values()
+                for other in others.libraries.values()
+                if other.path == library.path and other.inode == library.inode and other.state
+            ),
+            None,
+        )
+        while library.state is None:
+            try:
+                version = await asyncio.to_thread(
+                    running_version, served.target.pid, library.path, mapping, self.store, same
+                )
+                library.state = LibraryState(library.path, (LoadedVersion(version, base),), version)
+            except FileInFlux:
+                await asyncio.sleep(self.settings.settle)
+            except StoreError as error:
+                self._failed(served, library, str(error))
+                return
+
+    async def _warm(self, target: Target, listed: ObjectList) -> None:
+        await warm(target, listed.objects)
+
+    def _show_build_id(self, library: Library) -> None:
+        if library.state is not None:
+            try:
+                library.build_id = self.store.image(library.state.current).build_id
+            except LivesoError:
+                library.build_id = ""
+
+    def _stop_watching_unused(self) -> None:
+        used = {path for served in self.targets.values() for path in served.libraries}
+        for path in list(self._examining.keys() - used):
+            del self._examining[path]
+        for path in self.watcher.paths - used:
+            self.watcher.remove(path)
+
+    # --- changes on disk
+
+    async def watch(self) -> None:
+        """Take in changes, and examine each library that may have changed once it has settled."""
+        async for change in self.watcher.changes():
+            self.examine_after(change.path, 0.0 if change.is_complete else self.settings.settle)
+
+    def examine_after(self, path: str, delay: float, retry: float = 0.0) -> None:
+        waiting = self._pending.pop(path, None)
+        if waiting:
+            waiting.cancel()
+        loop = asyncio.get_running_loop()
+        self._pending[path] = loop.call_later(delay, lambda: self.start(self._examine(path, retry)))
+
+    async def _examine(self, path: str, retry: float = 0.0) -> None:
+        """Bring every target to the version that `path` leads to now."""
+        waiting = self._pending.pop(path, None)
+        if waiting:
+            waiting.cancel()
+        if path not in self.watcher.paths:
+            return
+        start = time.perf_counter()
+        self.watcher.follow(path)
+        async with self._examining.setdefault(path, asyncio.Lock()):
+            problem = ""
+            version: Version | None = None
+            try:
+                version = await asyncio.to_thread(self.store.add, Path(path))
+                await asyncio.to_thread(self.store.image, version)
+            except FileInFlux as error:
+                log.info("settling", library=path, reason=str(error))
+                retry = min(_LONGEST_RETRY, max(self.settings.settle, 2 * retry))
+                self.examine_after(path, retry, retry)
+                return
+            except (StoreError, ImageError) as error:
+                problem = str(error)
+            snapshot = (time.perf_counter() - start) * 1000
+            users = [served for served in self.targets.values() if path in served.libraries]
+            if version is None or problem:
+                for served in users:
+                    self._refused(served, served.libraries[path], version, _about(path, problem))
+                return
+            await asyncio.gather(*(self._bring(served, served.libraries[path], version, snapshot) for served in users))
+
+    async def _bring(self, served: ServedTarget, library: Library, version: Version, snapshot: float) -> None:
+        """Bring a library in one target to `version`, if that is not what it runs or what was refused already."""
+        if library.state is None:
+            return
+        if library.state.current == version:
+            if library.failed:  # what was refused is gone again
+                library.failed = None
+                library.note(Result.UPDATED if len(library.state.versions) > 1 else Result.CURRENT)
+            return
+        if library.failed == version:
+            return
+        target, start = served.target, time.perf_counter()
+        try:
+            outcome = await update(target, library.state, version, self.store, self.analyst)
+        except TargetGone:
+            return
+        except (Refused, ImageError) as error:
+            self._refused(served, library, version, str(error))
+            return
+        except LivesoError as error:
+            self._refused(served, library, version, f"it could not be done: {error}")
+            return
+        library.state = outcome.state
+        library.stale, library.failed = outcome.stale, None
+        library.milliseconds = snapshot + (time.perf_counter() - start) * 1000
+        library.note(Result.UPDATED)
+        self._show_build_id(library)
+        steps = {"snapshot": snapshot, **outcome.steps}
+        name = os.path.basename(library.path)
+        log.info(
+            "updated",
+            pid=target.pid,
+            library=library.path,
+            version=str(version),
+            build_id=library.build_id,
+            milliseconds=round(library.milliseconds, 1),
+            stale_slots=library.stale,
+            **{f"{step}_ms": round(value, 1) for step, value in steps.items()},
+        )
+        self._say(served, 2, f"{name}: updated to {_title(version, library)} in {library.milliseconds:.0f} ms")
+        self._say(served, 3, f"{name}: " + ", ".join(f"{step} {value:.1f} ms" for step, value in steps.items()))
+        asyncio.get_running_loop().call_later(_SWEEP_AFTER, lambda: self.start(self._sweep(served)))
+
+    async def _sweep(self, served: ServedTarget) -> None:
+        found = await sweep(served.target, self.store)
+        if found:
+            log.info("swept", pid=served.target.pid, slots=found)
+
+    def _refused(self, served: ServedTarget, library: Library, version: Version | None, reason: str) -> None:
+        if (library.result, library.reason, library.failed) == (Result.REFUSED, reason, version):
+            return
+        library.failed = version
+        library.note(Result.REFUSED, reason)
+        log.warning("refused", pid=served.target.pid, library=library.path, version=str(version or ""), reason=reason)
+        self._say(served, 1, f"{os.path.basename(library.path)}: not updated: {reason}")
+
+    def _failed(self, served: ServedTarget, library: Library, reason: str) -> None:
+        library.note(Result.FAILED, reason)
+        log.warning("failed", pid=served.target.pid, library=library.path, reason=reason)
+        self._say(served, 1, f"{os.path.basename(library.path)}: not served: {reason}")
+
+    def _say(self, served: ServedTarget, level: int, line: str) -> None:
+        if served.loglevel >= level:
+            self.start(served.target.agent.say(f"live.so: {line}"))
+
+    # --- housekeeping
+
+    async def keep_house(self) -> None:
+        """Every second: let processes end that only their agent keeps alive."""
+        while True:
+            await asyncio.sleep(1)
+            for served in list(self.targets.values()):
+                try:
+                    threads = process.threads(served.target.pid)
+                    if threads.leader_ended and threads.count == 2:
+                        await served.target.agent.leave()
+                except TargetError:
+                    continue
+
+    def status(self) -> dict[str, object]:
+        return {"pid": os.getpid(), "targets": [view(served) for served in self.targets.values()]}
+
+
+async def _guarded(job: Coroutine[Any, Any, None]) -> None:
+    try:
+        await job
+    except TargetGone:
+        pass
+    except LivesoError as error:
+        log.warning("failed", reason=str(error))
+    except Exception as error:  # one target's trouble must not end the daemon
+        log.error("internal-error", reason=f"{type(error).__name__}: {error}", exc_info=True)
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """Process and user at the other end (unix(7), SO_PEERCRED)."""
+    pid, user, _group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, user
+
+
+def _about(path: str, problem: str) -> str:
+    return problem if problem.startswith(path) else f"{path}: {problem}"
+
+
+def _title(version: Version, library: Library) -> str:
+    return f"build ID {library.build_id[:12]}" if library.build_id else f"version {version}"

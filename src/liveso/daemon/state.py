@@ -1,0 +1,91 @@
+"""What the daemon knows of its targets, as `status` shows it."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from liveso.store import Version
+from liveso.update import LibraryState, Target
+
+
+class Result(StrEnum):
+    """How the last attempt to bring a library up to date ended."""
+
+    CURRENT = "current"
+    UPDATED = "updated"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass
+class Library:
+    """A library in one target. `version` is the one that runs, None where it is not known.
+
+    `failed` is the version that the last refusal was about, so that it is not tried again.
+    """
+
+    path: str
+    inode: int
+    state: LibraryState | None
+    build_id: str = ""
+    result: Result = Result.CURRENT
+    reason: str = ""
+    changed: float = field(default_factory=time.time)
+    stale: int = 0
+    milliseconds: float = 0.0
+    failed: Version | None = None
+
+    def note(self, result: Result, reason: str = "") -> None:
+        self.result, self.reason, self.changed = result, reason, time.time()
+
+
+@dataclass
+class ServedTarget:
+    """A target with its libraries, by path. `loglevel` says what appears on its standard error."""
+
+    target: Target
+    command: str
+    started: int
+    loglevel: int
+    libraries: dict[str, Library] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryView:
+    path: str
+    version: str
+    build_id: str
+    result: str
+    reason: str
+    changed: float
+    stale_slots: int
+    milliseconds: float
+    versions_loaded: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    pid: int
+    command: str
+    note: str
+    libraries: list[LibraryView]
+
+
+def view(served: ServedTarget) -> dict[str, object]:
+    """A target as JSON: see LibraryView and TargetView."""
+    libraries = [
+        LibraryView(
+            path=it.path,
+            version=it.state.current.digest if it.state else "",
+            build_id=it.build_id,
+            result=it.result,
+            reason=it.reason,
+            changed=it.changed,
+            stale_slots=it.stale,
+            milliseconds=round(it.milliseconds, 3),
+            versions_loaded=len(it.state.versions) if it.state else 0,
+        )
+        for it in served.libraries.values()
+    ]
+    return asdict(TargetView(served.target.pid, served.command, served.note, libraries))

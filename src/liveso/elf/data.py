@@ -1,0 +1,62 @@
+"""Where an image keeps its variables, and which of its writable memory belongs to the dynamic linker instead."""
+
+from dataclasses import dataclass
+
+from liveso.elf.image import Image, Section
+from liveso.errors import ImageError
+
+LINKER_OWNED = frozenset(
+    {".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors", ".jcr", ".dynamic", ".got", ".got.plt"}
+)
+CONSTANT_AFTER_RELOCATION = (".data.rel.ro", ".tm_clone_table")
+
+
+@dataclass(frozen=True, slots=True)
+class DataLayout:
+    """The writable memory that holds variables.
+
+    `span` are the addresses from the first variable to the last, relative to the load address; `sections` what
+    lies there, in order.
+    """
+
+    span: range
+    sections: tuple[Section, ...]
+
+    def holds(self, address: int) -> bool:
+        return address in self.span
+
+
+def is_linker_owned(section: Section) -> bool:
+    return section.name in LINKER_OWNED
+
+
+def data_layout(image: Image) -> DataLayout:
+    """The layout of an image's variables.
+
+    What RELRO protects, the linker's tables and constants that only relocation writes are not variables. Raises
+    ImageError where linker tables lie between variables, so that no single span holds the variables alone.
+    """
+    writable = sorted(
+        (
+            section
+            for section in image.sections
+            if section.is_allocated and section.is_writable and not section.is_thread_local
+        ),
+        key=lambda section: section.address,
+    )
+    variables = tuple(section for section in writable if _holds_variables(image, section) and section.size)
+    if not variables:
+        return DataLayout(range(0), ())
+    span = range(variables[0].address, max(section.end for section in variables))
+    for section in writable:
+        if section.size and section not in variables and section.address in span:
+            raise ImageError(f"the linker's {section.name} lies between its variables")
+    return DataLayout(span, variables)
+
+
+def _holds_variables(image: Image, section: Section) -> bool:
+    return (
+        not is_linker_owned(section)
+        and not section.name.startswith(CONSTANT_AFTER_RELOCATION)
+        and section.address not in image.relro
+    )

@@ -1,0 +1,47 @@
+"""What can go wrong in a way that a user meets: one type a cause, each with its exit code."""
+
+
+class LivesoError(Exception):
+    """Something that the user is told in one line. `exit_code` is the command's."""
+
+    exit_code = 2
+
+
+class ImageError(LivesoError):
+    """A file is not an ELF shared library that can be read to its end."""
+
+
+class StoreError(LivesoError):
+    """A version could not be put into the store or taken from it."""
+
+
+class FileInFlux(LivesoError):
+    """A file is still being written, or changed while it was read."""
+
+
+class TargetError(LivesoError):
+    """The agent of a target could not do what it was asked to."""
+
+
+class TargetGone(TargetError):
+    """The target has ended, or its agent does not answer any more."""
+
+
+class Refused(LivesoError):
+    """An update is not made; the text says why and what to do."""
+
+    exit_code = 1
+
+
+class SettingsError(LivesoError):
+    """A variable or the configuration file says something that cannot be."""
+
+
+class DaemonRunning(LivesoError):
+    """Another daemon serves this user already."""
+
+
+class NoDaemon(LivesoError):
+    """No daemon answers on the socket."""
+
+    exit_code = 3

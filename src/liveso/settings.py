@@ -1,0 +1,156 @@
+"""Settings: variables of the environment, which go before the configuration file, which goes before the defaults."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from liveso.errors import SettingsError
+
+_LONGEST_SOCKET_PATH = 103  # unix(7): 107 bytes, less the ".api" of the command's socket
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user can set. Times in seconds; `ignore` and `only` are glob patterns of library paths or file names."""
+
+    socket: Path
+    store: Path
+    ignore: tuple[str, ...]
+    only: tuple[str, ...]
+    loglevel: int
+    settle: float
+    linger: float
+
+    @property
+    def command_socket(self) -> Path:
+        """Where the `liveso` command talks to the daemon."""
+        return Path(f"{self.socket}.api")
+
+    @property
+    def lock(self) -> Path:
+        return Path(f"{self.socket}.lock")
+
+    @property
+    def log(self) -> Path:
+        return Path(f"{self.socket}.log")
+
+
+VARIABLES = {
+    "socket": "LIVE_SOCKET",
+    "store": "LIVE_STORE",
+    "ignore": "LIVE_IGNORE",
+    "only": "LIVE_ONLY",
+    "loglevel": "LIVE_LOGLEVEL",
+    "settle": "LIVE_SETTLE",
+    "linger": "LIVE_LINGER",
+}
+"""Each setting's name in the configuration file, and its variable."""
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force. Raises SettingsError where a value is not one."""
+    values: dict[str, Any] = {**_defaults(environment), **_read_file(environment)}
+    values.update({name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)})
+    socket = Path(values["socket"])
+    if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
+        raise SettingsError(
+            f"LIVE_SOCKET: the path {socket} is longer than {_LONGEST_SOCKET_PATH} bytes; set a shorter one"
+        )
+    if not socket.is_absolute():
+        raise SettingsError(f"LIVE_SOCKET: the path {socket} must be absolute")
+    return Settings(
+        socket=socket,
+        store=Path(values["store"]).absolute(),
+        ignore=patterns(values["ignore"]),
+        only=patterns(values["only"]),
+        loglevel=loglevel(values["loglevel"]),
+        settle=_number("LIVE_SETTLE", values["settle"]) / 1000,
+        linger=_number("LIVE_LINGER", values["linger"]),
+    )
+
+
+def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
+    cache = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME') or f'/tmp/liveso-{os.geteuid()}'}/.cache"
+    return {
+        "socket": str(_runtime_folder(environment) / "liveso.sock"),
+        "store": "/var/cache/liveso" if os.geteuid() == 0 else f"{cache}/liveso",
+        "ignore": "",
+        "only": "",
+        "loglevel": 0,
+        "settle": 20,
+        "linger": 30,
+    }
+
+
+def _runtime_folder(environment: Mapping[str, str]) -> Path:
+    """As agent/settings.c finds it."""
+    user = os.geteuid()
+    if user == 0:
+        return Path("/run/liveso")
+    given = environment.get("XDG_RUNTIME_DIR", "")
+    if given.startswith("/"):
+        return Path(given, "liveso")
+    standard = Path(f"/run/user/{user}")
+    try:
+        return standard / "liveso" if standard.stat().st_uid == user else Path(f"/tmp/liveso-{user}")
+    except OSError:
+        return Path(f"/tmp/liveso-{user}")
+
+
+def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = environment.get("LIVE_CONFIG")
+    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
+    default = "/etc/liveso/liveso.toml" if os.geteuid() == 0 else f"{home}/liveso/liveso.toml"
+    path = Path(given or default)
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if given:
+            raise SettingsError(f"{path}: there is no such configuration file (LIVE_CONFIG)") from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
+    unknown = sorted(values.keys() - VARIABLES.keys())
+    if unknown:
+        raise SettingsError(f"{path}: unknown setting {unknown[0]}; known are {', '.join(sorted(VARIABLES))}")
+    return values
+
+
+def patterns(value: Any) -> tuple[str, ...]:
+    """Glob patterns, from a list or from text with colons between them."""
+    parts = value if isinstance(value, list) else str(value).split(":")
+    return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def loglevel(value: Any) -> int:
+    """Raises SettingsError where `value` is not one of 0 … 4."""
+    try:
+        level = int(value)
+    except (TypeError, ValueError):
+        level = -1
+    if level not in range(5):
+        raise SettingsError(f"LIVE_LOGLEVEL: {value!r} is not one of 0, 1, 2, 3, 4")
+    return level
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < 1e6:
+        raise SettingsError(f"{name}: {value!r} is not a number of at least 0")
+    return number
+
+
+def is_served(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> bool:
+    """Whether a library is to be kept up to date, by the patterns for its path or file name."""
+
+    def fits(globs: tuple[str, ...]) -> bool:
+        return any(fnmatch(path, glob) or fnmatch(os.path.basename(path), glob) for glob in globs)
+
+    return not fits(ignore) and (not only or fits(only))

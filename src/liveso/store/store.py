@@ -1,0 +1,130 @@
+"""The store: every version that was ever seen, by its content, with its prepared copy."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from liveso.elf import Image, read_image
+from liveso.errors import StoreError
+from liveso.store.prepare import prepare
+from liveso.store.snapshot import FileIdentity, identity_of, take_snapshot
+
+_ORIGINAL = "original"
+_IMAGES_IN_MEMORY = 64
+_KEPT_UNUSED = 14 * 24 * 3600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One immutable content of a library. `digest` is its SHA-256, in hexadecimal."""
+
+    digest: str
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class Store:
+    """A folder of versions. Safe to use from several threads.
+
+    An identical file is read only once: its identity (device, inode, size, times) leads to its version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[FileIdentity, Version] = {}
+        self._images: OrderedDict[Version, Image] = OrderedDict()
+        self._lock = Lock()
+
+    def add(self, path: Path) -> Version:
+        """Take a snapshot of `path` into the store.
+
+        Raises FileInFlux as `take_snapshot` does, StoreError where the file cannot be read or the store not written.
+        """
+        try:
+            known = self._known.get(identity_of(os.stat(path)))
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
+        if known and self._original(known).exists():
+            return known
+        snapshot = take_snapshot(path)
+        version = Version(hashlib.sha256(snapshot.content).hexdigest())
+        if not self._original(version).exists():
+            self._write(self._original(version), snapshot.content, snapshot.mode)
+        self._known[snapshot.identity] = version
+        return version
+
+    def image(self, version: Version) -> Image:
+        """The parsed version. Raises ImageError where it is none, StoreError where the store lost it."""
+        with self._lock:
+            image = self._images.get(version)
+        if image is None:
+            image = read_image(self._content(version))
+        with self._lock:
+            self._images[version] = image
+            self._images.move_to_end(version)
+            while len(self._images) > _IMAGES_IN_MEMORY:
+                self._images.popitem(last=False)
+        return image
+
+    def prepared(self, version: Version, name: str) -> Path:
+        """The path of the prepared copy, under the library's own name, made if it is not there."""
+        path = self._folder(version) / name
+        if not path.exists():
+            mode = self._original(version).stat().st_mode
+            self._write(path, prepare(self.image(version)), mode)
+        return path
+
+    def version_of(self, path: str) -> Version | None:
+        """The version whose prepared copy `path` is."""
+        folder = Path(path).parent
+        return Version(folder.name) if folder.parent.parent == self.root else None
+
+    def prune(self) -> None:
+        """Remove versions that nobody has used for two weeks. What a process has mapped stays alive there."""
+        for original in self.root.glob(f"??/*/{_ORIGINAL}"):
+            try:
+                if time.time() - original.stat().st_mtime > _KEPT_UNUSED:
+                    shutil.rmtree(original.parent, ignore_errors=True)
+            except OSError:
+                continue
+
+    def touch(self, version: Version) -> None:
+        """Note that a version is in use."""
+        try:
+            os.utime(self._original(version))
+        except OSError:
+            pass  # only the date by which unused versions are removed
+
+    def _folder(self, version: Version) -> Path:
+        return self.root / version.digest[:2] / version.digest
+
+    def _original(self, version: Version) -> Path:
+        return self._folder(version) / _ORIGINAL
+
+    def _content(self, version: Version) -> bytes:
+        try:
+            return self._original(version).read_bytes()
+        except OSError as error:
+            raise StoreError(f"version {version} is not in the store any more") from error
+
+    def _write(self, path: Path, content: bytes, mode: int) -> None:
+        """Write a file in one step: complete, or not at all. Readable for whom the library is readable."""
+        temporary = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+                temporary = file.name
+                file.write(content)
+                os.fchmod(file.fileno(), 0o400 | mode & 0o444 | 0o111 & mode)
+            os.rename(temporary, path)
+        except OSError as error:
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+            raise StoreError(f"the store {self.root} cannot be written: {os.strerror(error.errno or 0)}") from error

@@ -1,0 +1,15 @@
+"""A target seen from outside: its agent, its loaded objects and their slots, and what the kernel shows of it."""
+
+from liveso.target.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, WordChanged
+from liveso.target.protocol import Transaction
+
+__all__ = [
+    "Agent",
+    "Hello",
+    "LoadedObject",
+    "ObjectList",
+    "ObjectsChanged",
+    "Opened",
+    "Transaction",
+    "WordChanged",
+]

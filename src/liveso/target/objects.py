@@ -1,0 +1,130 @@
+"""The slots of the loaded objects, found in the target's own memory: what ld.so relocated, whatever is on disk now."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.elf import Machine, tables
+from liveso.elf.tables import Table
+from liveso.errors import TargetError
+from liveso.target.agent import Agent, LoadedObject
+
+_PAGE = 4096
+_LARGEST_TABLE = 1 << 28  # bytes
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """What an object's dynamic section says. `relocations` has relative offsets; `tags` absolute addresses."""
+
+    tags: dict[int, int]
+    relocations: Table
+
+
+async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObject]) -> list[Dynamic]:
+    """The dynamic sections and relocation tables of `objects`, in three rounds of reading for all of them."""
+    heads = await agent.read((it.headers, it.header_count * tables.SEGMENT.itemsize) for it in objects)
+    places = []
+    for it, head in zip(objects, heads, strict=True):
+        segments = np.frombuffer(head, tables.SEGMENT)
+        dynamic = segments[segments["type"] == tables.PT_DYNAMIC]
+        size = int(dynamic[0]["memory_size"]) if len(dynamic) else 0
+        places.append((it.base + int(dynamic[0]["address"]) if size else it.headers, size))
+    sections = [_tags(content, it.base) for it, content in zip(objects, await agent.read(places), strict=True)]
+    wanted = [
+        (tags.get(address, 0), tags.get(size, 0))
+        for tags in sections
+        for address, size in (
+            (tables.DT_RELA, tables.DT_RELASZ),
+            (tables.DT_JMPREL, tables.DT_PLTRELSZ),
+            (tables.DT_RELR, tables.DT_RELRSZ),
+        )
+    ]
+    if any(size > _LARGEST_TABLE for _address, size in wanted):
+        raise TargetError("a relocation table is larger than any library's")
+    content = iter(await agent.read((address, size) for address, size in wanted if size))
+    parts = [next(content) if size else b"" for _address, size in wanted]
+    return [
+        Dynamic(tags, _relocations(machine, parts[3 * index], parts[3 * index + 1], parts[3 * index + 2]))
+        for index, tags in enumerate(sections)
+    ]
+
+
+_ADDRESSES = frozenset({tables.DT_RELA, tables.DT_JMPREL, tables.DT_RELR, tables.DT_SYMTAB, tables.DT_STRTAB})
+
+
+def _tags(content: bytes, base: int) -> dict[int, int]:
+    """Dynamic entries; ld.so has made some of the addresses absolute already, in place (not where it may not write)."""
+    found: dict[int, int] = {}
+    for tag, value in np.frombuffer(content, tables.DYNAMIC).tolist():
+        if tag == tables.DT_NULL:
+            break
+        found.setdefault(tag, value + base if tag in _ADDRESSES and value < base else value)
+    return found
+
+
+def _relocations(machine: Machine, rela: bytes, plt: bytes, relr: bytes) -> Table:
+    # `-z combreloc` lets DT_RELASZ include the PLT's part on some machines: the same slot twice does no harm
+    places = tables.decode_relr(np.frombuffer(relr, "<u8"))
+    packed = tables.relative_relocations(places, np.zeros(len(places), "<i8"), machine.relative)
+    return np.concatenate(
+        [
+            np.frombuffer(rela, tables.RELOCATION),
+            np.frombuffer(plt, tables.RELOCATION),
+            packed.astype(tables.RELOCATION),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Words in the target that hold addresses of functions or variables: `address` and `value`, absolute."""
+
+    address: Table
+    value: Table
+
+
+async def read_slots(agent: Agent, machine: Machine, objects: list[LoadedObject], dynamic: list[Dynamic]) -> Slots:
+    """The present contents of all slots of `objects`."""
+    kinds = sorted(machine.slot_relocations)
+    addresses = [
+        it.relocations["offset"][np.isin(it.relocations["type"], kinds)] + np.uint64(owner.base)
+        for owner, it in zip(objects, dynamic, strict=True)
+    ]
+    every = np.unique(np.concatenate([*addresses, np.zeros(0, "<u8")]))
+    every = every[every % machine.word == 0]
+    return Slots(every, await read_words(agent, every))
+
+
+async def read_words(agent: Agent, addresses: Table) -> Table:
+    """The aligned words at sorted `addresses`, read page by page."""
+    if not len(addresses):
+        return np.zeros(0, "<u8")
+    pages = np.unique(addresses // _PAGE)
+    runs = np.split(pages, np.flatnonzero(np.diff(pages) != 1) + 1)
+    ranges = [(int(run[0]) * _PAGE, len(run) * _PAGE) for run in runs]
+    memory = np.frombuffer(b"".join(await agent.read(ranges)), "<u8")
+    page_index = np.searchsorted(pages, addresses // _PAGE)
+    words: Table = memory[page_index * (_PAGE // 8) + (addresses % _PAGE // 8).astype(np.intp)]
+    return words
+
+
+async def imported_names(agent: Agent, it: Dynamic, kinds: frozenset[int] | None = None) -> list[tuple[str, int]]:
+    """The names that an object's relocations refer to, with the relocation's offset; of the types `kinds` if given."""
+    rows = it.relocations[it.relocations["symbol"] != 0]
+    if kinds is not None:
+        rows = rows[np.isin(rows["type"], sorted(kinds))]
+    if not len(rows) or tables.DT_SYMTAB not in it.tags or tables.DT_STRTAB not in it.tags:
+        return []
+    count, size = int(rows["symbol"].max()) + 1, it.tags.get(10, 0)  # DT_STRSZ
+    if count * tables.SYMBOL.itemsize > _LARGEST_TABLE or size > _LARGEST_TABLE:
+        raise TargetError("a symbol table is larger than any library's")
+    symbols, strings = await agent.read(
+        [(it.tags[tables.DT_SYMTAB], count * tables.SYMBOL.itemsize), (it.tags[tables.DT_STRTAB], size)]
+    )
+    names = np.frombuffer(symbols, tables.SYMBOL)["name"]
+    found = []
+    for offset, index in zip(rows["offset"].tolist(), rows["symbol"].tolist(), strict=True):
+        start = int(names[index])
+        found.append((strings[start : strings.find(b"\0", start)].decode("utf-8", "replace"), offset))
+    return found

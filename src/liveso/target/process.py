@@ -1,0 +1,106 @@
+"""What the kernel shows of a target (proc(5))."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from liveso.errors import TargetError, TargetGone
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A line of /proc/PID/maps. `protection` is in the bits of mmap(2)."""
+
+    start: int
+    end: int
+    protection: int
+    device: str
+    inode: int
+    path: str
+
+    @property
+    def is_writable(self) -> bool:
+        return bool(self.protection & 2)
+
+    @property
+    def is_executable(self) -> bool:
+        return bool(self.protection & 4)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadCount:
+    """The threads of a process, and whether its first one has ended (pthread_exit(3))."""
+
+    count: int
+    leader_ended: bool
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text(errors="surrogateescape")
+    except PermissionError as error:
+        raise TargetError(f"/proc/{pid}/{name} may not be read; run the daemon as the same user or as root") from error
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
+
+
+def mappings(pid: int) -> list[Mapping]:
+    """The memory map. Raises TargetGone where the process has ended, TargetError where it may not be read."""
+    found = []
+    for line in _read(pid, "maps").splitlines():
+        fields = line.split(maxsplit=5)
+        start, _dash, end = fields[0].partition("-")
+        protection = sum(bit for bit, letter in ((1, "r"), (2, "w"), (4, "x")) if letter in fields[1])
+        path = fields[5] if len(fields) > 5 else ""
+        found.append(Mapping(int(start, 16), int(end, 16), protection, fields[3], int(fields[4]), path))
+    return found
+
+
+def command(pid: int) -> str:
+    """The command line, for people."""
+    return " ".join(_read(pid, "cmdline").split("\0")).strip()
+
+
+def start_time(pid: int) -> int:
+    """When the process started, in clock ticks since boot: with its number, this names a process for good."""
+    return int(_stat(pid)[19])
+
+
+def threads(pid: int) -> ThreadCount:
+    fields = _stat(pid)
+    return ThreadCount(int(fields[17]), fields[0] == "Z")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on."""
+    return _read(pid, "stat").rpartition(")")[2].split()
+
+
+def system_call_filters(pid: int, thread: int) -> int:
+    """How many seccomp filters hold for a thread (0 where none do)."""
+    for line in _read(pid, f"task/{thread}/status").splitlines():
+        name, _colon, value = line.partition(":")
+        if name == "Seccomp_filters":
+            return int(value)
+    return 0
+
+
+def folder_of(pid: int, thread: int) -> str:
+    """The working folder of the agent's thread: what relative names of libraries are relative to."""
+    try:
+        return os.readlink(f"/proc/{pid}/task/{thread}/cwd")
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
+
+
+def has_same_root(pid: int, thread: int) -> bool:
+    """Whether the agent's thread sees the same files as the daemon under the same names."""
+    try:
+        theirs, ours = os.stat(f"/proc/{pid}/task/{thread}/root"), os.stat("/")
+        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino) and os.readlink(
+            f"/proc/{pid}/ns/mnt"
+        ) == os.readlink("/proc/self/ns/mnt")
+    except PermissionError as error:
+        raise TargetError(f"/proc/{pid}/root may not be read; run the daemon as the same user or as root") from error
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error

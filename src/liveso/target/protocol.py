@@ -1,0 +1,86 @@
+"""The messages between daemon and agent: the twin of agent/protocol.h, which explains them."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from liveso.elf.tables import Table
+
+PROTOCOL = 1
+TEXT_SIZE = 8192
+THROUGH_PROC = 1
+
+
+class Kind(IntEnum):
+    HELLO = 1
+    LIST = 2
+    READ = 3
+    OPEN = 4
+    CLOSE = 5
+    RESOLVE = 6
+    COMMIT = 7
+    RECALL = 8
+    SAY = 9
+    LEAVE = 10
+
+
+class Status(IntEnum):
+    DONE = 0
+    MALFORMED = 1
+    OBJECTS_CHANGED = 2
+    WORD_CHANGED = 3
+    NOT_MAPPED = 4
+    NOT_OPENED = 5
+    DESCRIPTORS_LEFT = 6
+    NO_MEMORY = 7
+
+
+HEAD = struct.Struct("=II4QII")
+OBJECT = struct.Struct("=QQQIHH")
+TRANSACTION = struct.Struct("=QQIIIIII")
+RANGE = np.dtype([("address", "<u8"), ("size", "<u8"), ("offset", "<u8")])
+SPAN = np.dtype([("start", "<u8"), ("size", "<u8"), ("protection", "<u4"), ("unused", "<u4")])
+WORD = np.dtype([("address", "<u8"), ("expected", "<u8"), ("value", "<u8")])
+HALF = np.dtype([("address", "<u8"), ("expected", "<u4"), ("value", "<u4")])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    kind: int
+    status: int = Status.DONE
+    argument: tuple[int, int, int, int] = (0, 0, 0, 0)
+    text: bytes = b""
+
+    def encode(self) -> bytes:
+        return HEAD.pack(self.kind, self.status, *self.argument, len(self.text), 0) + self.text
+
+
+def decode(record: bytes) -> Message:
+    """Raises ValueError where the record is no message."""
+    if len(record) < HEAD.size:
+        raise ValueError("a message that is too short")
+    kind, status, a, b, c, d, size, _unused = HEAD.unpack_from(record)
+    if len(record) != HEAD.size + size:
+        raise ValueError("a message of the wrong length")
+    return Message(kind, status, (a, b, c, d), record[HEAD.size :])
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Everything that one commit changes; see agent/protocol.h. `record` replaces the record of the last commit."""
+
+    spans: Table
+    words: Table
+    halves: Table
+    record: bytes = b""
+    through_proc: bool = False
+
+    def encode(self, added: int, removed: int) -> bytes:
+        """The sheet of a transaction that was planned when `added` objects had come and `removed` gone."""
+        flags = THROUGH_PROC if self.through_proc else 0
+        head = TRANSACTION.pack(
+            added, removed, flags, len(self.spans), len(self.words), len(self.halves), len(self.record), 0
+        )
+        return head + self.spans.tobytes() + self.words.tobytes() + self.halves.tobytes() + self.record

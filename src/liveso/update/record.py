@@ -1,0 +1,88 @@
+"""What a target knows of its updates: kept in its own memory by the agent, so that forks and new daemons find it."""
+
+import json
+from dataclasses import dataclass, field, replace
+
+from liveso.errors import TargetError
+from liveso.store import Version
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVersion:
+    """A version in a target. `handle` is what dlopen returned, 0 for the one that the target itself loaded.
+
+    `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `is_joined`: its
+    symbol table follows the version that runs, which it does from the first redirection after it was loaded.
+    """
+
+    version: Version
+    base: int
+    handle: int = 0
+    indirect: dict[str, int] = field(default_factory=dict)
+    is_joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryState:
+    """A library in a target: all its loaded versions, the first of which is its variables' home, and the one that runs.
+
+    `is_global`: its symbols are offered to the whole process (dlopen(3), RTLD_GLOBAL).
+    """
+
+    path: str
+    versions: tuple[LoadedVersion, ...]
+    current: Version
+    is_global: bool = True
+
+    @property
+    def home(self) -> LoadedVersion:
+        return self.versions[0]
+
+    def loaded(self, version: Version) -> LoadedVersion | None:
+        return next((it for it in self.versions if it.version == version), None)
+
+    @property
+    def running(self) -> LoadedVersion:
+        found = self.loaded(self.current)
+        assert found is not None
+        return found
+
+    def redirected(self, to: Version) -> "LibraryState":
+        """The state in which `to` runs, and the symbol tables of all versions lead there."""
+        return replace(self, current=to, versions=tuple(replace(it, is_joined=True) for it in self.versions))
+
+    def with_version(self, loaded: LoadedVersion) -> "LibraryState":
+        if self.loaded(loaded.version) is None:
+            return replace(self, versions=(*self.versions, loaded))
+        return replace(self, versions=tuple(loaded if it.version == loaded.version else it for it in self.versions))
+
+
+def encode_record(libraries: dict[str, LibraryState]) -> bytes:
+    return json.dumps(
+        {
+            path: {
+                "current": it.current.digest,
+                "global": it.is_global,
+                "versions": [[v.version.digest, v.base, v.handle, v.indirect, v.is_joined] for v in it.versions],
+            }
+            for path, it in libraries.items()
+        }
+    ).encode()
+
+
+def decode_record(content: bytes) -> dict[str, LibraryState]:
+    """Raises TargetError where the record is not one that `encode_record` made."""
+    if not content:
+        return {}
+    try:
+        return {
+            path: LibraryState(
+                path,
+                tuple(LoadedVersion(Version(digest), *rest) for digest, *rest in it["versions"]),
+                Version(it["current"]),
+                it["global"],
+            )
+            for path, it in json.loads(content).items()
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise TargetError("the target's record of its updates cannot be read") from error

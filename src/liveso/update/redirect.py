@@ -1,0 +1,115 @@
+"""Redirect: lead all calls to the version that shall run, once it is complete."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from liveso.elf import Image, Symbol, tables
+from liveso.elf.tables import Table
+from liveso.store import Version
+from liveso.target.objects import Slots
+from liveso.target.protocol import WORD
+from liveso.update.record import LibraryState, LoadedVersion
+
+Images = dict[Version, Image]
+
+_VALUE_OFFSET = tables.SYMBOL.fields["value"][1] if tables.SYMBOL.fields else 8
+_CALLED = frozenset({0, tables.STT_FUNC, tables.STT_GNU_IFUNC})
+
+
+def symbol_table_words(state: LibraryState, images: Images, to: Version) -> Table:
+    """Changes to the in-memory `.dynsym` of every loaded version, so that ld.so itself resolves to version `to`.
+
+    `st_value` becomes the new address less the old load address, modulo the word (gABI, "Symbol Values").
+    """
+    words = []
+    for loaded in state.versions:
+        image = images[loaded.version]
+        table = loaded.base + image.tag(tables.DT_SYMTAB)
+        for symbol in image.symbols:
+            if _is_called(symbol):
+                now = symbol.value
+                if loaded.is_joined:
+                    now = _symbol_value(state, images, loaded, symbol, state.current)
+                value = _symbol_value(state, images, loaded, symbol, to)
+                if now != value:
+                    words.append((table + symbol.index * tables.SYMBOL.itemsize + _VALUE_OFFSET, now, value))
+    return np.array(words, WORD)
+
+
+def _is_called(symbol: Symbol) -> bool:
+    return symbol.is_defined and symbol.section != tables.SHN_ABS and symbol.type in _CALLED and symbol.value != 0
+
+
+def _symbol_value(state: LibraryState, images: Images, loaded: LoadedVersion, symbol: Symbol, current: Version) -> int:
+    """What `symbol`, of the version `loaded`, holds while `current` runs. A function that is gone stays."""
+    running = state.loaded(current)
+    assert running is not None
+    target = images[current].defined.get(symbol.key)
+    if loaded.version == current or target is None:
+        return symbol.value
+    return (running.base + target.value - loaded.base) % (1 << 8 * images[current].machine.word)
+
+
+def function_moves(state: LibraryState, images: Images, to: Version) -> dict[int, int]:
+    """Addresses of functions in all other versions, with the same function's address in version `to`.
+
+    An address that two functions share, which are apart in `to`, is left out: only its name would tell.
+    """
+    moves: dict[int, int] = {}
+    unclear: set[int] = set()
+    target = state.loaded(to)
+    assert target is not None
+    for loaded in state.versions:
+        if loaded.version == to:
+            continue
+        for old, new in _same_functions(loaded, target, images):
+            if moves.setdefault(old, new) != new:
+                unclear.add(old)
+    return {old: new for old, new in moves.items() if old not in unclear}
+
+
+def _same_functions(old: LoadedVersion, new: LoadedVersion, images: Images) -> Iterator[tuple[int, int]]:
+    offered = images[new.version].defined
+    for key, symbol in images[old.version].defined.items():
+        other = offered.get(key)
+        if other is None or not _is_called(symbol) or not _is_called(other):
+            continue
+        if symbol.type == tables.STT_GNU_IFUNC:
+            name = str(symbol)
+            if name in old.indirect and name in new.indirect:
+                yield old.indirect[name], new.indirect[name]
+        else:
+            yield old.base + symbol.value, new.base + other.value
+
+
+def slot_words(slots: Slots, moves: dict[int, int]) -> Table:
+    """Changes to the slots that hold one of the addresses in `moves`."""
+    if not moves:
+        return np.zeros(0, WORD)
+    old = np.array(sorted(moves), "<u8")
+    new = np.array([moves[address] for address in old.tolist()], "<u8")
+    index = np.minimum(np.searchsorted(old, slots.value), len(old) - 1)
+    hits = old[index] == slots.value
+    words = np.zeros(int(hits.sum()), WORD)
+    words["address"] = slots.address[hits]
+    words["expected"] = slots.value[hits]
+    words["value"] = new[index[hits]]
+    return words
+
+
+def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) -> int:
+    """How many slots still hold an address in the code of a version that does not run any more.
+
+    PLT stubs, which unbound slots lead to, are no such code; the lists of initialisers and finalisers are no slots.
+    """
+    stale = np.zeros(len(slots.value), np.bool_)
+    lists = np.zeros(len(slots.value), np.bool_)
+    for loaded in state.versions:
+        for section in images[loaded.version].sections:
+            low, high = loaded.base + section.address, loaded.base + section.end
+            if section.name in (".init_array", ".fini_array"):
+                lists |= (slots.address >= low) & (slots.address < high)
+            elif section.is_code and not section.name.startswith(".plt") and loaded.version != to:
+                stale |= (slots.value >= low) & (slots.value < high)
+    return int((stale & ~lists).sum())

@@ -1,0 +1,128 @@
+"""Relink: lead the references of a version that was just opened to the variables' homes, before any of it runs.
+
+This is the one place that knows how data is kept. Where variables moved, or where memory has to be shared, another
+function with this signature takes its place.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.code import References
+from liveso.elf import Image, Symbol, tables
+from liveso.elf.data import data_layout
+from liveso.elf.tables import Table
+from liveso.errors import Refused
+from liveso.store import own_tls_relocations
+from liveso.target.protocol import HALF, WORD
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a library's variables live: the image and load address of the version that brought them.
+
+    `tls_module` is its module ID, `tls_offset` the distance of its block from the thread pointer in bytes, None where
+    its block has no fixed one.
+    """
+
+    image: Image
+    base: int
+    tls_module: int
+    tls_offset: int | None
+
+
+@dataclass(frozen=True)
+class Relinking:
+    """What relinking changes: displacements in the code (`halves`) and relocated words."""
+
+    halves: Table
+    words: Table
+
+
+def relink(new: Image, base: int, references: References, home: Home, bound: dict[int, int]) -> Relinking:
+    """Lead `new`, loaded at `base`, to the variables at `home`.
+
+    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused where
+    that cannot be done completely.
+    """
+    old_span, new_span = data_layout(home.image).span, data_layout(new).span
+    distance = (home.base + old_span.start) - (base + new_span.start)
+    words = [
+        *_relative_words(new, base, new_span, distance),
+        *_bound_words(new, base, new_span, distance, home, bound),
+        *_tls_words(new, base, home),
+    ]
+    return Relinking(_displacements(references, base, distance), np.array(words, WORD))
+
+
+def _displacements(references: References, base: int, distance: int) -> Table:
+    table = references.table
+    displacements = table["displacement"].astype("<i8") + distance
+    if len(displacements) and not (displacements.min() >= -(1 << 31) and displacements.max() < 1 << 31):
+        raise Refused(
+            f"the new version could only be loaded {abs(distance) / 2**30:.1f} GiB from the variables, "
+            "its code reaches 2 GiB; restart the program to get it"
+        )
+    halves = np.zeros(len(table), HALF)
+    halves["address"] = table["place"] + np.uint64(base)
+    halves["expected"] = table["displacement"].view("<u4")
+    halves["value"] = displacements.astype("<i4").view("<u4")
+    return halves
+
+
+def _relative_words(new: Image, base: int, span: range, distance: int) -> list[tuple[int, int, int]]:
+    """Words that hold the address of a variable by its place: RELATIVE relocations."""
+    if not span:
+        return []
+    table = new.relocations
+    rows = table[
+        (table["type"] == new.machine.relative) & (table["addend"] >= span.start) & (table["addend"] <= span.stop)
+    ]
+    return [
+        (base + offset, base + addend, base + addend + distance) for offset, _type, _symbol, addend in rows.tolist()
+    ]
+
+
+def _bound_words(
+    new: Image, base: int, span: range, distance: int, home: Home, bound: dict[int, int]
+) -> list[tuple[int, int, int]]:
+    """Words that ld.so filled by name. One that led to the new version's own variable goes to its home; one that led
+    to a constant of the old version goes to the new one's."""
+    old_end = home.base + home.image.size_in_memory
+    changes = []
+    for offset, _type, index, addend in new.relocations.tolist():
+        value = bound.get(offset)
+        if value is None:
+            continue
+        symbol = new.symbols[index] if index else None
+        if span and span.start <= value - base <= span.stop:
+            changes.append((base + offset, value, value + distance))
+        elif symbol and _is_constant(symbol, span) and home.base <= value < old_end:
+            changes.append((base + offset, value, base + symbol.value + addend))
+    return changes
+
+
+def _is_constant(symbol: Symbol, span: range) -> bool:
+    return symbol.type == tables.STT_OBJECT and symbol.is_defined and symbol.value not in span
+
+
+def _tls_words(new: Image, base: int, home: Home) -> list[tuple[int, int, int]]:
+    """Words that lead to thread-local variables: those of the module that the threads have blocks of (ELF TLS, 3.4).
+
+    ld.so left them as they are in the file, because the prepared copy has no relocations for them.
+    """
+    machine, changes = new.machine, []
+    for row in own_tls_relocations(new):
+        offset, kind, index, addend = new.relocations[row].item()
+        start = (new.symbols[index].value if index else 0) + addend
+        if kind == machine.tls_module:
+            value = home.tls_module
+        elif kind == machine.tls_offset:
+            value = start
+        elif home.tls_offset is not None:
+            value = home.tls_offset + start
+        else:
+            raise Refused("its thread-local variables have no fixed place in this process; restart the program")
+        initial = int.from_bytes(new.bytes_at(offset, machine.word), "little")
+        changes.append((base + offset, initial, value % (1 << 8 * machine.word)))
+    return changes

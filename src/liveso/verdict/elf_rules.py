@@ -1,0 +1,223 @@
+"""The ELF layer: what the files themselves say about whether one version can replace another."""
+
+from collections.abc import Iterator
+
+from liveso.elf import Image, Symbol, tables
+from liveso.elf.data import data_layout
+from liveso.errors import ImageError
+from liveso.verdict.initial import Kind, changed_words
+from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
+
+
+@rule("machine")
+def machine_stays(pair: Pair) -> Iterator[Difference]:
+    """Code for another processor cannot run in the process."""
+    if pair.old.machine != pair.new.machine:
+        yield refuse(f"it is for {pair.new.machine.name}, the process runs on {pair.old.machine.name}")
+
+
+@rule("soname")
+def soname_stays(pair: Pair) -> Iterator[Difference]:
+    """Another SONAME says that the interface is another one (gABI, "Shared Object Dependencies")."""
+    if pair.old.soname != pair.new.soname:
+        yield refuse(f"the SONAME changes from {pair.old.soname or 'none'} to {pair.new.soname or 'none'}")
+
+
+@rule("text-relocation")
+def code_needs_no_relocation(pair: Pair) -> Iterator[Difference]:
+    """Absolute addresses inside the code cannot be told from other bytes."""
+    if pair.new.has_tag(tables.DT_TEXTREL) or pair.new.tag(tables.DT_FLAGS) & tables.DF_TEXTREL:
+        yield refuse("its code has text relocations (build it with -fPIC)")
+
+
+@rule("executable-stack")
+def stack_stays_not_executable(pair: Pair) -> Iterator[Difference]:
+    """Opening a library that asks for an executable stack makes all stacks of the process executable."""
+    if _wants_executable_stack(pair.new) and not _wants_executable_stack(pair.old):
+        yield refuse("it asks for an executable stack, which the version that runs does not")
+
+
+def _wants_executable_stack(image: Image) -> bool:
+    segment = image.segment(tables.PT_GNU_STACK)
+    return segment is None or bool(int(segment["flags"]) & tables.PF_X)
+
+
+@rule("symbol-removed")
+def symbols_stay(pair: Pair) -> Iterator[Difference]:
+    """What another object refers to must be there, in the same version."""
+    for key, symbol in pair.old.defined.items():
+        if key not in pair.new.defined:
+            yield refuse_if_needed(f"the symbol {symbol} is gone", key)
+
+
+@rule("symbol-type")
+def symbols_keep_their_type(pair: Pair) -> Iterator[Difference]:
+    """A slot of a function holds code, one of a variable data, and a resolver is called where a function is not."""
+    for old, new in _in_both(pair):
+        if _type(old) != _type(new):
+            yield refuse(f"the symbol {old} changes its type from {_type(old)} to {_type(new)}")
+
+
+def _type(symbol: Symbol) -> str:
+    names = {0: "none", tables.STT_OBJECT: "object", tables.STT_FUNC: "function", tables.STT_TLS: "thread-local object"}
+    return {**names, tables.STT_GNU_IFUNC: "indirect function"}.get(symbol.type, f"type {symbol.type}")
+
+
+def _in_both(pair: Pair) -> Iterator[tuple[Symbol, Symbol]]:
+    for key, old in pair.old.defined.items():
+        new = pair.new.defined.get(key)
+        if new is not None:
+            yield old, new
+
+
+@rule("object-size")
+def objects_keep_their_size(pair: Pair) -> Iterator[Difference]:
+    """Who refers to an exported variable was compiled for its size; a program may hold a copy of it (R_COPY)."""
+    for old, new in _in_both(pair):
+        if old.type in (tables.STT_OBJECT, tables.STT_TLS) and old.size != new.size:
+            yield refuse(f"the exported variable {old} changes from {old.size} to {new.size} bytes")
+
+
+@rule("data-layout")
+def variables_keep_their_places(pair: Pair) -> Iterator[Difference]:
+    """New code finds the variables where the old version put them: the writable memory must have one shape."""
+    try:
+        old, new = data_layout(pair.old), data_layout(pair.new)
+    except ImageError as error:
+        yield refuse(f"its variables cannot be located: {error}")
+        return
+    if len(old.span) != len(new.span):
+        yield refuse(f"the writable data changes from {len(old.span)} to {len(new.span)} bytes")
+        return
+    for one, other in zip(old.sections, new.sections, strict=False):
+        places = one.address - old.span.start, other.address - new.span.start
+        if (one.name, one.size, places[0]) != (other.name, other.size, places[1]):
+            yield refuse(
+                f"the section {one.name} of {one.size} bytes at +{places[0]:#x} of the writable data becomes "
+                f"{other.name} of {other.size} bytes at +{places[1]:#x}"
+            )
+    if len(old.sections) != len(new.sections):
+        yield refuse(f"the writable data changes from {len(old.sections)} to {len(new.sections)} sections")
+    for before, after in _in_both(pair):
+        if before.type == tables.STT_OBJECT and old.holds(before.value):
+            moved = after.value - new.span.start, before.value - old.span.start
+            if moved[0] != moved[1]:
+                yield refuse(f"the exported variable {before} moves from +{moved[1]:#x} to +{moved[0]:#x}")
+        elif before.type == tables.STT_OBJECT and new.holds(after.value):
+            yield refuse(f"the exported constant {before} becomes a variable")
+
+
+@rule("initial-pointer")
+def initial_pointers_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
+    """A word that starts as the address of something tells what variable it is in: one that leads elsewhere, or that
+    comes where another goes, is a variable that moved. One that only starts, or stops, to be null is a changed value."""
+    try:
+        if len(data_layout(pair.old).span) != len(data_layout(pair.new).span):
+            return  # data-layout says it
+        changes = changed_words(pair.old, pair.new)
+    except ImageError:
+        return  # data-layout says it
+    starts = [change for change in changes if change.old.kind is Kind.PLAIN is not change.new.kind]
+    stops = [change for change in changes if change.new.kind is Kind.PLAIN is not change.old.kind]
+    for change in changes:
+        place = f"the word at +{change.at:#x} of the writable data"
+        kinds = {change.old.kind, change.new.kind}
+        if change in starts or change in stops:
+            plain = change.old if change in starts else change.new
+            if Kind.SYMBOL in kinds or plain.value or (starts and stops):
+                yield refuse(f"{place} {'starts' if change in starts else 'stops'} to be an address")
+            else:
+                yield note(f"{place} {'is an address now, was null' if change in starts else 'is null now'}")
+        elif len(kinds) > 1:
+            yield refuse(f"{place} becomes the address of something of another kind")
+        elif kinds & {Kind.OWN_VARIABLE, Kind.SYMBOL}:
+            was, becomes = (it.symbol or f"+{it.value:#x}" for it in (change.old, change.new))
+            yield refuse(f"{place} leads to {becomes} instead of {was}")
+
+
+@rule("tls-block")
+def tls_block_stays(pair: Pair) -> Iterator[Difference]:
+    """Threads that run have a block of the old version's shape; it cannot grow (ELF TLS, 3.4.2)."""
+    old, new = pair.old.segment(tables.PT_TLS), pair.new.segment(tables.PT_TLS)
+    old_size, new_size = (0 if it is None else int(it["memory_size"]) for it in (old, new))
+    if old_size != new_size:
+        yield refuse(f"the thread-local storage changes from {old_size} to {new_size} bytes")
+    elif old is not None and new is not None:
+        if int(old["align"]) != int(new["align"]):
+            yield refuse("the thread-local storage changes its alignment")
+        if _tls_start(pair.old) != _tls_start(pair.new):
+            yield refuse("a thread-local variable changes its initial value, which threads to come would not get")
+    for before, after in _in_both(pair):
+        if before.type == tables.STT_TLS and before.value != after.value:
+            yield refuse(f"the thread-local variable {before} moves from +{before.value:#x} to +{after.value:#x}")
+
+
+def _tls_start(image: Image) -> tuple[bytes, list[tuple[int, str]]]:
+    segment = image.segment(tables.PT_TLS)
+    assert segment is not None
+    start, size = int(segment["address"]), int(segment["file_size"])
+    table = image.relocations
+    inside = table[(table["offset"] >= start) & (table["offset"] < start + size)]
+    relocated = [(row[0] - start, str(image.symbols[row[2]]) if row[2] else "own") for row in inside.tolist()]
+    return image.bytes_at(start, size), relocated
+
+
+@rule("relocation")
+def relocations_are_known(pair: Pair) -> Iterator[Difference]:
+    """A relocation of a type that liveso does not know may refer to a variable."""
+    machine = pair.new.machine
+    known = machine.slot_relocations | machine.tls_relocations | {machine.none}
+    for number in sorted(set(pair.new.relocations["type"].tolist()) - known):
+        yield refuse(f"it has relocations of type {number}, which liveso does not know")
+    if (pair.new.relocations["type"] == machine.tls_descriptor).any():
+        yield refuse(
+            "it uses TLS descriptors (-mtls-dialect=gnu2), which liveso does not lead to the old variables yet"
+        )
+
+
+@rule("undecoded-code")
+def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
+    """Each reference to a variable must be found: one that is missed works on a variable of its own."""
+    found = pair.references
+    if found.undecoded:
+        yield refuse(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")
+    if found.unclear:
+        yield refuse(f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables")
+    if pair.new.segment(tables.PT_GNU_EH_FRAME) is None and found.outside:
+        yield refuse("it has no unwind table (.eh_frame_hdr), so its functions cannot be told apart")
+    elif found.outside:
+        yield note(f"{found.outside} references to variables lie in hand-written assembly")
+
+
+@rule("needed")
+def dependencies_are_there(pair: Pair) -> Iterator[Difference]:
+    """New dependencies are loaded with the new version, and their initialisers run then."""
+    for name in pair.new.needed:
+        if name not in pair.old.needed:
+            yield note(f"it needs {name}, which the old version does not")
+
+
+@rule("initialiser")
+def initialisers_do_not_run(pair: Pair) -> Iterator[Difference]:
+    """A constructor runs once a process, not once a version."""
+    sizes = [image.tag(tables.DT_INIT_ARRAYSZ) // image.machine.word for image in (pair.old, pair.new)]
+    if sizes[0] != sizes[1]:
+        yield note(f"it has {sizes[1]} constructors instead of {sizes[0]}; they do not run in an update")
+
+
+RULES = (
+    machine_stays,
+    soname_stays,
+    code_needs_no_relocation,
+    stack_stays_not_executable,
+    symbols_stay,
+    symbols_keep_their_type,
+    objects_keep_their_size,
+    variables_keep_their_places,
+    initial_pointers_keep_their_meaning,
+    tls_block_stays,
+    relocations_are_known,
+    code_can_be_decoded,
+    dependencies_are_there,
+    initialisers_do_not_run,
+)

@@ -1,0 +1,38 @@
+"""The directory entries that decide which file a path leads to."""
+
+import os
+from pathlib import PurePosixPath
+
+_MOST_LINKS = 40  # path_resolution(7)
+
+
+def chain(path: str) -> frozenset[tuple[str, str]]:
+    """Every `(directory, name)` that is looked up on the way to `path`, through all symbolic links.
+
+    Where the way ends early, because an entry is missing, that entry is the last.
+    """
+    entries: set[tuple[str, str]] = set()
+    waiting = list(reversed(PurePosixPath(path).parts[1:]))
+    folder, links = "/", 0
+    while waiting:
+        name = waiting.pop()
+        if name == "..":
+            folder = os.path.dirname(folder)
+            continue
+        entries.add((folder, name))
+        here = os.path.join(folder, name)
+        try:
+            target = os.readlink(here)
+        except FileNotFoundError:
+            break
+        except OSError:
+            folder = here
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            break
+        parts = PurePosixPath(target).parts
+        if target.startswith("/"):
+            folder, parts = "/", parts[1:]
+        waiting.extend(reversed(parts))
+    return frozenset(entries)

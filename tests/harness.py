@@ -1,0 +1,207 @@
+"""What the tests of running processes share: a daemon of their own, targets whose output can be waited for, libraries."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+LIMIT = 60.0  # seconds: generous, for a loaded machine
+BIN = Path(sys.executable).parent
+LIVESO = BIN / "liveso"
+AGENT = (
+    Path(
+        subprocess.check_output([sys.executable, "-Ic", "import liveso; print(liveso.__path__[0])"], text=True).strip()
+    )
+    / "live.so"
+)
+
+
+def wait_until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    """Wait until `condition` gives something true, and return that."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"{what}: not within {limit:.0f} s")
+
+
+class Program:
+    """A running program; its output is collected line by line."""
+
+    def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        self.lines: list[str] = []
+        self.error_lines: list[str] = []
+        self._readers = [
+            threading.Thread(target=_collect, args=(self.process.stdout, self.lines), daemon=True),
+            threading.Thread(target=_collect, args=(self.process.stderr, self.error_lines), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_for(self, text: str, after: int = 0) -> str:
+        """The first line of output, from the one numbered `after`, that contains `text`."""
+        found: str = wait_until(
+            lambda: next((line for line in self.lines[after:] if text in line), None) or self._check(text), repr(text)
+        )
+        return found
+
+    def wait_for_error(self, text: str) -> str:
+        found: str = wait_until(lambda: next((line for line in self.error_lines if text in line), None), repr(text))
+        return found
+
+    def _check(self, text: str) -> None:
+        if self.process.poll() is not None and not any(reader.is_alive() for reader in self._readers):
+            if not any(text in line for line in self.lines):
+                raise AssertionError(f"ended with {self.process.returncode} before {text!r}: {self.output()}")
+
+    def output(self) -> str:
+        return "\n".join([*self.lines[-20:], "--- standard error:", *self.error_lines[-20:]])
+
+    def ask(self, line: str) -> None:
+        """Write a line to the program's standard input."""
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def end(self) -> int:
+        """Close the program's standard input, and wait until it has ended; its exit code."""
+        assert self.process.stdin
+        if not self.process.stdin.closed:
+            self.process.stdin.close()
+        code = self.process.wait(LIMIT)
+        for reader in self._readers:
+            reader.join(LIMIT)
+        return code
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def _collect(stream: Iterable[str], lines: list[str]) -> None:
+    for line in stream:
+        lines.append(line.rstrip("\n"))
+
+
+class Bench:
+    """A folder with a daemon of its own, in which a test builds libraries and runs programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runtime = folder / "runtime"
+        self.programs: list[Program] = []
+        self.daemon: Program | None = None
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LIVE_")},
+            "LIVE_SOCKET": str(self.runtime / "liveso.sock"),
+            "LIVE_STORE": str(folder / "store"),
+            "LIVE_LOGLEVEL": "4",
+            "LIVE_DAEMON": str(LIVESO),
+            "LIVE_LINGER": "1",
+        }
+
+    def start_daemon(self) -> Program:
+        """Start a daemon in the foreground, and wait until it listens."""
+        daemon = Program([LIVESO, "daemon"], self.environment, self.folder)
+        self.daemon = daemon
+        self.programs.append(daemon)
+        daemon.wait_for_error("event=started")
+        return daemon
+
+    def kill_daemon(self) -> None:
+        assert self.daemon
+        self.daemon.kill()
+
+    def run(self, *command: str | Path, **environment: str) -> Program:
+        """Run a program with live.so."""
+        program = Program(command, {**self.environment, "LD_PRELOAD": str(AGENT), **environment}, self.folder)
+        self.programs.append(program)
+        return program
+
+    def run_plain(self, *command: str | Path, **environment: str) -> Program:
+        """Run a program without live.so."""
+        program = Program(command, {**self.environment, **environment}, self.folder)
+        self.programs.append(program)
+        return program
+
+    def status(self) -> list[dict[str, Any]]:
+        """The targets, as `liveso status --json` prints them; none while no daemon answers."""
+        answer = subprocess.run(
+            [LIVESO, "status", "--json"], env=self.environment, capture_output=True, text=True, check=False
+        )
+        targets: list[dict[str, Any]] = json.loads(answer.stdout)["targets"] if answer.returncode == 0 else []
+        return targets
+
+    def library(self, pid: int, name: str) -> dict[str, Any]:
+        """What `status` says of a library in a target, waiting until it is known."""
+
+        def find() -> dict[str, Any] | None:
+            for target in self.status():
+                if target["pid"] == pid:
+                    for library in target["libraries"]:
+                        if Path(library["path"]).name == name and library["version"]:
+                            return dict(library)
+            return None
+
+        found: dict[str, Any] = wait_until(find, f"{name} of {pid} in status")
+        return found
+
+    def wait_for_result(self, pid: int, name: str, result: str) -> dict[str, Any]:
+        """Wait until the last result for a library in a target is `result`."""
+        found: dict[str, Any] = wait_until(
+            lambda: (it := self.library(pid, name))["result"] == result and it, f"{name} {result} in {pid}"
+        )
+        return found
+
+    def compile(self, source: str | Path, output: str, *flags: str, compiler: str = "gcc") -> Path:
+        """Compile C (or C++) source text, or a source file, below this folder."""
+        path = self.folder / output
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, str):
+            file = path.with_suffix(path.suffix + (".cc" if compiler.endswith("++") else ".c"))
+            file.write_text(source)
+        else:
+            file = source
+        # the linker's output is complete when it is renamed to its place
+        subprocess.run([compiler, str(file), "-o", f"{path}.new", *flags], check=True, cwd=self.folder)
+        os.rename(f"{path}.new", path)
+        return path
+
+    def link(self, target: str, name: str) -> None:
+        """Lead the symbolic link `name` to `target`, as `ln -sf` does."""
+        subprocess.run(["ln", "-sfn", target, name], check=True, cwd=self.folder)
+
+    def close(self) -> None:
+        for program in self.programs:
+            program.kill()
+        pid = next(iter(self.runtime.glob("*.lock")), None)
+        if pid and (text := pid.read_text().strip()):
+            try:
+                os.kill(int(text), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(self.folder / "store", ignore_errors=True)
