@@ -1,4 +1,4 @@
-"""What the tests of running processes share: a daemon of their own, targets whose output can be waited for, libraries."""
+"""What the tests of running processes share: a daemon of their own, targets whose output can be waited for."""
 
 import json
 import os
@@ -72,10 +72,12 @@ class Program:
         found: str = wait_until(lambda: next((line for line in self.error_lines if text in line), None), repr(text))
         return found
 
-    def _check(self, text: str) -> None:
-        if self.process.poll() is not None and not any(reader.is_alive() for reader in self._readers):
-            if not any(text in line for line in self.lines):
-                raise AssertionError(f"ended with {self.process.returncode} before {text!r}: {self.output()}")
+    def _check(self, text: str) -> str | None:
+        """Nothing, as long as the text may still come."""
+        ended = self.process.poll() is not None and not any(reader.is_alive() for reader in self._readers)
+        if ended and not any(text in line for line in self.lines):
+            raise AssertionError(f"ended with {self.process.returncode} before {text!r}: {self.output()}")
+        return None
 
     def output(self) -> str:
         return "\n".join([*self.lines[-20:], "--- standard error:", *self.error_lines[-20:]])

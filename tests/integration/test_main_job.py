@@ -1,6 +1,13 @@
 """The main job: a library changes on disk, and the running program executes the new version on its old data."""
 
-from tests.harness import Bench
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Bench, Program
 
 LIBRARY = """
 #include <stdio.h>
@@ -8,12 +15,14 @@ static int counter;
 int exported = 100;
 static __thread int local_in_thread;
 __thread int exported_in_thread = 7;
+static int twice(int number) { return 2 * number; }
+int (*chosen)(int) = twice;
 int hello(void)
 {
 	counter++, exported++, local_in_thread++, exported_in_thread++;
 	printf("version %d: %d %d %d %d\\n", VERSION, counter, exported, local_in_thread, exported_in_thread);
 	fflush(stdout);
-	return counter;
+	return chosen(counter);
 }
 __attribute__((constructor)) static void begin(void) { printf("begin %d\\n", VERSION); }
 __attribute__((destructor)) static void end(void) { printf("end %d\\n", VERSION); }
@@ -22,33 +31,310 @@ __attribute__((destructor)) static void end(void) { printf("end %d\\n", VERSION)
 PROGRAM = """
 #include <stdio.h>
 int hello(void);
+extern int exported;
 int main(void)
 {
 	char line[100];
-	while (fgets(line, sizeof line, stdin))
+	while (fgets(line, sizeof line, stdin)) {
 		hello();
+		printf("seen by the program: %d\\n", exported);
+		fflush(stdout);
+	}
 	return 0;
 }
 """
 
+LAZY = ("-Wl,-z,lazy",)
+NOW = ("-Wl,-z,relro,-z,now",)
 
-def build(bench: Bench, *flags: str) -> None:
+
+def build(bench: Bench, *flags: str, program_flags: tuple[str, ...] = (), compiler: str = "gcc") -> None:
     for version in (1, 2, 3):
-        bench.compile(LIBRARY, f"libhello.{version}.so", "-O2", "-fPIC", "-shared", f"-DVERSION={version}", *flags)
+        bench.compile(
+            LIBRARY,
+            f"libhello.{version}.so",
+            *("-O2", "-fPIC", "-shared", f"-DVERSION={version}", "-Wl,-soname,libhello.so", *flags),
+            compiler=compiler,
+        )
     bench.link("libhello.1.so", "libhello.so")
-    bench.compile(PROGRAM, "program", "-O2", "-L.", "-lhello", "-Wl,-rpath,$ORIGIN")
+    bench.compile(PROGRAM, "program", "-O2", "-L.", "-lhello", "-Wl,-rpath,$ORIGIN", *program_flags)
 
 
-def test_a_retargeted_link_brings_the_new_code_to_the_old_data(bench: Bench) -> None:
-    build(bench)
+def start(bench: Bench) -> Program:
+    """Start the program, let it call the first version once, and wait until it is served."""
     program = bench.run("./program")
     program.ask("")
     program.wait_for("version 1: 1 101 1 8")
     bench.library(program.pid, "libhello.so")
-    bench.link("libhello.2.so", "libhello.so")
-    bench.wait_for_result(program.pid, "libhello.so", "updated")
+    return program
+
+
+def expect(program: Program, version: int, count: int) -> None:
+    """Let the program call once more, and expect `version` to work on data that was changed `count` times."""
     program.ask("")
-    program.wait_for("version 2: 2 102 2 9")
+    program.wait_for(f"version {version}: {count} {100 + count} {count} {7 + count}")
+    program.wait_for(f"seen by the program: {100 + count}")
+
+
+def wait_for_version(bench: Bench, program: Program, name: str, version: Path) -> None:
+    """Wait until the daemon has brought the program to the version that the file `version` is."""
+    import hashlib
+
+    digest = hashlib.sha256(version.read_bytes()).hexdigest()[:12]
+    assert bench.daemon
+    bench.daemon.wait_for_error(f"event=updated pid={program.pid} library={bench.folder}/{name} version={digest}")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("program_flags", [("-pie", "-fPIE"), ("-no-pie", "-fno-pie")], ids=["pie", "non-pie"])
+@pytest.mark.parametrize("flags", [LAZY, NOW], ids=["lazy", "now"])
+def test_new_code_runs_on_the_old_data(
+    bench: Bench, flags: tuple[str, ...], program_flags: tuple[str, ...], compiler: str
+) -> None:
+    build(bench, *flags, program_flags=(*flags, *program_flags), compiler=compiler)
+    program = start(bench)
+    for count, version in enumerate((2, 3, 1, 3, 2), start=2):
+        before = len(bench.daemon.error_lines) if bench.daemon else 0
+        bench.link(f"libhello.{version}.so", "libhello.so")
+        assert bench.daemon
+        wait_for_line(bench.daemon, "event=updated", before)
+        expect(program, version, count)
+    library = bench.library(program.pid, "libhello.so")
+    assert library["versions_loaded"] == 3 and library["stale_slots"] == 0
     assert program.end() == 0
-    assert program.lines[0] == "begin 1" and program.lines[-1] == "end 1"
-    assert not any(line in program.lines for line in ("begin 2", "end 2"))
+    assert [line for line in program.lines if "begin" in line or "end" in line] == ["begin 1", "end 1"]
+
+
+def wait_for_line(daemon: Program, text: str, after: int) -> None:
+    from tests.harness import wait_until
+
+    wait_until(lambda: any(text in line for line in daemon.error_lines[after:]), text)
+
+
+def rename_over(bench: Bench) -> None:
+    shutil.copy(bench.folder / "libhello.2.so", bench.folder / "new")
+    os.rename(bench.folder / "new", bench.folder / "real.so")
+
+
+def remove_and_create(bench: Bench) -> None:
+    (bench.folder / "real.so").unlink()
+    shutil.copy(bench.folder / "libhello.2.so", bench.folder / "real.so")
+
+
+def write_slowly(bench: Bench) -> None:
+    content = (bench.folder / "libhello.2.so").read_bytes()
+    (bench.folder / "real.so").unlink()
+    with (bench.folder / "real.so").open("wb") as file:
+        for start in range(0, len(content), len(content) // 10):
+            file.write(content[start : start + len(content) // 10])
+            file.flush()
+            time.sleep(0.03)
+
+
+def in_a_burst(bench: Bench) -> None:
+    for version in (3, 1, 3, 1, 2) * 10:
+        os.link(bench.folder / f"libhello.{version}.so", bench.folder / "new")
+        os.rename(bench.folder / "new", bench.folder / "real.so")
+
+
+@pytest.mark.parametrize("change", [rename_over, remove_and_create, write_slowly, in_a_burst])
+def test_the_file_may_change_in_any_way(bench: Bench, change: object) -> None:
+    build(bench)
+    shutil.copy(bench.folder / "libhello.1.so", bench.folder / "real.so")
+    bench.link("real.so", "libhello.so")
+    program = start(bench)
+    assert callable(change)
+    change(bench)
+    wait_for_version(bench, program, "libhello.so", bench.folder / "libhello.2.so")
+    expect(program, 2, 2)
+
+
+def test_a_link_on_the_way_may_be_retargeted(bench: Bench) -> None:
+    build(bench)
+    for version in (1, 2):
+        (bench.folder / f"release-{version}").mkdir()
+        shutil.copy(bench.folder / f"libhello.{version}.so", bench.folder / f"release-{version}" / "file.so")
+    bench.link("release-1", "current")
+    bench.link("current/file.so", "libhello.so")
+    program = start(bench)
+    bench.link("release-2", "current")
+    wait_for_version(bench, program, "libhello.so", bench.folder / "libhello.2.so")
+    expect(program, 2, 2)
+
+
+def test_a_folder_on_the_way_may_be_exchanged(bench: Bench) -> None:
+    build(bench)
+    for version in (1, 2, 3):
+        (bench.folder / f"release-{version}").mkdir()
+        shutil.copy(bench.folder / f"libhello.{version}.so", bench.folder / f"release-{version}" / "file.so")
+    os.rename(bench.folder / "release-1", bench.folder / "current")
+    bench.link("current/file.so", "libhello.so")
+    program = start(bench)
+    for version in (2, 3):
+        os.rename(bench.folder / "current", bench.folder / f"old-{version}")
+        os.rename(bench.folder / f"release-{version}", bench.folder / "current")
+        wait_for_version(bench, program, "libhello.so", bench.folder / f"libhello.{version}.so")
+        expect(program, version, version)
+
+
+def test_one_change_updates_all_targets(bench: Bench) -> None:
+    build(bench)
+    programs = [start(bench) for _ in range(4)]
+    bench.link("libhello.2.so", "libhello.so")
+    for program in programs:
+        bench.wait_for_result(program.pid, "libhello.so", "updated")
+        expect(program, 2, 2)
+
+
+def test_it_works_without_a_daemon_at_the_start(idle_bench: Bench) -> None:
+    build(idle_bench)
+    program = start(idle_bench)
+    idle_bench.link("libhello.2.so", "libhello.so")
+    program.wait_for_error("libhello.so: updated to build ID")
+    expect(program, 2, 2)
+    assert program.end() == 0
+    lock = Path(f"{idle_bench.environment['LIVE_SOCKET']}.lock")
+    daemon = int(lock.read_text())
+    from tests.harness import wait_until
+
+    wait_until(lambda: not Path(f"/proc/{daemon}").exists(), "the end of the daemon after its last target")
+
+
+def test_calls_reach_the_new_version_from_everywhere(bench: Bench) -> None:
+    """Through dlsym, through a slot that is bound after the update, and from a plugin that is loaded after it."""
+    source = """
+    int first(void) { return VERSION; }
+    int second(void) { return 10 * VERSION; }
+    """
+    plugin = "int first(void); int from_plugin(void) { return first(); }"
+    other = "int second(void); int from_other(void) { return second(); }"
+    program_source = """
+    #include <dlfcn.h>
+    #include <stdio.h>
+    int first(void), from_other(void);
+    int main(void)
+    {
+        char line[100];
+        while (fgets(line, sizeof line, stdin)) {
+            int (*found)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "first");
+            printf("direct %d, dlsym %d\\n", first(), found());
+            if (line[0] == 'p') {
+                void *handle = dlopen("./plugin.so", RTLD_LAZY);
+                int (*call)(void) = (int (*)(void))dlsym(handle, "from_plugin");
+                printf("plugin %d, other %d\\n", call(), from_other());
+            }
+            fflush(stdout);
+        }
+        return 0;
+    }
+    """
+    for version in (1, 2):
+        bench.compile(source, f"libv.{version}.so", "-fPIC", "-shared", f"-DVERSION={version}", "-Wl,-soname,libv.so")
+    bench.link("libv.1.so", "libv.so")
+    bench.compile(other, "libother.so", "-fPIC", "-shared", "-L.", "-lv", "-Wl,-z,lazy")
+    bench.compile(plugin, "plugin.so", "-fPIC", "-shared", "-L.", "-lv", "-Wl,-z,lazy")
+    bench.compile(program_source, "program", "-L.", "-lother", "-lv", "-Wl,-rpath,$ORIGIN", "-Wl,-z,lazy")
+    program = bench.run("./program")
+    program.ask("")
+    program.wait_for("direct 1, dlsym 1")
+    bench.library(program.pid, "libv.so")
+    bench.link("libv.2.so", "libv.so")
+    bench.wait_for_result(program.pid, "libv.so", "updated")
+    program.ask("p")
+    program.wait_for("direct 2, dlsym 2")
+    program.wait_for("plugin 2, other 20")
+
+
+def test_versions_ifuncs_new_functions_and_new_dependencies_are_no_obstacle(bench: Bench) -> None:
+    source = """
+    #include <math.h>
+    #include <stdio.h>
+    static int calls;
+    static int one(void) { return 100 + VERSION; }
+    static int (*resolve(void))(void) { return one; }
+    int indirect(void) __attribute__((ifunc("resolve")));
+    int old_form(void) { return 1000 + VERSION; }
+    int new_form(void) { return 2000 + VERSION; }
+    __asm__(".symver old_form,form@V_1");
+    __asm__(".symver new_form,form@@V_2");
+    #if VERSION == 2
+    int added(int number) { calls++; return (int)cbrt(number); }
+    #endif
+    int compute(int number)
+    {
+        calls++;
+    #if VERSION == 2
+        return added(number);
+    #else
+        return number;
+    #endif
+    }
+    int count(void) { return calls; }
+    """
+    program_source = """
+    #include <stdio.h>
+    int indirect(void), form(void), compute(int), count(void);
+    int main(void)
+    {
+        char line[100];
+        volatile double number = 27;
+        while (fgets(line, sizeof line, stdin)) {
+            int result = compute((int)number);
+            printf("indirect %d form %d compute %d count %d\\n", indirect(), form(), result, count());
+            fflush(stdout);
+        }
+        return 0;
+    }
+    """
+    (bench.folder / "map").write_text("V_1 { global: form; indirect; };\nV_2 { global: *; } V_1;\n")
+    for version in (1, 2):
+        bench.compile(
+            source,
+            f"libv.{version}.so",
+            *("-O1", "-fPIC", "-shared", f"-DVERSION={version}", "-Wl,-soname,libv.so", "-Wl,--version-script=map"),
+            *(["-lm"] if version == 2 else []),
+        )
+    bench.link("libv.1.so", "libv.so")
+    bench.compile(program_source, "program", "-L.", "-lv", "-Wl,-rpath,$ORIGIN")
+    program = bench.run("./program")
+    program.ask("")
+    program.wait_for("indirect 101 form 2001 compute 27 count 1")
+    bench.library(program.pid, "libv.so")
+    for count, (version, result) in enumerate([(2, 3), (1, 27), (2, 3)]):
+        assert bench.daemon
+        before = len(bench.daemon.error_lines)
+        bench.link(f"libv.{version}.so", "libv.so")
+        wait_for_line(bench.daemon, "event=updated", before)
+        program.ask("")
+        counted = (3, 4, 6)[count]
+        program.wait_for(f"indirect {100 + version} form {2000 + version} compute {result} count {counted}")
+
+
+def test_a_changed_default_arrives_and_a_changed_value_stays(bench: Bench) -> None:
+    source = """
+    #include <stdio.h>
+    struct { long kept, changed; const char *text; } settings = {10 + VERSION, 20, VERSION == 1 ? "one" : "two"};
+    void show(void)
+    {
+        settings.changed++;
+        printf("version %d: %ld %ld %s\\n", VERSION, settings.kept, settings.changed, settings.text);
+        fflush(stdout);
+    }
+    """
+    program_source = """
+    #include <stdio.h>
+    void show(void);
+    int main(void) { char line[9]; while (fgets(line, sizeof line, stdin)) show(); return 0; }
+    """
+    for version in (1, 2):
+        bench.compile(source, f"libv.{version}.so", "-O2", "-fPIC", "-shared", f"-DVERSION={version}")
+    bench.link("libv.1.so", "libv.so")
+    bench.compile(program_source, "program", "-L.", "-lv", "-Wl,-rpath,$ORIGIN")
+    program = bench.run("./program")
+    program.ask("")
+    program.wait_for("version 1: 11 21 one")
+    bench.library(program.pid, "libv.so")
+    bench.link("libv.2.so", "libv.so")
+    bench.wait_for_result(program.pid, "libv.so", "updated")
+    program.ask("")
+    program.wait_for("version 2: 12 22 two")

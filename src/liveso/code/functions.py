@@ -1,7 +1,5 @@
 """The functions of an image, as ranges of addresses, from the table that unwinding uses."""
 
-from typing import cast
-
 import numpy as np
 
 from liveso.elf import Image, tables
@@ -62,4 +60,4 @@ def _with_ends(image: Image, starts: Table, descriptions: Table) -> Table:
 def _words(content: Table, places: Table) -> Table:
     """The four-byte numbers at `places`."""
     gathered = content[places[:, None] + np.arange(4)]
-    return cast(Table, np.ascontiguousarray(gathered).view("<u4")[:, 0])
+    return np.ascontiguousarray(gathered).view("<u4")[:, 0]

@@ -9,7 +9,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import capstone
 import numpy as np
@@ -96,9 +95,9 @@ def _code_sections(image: Image) -> Iterator[Section]:
     """Sections with code that can refer to variables. PLT stubs refer to the GOT only; `.init` and `.fini` do not
     run in a prepared copy."""
     for section in image.sections:
-        if section.is_code and section.has_bytes and not section.name.startswith(".plt"):
-            if section.name not in _START_UP_SECTIONS:
-                yield section
+        is_stub = section.name.startswith(".plt") or section.name in _START_UP_SECTIONS
+        if section.is_code and section.has_bytes and not is_stub:
+            yield section
 
 
 def _start_up_stubs(image: Image) -> list[int]:
@@ -128,7 +127,7 @@ def _candidates(displacements: Table, section: Section, low: int, high: int) -> 
     fits = np.zeros(len(displacements), np.bool_)
     for after in _BYTES_AFTER_DISPLACEMENT:
         fits |= (targets >= low - after) & (targets <= high - after)
-    return cast(list[int], (np.flatnonzero(fits) + section.address).tolist())
+    return (np.flatnonzero(fits) + section.address).tolist()
 
 
 def _by_stretch(places: list[int], known: Table, section: Section) -> Iterator[tuple[_Stretch, list[int]]]:

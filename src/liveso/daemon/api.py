@@ -1,5 +1,7 @@
 """What the daemon tells the `liveso` command: HTTP on a Unix socket."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,7 +25,5 @@ def make_server(service: Service) -> uvicorn.Server:
 class _QuietServer(uvicorn.Server):
     """Signals are the daemon's own to handle."""
 
-    def capture_signals(self):  # type: ignore[no-untyped-def, override]
-        from contextlib import nullcontext
-
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()

@@ -9,6 +9,7 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
+from elftools.elf.sections import NoteSection
 
 from liveso.elf import tables
 from liveso.elf.machine import MACHINES, Machine
@@ -280,7 +281,7 @@ def _string(strings: bytes, offset: int) -> str:
 
 def _build_id(elf: ELFFile) -> str:
     section = elf.get_section_by_name(".note.gnu.build-id")
-    if section is None:
+    if not isinstance(section, NoteSection):
         return ""
     return next((str(note["n_desc"]) for note in section.iter_notes() if note["n_type"] == "NT_GNU_BUILD_ID"), "")
 

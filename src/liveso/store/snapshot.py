@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,9 @@ def take_snapshot(path: Path) -> Snapshot:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         before = os.fstat(descriptor)
-        if not os.path.stat.S_ISREG(before.st_mode):
+        if not stat.S_ISREG(before.st_mode):
             raise StoreError(f"{path}: not a regular file")
         if before.st_size > _LARGEST_LIBRARY:
             raise StoreError(f"{path}: larger than {_LARGEST_LIBRARY >> 30} GiB")

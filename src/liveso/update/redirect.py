@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from liveso.elf import Image, Symbol, tables
+from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.store import Version
 from liveso.target.objects import Slots
@@ -101,15 +102,20 @@ def slot_words(slots: Slots, moves: dict[int, int]) -> Table:
 def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) -> int:
     """How many slots still hold an address in the code of a version that does not run any more.
 
-    PLT stubs, which unbound slots lead to, are no such code; the lists of initialisers and finalisers are no slots.
+    PLT stubs, which unbound slots lead to, are no such code. The lists of initialisers and finalisers are no slots, nor
+    is the data that came with versions after the first: the variables live in their home.
     """
     stale = np.zeros(len(slots.value), np.bool_)
-    lists = np.zeros(len(slots.value), np.bool_)
+    unused = np.zeros(len(slots.value), np.bool_)
     for loaded in state.versions:
         for section in images[loaded.version].sections:
             low, high = loaded.base + section.address, loaded.base + section.end
             if section.name in (".init_array", ".fini_array"):
-                lists |= (slots.address >= low) & (slots.address < high)
+                unused |= (slots.address >= low) & (slots.address < high)
             elif section.is_code and not section.name.startswith(".plt") and loaded.version != to:
                 stale |= (slots.value >= low) & (slots.value < high)
-    return int((stale & ~lists).sum())
+        if loaded != state.home:
+            span = data_layout(images[loaded.version]).span
+            low, high = loaded.base + span.start, loaded.base + span.stop
+            unused |= (slots.address >= low) & (slots.address < high)
+    return int((stale & ~unused).sum())

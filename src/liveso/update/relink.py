@@ -42,8 +42,8 @@ class Relinking:
 def relink(new: Image, base: int, references: References, home: Home, bound: dict[int, int]) -> Relinking:
     """Lead `new`, loaded at `base`, to the variables at `home`.
 
-    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused where
-    that cannot be done completely.
+    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused
+    where that cannot be done completely.
     """
     old_span, new_span = data_layout(home.image).span, data_layout(new).span
     distance = (home.base + old_span.start) - (base + new_span.start)

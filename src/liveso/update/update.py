@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An update that was made: the new state, how many slots still lead to old code, and the time of each step in ms."""
+    """An update that was made: the new state, how many slots still lead to old code, the time of each step in ms."""
 
     state: LibraryState
     stale: int
@@ -136,7 +136,7 @@ async def _needed_names(target: Target, state: LibraryState) -> frozenset[str]:
     """What the target's objects, other than the library itself, refer to by name."""
     own = {it.base for it in state.versions}
     dynamics = await _dynamics(target, (await target.agent.list_objects()).objects)
-    names = set()
+    names: set[str] = set()
     for owner, dynamic in dynamics.items():
         if owner.base not in own:
             names.update(name for name, _offset in await imported_names(target.agent, dynamic))

@@ -110,7 +110,7 @@ def variables_keep_their_places(pair: Pair) -> Iterator[Difference]:
 @rule("initial-pointer")
 def initial_pointers_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
     """A word that starts as the address of something tells what variable it is in: one that leads elsewhere, or that
-    comes where another goes, is a variable that moved. One that only starts, or stops, to be null is a changed value."""
+    comes where another goes, is a variable that moved. One that only starts, or stops, to be null changed its value."""
     try:
         if len(data_layout(pair.old).span) != len(data_layout(pair.new).span):
             return  # data-layout says it
