@@ -62,12 +62,12 @@ static enum live_status take_from_sheet(int sheet, struct transaction *transacti
 }
 
 /* Compare memory with what is expected; an address that is not mapped is an answer and no crash
- * (process_vm_readv(2) on ourselves). */
+ * (process_vm_readv(2) on our own thread: the process's first one may have ended). */
 static enum live_status check(uint64_t address, const void *expected, size_t size)
 {
 	char now[sizeof(uint64_t)];
 	struct iovec here = {now, size}, there = {(void *)(uintptr_t)address, size};
-	if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) != (ssize_t)size)
+	if (process_vm_readv(gettid(), &here, 1, &there, 1, 0) != (ssize_t)size)
 		return LIVE_NOT_MAPPED;
 	return memcmp(now, expected, size) == 0 ? LIVE_DONE : LIVE_WORD_CHANGED;
 }

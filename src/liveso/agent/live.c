@@ -23,27 +23,28 @@ enum {
 	START_LIMIT = 50 * MILLISECOND, /* how long the program waits for the thread to have its own descriptors */
 	FORK_LIMIT = 100 * MILLISECOND, /* how long a fork waits for the loader's data to be in order */
 	SHORTEST_PAUSE = 5 * MILLISECOND,
+	CHILD_PAUSE = 50 * MILLISECOND, /* most children of fork(2) have ended or executed another program by then */
 	LONGEST_PAUSE = 999 * MILLISECOND,
 	ATTEMPTS_BEFORE_COMPLAINT = 20, /* about 11 s */
 };
 
 pthread_mutex_t live_work_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static uint32_t attached; /* futex: 1 once the thread is apart from the program and has tried to connect */
+static uint32_t apart; /* futex: 1 once the thread has left the program's descriptors, root and folder */
 static bool started_by_fork;
 static __thread bool holds_work_lock; /* in the thread that forks */
 
-static void announce_attached(void)
+static void announce_apart(void)
 {
-	__atomic_store_n(&attached, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &attached, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	__atomic_store_n(&apart, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &apart, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-static void await_attached(void)
+static void await_apart(void)
 {
 	struct timespec limit = {0, START_LIMIT};
-	while (!__atomic_load_n(&attached, __ATOMIC_ACQUIRE))
-		if (syscall(SYS_futex, &attached, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0) != 0 && errno == ETIMEDOUT)
+	while (!__atomic_load_n(&apart, __ATOMIC_ACQUIRE))
+		if (syscall(SYS_futex, &apart, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0) != 0 && errno == ETIMEDOUT)
 			return;
 }
 
@@ -116,22 +117,28 @@ static bool serve(int channel)
 	return true;
 }
 
+static void rest(long nanoseconds)
+{
+	struct timespec time = {0, nanoseconds};
+	nanosleep(&time, NULL);
+}
+
 /* Wait before the next attempt to reach a daemon, longer each time. */
 static void pause_before(unsigned attempt)
 {
-	long pause = attempt < 10 ? (long)SHORTEST_PAUSE << attempt / 2 : LONGEST_PAUSE;
-	struct timespec time = {0, pause};
-	nanosleep(&time, NULL);
+	rest(attempt < 10 ? (long)SHORTEST_PAUSE << attempt / 2 : LONGEST_PAUSE);
 }
 
 static void *run(void *unused)
 {
 	bool may_start_daemon = !started_by_fork, was_served = false, stay = stand_apart();
 	(void)unused;
+	announce_apart();
 	prctl(PR_SET_NAME, "live.so");
+	if (started_by_fork)
+		rest(CHILD_PAUSE);
 	for (unsigned attempt = 0; stay && !is_last_thread(); attempt++) {
 		int channel = live_channel_open();
-		announce_attached();
 		if (channel >= 0) {
 			stay = serve(channel);
 			close(channel);
@@ -149,7 +156,6 @@ static void *run(void *unused)
 		if (stay)
 			pause_before(attempt);
 	}
-	announce_attached();
 	return NULL;
 }
 
@@ -159,7 +165,7 @@ static void start(void)
 	sigset_t all, before;
 	pthread_attr_t attributes;
 	pthread_t thread;
-	__atomic_store_n(&attached, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&apart, 0, __ATOMIC_RELEASE);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
@@ -169,7 +175,7 @@ static void start(void)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	if (failure == 0)
-		await_attached();
+		await_apart();
 	else if (!started_by_fork)
 		live_report_trouble("not served, no thread could be made", strerrordesc_np(failure));
 }

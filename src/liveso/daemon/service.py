@@ -91,7 +91,7 @@ class Service:
         filters = process.system_call_filters(pid, hello.thread)
         target = Target(pid, agent, hello, X86_64, filters)
         level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self.settings.loglevel)
-        return ServedTarget(target, process.command(pid), process.start_time(pid), level)
+        return ServedTarget(target, process.command(pid, hello.thread), process.start_time(pid), level)
 
     async def _learn_libraries(self, served: ServedTarget) -> None:
         target = served.target
@@ -103,7 +103,7 @@ class Service:
         ignore = patterns(hello.settings.get("LIVE_IGNORE", "")) or self.settings.ignore
         only = patterns(hello.settings.get("LIVE_ONLY", "")) or self.settings.only
         folder = process.folder_of(pid, hello.thread)
-        mappings = process.mappings(pid)
+        mappings = process.mappings(pid, hello.thread)
         for it in listed.objects:
             path = served_path(it, folder, self.store, ignore, only)
             mapping = mapping_of(it, mappings)

@@ -44,10 +44,10 @@ def _read(pid: int, name: str) -> str:
         raise TargetGone(f"process {pid} has ended") from error
 
 
-def mappings(pid: int) -> list[Mapping]:
-    """The memory map. Raises TargetGone where the process has ended, TargetError where it may not be read."""
+def mappings(pid: int, thread: int) -> list[Mapping]:
+    """The memory map, by one thread of the process: the first one may have ended. Raises TargetGone where the process has ended, TargetError where it may not be read."""
     found = []
-    for line in _read(pid, "maps").splitlines():
+    for line in _read(pid, f"task/{thread}/maps").splitlines():
         fields = line.split(maxsplit=5)
         start, _dash, end = fields[0].partition("-")
         protection = sum(bit for bit, letter in ((1, "r"), (2, "w"), (4, "x")) if letter in fields[1])
@@ -56,9 +56,9 @@ def mappings(pid: int) -> list[Mapping]:
     return found
 
 
-def command(pid: int) -> str:
+def command(pid: int, thread: int) -> str:
     """The command line, for people."""
-    return " ".join(_read(pid, "cmdline").split("\0")).strip()
+    return " ".join(_read(pid, f"task/{thread}/cmdline").split("\0")).strip()
 
 
 def start_time(pid: int) -> int:
@@ -98,7 +98,7 @@ def has_same_root(pid: int, thread: int) -> bool:
     try:
         theirs, ours = os.stat(f"/proc/{pid}/task/{thread}/root"), os.stat("/")
         return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino) and os.readlink(
-            f"/proc/{pid}/ns/mnt"
+            f"/proc/{pid}/task/{thread}/ns/mnt"
         ) == os.readlink("/proc/self/ns/mnt")
     except PermissionError as error:
         raise TargetError(f"/proc/{pid}/root may not be read; run the daemon as the same user or as root") from error

@@ -240,7 +240,7 @@ async def _relink(
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, loaded.base, references, home, bound)
-        mappings = process.mappings(target.pid)
+        mappings = process.mappings(target.pid, target.hello.thread)
         code = NO_SPANS if through_proc else spans_for_code(mappings, plan.halves["address"])
         transaction = Transaction(
             spans=np.concatenate([code, spans_for_words(mappings, plan.words["address"])]),
@@ -296,7 +296,7 @@ async def _redirect(
 
 
 async def _commit_words(target: Target, objects: ObjectList, words: Table, state: LibraryState) -> None:
-    spans = spans_for_words(process.mappings(target.pid), words["address"])
+    spans = spans_for_words(process.mappings(target.pid, target.hello.thread), words["address"])
     record = encode_record(target.libraries | {state.path: state})
     await target.agent.commit(Transaction(spans, words, NO_HALVES, record), objects)
 
