@@ -165,12 +165,10 @@ static int commit_locked(struct dl_phdr_info *info, size_t size, void *context)
 	transaction->status = check_all(transaction);
 	if (transaction->status != LIVE_DONE)
 		return 1;
-	pthread_mutex_lock(&live_work_lock);
 	bool writable = open_spans(transaction, &opened);
 	transaction->status = writable ? apply(transaction) : LIVE_NOT_MAPPED;
 	if (!close_spans(transaction, opened))
 		transaction->status = LIVE_NOT_MAPPED;
-	pthread_mutex_unlock(&live_work_lock);
 	return 1;
 }
 

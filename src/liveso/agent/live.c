@@ -21,7 +21,7 @@ enum {
 	STACK_SIZE = 256 * 1024,
 	MILLISECOND = 1000 * 1000,	/* in ns */
 	START_LIMIT = 50 * MILLISECOND, /* how long the program waits for the thread to have its own descriptors */
-	FORK_LIMIT = 100 * MILLISECOND, /* how long a fork waits for the loader's data to be in order */
+	FORK_LIMIT = 2,			/* s: how long a fork waits, at most, for the loader's data to be in order */
 	SHORTEST_PAUSE = 5 * MILLISECOND,
 	CHILD_PAUSE = 50 * MILLISECOND, /* most children of fork(2) have ended or executed another program by then */
 	LONGEST_PAUSE = 999 * MILLISECOND,
@@ -187,11 +187,7 @@ static void before_fork(void)
 	int saved = errno;
 	struct timespec limit;
 	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_nsec += FORK_LIMIT;
-	if (limit.tv_nsec >= 1000 * MILLISECOND) {
-		limit.tv_nsec -= 1000 * MILLISECOND;
-		limit.tv_sec++;
-	}
+	limit.tv_sec += FORK_LIMIT;
 	holds_work_lock = pthread_mutex_timedlock(&live_work_lock, &limit) == 0;
 	errno = saved;
 }

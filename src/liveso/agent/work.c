@@ -102,9 +102,7 @@ static void open_library(struct live_message *message)
 {
 	int before = count_descriptors();
 	live_lend_standard_streams(true);
-	pthread_mutex_lock(&live_work_lock);
 	struct link_map *map = dlopen(message->text, (int)message->argument[0]);
-	pthread_mutex_unlock(&live_work_lock);
 	live_lend_standard_streams(false);
 	message->text_size = 0;
 	if (!map) {
@@ -121,10 +119,7 @@ static void open_library(struct live_message *message)
 
 static void close_library(struct live_message *message)
 {
-	pthread_mutex_lock(&live_work_lock);
-	int failed = dlclose((void *)(uintptr_t)message->argument[0]);
-	pthread_mutex_unlock(&live_work_lock);
-	if (failed)
+	if (dlclose((void *)(uintptr_t)message->argument[0]) != 0)
 		tell_loader_error(message);
 }
 
@@ -140,6 +135,16 @@ static void resolve_symbol(struct live_message *message)
 		tell_loader_error(message);
 }
 
+/* What touches the loader's data or locks must not be under way in a fork: glibc does not set all of them right in
+ * the child. Whoever forks inside a constructor holds the loader's lock; it is waited for before ours is taken. */
+static void exclude_forks(void)
+{
+	void *program = dlopen(NULL, RTLD_LAZY);
+	if (program)
+		dlclose(program);
+	pthread_mutex_lock(&live_work_lock);
+}
+
 bool live_work(struct live_message *message, int sheet)
 {
 	bool needs_sheet = message->kind == LIVE_LIST || message->kind == LIVE_READ || message->kind == LIVE_COMMIT ||
@@ -152,6 +157,10 @@ bool live_work(struct live_message *message, int sheet)
 		message->text_size = 0;
 		return true;
 	}
+	bool uses_loader = message->kind != LIVE_READ && message->kind != LIVE_RECALL && message->kind != LIVE_SAY;
+	bool stay = true;
+	if (uses_loader)
+		exclude_forks();
 	switch (message->kind) {
 	case LIVE_LIST:
 		list_objects(message, sheet);
@@ -179,10 +188,13 @@ bool live_work(struct live_message *message, int sheet)
 		message->text_size = 0;
 		break;
 	case LIVE_LEAVE:
-		return false;
+		stay = false;
+		break;
 	default:
 		message->status = LIVE_MALFORMED;
 		message->text_size = 0;
 	}
-	return true;
+	if (uses_loader)
+		pthread_mutex_unlock(&live_work_lock);
+	return stay;
 }
