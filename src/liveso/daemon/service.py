@@ -25,7 +25,7 @@ from liveso.errors import (
 )
 from liveso.settings import Settings, loglevel, patterns
 from liveso.store import Store, Version
-from liveso.target import Agent, ObjectList, process
+from liveso.target import Agent, process
 from liveso.update import Analyst, LibraryState, LoadedVersion, Target, decode_record, sweep, update, warm
 from liveso.watch import Watcher
 
@@ -95,34 +95,45 @@ class Service:
 
     async def _learn_libraries(self, served: ServedTarget) -> None:
         target = served.target
-        pid, hello = target.pid, target.hello
-        if not process.has_same_root(pid, hello.thread):
+        if not process.has_same_root(target.pid, target.hello.thread):
             raise TargetError("it sees other files than the daemon (chroot, container): run a daemon there")
         target.libraries = decode_record(await target.agent.recall())
-        listed = await target.agent.list_objects()
-        ignore = patterns(hello.settings.get("LIVE_IGNORE", "")) or self.settings.ignore
-        only = patterns(hello.settings.get("LIVE_ONLY", "")) or self.settings.only
-        folder = process.folder_of(pid, hello.thread)
-        mappings = process.mappings(pid, hello.thread)
-        for it in listed.objects:
-            path = served_path(it, folder, self.store, ignore, only)
-            mapping = mapping_of(it, mappings)
-            if path is None or mapping is None or path in served.libraries:
-                continue
-            library = Library(path, mapping.inode, target.libraries.get(path))
-            served.libraries[path] = library
-            self.watcher.add(path)
-            if library.state is None:
-                await self._learn_version(served, library, it.base, mapping)
-            elif len(library.state.versions) > 1:
-                library.note(Result.UPDATED)
-            self._show_build_id(library)
+        await self._learn_objects(served)
         self._say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")
-        self.start(self._warm(target, listed))
-        for path in served.libraries:
-            self.start(self._examine(path))
 
-    async def _learn_version(self, served: ServedTarget, library: Library, base: int, mapping: process.Mapping) -> None:
+    async def _learn_objects(self, served: ServedTarget) -> None:
+        """Take in what the target has loaded, and unloaded, since the last time."""
+        target, hello = served.target, served.target.hello
+        async with served.learning:
+            served.mapped = process.mapped_code(target.pid, hello.thread)
+            listed = await target.agent.list_objects()
+            ignore = patterns(hello.settings.get("LIVE_IGNORE", "")) or self.settings.ignore
+            only = patterns(hello.settings.get("LIVE_ONLY", "")) or self.settings.only
+            folder = process.folder_of(target.pid, hello.thread)
+            mappings = process.mappings(target.pid, hello.thread)
+            bases = {it.base for it in listed.objects}
+            for name in [name for name, library in served.libraries.items() if library.base not in bases]:
+                del served.libraries[name]
+            for it in listed.objects:
+                path = served_path(it, folder, self.store, ignore, only)
+                mapping = mapping_of(it, mappings)
+                if path is not None and mapping is not None and path not in served.libraries:
+                    await self._learn_library(served, path, it.base, mapping)
+        self._stop_watching_unused()
+        self.start(warm(target, listed.objects))
+
+    async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
+        library = Library(path, mapping.inode, base, served.target.libraries.get(path))
+        served.libraries[path] = library
+        self.watcher.add(path)
+        if library.state is None:
+            await self._learn_version(served, library, mapping)
+        elif len(library.state.versions) > 1:
+            library.note(Result.UPDATED)
+        self._show_build_id(library)
+        self.start(self._examine(path))
+
+    async def _learn_version(self, served: ServedTarget, library: Library, mapping: process.Mapping) -> None:
         same = next(
             (
                 other.state.home.version
@@ -137,15 +148,12 @@ class Service:
                 version = await asyncio.to_thread(
                     running_version, served.target.pid, library.path, mapping, self.store, same
                 )
-                library.state = LibraryState(library.path, (LoadedVersion(version, base),), version)
+                library.state = LibraryState(library.path, (LoadedVersion(version, library.base),), version)
             except FileInFlux:
                 await asyncio.sleep(self.settings.settle)
             except StoreError as error:
                 self._failed(served, library, str(error))
                 return
-
-    async def _warm(self, target: Target, listed: ObjectList) -> None:
-        await warm(target, listed.objects)
 
     def _show_build_id(self, library: Library) -> None:
         if library.state is not None:
@@ -273,14 +281,18 @@ class Service:
     # --- housekeeping
 
     async def keep_house(self) -> None:
-        """Every second: let processes end that only their agent keeps alive."""
+        """Every second: look for libraries that targets have loaded or unloaded, without waking them, and let processes
+        end that only their agent keeps alive."""
         while True:
             await asyncio.sleep(1)
             for served in list(self.targets.values()):
+                target = served.target
                 try:
-                    threads = process.threads(served.target.pid)
+                    threads = process.threads(target.pid)
                     if threads.leader_ended and threads.count == 2:
-                        await served.target.agent.leave()
+                        await target.agent.leave()
+                    elif served.mapped not in (None, process.mapped_code(target.pid, target.hello.thread)):
+                        self.start(self._learn_objects(served))
                 except TargetError:
                     continue
 

@@ -1,5 +1,6 @@
 """What the daemon knows of its targets, as `status` shows it."""
 
+import asyncio
 import time
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -19,13 +20,14 @@ class Result(StrEnum):
 
 @dataclass
 class Library:
-    """A library in one target. `version` is the one that runs, None where it is not known.
+    """A library in one target, which loaded it at address `base`. `state` is None where its version is not known.
 
     `failed` is the version that the last refusal was about, so that it is not tried again.
     """
 
     path: str
     inode: int
+    base: int
     state: LibraryState | None
     build_id: str = ""
     result: Result = Result.CURRENT
@@ -41,7 +43,8 @@ class Library:
 
 @dataclass
 class ServedTarget:
-    """A target with its libraries, by path. `loglevel` says what appears on its standard error."""
+    """A target with its libraries, by path. `loglevel` says what appears on its standard error; `mapped` is the code
+    that it had mapped when its objects were last listed."""
 
     target: Target
     command: str
@@ -49,6 +52,8 @@ class ServedTarget:
     loglevel: int
     libraries: dict[str, Library] = field(default_factory=dict)
     note: str = ""
+    mapped: frozenset[tuple[int, int]] | None = None
+    learning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,13 +169,13 @@ def _array(content: bytes, dtype: np.dtype[np.void] | str, offset: int, size: in
     return np.frombuffer(content, dtype=kind, count=size // kind.itemsize, offset=offset)
 
 
-def read_image(content: bytes) -> Image:
-    """Parse an ELF shared library.
+def read_image(content: bytes, *, may_be_program: bool = False) -> Image:
+    """Parse an ELF shared library, or also a program that is linked to a fixed address (ET_EXEC).
 
     Raises ImageError where the bytes are not a complete one for a machine that liveso knows.
     """
     try:
-        return _read_image(content)
+        return _read_image(content, may_be_program)
     except ImageError:
         raise
     except (ELFError, ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError) as error:
@@ -184,7 +184,7 @@ def read_image(content: bytes) -> Image:
         raise ImageError(f"not a readable ELF file ({type(error).__name__})") from error
 
 
-def _read_image(content: bytes) -> Image:
+def _read_image(content: bytes, may_be_program: bool) -> Image:
     if content[:4] != b"\x7fELF":
         raise ImageError("not an ELF file" if content else "the file is empty")
     elf = ELFFile(io.BytesIO(content))
@@ -192,7 +192,7 @@ def _read_image(content: bytes) -> Image:
     machine = MACHINES.get(_machine_number(content))
     if machine is None or elf.elfclass != machine.word * 8 or not elf.little_endian:
         raise ImageError(f"a file for another machine ({elf.get_machine_arch()}, {elf.elfclass} bit)")
-    if header["e_type"] != "ET_DYN":
+    if header["e_type"] != "ET_DYN" and not (may_be_program and header["e_type"] == "ET_EXEC"):
         raise ImageError("not a shared library (ELF type is not ET_DYN)")
     if header["e_phentsize"] != tables.SEGMENT.itemsize:
         raise ImageError("the program header entries have an unknown size")

@@ -45,7 +45,10 @@ def _read(pid: int, name: str) -> str:
 
 
 def mappings(pid: int, thread: int) -> list[Mapping]:
-    """The memory map, by one thread of the process: the first one may have ended. Raises TargetGone where the process has ended, TargetError where it may not be read."""
+    """The memory map, by one thread of the process: the first one may have ended.
+
+    Raises TargetGone where the process has ended, TargetError where it may not be read.
+    """
     found = []
     for line in _read(pid, f"task/{thread}/maps").splitlines():
         fields = line.split(maxsplit=5)
@@ -54,6 +57,21 @@ def mappings(pid: int, thread: int) -> list[Mapping]:
         path = fields[5] if len(fields) > 5 else ""
         found.append(Mapping(int(start, 16), int(end, 16), protection, fields[3], int(fields[4]), path))
     return found
+
+
+def mapped_code(pid: int, thread: int) -> frozenset[tuple[int, int]]:
+    """Address and inode of each file that is mapped to be executed: it changes when objects come or go."""
+    return frozenset((it.start, it.inode) for it in mappings(pid, thread) if it.is_executable and it.inode)
+
+
+def program(pid: int, thread: int) -> bytes:
+    """The file that the process executes. Raises TargetGone, or TargetError where it may not be read."""
+    try:
+        return Path(f"/proc/{pid}/task/{thread}/exe").read_bytes()
+    except PermissionError as error:
+        raise TargetError(f"the program of process {pid} may not be read") from error
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
 
 
 def command(pid: int, thread: int) -> str:

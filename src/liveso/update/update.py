@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from liveso.code import References
-from liveso.elf import Machine, Symbol, tables
+from liveso.elf import Machine, Symbol, read_image, tables
 from liveso.elf.tables import Table
 from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version
@@ -49,6 +49,7 @@ class Target:
     libraries: dict[str, LibraryState] = field(default_factory=dict)
     dynamics: dict[LoadedObject, Dynamic] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    has_own_malloc: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,18 @@ async def require_safe_allocator(target: Target) -> None:
     have one that is not made for that. Raises Refused."""
     objects = (await target.agent.list_objects()).objects
     owner = _owner(await _dynamics(target, objects), target.hello.malloc)
-    if owner is not None and owner.name == "" and process.threads(target.pid).count <= 2:
+    if owner is None or owner.name != "" or process.threads(target.pid).count > 2:
+        return
+    if target.has_own_malloc is None:
+        target.has_own_malloc = await asyncio.to_thread(_program_defines_malloc, target)
+    if target.has_own_malloc:
         raise Refused("the program has a malloc of its own, which may not be made for a second thread")
+
+
+def _program_defines_malloc(target: Target) -> bool:
+    """Whether it does; in a non-PIE program the address of libc's `malloc` can be that of its own PLT entry."""
+    program = read_image(process.program(target.pid, target.hello.thread), may_be_program=True)
+    return any(it.name == "malloc" and it.is_defined for it in program.symbols)
 
 
 def _owner(dynamics: dict[LoadedObject, Dynamic], address: int) -> LoadedObject | None:
@@ -160,18 +171,21 @@ async def warm(target: Target, objects: tuple[LoadedObject, ...]) -> None:
 
 
 async def _learn_home(target: Target, state: LibraryState, store: Store) -> LibraryState:
-    """Before the first update: find out what only the untouched library tells."""
-    if len(state.versions) > 1 or state.home.indirect:
+    """Before the first update: find out what only the untouched library tells, and keep it from being unloaded, because
+    the variables of all versions live there."""
+    if len(state.versions) > 1:
         return state
     image = await asyncio.to_thread(store.image, state.home.version)
-    resolvers = [it for it in image.symbols if it.is_defined and it.type == tables.STT_GNU_IFUNC]
-    home = state.home
-    if resolvers:
-        objects = (await target.agent.list_objects()).objects
-        name = next(it.name for it in objects if it.base == home.base)
-        opened = await target.agent.open(name, _LAZY | _NOLOAD)
-        home = replace(home, indirect=await _resolve_all(target, opened.handle, resolvers))
+    objects = (await target.agent.list_objects()).objects
+    name = next((it.name for it in objects if it.base == state.home.base), None)
+    if name is None:
+        raise Refused("the library was unloaded meanwhile")
+    opened = await target.agent.open(name, _LAZY | _NOLOAD)
+    if opened.base != state.home.base:
         await target.agent.close(opened.handle)
+        raise Refused("two libraries of that name are loaded")
+    resolvers = [it for it in image.symbols if it.is_defined and it.type == tables.STT_GNU_IFUNC]
+    home = replace(state.home, indirect=await _resolve_all(target, opened.handle, resolvers))
     functions = [it for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC and it.is_default]
     is_global = False
     for symbol in functions[:_PROBES]:
