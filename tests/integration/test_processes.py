@@ -1,5 +1,6 @@
 """The life of processes: fork, exec, descriptors, signals, children, and daemons that come and go."""
 
+import hashlib
 import os
 import signal
 from pathlib import Path
@@ -31,13 +32,11 @@ def served(bench: Bench, pid: int) -> None:
 
 def update(bench: Bench, version: int, *pids: int) -> None:
     """Retarget the library, and wait until each process runs the new version."""
-    digest = None
     bench.link(f"libhello.{version}.so", "libhello.so")
-    import hashlib
-
     digest = hashlib.sha256((bench.folder / f"libhello.{version}.so").read_bytes()).hexdigest()
-    for pid in pids:
-        wait_until(lambda pid=pid: bench.library(pid, "libhello.so")["version"] == digest, f"{version} in {pid}")
+    wait_until(
+        lambda: all(bench.library(pid, "libhello.so")["version"] == digest for pid in pids), f"{version} in {pids}"
+    )
 
 
 def test_parent_and_child_go_on_separately_and_both_are_updated(bench: Bench) -> None:
@@ -189,7 +188,8 @@ def test_the_program_sees_no_descriptor_and_no_child_of_ours(idle_bench: Bench) 
                 closedir(folder);
                 errno = 0;
                 int waited = (int)wait(NULL);
-                printf("descriptors %d, wait %d %d, signals %d\\n", descriptors - 3, waited, errno == ECHILD, (int)children);
+                printf("descriptors %d, wait %d %d, signals %d\\n", descriptors - 3, waited, errno == ECHILD,
+                       (int)children);
                 hello("program");
             }
             return 0;
@@ -232,7 +232,6 @@ def test_a_new_daemon_finds_the_targets_of_one_that_was_killed(bench: Bench) -> 
     bench.link("libhello.2.so", "libhello.so")  # what changes while no daemon is there is made up for
     bench.start_daemon()
     program.wait_for_error("updated")
-    import hashlib
 
     digest = hashlib.sha256((bench.folder / "libhello.2.so").read_bytes()).hexdigest()
     wait_until(lambda: bench.library(program.pid, "libhello.so")["version"] == digest, "the change in between")
@@ -371,10 +370,20 @@ def test_a_program_with_an_allocator_of_its_own_and_one_thread_is_left_alone(ben
         void hello(const char *who);
         static char memory[1 << 24];
         static size_t used;
-        void *malloc(size_t size) { used = (used + 31) & ~15ul; *(size_t *)(memory + used) = size; used += 16 + size; return memory + used - size; }
+        void *malloc(size_t size)
+        {
+            used = (used + 31) & ~15ul;
+            *(size_t *)(memory + used) = size;
+            used += 16 + size;
+            return memory + used - size;
+        }
         void free(void *block) { (void)block; }
         void *calloc(size_t count, size_t size) { return memset(malloc(count * size), 0, count * size); }
-        void *realloc(void *old, size_t size) { void *block = malloc(size); return old ? memcpy(block, old, size) : block; }
+        void *realloc(void *old, size_t size)
+        {
+            void *block = malloc(size);
+            return old ? memcpy(block, old, size) : block;
+        }
         int main(void) { char line[9]; while (fgets(line, sizeof line, stdin)) hello("program"); return 0; }
         """,
         "-fno-builtin",
