@@ -1,0 +1,70 @@
+"""The examples, as a user meets them."""
+
+import itertools
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness import AGENT, Bench, Program, wait_until
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FIBONACCI_OF_20 = 6765
+VERSIONS = ("1-recursion", "2-iteration", "3-helpers", "4-formula", "5-table", "6-matrix")
+
+
+def a_walk_through_all_pairs() -> list[int]:
+    """Versions in an order in which each ordered pair of different ones follows one another once (an Eulerian walk)."""
+    open_pairs = {first: [it for it in range(6) if it != first] for first in range(6)}
+    stack, walk = [0], []
+    while stack:
+        following = open_pairs[stack[-1]]
+        if following:
+            stack.append(following.pop())
+        else:
+            walk.append(stack.pop())
+    return walk[::-1]
+
+
+def switch(bench: Bench, program: Program, version: int) -> None:
+    """Lead the link to a version, and wait until it computes; the call counter must go on."""
+    before = len(program.lines)
+    bench.link(f"libfibonacci-{VERSIONS[version]}.so", "build/libfibonacci.so")
+    wait_until(
+        lambda: any(f"version {version + 1}" in line for line in program.lines[before:]),
+        f"version {VERSIONS[version]}: {program.output()}",
+    )
+
+
+@pytest.mark.parametrize("binding", ["now", "lazy"])
+def test_each_fibonacci_version_replaces_each_other(bench: Bench, binding: str) -> None:
+    make = ["make", "-s", "-C", EXAMPLES / "fibonacci", f"BUILD={bench.folder / 'build'}", f"BINDING={binding}"]
+    subprocess.run([str(part) for part in make], check=True)
+    program = bench.run("build/fib", "20", "2")
+    program.wait_for("version 1")
+    bench.library(program.pid, "libfibonacci.so")
+    walk = a_walk_through_all_pairs()
+    assert len(set(itertools.pairwise(walk))) == 30
+    for version in walk[1:]:
+        switch(bench, program, version)
+    calls = []
+    for line in list(program.lines):
+        found = re.match(r"fibonacci\(20\) = (\d+), .* call (\d+), version \d", line)
+        assert found and int(found[1]) == FIBONACCI_OF_20, line
+        calls.append(int(found[2]))
+    assert calls == sorted(calls)
+
+
+@pytest.mark.parametrize("example", ["fibonacci", "hello_world"])
+def test_a_demo_shows_its_example(idle_bench: Bench, example: str) -> None:
+    build = idle_bench.folder / "build"
+    subprocess.run(["make", "-s", "-C", str(EXAMPLES / example), f"BUILD={build}"], check=True)
+    root = Path(shutil.copytree(EXAMPLES / example, idle_bench.folder / "examples" / example))
+    (idle_bench.folder / "live.so").symlink_to(AGENT)
+    shown = subprocess.run(
+        ["./demo", str(build)], cwd=root, env=idle_bench.environment, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "demo: " in shown.stdout
