@@ -1,0 +1,93 @@
+"""Debian's nginx with TLS and gzip, master and two workers, under load, while its libraries change."""
+
+import hashlib
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.harness import Bench, Program, wait_until
+from tests.packages import LIBRARIES, package
+
+CONFIGURATION = """
+user root;
+worker_processes 2;
+daemon off;
+pid nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    gzip on; gzip_min_length 1; gzip_types text/plain;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate cert.pem; ssl_certificate_key key.pem;
+        keepalive_requests 20;
+        location ~ ^/(?<name>[a-z]+)/\\d+$ {{ default_type text/plain; return 200 "$name: {text}"; }}
+    }}
+}}
+"""
+
+CHANGES = (
+    ("libcrypto.so.3", "libssl3", "3.0.20-1~deb12u2", "3.0.22-1~deb12u2"),
+    ("libpcre2-8.so.0", "libpcre2-8-0", "10.42-1", "10.42-1+deb12u2"),
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def install(bench: Bench, name: str, library: str, version: str) -> str:
+    """Lead the link to a library's version; the digest of that."""
+    file = package(name, version) / LIBRARIES / library
+    bench.link(str(file), f"lib/{library}")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
+    """Start nginx with the old versions; its master, and the process numbers of the master and both workers."""
+    (bench.folder / "lib").mkdir()
+    for library, name, before, _after in CHANGES:
+        install(bench, name, library, before)
+    install(bench, "libssl3", "libssl.so.3", CHANGES[0][2])
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    subprocess.run(request.split(), check=True, cwd=bench.folder, capture_output=True)
+    (bench.folder / "nginx.conf").write_text(CONFIGURATION.format(port=port, text="some text to compress " * 50))
+    nginx = package("nginx") / "usr/sbin/nginx"
+    path = f"{bench.folder}/lib:{package('zlib1g') / 'lib/x86_64-linux-gnu'}"
+    program = bench.run(
+        nginx, "-p", bench.folder, "-c", bench.folder / "nginx.conf", LD_LIBRARY_PATH=path, LIVE_LOGLEVEL="1"
+    )
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    wait_until(lambda: len(children.read_text().split()) == 2, f"two workers: {program.output()}")
+    pids = [program.pid, *map(int, children.read_text().split())]
+    for pid in pids:
+        for library, *_rest in CHANGES:
+            bench.library(pid, library)
+    return program, pids
+
+
+def test_no_request_fails_while_libraries_change(bench: Bench) -> None:
+    port = free_port()
+    program, pids = start(bench, port)
+    url = f"https://127.0.0.1:{port}/page/1"
+    load = bench.run_plain("wrk", "-t1", "-c16", "-d12s", "-H", "Accept-Encoding: gzip", url)
+    for library, name, _before, after in CHANGES:
+        digest = install(bench, name, library, after)
+        for pid in pids:
+            found = bench.wait_for_result(pid, library, "updated")
+            assert found["version"] == digest
+    assert load.process.poll() is None, "the load ended before the updates"
+    assert load.end() == 0
+    shown = load.output()
+    requests = re.search(r"(\d+) requests in", shown)
+    assert requests and int(requests[1]) > 100, shown
+    assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
+    now = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+    assert [program.pid, *map(int, now)] == pids, program.output()
