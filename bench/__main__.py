@@ -1,0 +1,173 @@
+"""What liveso costs, as a table on standard output and as JSON in `bench/results.json`.
+
+Machines are noisy: figures that compare are ratios of interleaved runs, and medians.
+"""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.harness import AGENT, Bench, Program, wait_until
+
+PROGRAMS = Path(__file__).parent / "programs"
+LIBRARY = """
+static int sum;
+int add(int number) { return sum += number; }
+int version(void) { return VERSION; }
+"""
+ROUNDS = 21
+
+
+def build(bench: Bench, name: str, versions: int = 2) -> None:
+    for version in range(1, versions + 1):
+        flags = ("-O2", "-fPIC", "-shared", f"-DVERSION={version}", "-Wl,-soname,libbench.so")
+        bench.compile(LIBRARY, f"libbench.{version}.so", *flags)
+    bench.link("libbench.1.so", "libbench.so")
+    bench.compile(PROGRAMS / f"{name}.c", name, "-O2", "-pthread", "-L.", "-lbench", "-Wl,-rpath,$ORIGIN")
+
+
+def switch(bench: Bench, program: Program, version: int) -> None:
+    """Change the library by rename, and wait until the daemon has updated the program."""
+    assert bench.daemon
+    daemon, before = bench.daemon, len(bench.daemon.error_lines)
+    bench.link(f"libbench.{version}.so", "new")
+    os.rename(bench.folder / "new", bench.folder / "libbench.so")
+    wait_until(lambda: any("event=updated" in line for line in daemon.error_lines[before:]), "the update")
+
+
+def ask(program: Program) -> float:
+    before = len(program.lines)
+    program.ask("")
+    return float(_next_line(program, before))
+
+
+def _next_line(program: Program, before: int) -> str:
+    return str(wait_until(lambda: program.lines[before:], "a line")[0])
+
+
+def calls(bench: Bench) -> dict[str, float]:
+    """Calls per second through an updated library, and through the same library in a plain process."""
+    build(bench, "calls")
+    live = bench.run("./calls", LIVE_LOGLEVEL="0")
+    bench.library(live.pid, "libbench.so")
+    switch(bench, live, 2)
+    plain = bench.run_plain("./calls")
+    pairs = [(ask(live), ask(plain)) for _ in range(ROUNDS)]
+    return {
+        "calls updated (M/s)": statistics.median(it[0] for it in pairs) / 1e6,
+        "calls updated / plain": statistics.median(it[0] / it[1] for it in pairs),
+    }
+
+
+def latency(bench: Bench) -> dict[str, float]:
+    """From the rename to the first call that runs new code, for versions that are new to the process and for versions
+    that are loaded already, and the daemon's own account of its steps."""
+    build(bench, "watch", ROUNDS)
+    program = bench.run("./watch", LIVE_LOGLEVEL="0")
+    bench.library(program.pid, "libbench.so")
+
+    def change(version: int) -> float:
+        bench.link(f"libbench.{version}.so", "new")
+        before, start = len(program.lines), time.time()
+        os.rename(bench.folder / "new", bench.folder / "libbench.so")
+        found = _next_line(program, before).split()
+        assert int(found[0]) == version
+        return (float(found[1]) - start) * 1e3
+
+    fresh = [change(version) for version in range(2, ROUNDS + 1)]
+    back = [change(version) for version in range(1, ROUNDS)]
+    assert bench.daemon
+    lines = [line for line in bench.daemon.error_lines if "event=updated" in line][: len(fresh)]
+    steps = {}
+    for step in ("judge", "open", "relink", "redirect"):
+        taken = [float(found[1]) for line in lines if (found := re.search(rf"{step}_ms=([0-9.]+)", line))]
+        if taken:
+            steps[f"  of it {step}, median (ms)"] = statistics.median(taken)
+    return {
+        "latency, first update (ms)": fresh[0],
+        "latency, new version, median (ms)": statistics.median(fresh[1:]),
+        **steps,
+        "latency, loaded version, median (ms)": statistics.median(back),
+    }
+
+
+def start_up(bench: Bench) -> dict[str, float]:
+    """The time that a program which does nothing takes, with the daemon running."""
+    bench.compile("int main(void) { return 0; }", "nothing", "-O2")
+
+    def run(environment: dict[str, str]) -> float:
+        start = time.perf_counter()
+        subprocess.run([bench.folder / "nothing"], env=environment, check=True)
+        return (time.perf_counter() - start) * 1e3
+
+    quiet = {**bench.environment, "LIVE_LOGLEVEL": "0"}
+    pairs = [(run({**quiet, "LD_PRELOAD": str(AGENT)}), run(quiet)) for _ in range(5 * ROUNDS)]
+    return {"start-up, more than without (ms)": statistics.median(it[0] - it[1] for it in pairs)}
+
+
+def stall(bench: Bench) -> dict[str, float]:
+    """The longest time that any of 8 busy threads stood still, in rounds with an update and rounds without."""
+    build(bench, "stall")
+    program = bench.run("./stall", LIVE_LOGLEVEL="0")
+    bench.library(program.pid, "libbench.so")
+    with_update, without = [], []
+    for number in range(ROUNDS):
+        ask(program)
+        start = time.monotonic()
+        switch(bench, program, 2 - number % 2)
+        with_update.append(ask(program))
+        passed = time.monotonic() - start
+        time.sleep(passed)
+        without.append(ask(program))
+    return {
+        "stall with an update, median (ms)": statistics.median(with_update),
+        "stall without, median (ms)": statistics.median(without),
+    }
+
+
+def memory(bench: Bench) -> dict[str, float]:
+    """Written private memory of a process with live.so and no update, more than without, and what an update adds."""
+    build(bench, "calls")
+
+    def private(program: Program) -> int:
+        text = Path(f"/proc/{program.pid}/smaps_rollup").read_text()
+        return sum(int(size) for size in re.findall(r"^Private_Dirty:\s+(\d+)", text, re.M))
+
+    live, plain = bench.run("./calls", LIVE_LOGLEVEL="0"), bench.run_plain("./calls")
+    bench.library(live.pid, "libbench.so")
+    for program in (live, plain):
+        ask(program)
+    before = private(live)
+    switch(bench, live, 2)
+    return {"memory of live.so (KiB)": before - private(plain), "memory of an update (KiB)": private(live) - before}
+
+
+def main() -> None:
+    measurements: tuple[Callable[[Bench], dict[str, float]], ...] = (calls, latency, start_up, stall, memory)
+    results: dict[str, float] = {}
+    for measure in measurements:
+        with tempfile.TemporaryDirectory(prefix="liveso-bench-") as folder:
+            bench = Bench(Path(folder))
+            bench.start_daemon()
+            try:
+                results |= measure(bench)
+            finally:
+                bench.close()
+    table = Table("figure", "value")
+    for name, value in results.items():
+        table.add_row(name, f"{value:.3f}")
+    Console().print(table)
+    (Path(__file__).parent / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
