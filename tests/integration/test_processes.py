@@ -270,10 +270,14 @@ def test_a_process_ends_with_its_last_own_thread(bench: Bench) -> None:
 
 
 def test_a_process_ends_with_its_last_own_thread_without_a_daemon_too(idle_bench: Bench) -> None:
-    idle_bench.compile("#include <pthread.h>\nint main(void) { pthread_exit(0); }", "program")
+    idle_bench.compile(
+        "#include <pthread.h>\n#include <stdio.h>\nint main(void) { getchar(); pthread_exit(0); }", "program"
+    )
     program = idle_bench.run("./program", LIVE_DAEMON="/nonexistent")
-    assert program.end() == 0
     program.wait_for_error("live.so: no daemon listens and none can be started")
+    assert program.end() == 0
+    at_once = idle_bench.run("./program", LIVE_DAEMON="/nonexistent")
+    assert at_once.end() == 0
 
 
 def test_two_daemons_never_run_for_one_user(bench: Bench) -> None:
