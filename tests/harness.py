@@ -1,5 +1,6 @@
 """What the tests of running processes share: a daemon of their own, targets whose output can be waited for."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -192,6 +193,18 @@ class Bench:
         subprocess.run([compiler, str(file), "-o", f"{path}.new", *flags], check=True, cwd=self.folder)
         os.rename(f"{path}.new", path)
         return path
+
+    def wait_for_version(self, file: str | Path, name: str, *pids: int) -> None:
+        """Wait until each process runs, as library `name`, the version that `file` holds."""
+        digest = hashlib.sha256((self.folder / file).read_bytes()).hexdigest()
+        wait_until(
+            lambda: all(self.library(pid, name)["version"] == digest for pid in pids), f"{file} as {name} in {pids}"
+        )
+
+    def update(self, file: str, name: str, *pids: int) -> None:
+        """Lead the link `name` to `file`, and wait until each process runs that."""
+        self.link(file, name)
+        self.wait_for_version(file, name, *pids)
 
     def link(self, target: str, name: str) -> None:
         """Lead the symbolic link `name` to `target`, as `ln -sf` does."""

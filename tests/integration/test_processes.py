@@ -1,6 +1,5 @@
 """The life of processes: fork, exec, descriptors, signals, children, and daemons that come and go."""
 
-import hashlib
 import os
 import signal
 from pathlib import Path
@@ -32,11 +31,7 @@ def served(bench: Bench, pid: int) -> None:
 
 def update(bench: Bench, version: int, *pids: int) -> None:
     """Retarget the library, and wait until each process runs the new version."""
-    bench.link(f"libhello.{version}.so", "libhello.so")
-    digest = hashlib.sha256((bench.folder / f"libhello.{version}.so").read_bytes()).hexdigest()
-    wait_until(
-        lambda: all(bench.library(pid, "libhello.so")["version"] == digest for pid in pids), f"{version} in {pids}"
-    )
+    bench.update(f"libhello.{version}.so", "libhello.so", *pids)
 
 
 def test_parent_and_child_go_on_separately_and_both_are_updated(bench: Bench) -> None:
@@ -232,9 +227,7 @@ def test_a_new_daemon_finds_the_targets_of_one_that_was_killed(bench: Bench) -> 
     bench.link("libhello.2.so", "libhello.so")  # what changes while no daemon is there is made up for
     bench.start_daemon()
     program.wait_for_error("updated")
-
-    digest = hashlib.sha256((bench.folder / "libhello.2.so").read_bytes()).hexdigest()
-    wait_until(lambda: bench.library(program.pid, "libhello.so")["version"] == digest, "the change in between")
+    bench.wait_for_version("libhello.2.so", "libhello.so", program.pid)
     program.ask("")
     program.wait_for("version 2, count 4")
 

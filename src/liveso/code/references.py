@@ -32,14 +32,19 @@ class References:
     displacement itself. `undecoded` are addresses inside functions where a reference may be that cannot be decoded,
     and `unclear` those of instructions that form an address in the linker's tables, which may be meant for a variable.
     `outside` counts the references in code without unwind entry (hand-written assembly), which are in the table too,
-    and `outside_undecoded` the bytes there that may be one and could not be decoded.
+    and `doubtful` the places there whose bytes would lead to a variable but that linear decoding took for none.
     """
 
     table: Table
     undecoded: tuple[int, ...]
     unclear: tuple[int, ...]
     outside: int
-    outside_undecoded: int
+    doubtful: int
+
+    @property
+    def may_be_incomplete(self) -> bool:
+        """Whether code that cannot be decoded with certainty refers to variables."""
+        return self.outside + self.doubtful > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +71,27 @@ def data_references(image: Image) -> References:
     """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
     span = data_layout(image).span
     known = functions(image)
-    stubs = _start_up_stubs(image)
+    stubs = _start_up_stubs(image, known)
     rows: list[tuple[int, int, int]] = []
     undecoded: list[int] = []
     unclear: list[int] = []
-    outside = outside_undecoded = 0
+    outside = doubtful = 0
     for section in _code_sections(image):
         code = image.section_bytes(section)
         displacements = _displacements(code)
         candidates = _candidates(displacements, section, span.start, span.stop) if span else []
         for stretch, places in _by_stretch(candidates, known, section):
-            if not stretch.is_function and any(stub in range(stretch.start, stretch.end) for stub in stubs):
-                continue
+            places = [place for place in places if place not in stubs]
             instructions, stop = _decode(image, code, section, stretch, places)
             found = [row for row in (_reference(image, i, places, displacements, section) for i in instructions) if row]
             rows.extend(row for row in found if span.start <= row[1] <= span.stop)
-            missed = [place for place in places if place >= stop]
             if stretch.is_function:
-                undecoded.extend(missed[:1])
+                undecoded.extend([place for place in places if place >= stop][:1])
             else:
                 outside += len(found)
-                outside_undecoded += len(missed)
+                doubtful += len(places) - len(found)
         unclear.extend(_addresses_in_linker_tables(image, code, section, displacements, known))
-    return References(np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, outside_undecoded)
+    return References(np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful)
 
 
 def _code_sections(image: Image) -> Iterator[Section]:
@@ -100,15 +103,30 @@ def _code_sections(image: Image) -> Iterator[Section]:
             yield section
 
 
-def _start_up_stubs(image: Image) -> list[int]:
-    """Addresses of the linker's own start-up functions (crtbeginS.o): in a prepared copy they never run."""
-    stubs = []
+def _start_up_stubs(image: Image, known: Table) -> range:
+    """Where the linker's own start-up functions (crtbeginS.o) lie, which have no unwind entry and never run in a
+    prepared copy: from `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser."""
+    starts, ends = [], []
     for tag in (tables.DT_INIT_ARRAY, tables.DT_FINI_ARRAY):
         first = image.tag(tag)
         rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
-        if first and len(rows):
-            stubs.append(int(rows[0]["addend"]))
-    return stubs
+        entry = int(rows[0]["addend"]) if first and len(rows) else 0
+        if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
+            starts.append(entry)
+            for address, size, mnemonic, operands in _decoder(image).disasm_lite(image.bytes_at(entry, 128), entry):
+                ends.append(address + size)
+                if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
+                    starts.append(int(operands, 0))
+                if mnemonic in ("ret", "jmp"):
+                    break
+    if not ends:
+        return range(0)
+    before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
+    return range(min(start for start in starts if start >= before), max(ends))
+
+
+def _decoder(image: Image) -> capstone.Cs:
+    return capstone.Cs(image.machine.capstone_architecture, image.machine.capstone_mode)
 
 
 def _displacements(code: bytes) -> Table:
@@ -150,7 +168,7 @@ def _decode(
     image: Image, code: bytes, section: Section, stretch: _Stretch, places: list[int]
 ) -> tuple[list[_Instruction], int]:
     """The instructions of `stretch` that contain one of `places`, and the address up to which it could be decoded."""
-    decoder = capstone.Cs(image.machine.capstone_architecture, image.machine.capstone_mode)
+    decoder = _decoder(image)
     found: list[_Instruction] = []
     position, waiting = stretch.start, iter(places)
     place: int | None = next(waiting, None)

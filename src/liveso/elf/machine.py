@@ -11,8 +11,7 @@ class Machine:
 
     `relative` … `tls_descriptor` are relocation types (psABI, "Relocation"); `word` is in bytes.
     `displacement_size` is that of the field by which an instruction refers to memory relative to itself, in
-    bytes, and `instruction_size` the longest instruction's. `hole` are byte values that the linker fills gaps
-    between functions with.
+    bytes.
     """
 
     name: str
@@ -33,8 +32,6 @@ class Machine:
     capstone_mode: int
     program_counter: str
     displacement_size: int
-    instruction_size: int
-    hole: frozenset[int]
 
     @property
     def slot_relocations(self) -> frozenset[int]:
@@ -67,8 +64,6 @@ X86_64 = Machine(
     capstone_mode=capstone.CS_MODE_64,
     program_counter="rip",
     displacement_size=4,
-    instruction_size=15,
-    hole=frozenset({0x00, 0x90, 0xCC}),
 )
 
 MACHINES = {machine.e_machine: machine for machine in (X86_64,)}

@@ -21,6 +21,7 @@ from liveso.target.protocol import HALF, SPAN, WORD
 from liveso.update.analysis import Analysis, Analyst
 from liveso.update.dependencies import hidden_dependencies
 from liveso.update.merge import candidates, merge
+from liveso.update.own_data import values_of_the_moment
 from liveso.update.record import LibraryState, LoadedVersion, encode_record
 from liveso.update.redirect import Images, count_stale, function_moves, slot_words, symbol_table_words
 from liveso.update.relink import Home, relink
@@ -293,7 +294,8 @@ async def _redirect(
         words = slot_words(slots, moves)
         if not switched:
             merged = await _merged_words(target, state, to, analysis, images, dynamics)
-            words = np.concatenate([merged, symbol_table_words(state, images, to), words])
+            own = await _own_data_words(target, state, to, analysis, images)
+            words = np.concatenate([merged, symbol_table_words(state, images, to), words, own])
             words = words[np.sort(np.unique(words["address"], return_index=True)[1])]
         elif not len(words):
             return after, count_stale(slots, after, images, to)
@@ -313,6 +315,16 @@ async def _commit_words(target: Target, objects: ObjectList, words: Table, state
     spans = spans_for_words(process.mappings(target.pid, target.hello.thread), words["address"])
     record = encode_record(target.libraries | {state.path: state})
     await target.agent.commit(Transaction(spans, words, NO_HALVES, record), objects)
+
+
+async def _own_data_words(
+    target: Target, state: LibraryState, to: Version, analysis: Analysis, images: Images
+) -> Table:
+    loaded, home = state.loaded(to), state.home
+    assert loaded is not None
+    if loaded == home or not analysis.references.may_be_incomplete:
+        return NO_WORDS
+    return await values_of_the_moment(target.agent, analysis.new, loaded.base, images[home.version], home.base)
 
 
 async def _merged_words(

@@ -185,8 +185,11 @@ def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
         yield refuse(f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables")
     if pair.new.segment(tables.PT_GNU_EH_FRAME) is None and found.outside:
         yield refuse("it has no unwind table (.eh_frame_hdr), so its functions cannot be told apart")
-    elif found.outside:
-        yield note(f"{found.outside} references to variables lie in hand-written assembly")
+    elif found.may_be_incomplete:
+        yield note(
+            f"{found.outside} references to variables lie in hand-written assembly, which may have {found.doubtful} "
+            "more that cannot be decoded: those read the values of the moment of the update"
+        )
 
 
 @rule("needed")
