@@ -368,3 +368,39 @@ def test_assembly_that_cannot_be_decoded_reads_the_values_of_the_moment(bench: B
         before = len(running.lines)
         running.ask("")
         running.wait_for(f"version {version}: 1234 1234", before)
+
+
+def test_a_wrapper_that_asks_for_the_next_definition_stays(bench: Bench) -> None:
+    for version in (1, 2):
+        bench.compile(
+            """
+            #define _GNU_SOURCE
+            #include <dlfcn.h>
+            #include <stdio.h>
+            int work(void)
+            {
+                int (*next)(void) = dlsym(RTLD_NEXT, "work");
+                printf("version %d before %d\\n", VERSION, next());
+                return fflush(stdout);
+            }
+            """,
+            f"libhello.{version}.so",
+            *("-O2", "-fPIC", "-shared", f"-DVERSION={version}"),
+        )
+    bench.link("libhello.1.so", "libhello.so")
+    bench.compile("int work(void) { return 42; }", "libwork.so", "-shared", "-fPIC")
+    bench.compile(
+        """
+        #include <stdio.h>
+        int work(void);
+        int main(void) { char line[9]; while (fgets(line, sizeof line, stdin)) work(); return 0; }
+        """,
+        "program",
+        *("-L.", "-Wl,--no-as-needed", "-lhello", "-lwork", "-Wl,-rpath,$ORIGIN"),
+    )
+    program = bench.run("./program")
+    bench.library(program.pid, "libhello.so")
+    bench.link("libhello.2.so", "libhello.so")
+    assert "RTLD_NEXT" in bench.wait_for_result(program.pid, "libhello.so", "refused")["reason"]
+    program.ask("")
+    program.wait_for("version 1 before 42")

@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import capstone
 import numpy as np
 
 from liveso.code.functions import functions
+from liveso.code.imports import decoder
 from liveso.elf import Image, Section, tables
 from liveso.elf.data import data_layout, is_linker_owned
 from liveso.elf.tables import Table
@@ -113,7 +113,7 @@ def _start_up_stubs(image: Image, known: Table) -> range:
         entry = int(rows[0]["addend"]) if first and len(rows) else 0
         if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
             starts.append(entry)
-            for address, size, mnemonic, operands in _decoder(image).disasm_lite(image.bytes_at(entry, 128), entry):
+            for address, size, mnemonic, operands in decoder(image).disasm_lite(image.bytes_at(entry, 128), entry):
                 ends.append(address + size)
                 if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
                     starts.append(int(operands, 0))
@@ -123,10 +123,6 @@ def _start_up_stubs(image: Image, known: Table) -> range:
         return range(0)
     before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
     return range(min(start for start in starts if start >= before), max(ends))
-
-
-def _decoder(image: Image) -> capstone.Cs:
-    return capstone.Cs(image.machine.capstone_architecture, image.machine.capstone_mode)
 
 
 def _displacements(code: bytes) -> Table:
@@ -168,13 +164,12 @@ def _decode(
     image: Image, code: bytes, section: Section, stretch: _Stretch, places: list[int]
 ) -> tuple[list[_Instruction], int]:
     """The instructions of `stretch` that contain one of `places`, and the address up to which it could be decoded."""
-    decoder = _decoder(image)
     found: list[_Instruction] = []
     position, waiting = stretch.start, iter(places)
     place: int | None = next(waiting, None)
     while position < stretch.end and place is not None:
         begin = position
-        for address, size, mnemonic, operands in decoder.disasm_lite(
+        for address, size, mnemonic, operands in decoder(image).disasm_lite(
             code[position - section.address : stretch.end - section.address], position
         ):
             position = address + size

@@ -82,7 +82,7 @@ async def _serve(settings: Settings, on_demand: bool) -> None:
     service.start(service.watch())
     service.start(service.keep_house())
     service.start(api.serve(sockets=[command]))
-    await asyncio.to_thread(service.store.prune)
+    service.start(service.keep_store())
     if on_demand:
         service.start(_end_when_unused(service, settings.linger, stop))
     await stop.wait()

@@ -31,6 +31,7 @@ from liveso.watch import Watcher
 
 _SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
 _LONGEST_RETRY = 1.0  # seconds
+_PRUNE_EVERY = 600.0  # seconds
 
 
 class Service:
@@ -295,6 +296,13 @@ class Service:
                         self.start(self._learn_objects(served))
                 except TargetError:
                     continue
+
+    async def keep_store(self) -> None:
+        """Keep the store from growing for ever. The first time comes when the targets of an earlier daemon are back."""
+        while True:
+            await asyncio.sleep(_PRUNE_EVERY)
+            states = [it.state for served in self.targets.values() for it in served.libraries.values() if it.state]
+            await asyncio.to_thread(self.store.prune, {loaded.version for it in states for loaded in it.versions})
 
     def status(self) -> dict[str, object]:
         return {"pid": os.getpid(), "targets": [view(served) for served in self.targets.values()]}

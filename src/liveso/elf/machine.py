@@ -11,7 +11,7 @@ class Machine:
 
     `relative` … `tls_descriptor` are relocation types (psABI, "Relocation"); `word` is in bytes.
     `displacement_size` is that of the field by which an instruction refers to memory relative to itself, in
-    bytes.
+    bytes. `minus_one_passed` are the instructions that make -1 the first argument of a call, as compilers write them.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Machine:
     capstone_mode: int
     program_counter: str
     displacement_size: int
+    minus_one_passed: tuple[bytes, ...]
 
     @property
     def slot_relocations(self) -> frozenset[int]:
@@ -64,6 +65,8 @@ X86_64 = Machine(
     capstone_mode=capstone.CS_MODE_64,
     program_counter="rip",
     displacement_size=4,
+    # mov $-1, %rdi; or $-1, %rdi; push $-1 and pop %rdi
+    minus_one_passed=(b"\x48\xc7\xc7\xff\xff\xff\xff", b"\x48\x83\xcf\xff", b"\x6a\xff\x5f"),
 )
 
 MACHINES = {machine.e_machine: machine for machine in (X86_64,)}

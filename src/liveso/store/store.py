@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -86,8 +87,10 @@ class Store:
         folder = Path(path).parent
         return Version(folder.name) if folder.parent.parent == self.root else None
 
-    def prune(self) -> None:
-        """Remove versions that nobody has used for two weeks. What a process has mapped stays alive there."""
+    def prune(self, used: Iterable[Version]) -> None:
+        """Remove versions that were not `used` for two weeks. What a process has mapped stays alive there."""
+        for version in used:
+            self._touch(version)
         for original in self.root.glob(f"??/*/{_ORIGINAL}"):
             try:
                 if time.time() - original.stat().st_mtime > _KEPT_UNUSED:
@@ -95,8 +98,7 @@ class Store:
             except OSError:
                 continue
 
-    def touch(self, version: Version) -> None:
-        """Note that a version is in use."""
+    def _touch(self, version: Version) -> None:
         try:
             os.utime(self._original(version))
         except OSError:

@@ -102,8 +102,6 @@ async def update(target: Target, state: LibraryState, to: Version, store: Store,
                 if fresh:
                     await _forget(target, state, to)
                 raise
-        for version in (state.current, state.home.version):
-            store.touch(version)
         return Outcome(state, stale, watch.steps)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from liveso.code import asks_for_next_definition
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
@@ -208,6 +209,14 @@ def initialisers_do_not_run(pair: Pair) -> Iterator[Difference]:
         yield note(f"it has {sizes[1]} constructors instead of {sizes[0]}; they do not run in an update")
 
 
+@rule("next-definition")
+def next_definition_is_not_asked_for(pair: Pair) -> Iterator[Difference]:
+    """`dlsym` with RTLD_NEXT goes on behind its caller in the order of loading (dlsym(3)): code that was opened later
+    has another place there."""
+    if asks_for_next_definition(pair.new):
+        yield refuse("it looks up the next definition of a symbol (RTLD_NEXT), and would look in other libraries")
+
+
 RULES = (
     machine_stays,
     soname_stays,
@@ -221,6 +230,7 @@ RULES = (
     tls_block_stays,
     relocations_are_known,
     code_can_be_decoded,
+    next_definition_is_not_asked_for,
     dependencies_are_there,
     initialisers_do_not_run,
 )

@@ -1,0 +1,28 @@
+"""Functions from the unwind table, held against pyelftools' reading of the same table."""
+
+from pathlib import Path
+
+import pytest
+from elftools.dwarf.callframe import FDE
+from elftools.elf.elffile import ELFFile
+
+from liveso.code import functions
+from liveso.elf import read_image
+
+LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
+
+
+@pytest.mark.parametrize("name", ["libz.so.1", "libcrypto.so.3", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6"])
+def test_every_function_that_has_an_entry_is_found(name: str) -> None:
+    path = LIBRARIES / name
+    if not path.exists():
+        path = Path("/lib/x86_64-linux-gnu") / name
+    with path.open("rb") as file:
+        entries = ELFFile(file).get_dwarf_info().EH_CFI_entries()
+        expected = {
+            (it["initial_location"], it["initial_location"] + it["address_range"])
+            for it in entries
+            if isinstance(it, FDE)
+        }
+    assert expected
+    assert {tuple(row) for row in functions(read_image(path.read_bytes())).tolist()} == expected
