@@ -1,8 +1,10 @@
 """The examples, as a user meets them."""
 
 import itertools
+import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,12 +14,14 @@ from tests.harness import AGENT, Bench, Program, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FIBONACCI_OF_20 = 6765
+LANGUAGES = (("C", "c"), ("C++", "cc"), ("Rust", "rs"), ("D", "d"))
 VERSIONS = ("1-recursion", "2-iteration", "3-helpers", "4-formula", "5-table", "6-matrix")
 
 
-def a_walk_through_all_pairs() -> list[int]:
-    """Versions in an order in which each ordered pair of different ones follows one another once (an Eulerian walk)."""
-    open_pairs = {first: [it for it in range(6) if it != first] for first in range(6)}
+def a_walk_through_all_pairs(count: int) -> list[int]:
+    """`count` versions in an order in which each ordered pair of different ones follows one another once (an Eulerian
+    walk)."""
+    open_pairs = {first: [it for it in range(count) if it != first] for first in range(count)}
     stack, walk = [0], []
     while stack:
         following = open_pairs[stack[-1]]
@@ -45,7 +49,7 @@ def test_each_fibonacci_version_replaces_each_other(bench: Bench, binding: str) 
     program = bench.run("build/fib", "20", "2")
     program.wait_for("version 1")
     bench.library(program.pid, "libfibonacci.so")
-    walk = a_walk_through_all_pairs()
+    walk = a_walk_through_all_pairs(len(VERSIONS))
     assert len(set(itertools.pairwise(walk))) == 30
     for version in walk[1:]:
         switch(bench, program, version)
@@ -55,6 +59,30 @@ def test_each_fibonacci_version_replaces_each_other(bench: Bench, binding: str) 
         assert found and int(found[1]) == FIBONACCI_OF_20, line
         calls.append(int(found[2]))
     assert calls == sorted(calls)
+
+
+def test_parent_and_child_go_through_all_pairs_of_languages(bench: Bench) -> None:
+    make = ["make", "-s", "-C", EXAMPLES / "hello_world", f"BUILD={bench.folder / 'build'}"]
+    subprocess.run([str(part) for part in make], check=True)
+    program = bench.run("build/program", "20", "-1", "3")
+    program.wait_for("forks")
+    child = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text())
+    for pid in (program.pid, child):
+        bench.library(pid, "libhello.so")
+    walk = a_walk_through_all_pairs(len(LANGUAGES))
+    assert len(set(itertools.pairwise(walk))) == 12
+    for name, suffix in (LANGUAGES[index] for index in walk[1:]):
+        before = len(program.lines)
+        bench.link(f"libhello-{suffix}.so", "build/libhello.so")
+        for pid in (program.pid, child):
+            program.wait_for(f"[{pid}] hello from {name}, call", before)
+    os.kill(child, signal.SIGKILL)
+    program.kill()
+    lines = list(program.lines)
+    for pid in (program.pid, child):
+        calls = [int(line.split()[-1]) for line in lines if line.startswith(f"[{pid}] hello from")]
+        assert calls == list(range(calls[0], calls[0] + len(calls)))
+    assert sum("constructor" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("example", ["fibonacci", "hello_world"])

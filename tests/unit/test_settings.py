@@ -1,0 +1,50 @@
+"""Settings: variables before the file, the file before the defaults, and one clear line for what is none."""
+
+from pathlib import Path
+
+import pytest
+
+from liveso.errors import SettingsError
+from liveso.settings import is_served, read_settings
+
+
+def test_variables_go_before_the_file_which_goes_before_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "liveso.toml"
+    file.write_text('socket = "/run/a.sock"\nsettle = 5\nignore = ["libfoo*", "/opt/*"]\n')
+    settings = read_settings({"LIVE_CONFIG": str(file), "LIVE_SOCKET": "/run/b.sock", "HOME": "/nowhere"})
+    assert settings.socket == Path("/run/b.sock") and settings.command_socket == Path("/run/b.sock.api")
+    assert settings.settle == 0.005 and settings.linger == 30
+    assert settings.ignore == ("libfoo*", "/opt/*")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"LIVE_LOGLEVEL": "5"}, "LIVE_LOGLEVEL: '5' is not one of"),
+        ({"LIVE_LOGLEVEL": "loud"}, "LIVE_LOGLEVEL"),
+        ({"LIVE_SETTLE": "-1"}, "LIVE_SETTLE"),
+        ({"LIVE_SETTLE": "nan"}, "LIVE_SETTLE"),
+        ({"LIVE_SOCKET": "relative.sock"}, "must be absolute"),
+        ({"LIVE_SOCKET": "/" + "x" * 104}, "longer than 103 bytes"),
+        ({"LIVE_CONFIG": "/nowhere.toml"}, "no such configuration file"),
+    ],
+)
+def test_what_is_no_setting_is_named(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_settings({"HOME": "/nowhere", **variables})
+
+
+@pytest.mark.parametrize("text", ["colour = 1", "socket ="])
+def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "liveso.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"liveso\.toml"):
+        read_settings({"LIVE_CONFIG": str(file)})
+
+
+def test_patterns_are_for_paths_or_file_names() -> None:
+    assert is_served("/usr/lib/libfoo.so.1", (), ())
+    assert not is_served("/usr/lib/libfoo.so.1", ("libfoo*",), ())
+    assert not is_served("/usr/lib/libfoo.so.1", ("/usr/lib/*",), ())
+    assert is_served("/usr/lib/libfoo.so.1", (), ("libfoo*",))
+    assert not is_served("/usr/lib/libbar.so.1", (), ("libfoo*",))
