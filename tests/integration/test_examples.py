@@ -61,6 +61,13 @@ def test_each_fibonacci_version_replaces_each_other(bench: Bench, binding: str) 
     assert calls == sorted(calls)
 
 
+def wait_for_greeting(program: Program, pid: int, language: str, after: int) -> None:
+    wait_until(
+        lambda: any(line.startswith(f"[{pid}]") and f"from {language}, call" in line for line in program.lines[after:]),
+        f"{language} in {pid}: {program.output()}",
+    )
+
+
 def test_parent_and_child_go_through_all_pairs_of_languages(bench: Bench) -> None:
     make = ["make", "-s", "-C", EXAMPLES / "hello_world", f"BUILD={bench.folder / 'build'}"]
     subprocess.run([str(part) for part in make], check=True)
@@ -75,12 +82,12 @@ def test_parent_and_child_go_through_all_pairs_of_languages(bench: Bench) -> Non
         before = len(program.lines)
         bench.link(f"libhello-{suffix}.so", "build/libhello.so")
         for pid in (program.pid, child):
-            program.wait_for(f"[{pid}] hello from {name}, call", before)
+            wait_for_greeting(program, pid, name, before)
     os.kill(child, signal.SIGKILL)
     program.kill()
     lines = list(program.lines)
     for pid in (program.pid, child):
-        calls = [int(line.split()[-1]) for line in lines if line.startswith(f"[{pid}] hello from")]
+        calls = [int(line.split()[-1]) for line in lines if line.startswith(f"[{pid}] ") and ", call " in line]
         assert calls == list(range(calls[0], calls[0] + len(calls)))
     assert sum("constructor" in line for line in lines) == 1
 
