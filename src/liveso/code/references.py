@@ -14,6 +14,7 @@ import numpy as np
 
 from liveso.code.functions import functions
 from liveso.code.imports import decoder
+from liveso.code.shapes import displacements
 from liveso.elf import Image, Section, tables
 from liveso.elf.data import data_layout, is_linker_owned
 from liveso.elf.tables import Table
@@ -78,19 +79,19 @@ def data_references(image: Image) -> References:
     outside = doubtful = 0
     for section in _code_sections(image):
         code = image.section_bytes(section)
-        displacements = _displacements(code)
-        candidates = _candidates(displacements, section, span.start, span.stop) if span else []
+        numbers = displacements(code)
+        candidates = _candidates(numbers, section, span.start, span.stop) if span else []
         for stretch, places in _by_stretch(candidates, known, section):
             places = [place for place in places if place not in stubs]
             instructions, stop = _decode(image, code, section, stretch, places)
-            found = [row for row in (_reference(image, i, places, displacements, section) for i in instructions) if row]
+            found = [row for row in (_reference(image, i, places, numbers, section) for i in instructions) if row]
             rows.extend(row for row in found if span.start <= row[1] <= span.stop)
             if stretch.is_function:
                 undecoded.extend([place for place in places if place >= stop][:1])
             else:
                 outside += len(found)
                 doubtful += len(places) - len(found)
-        unclear.extend(_addresses_in_linker_tables(image, code, section, displacements, known))
+        unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, known))
     return References(np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful)
 
 
@@ -125,20 +126,10 @@ def _start_up_stubs(image: Image, known: Table) -> range:
     return range(min(start for start in starts if start >= before), max(ends))
 
 
-def _displacements(code: bytes) -> Table:
-    """The four bytes at every offset of `code`, as a number with sign."""
-    content = np.frombuffer(code, np.uint8)
-    count = max(0, len(content) - 3)
-    numbers = np.zeros(count, "<u4")
-    for byte in range(4):
-        numbers |= content[byte : byte + count].astype("<u4") << np.uint32(8 * byte)
-    return numbers.view("<i4")
-
-
-def _candidates(displacements: Table, section: Section, low: int, high: int) -> list[int]:
+def _candidates(numbers: Table, section: Section, low: int, high: int) -> list[int]:
     """Addresses where a displacement may stand that leads to `low` … `high`; an end is the address past an array."""
-    targets = np.arange(len(displacements), dtype="<i8") + section.address + 4 + displacements
-    fits = np.zeros(len(displacements), np.bool_)
+    targets = np.arange(len(numbers), dtype="<i8") + section.address + 4 + numbers
+    fits = np.zeros(len(numbers), np.bool_)
     for after in _BYTES_AFTER_DISPLACEMENT:
         fits |= (targets >= low - after) & (targets <= high - after)
     return (np.flatnonzero(fits) + section.address).tolist()
@@ -187,7 +178,7 @@ def _decode(
 
 
 def _reference(
-    image: Image, instruction: _Instruction, places: list[int], displacements: Table, section: Section
+    image: Image, instruction: _Instruction, places: list[int], numbers: Table, section: Section
 ) -> tuple[int, int, int] | None:
     """The reference that `instruction` makes, if it refers to memory relative to itself and a place in it fits."""
     match = re.search(rf"\[{image.machine.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]", instruction.text)
@@ -198,7 +189,7 @@ def _reference(
         if (
             instruction.address < place
             and place + image.machine.displacement_size <= instruction.end
-            and int(displacements[place - section.address]) == displacement
+            and int(numbers[place - section.address]) == displacement
             and instruction.end - place - image.machine.displacement_size in _BYTES_AFTER_DISPLACEMENT
         ):
             return place, instruction.end + displacement, displacement
@@ -206,7 +197,7 @@ def _reference(
 
 
 def _addresses_in_linker_tables(
-    image: Image, code: bytes, section: Section, displacements: Table, known: Table
+    image: Image, code: bytes, section: Section, numbers: Table, known: Table
 ) -> Iterator[int]:
     """Instructions in functions that form, not load from, an address in the GOT or its like: a compiler may have meant
     a variable behind it, with the index of an array that starts below zero. The argument of `__tls_get_addr` is such an
@@ -218,7 +209,7 @@ def _addresses_in_linker_tables(
         for stretch, places in _by_stretch(
             [
                 place
-                for place in _candidates(displacements, section, owned.address, owned.end - 1)
+                for place in _candidates(numbers, section, owned.address, owned.end - 1)
                 if code[place - section.address - 2 : place - section.address - 1] == b"\x8d"
             ],
             known,
@@ -227,7 +218,7 @@ def _addresses_in_linker_tables(
             if stretch.is_function:
                 instructions, _stop = _decode(image, code, section, stretch, places)
                 for instruction in instructions:
-                    row = _reference(image, instruction, places, displacements, section)
+                    row = _reference(image, instruction, places, numbers, section)
                     if row and instruction.forms_address and row[1] not in tls_slots:
                         yield instruction.address
 

@@ -12,6 +12,10 @@ class Machine:
     `relative` … `tls_descriptor` are relocation types (psABI, "Relocation"); `word` is in bytes.
     `displacement_size` is that of the field by which an instruction refers to memory relative to itself, in
     bytes. `minus_one_passed` are the instructions that make -1 the first argument of a call, as compilers write them.
+    `branch_opcodes` are followed by a displacement; a byte after one of `operand_opcodes` (the last byte of the opcode)
+    that equals the second of `relative_operand` under the mask that is the first says that a displacement relative to
+    the instruction follows. Arguments are passed in `argument_registers`, in this order, and `kept_registers` hold
+    the same after a call; `register_parts` lead from names of parts to the whole register's.
     """
 
     name: str
@@ -33,6 +37,14 @@ class Machine:
     program_counter: str
     displacement_size: int
     minus_one_passed: tuple[bytes, ...]
+    branch_opcodes: tuple[bytes, ...]
+    operand_opcodes: frozenset[int]
+    relative_operand: tuple[int, int]
+    argument_registers: tuple[str, ...]
+    kept_registers: frozenset[str]
+    stack_pointer: str
+    frame_pointer: str
+    register_parts: dict[str, str]
 
     @property
     def slot_relocations(self) -> frozenset[int]:
@@ -43,6 +55,19 @@ class Machine:
     def tls_relocations(self) -> frozenset[int]:
         """Relocations that leave a module ID or an offset of thread-local storage in a word."""
         return frozenset({self.tls_module, self.tls_offset, self.tls_static_offset, self.tls_descriptor})
+
+
+def _x86_register_parts() -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for letter in "abcd":
+        parts |= dict.fromkeys((f"e{letter}x", f"{letter}x", f"{letter}l", f"{letter}h"), f"r{letter}x")
+    for name in ("si", "di", "sp", "bp"):
+        parts |= dict.fromkeys((f"e{name}", name, f"{name}l"), f"r{name}")
+    for number in range(8, 16):
+        parts |= dict.fromkeys((f"r{number}{size}" for size in "dwb"), f"r{number}")
+    for number in range(32):
+        parts |= dict.fromkeys((f"{size}mm{number}" for size in "yz"), f"xmm{number}")
+    return parts
 
 
 # System V ABI, AMD64 Architecture Processor Supplement, 4.4 "Relocation"
@@ -65,6 +90,24 @@ X86_64 = Machine(
     capstone_mode=capstone.CS_MODE_64,
     program_counter="rip",
     displacement_size=4,
+    branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
+    # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F
+    operand_opcodes=frozenset(
+        {0x63, 0x69, 0x6B, 0xC0, 0xC1, 0xC6, 0xC7, 0xD1, 0xD3, 0xF6, 0xF7, 0xFE, 0xFF}
+        | {row | column for row in range(0, 0x40, 8) for column in range(4)}
+        | set(range(0x80, 0x90))
+        | set(range(0x10, 0x18))
+        | set(range(0x28, 0x30))
+        | set(range(0x40, 0x80))
+        | {0xAF, 0xB0, 0xB1, 0xB6, 0xB7, 0xBE, 0xBF, 0xEF, 0xEB, 0xDB, 0xD4, 0xFA, 0xFB, 0xFC, 0xFD}
+    ),
+    relative_operand=(0xC7, 0x05),
+    # 3.2.1 "Registers" and 3.2.3 "Parameter Passing"
+    argument_registers=("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
+    kept_registers=frozenset({"rbx", "rsp", "rbp", "r12", "r13", "r14", "r15"}),
+    stack_pointer="rsp",
+    frame_pointer="rbp",
+    register_parts=_x86_register_parts(),
     # mov $-1, %rdi; or $-1, %rdi; push $-1 and pop %rdi
     minus_one_passed=(b"\x48\xc7\xc7\xff\xff\xff\xff", b"\x48\x83\xcf\xff", b"\x6a\xff\x5f"),
 )

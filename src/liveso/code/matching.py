@@ -1,0 +1,145 @@
+"""Which function of one version is which of the other: by name, by shape, and by order between those."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+
+from liveso.code.names import function_names
+from liveso.code.shapes import Shapes, shapes
+from liveso.elf import Image
+
+_ALIKE = 0.4  # share of common pieces from which two functions of one gap are taken for the same
+_LARGEST_GAP = 400  # functions: beyond, a gap is compared by shape and order alone
+
+
+@dataclass(frozen=True)
+class Matching:
+    """`pairs` are indexes of matched functions in `old` and `new`, in the order of `old`.
+
+    `ambiguous` are shapes that several functions of one version share: which of them is which is not certain.
+    """
+
+    old: Shapes
+    new: Shapes
+    pairs: tuple[tuple[int, int], ...]
+    ambiguous: frozenset[int]
+
+
+def match_functions(old: Image, new: Image) -> Matching:
+    """Match the functions of two versions. Raises ImageError where their unwind tables cannot be read."""
+    a, b = shapes(old), shapes(new)
+    counts = Counter(a.shapes), Counter(b.shapes)
+    ambiguous = frozenset(shape for count in counts for shape, number in count.items() if number > 1)
+    forward: dict[int, int] = dict(_named(old, new, a, b))
+    taken = set(forward.values())
+    places = {shape: index for index, shape in enumerate(b.shapes)}
+    for index, shape in enumerate(a.shapes):
+        if index not in forward and shape in places and shape not in ambiguous and places[shape] not in taken:
+            forward[index] = places[shape]
+            taken.add(places[shape])
+    for one, other in _gaps(forward, len(a.shapes), len(b.shapes), taken):
+        for i, j in _in_gap(old, new, a, b, one, other):
+            forward[i] = j
+            taken.add(j)
+    return Matching(a, b, tuple(sorted(forward.items())), ambiguous)
+
+
+def _named(old: Image, new: Image, a: Shapes, b: Shapes) -> Iterator[tuple[int, int]]:
+    """Functions that one name leads to in both versions."""
+    indexes = [{start: i for i, start in enumerate(it.functions["start"].tolist())} for it in (a, b)]
+    names = function_names(old), function_names(new)
+    found: dict[int, int] = {}
+    taken: set[int] = set()
+    for name, address in names[0].items():
+        i, j = indexes[0].get(address), indexes[1].get(names[1].get(name, -1))
+        if i is not None and j is not None and i not in found and j not in taken:
+            found[i] = j
+            taken.add(j)
+    yield from found.items()
+
+
+def _gaps(
+    forward: dict[int, int], old_count: int, new_count: int, taken: set[int]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """The functions between one matched pair and the next that keep their order, where both sides have some left."""
+    anchors = [*_longest_increasing(sorted(forward.items())), (old_count, new_count)]
+    before = (-1, -1)
+    for anchor in anchors:
+        one = [i for i in range(before[0] + 1, anchor[0]) if i not in forward]
+        other = [j for j in range(before[1] + 1, anchor[1]) if j not in taken]
+        if one and other:
+            yield one, other
+        before = anchor
+
+
+def _longest_increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest run of pairs whose second parts increase, too (patience sorting)."""
+    tails: list[int] = []
+    last: list[int] = []
+    previous: list[int] = []
+    for index, (_i, j) in enumerate(pairs):
+        at = bisect_left(tails, j)
+        previous.append(last[at - 1] if at else -1)
+        if at == len(tails):
+            tails.append(j)
+            last.append(index)
+        else:
+            tails[at] = j
+            last[at] = index
+    found = []
+    index = last[-1] if last else -1
+    while index >= 0:
+        found.append(pairs[index])
+        index = previous[index]
+    return found[::-1]
+
+
+def _in_gap(
+    old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Match what is left between two anchors: equal shapes in order, then what is alike."""
+    order = SequenceMatcher(None, [a.shapes[i] for i in one], [b.shapes[j] for j in other], autojunk=False)
+    for kind, i1, i2, j1, j2 in order.get_opcodes():
+        if kind == "equal":
+            yield from zip(one[i1:i2], other[j1:j2], strict=True)
+        elif kind == "replace":
+            yield from _alike(old, new, a, b, one[i1:i2], other[j1:j2])
+
+
+def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]) -> Iterator[tuple[int, int]]:
+    if len(one) * len(other) > _LARGEST_GAP**2:
+        return
+    pieces = [[_pieces(image, it, index) for index in part] for image, it, part in ((old, a, one), (new, b, other))]
+    likeness = [
+        (_likeness(x, y), -abs(m - n), one[m], other[n])
+        for m, x in enumerate(pieces[0])
+        for n, y in enumerate(pieces[1])
+    ]
+    used: set[tuple[str, int]] = set()
+    for value, _distance, i, j in sorted(likeness, reverse=True):
+        if value < _ALIKE:
+            break
+        if ("old", i) not in used and ("new", j) not in used:
+            used |= {("old", i), ("new", j)}
+            yield i, j
+
+
+def _pieces(image: Image, it: Shapes, index: int) -> Counter[bytes]:
+    """The four-byte pieces of a function's shape, without its fields."""
+    start, end = (int(address) for address in it.functions[index].item())
+    content = bytearray(image.bytes_at(start, end - start))
+    for place in (it.fields_of(index)["place"] - np.uint64(start)).tolist():
+        content[place : place + 4] = bytes(4)
+    text = bytes(content)
+    return Counter(text[at : at + 4] for at in range(max(1, len(text) - 3)))
+
+
+def _likeness(one: Counter[bytes], other: Counter[bytes]) -> float:
+    larger = max(one.total(), other.total())
+    if min(one.total(), other.total()) < _ALIKE * larger:
+        return 0.0
+    return (one & other).total() / larger
