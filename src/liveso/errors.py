@@ -11,6 +11,10 @@ class ImageError(LivesoError):
     """A file is not an ELF shared library that can be read to its end."""
 
 
+class PackageError(LivesoError):
+    """A package is not to be had, or nothing in it can be compared."""
+
+
 class StoreError(LivesoError):
     """A version could not be put into the store or taken from it."""
 

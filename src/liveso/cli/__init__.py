@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from liveso.cli import daemon, run, status
+from liveso.cli import check, daemon, run, status
 from liveso.errors import LivesoError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("daemon")(daemon.daemon)
+app.command("check")(check.check)
 app.command("status")(status.status)
 
 

@@ -30,10 +30,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Which argument of which call: `callee` is None for a call through a pointer."""
+    """Which argument of which call: `callee` is None for a call through a pointer. `is_about_stack`: another argument
+    is the address of a local variable."""
 
     callee: Place | None
     argument: int
+    is_about_stack: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,12 @@ class Reader:
             return Place("function", target)
         return Place("constant")
 
+    def variable(self, target: int) -> Place | None:
+        """The variable at an address, or behind a slot of thread-local storage, if there is one."""
+        if target in self._tls:
+            return Place("tls", self._tls[target])
+        return Place("data", target - self._layout.span.start) if self._layout.holds(target) else None
+
     def _whole(self, register: str) -> str:
         return self.machine.register_parts.get(register, register)
 
@@ -169,15 +177,21 @@ def _with_arguments(instructions: list[Instruction], machine: Machine) -> list[I
     """Note for each constant which call's argument it becomes: the next one's, unless its register is written again."""
     found = list(instructions)
     waiting: dict[str, int] = {}
+    on_stack: set[str] = set()
     for index, it in enumerate(instructions):
         if it.is_call:
             for register, at in waiting.items():
-                call = Call(it.place, machine.argument_registers.index(register))
-                found[at] = replace(found[at], passed=call)
+                number = machine.argument_registers.index(register)
+                found[at] = replace(found[at], passed=Call(it.place, number, bool(on_stack)))
             waiting.clear()
+            on_stack.clear()
             continue
         register = it.written_register
         waiting.pop(register, None)
-        if it.operation == "mov" and it.immediate is not None and register in machine.argument_registers:
-            waiting[register] = index
+        on_stack.discard(register)
+        if register in machine.argument_registers:
+            if it.operation == "mov" and it.immediate is not None:
+                waiting[register] = index
+            elif it.operation == "lea" and it.base in (machine.stack_pointer, machine.frame_pointer):
+                on_stack.add(register)
     return found

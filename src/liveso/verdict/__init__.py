@@ -1,6 +1,6 @@
 """Whether one version of a library may replace another in a running process."""
 
-from liveso.verdict.finding import Finding, Verdict, Weight, describe
+from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
 
-__all__ = ["Finding", "Verdict", "Weight", "describe", "judge"]
+__all__ = ["Finding", "Policy", "Verdict", "Weight", "describe", "judge"]

@@ -7,14 +7,14 @@ from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.initial import Kind, changed_words
-from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
+from liveso.verdict.rules import Difference, Pair, impossible, note, refuse, refuse_if_needed, rule
 
 
 @rule("machine")
 def machine_stays(pair: Pair) -> Iterator[Difference]:
     """Code for another processor cannot run in the process."""
     if pair.old.machine != pair.new.machine:
-        yield refuse(f"it is for {pair.new.machine.name}, the process runs on {pair.old.machine.name}")
+        yield impossible(f"it is for {pair.new.machine.name}, the process runs on {pair.old.machine.name}")
 
 
 @rule("soname")
@@ -28,7 +28,7 @@ def soname_stays(pair: Pair) -> Iterator[Difference]:
 def code_needs_no_relocation(pair: Pair) -> Iterator[Difference]:
     """Absolute addresses inside the code cannot be told from other bytes."""
     if pair.new.has_tag(tables.DT_TEXTREL) or pair.new.tag(tables.DT_FLAGS) & tables.DF_TEXTREL:
-        yield refuse("its code has text relocations (build it with -fPIC)")
+        yield impossible("its code has text relocations (build it with -fPIC)")
 
 
 @rule("executable-stack")
@@ -85,27 +85,27 @@ def variables_keep_their_places(pair: Pair) -> Iterator[Difference]:
     try:
         old, new = data_layout(pair.old), data_layout(pair.new)
     except ImageError as error:
-        yield refuse(f"its variables cannot be located: {error}")
+        yield impossible(f"its variables cannot be located: {error}")
         return
     if len(old.span) != len(new.span):
-        yield refuse(f"the writable data changes from {len(old.span)} to {len(new.span)} bytes")
+        yield impossible(f"the writable data changes from {len(old.span)} to {len(new.span)} bytes")
         return
     for one, other in zip(old.sections, new.sections, strict=False):
         places = one.address - old.span.start, other.address - new.span.start
         if (one.name, one.size, places[0]) != (other.name, other.size, places[1]):
-            yield refuse(
+            yield impossible(
                 f"the section {one.name} of {one.size} bytes at +{places[0]:#x} of the writable data becomes "
                 f"{other.name} of {other.size} bytes at +{places[1]:#x}"
             )
     if len(old.sections) != len(new.sections):
-        yield refuse(f"the writable data changes from {len(old.sections)} to {len(new.sections)} sections")
+        yield impossible(f"the writable data changes from {len(old.sections)} to {len(new.sections)} sections")
     for before, after in _in_both(pair):
         if before.type == tables.STT_OBJECT and old.holds(before.value):
             moved = after.value - new.span.start, before.value - old.span.start
             if moved[0] != moved[1]:
-                yield refuse(f"the exported variable {before} moves from +{moved[1]:#x} to +{moved[0]:#x}")
+                yield impossible(f"the exported variable {before} moves from +{moved[1]:#x} to +{moved[0]:#x}")
         elif before.type == tables.STT_OBJECT and new.holds(after.value):
-            yield refuse(f"the exported constant {before} becomes a variable")
+            yield impossible(f"the exported constant {before} becomes a variable")
 
 
 @rule("initial-pointer")
@@ -142,15 +142,15 @@ def tls_block_stays(pair: Pair) -> Iterator[Difference]:
     old, new = pair.old.segment(tables.PT_TLS), pair.new.segment(tables.PT_TLS)
     old_size, new_size = (0 if it is None else int(it["memory_size"]) for it in (old, new))
     if old_size != new_size:
-        yield refuse(f"the thread-local storage changes from {old_size} to {new_size} bytes")
+        yield impossible(f"the thread-local storage changes from {old_size} to {new_size} bytes")
     elif old is not None and new is not None:
         if int(old["align"]) != int(new["align"]):
-            yield refuse("the thread-local storage changes its alignment")
+            yield impossible("the thread-local storage changes its alignment")
         if _tls_start(pair.old) != _tls_start(pair.new):
-            yield refuse("a thread-local variable changes its initial value, which threads to come would not get")
+            yield impossible("a thread-local variable changes its initial value, which threads to come would not get")
     for before, after in _in_both(pair):
         if before.type == tables.STT_TLS and before.value != after.value:
-            yield refuse(f"the thread-local variable {before} moves from +{before.value:#x} to +{after.value:#x}")
+            yield impossible(f"the thread-local variable {before} moves from +{before.value:#x} to +{after.value:#x}")
 
 
 def _tls_start(image: Image) -> tuple[bytes, list[tuple[int, str]]]:
@@ -169,9 +169,9 @@ def relocations_are_known(pair: Pair) -> Iterator[Difference]:
     machine = pair.new.machine
     known = machine.slot_relocations | machine.tls_relocations | {machine.none}
     for number in sorted(set(pair.new.relocations["type"].tolist()) - known):
-        yield refuse(f"it has relocations of type {number}, which liveso does not know")
+        yield impossible(f"it has relocations of type {number}, which liveso does not know")
     if (pair.new.relocations["type"] == machine.tls_descriptor).any():
-        yield refuse(
+        yield impossible(
             "it uses TLS descriptors (-mtls-dialect=gnu2), which liveso does not lead to the old variables yet"
         )
 
@@ -181,11 +181,11 @@ def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
     """Each reference to a variable must be found: one that is missed works on a variable of its own."""
     found = pair.references
     if found.undecoded:
-        yield refuse(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")
+        yield impossible(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")
     if found.unclear:
-        yield refuse(f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables")
+        yield impossible(f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables")
     if pair.new.segment(tables.PT_GNU_EH_FRAME) is None and found.outside:
-        yield refuse("it has no unwind table (.eh_frame_hdr), so its functions cannot be told apart")
+        yield impossible("it has no unwind table (.eh_frame_hdr), so its functions cannot be told apart")
     elif found.may_be_incomplete:
         yield note(
             f"{found.outside} references to variables lie in hand-written assembly, which may have {found.doubtful} "

@@ -7,6 +7,8 @@ from enum import StrEnum
 class Weight(StrEnum):
     """How much a finding counts."""
 
+    IMPOSSIBLE = "impossible"
+    """The new version cannot be brought into the process, whatever the policy."""
     REFUSES = "refuses"
     """The new version must not replace the old one."""
     REFUSES_IF_NEEDED = "refuses if needed"
@@ -19,13 +21,18 @@ class Weight(StrEnum):
 class Finding:
     """One difference between two versions, with its evidence.
 
-    `rule` names the rule that found it; `symbol` is the `(name, version)` that it is about, where it is about one.
+    `rule` names the rule that found it, in the layer `layer`; `symbol` is the `(name, version)` that it is about, where
+    it is about one. `old` and `new` are the two values, `where` the places that show them, as far as there are such.
     """
 
+    layer: str
     rule: str
     weight: Weight
     text: str
     symbol: tuple[str, str] | None = None
+    old: str = ""
+    new: str = ""
+    where: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,34 @@ class Verdict:
 
     findings: tuple[Finding, ...]
 
-    def refusals(self, needed: frozenset[str]) -> tuple[Finding, ...]:
-        """The findings that stand in the way in a target whose other objects refer to the names `needed`."""
+    def refusals(self, needed: frozenset[str] | None) -> tuple[Finding, ...]:
+        """The findings that stand in the way in a target whose other objects refer to the names `needed`; None stands
+        for a target that is not known, and may need them all."""
         return tuple(
             finding
             for finding in self.findings
-            if finding.weight is Weight.REFUSES
-            or (finding.weight is Weight.REFUSES_IF_NEEDED and finding.symbol and finding.symbol[0] in needed)
+            if finding.weight in (Weight.REFUSES, Weight.IMPOSSIBLE)
+            or (
+                finding.weight is Weight.REFUSES_IF_NEEDED
+                and finding.symbol
+                and (needed is None or finding.symbol[0] in needed)
+            )
         )
 
     @property
     def may_depend_on_target(self) -> bool:
         return any(finding.weight is Weight.REFUSES_IF_NEEDED for finding in self.findings)
+
+
+class Policy(StrEnum):
+    """What stands in the way of an update."""
+
+    STRICT = "strict"
+    """Every layer's refusals."""
+    ELF = "elf"
+    """What the files' headers and tables say; not what their types and their code say."""
+    FORCE = "force"
+    """Only what makes the update impossible."""
 
 
 def describe(findings: tuple[Finding, ...]) -> str:

@@ -1,0 +1,133 @@
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from liveso import packages
+from liveso.code import data_references
+from liveso.elf import Image, read_image
+from liveso.errors import ImageError, PackageError
+from liveso.verdict import Finding, Policy, Verdict, Weight, judge
+
+_SHOWN = 5
+_STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The verdict over one library, with what both versions are called."""
+
+    library: str
+    old: str
+    new: str
+    verdict: Verdict
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        return self.verdict.refusals(None)
+
+
+def check(
+    what: Annotated[
+        list[str], typer.Argument(metavar="OLD NEW", help="Two files, or with --package one or two packages.")
+    ],
+    package: Annotated[
+        bool,
+        typer.Option("--package", help="PACKAGE: installed against candidate; or PACKAGE=VERSION PACKAGE=VERSION."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    policy: Annotated[Policy, typer.Option(help="Which findings refuse.")] = Policy.STRICT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all findings and places.")] = False,
+) -> None:
+    """Say whether one version of a library may replace another in a running process.
+
+    The exit code is 0 if it may, 1 if not, 2 if the question could not be answered.
+    """
+    results = list(_check_packages(what, policy) if package else _check_files(what, policy))
+    if as_json:
+        print(json.dumps([_as_json(it) for it in results], indent=2))
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        for it in results:
+            _show(console, it, verbose)
+    if any(it.refusals for it in results):
+        raise typer.Exit(1)
+
+
+def _check_files(what: list[str], policy: Policy) -> Iterator[Checked]:
+    if len(what) != 2:
+        raise typer.BadParameter("give two files, OLD and NEW; or --package and one or two packages")
+    old, new = (_read(path) for path in what)
+    yield Checked(old.soname or os.path.basename(what[0]), what[0], what[1], _judge(old, new, policy))
+
+
+def _check_packages(what: list[str], policy: Policy) -> Iterator[Checked]:
+    names = [it.partition("=")[0] for it in what]
+    versions = [it.partition("=")[2] for it in what]
+    if len(what) == 1 and not versions[0]:
+        old_version, new_version = packages.installed_version(names[0]), packages.candidate_version(names[0])
+        before = packages.installed_libraries(names[0])
+    elif len(what) == 2 and names[0] == names[1] and all(versions):
+        old_version, new_version = versions
+        before = packages.libraries_in(packages.unpack(names[0], old_version, _cache()))
+    else:
+        raise typer.BadParameter("give PACKAGE, or PACKAGE=VERSION twice with the same name")
+    if old_version == new_version:
+        raise PackageError(f"{names[0]}: both versions are {old_version}, so there is nothing to compare")
+    after = {it.name: it for it in packages.libraries_in(packages.unpack(names[0], new_version, _cache()))}
+    if not before:
+        raise PackageError(f"{names[0]} {old_version} has no shared library")
+    for it in before:
+        if it.name not in after:
+            raise PackageError(f"{names[0]} {new_version} has no {it.name}: programs that run keep the one they have")
+        yield Checked(it.name, old_version, new_version, _judge(it.image, after[it.name].image, policy))
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "packages"
+
+
+def _read(path: str) -> Image:
+    try:
+        return read_image(Path(path).read_bytes())
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _judge(old: Image, new: Image, policy: Policy) -> Verdict:
+    return judge(old, new, data_references(new), policy)
+
+
+def _show(console: Console, it: Checked, verbose: bool) -> None:
+    refusals = it.refusals
+    line = "[red]refused[/]" if refusals else "[green]can be applied live[/]"
+    console.print(f"[bold]{escape(it.library)}[/] {escape(it.old)} → {escape(it.new)}: {line}")
+    findings = it.verdict.findings
+    shown = findings if verbose else (refusals or findings)[:_SHOWN]
+    for finding in shown:
+        style = _STYLES.get(finding.weight, "")
+        text = f"  {finding.rule}: {finding.text}"
+        console.print(escape(text), style=style or None)
+        if verbose:
+            for place in finding.where:
+                console.print(f"      {escape(place)}", style="dim")
+    if len(findings) > len(shown):
+        console.print(f"  and {len(findings) - len(shown)} more findings; -v shows all", style="dim")
+
+
+def _as_json(it: Checked) -> dict[str, object]:
+    return {
+        "library": it.library,
+        "old": it.old,
+        "new": it.new,
+        "applies": not it.refusals,
+        "findings": [asdict(finding) for finding in it.verdict.findings],
+    }

@@ -1,0 +1,101 @@
+"""The witness layer: what the code itself says about the layout of data, where there is no debug information."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from liveso.elf import tables
+from liveso.errors import ImageError
+from liveso.verdict.evidence import Evidence, Kind, Witness
+from liveso.verdict.rules import Difference, Pair, note, refuse, rule
+
+_ENOUGH = 0.5  # share of the old version's code that must have been compared
+_SHOWN = 3
+
+
+@rule("code-comparison")
+def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
+    """Without debug information and without code that can be compared nothing is known of the heap's objects."""
+    if pair.old.segment(tables.PT_GNU_EH_FRAME) is None or pair.new.segment(tables.PT_GNU_EH_FRAME) is None:
+        yield refuse("not judged: a version has no unwind table (.eh_frame_hdr), so its functions cannot be compared")
+        return
+    try:
+        evidence = pair.evidence
+    except ImageError as error:
+        yield refuse(f"not judged: its functions cannot be compared: {error}")
+        return
+    if evidence.size and evidence.compared < _ENOUGH * evidence.size:
+        yield refuse(
+            f"not judged: only {evidence.compared / evidence.size:.0%} of the old version's code could be compared "
+            f"({evidence.matched} of {evidence.functions} functions)"
+        )
+
+
+@rule("witness")
+def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
+    """The same code with another displacement, place or size tells that the data have another layout."""
+    try:
+        evidence = pair.evidence
+    except ImageError:
+        return  # code-comparison says it
+    for group in grouped(evidence):
+        tell = refuse if counts(group) else note
+        first = group[0]
+        where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
+        yield tell(_describe(group), old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
+
+
+def grouped(evidence: Evidence) -> list[list[Witness]]:
+    """The witnesses of one change each, that of the most functions first."""
+
+    def change(it: Witness) -> tuple[str, int, int]:
+        return it.kind, it.old, it.new
+
+    groups = [list(group) for _change, group in groupby(sorted(evidence.witnesses, key=change), key=change)]
+    return sorted(groups, key=lambda group: -len({it.function for it in group}))
+
+
+def counts(group: list[Witness]) -> bool:
+    """How witnesses of one change are weighed: whether they are taken for a change of layout.
+
+    - One function suffices where the instructions around the difference are the same in both versions: whether
+      somebody edited the source to use another member cannot be told from a member that moved.
+    - Beside other edits of a function a difference may be one of them: two functions must agree.
+    - A bit's mask, like any constant, is more often edited than moved: two functions must agree.
+    - A factor or a copied size that is no multiple of 4 is no object's size.
+    """
+    functions = {it.function for it in group}
+    first = group[0]
+    if first.kind is Kind.ELEMENT and (first.old % 4 or first.new % 4):
+        return False
+    if first.kind is Kind.SIZE and first.callee.lstrip("_").startswith("mem") and (first.old % 4 or first.new % 4):
+        return False
+    if first.kind is Kind.BITS:
+        return len(functions) > 1
+    return len(functions) > 1 or any(it.is_isolated for it in group)
+
+
+_WORDS = {
+    Kind.MEMBER: "a member moved from +{old:#x} to +{new:#x}",
+    Kind.ADDRESS: "a member moved from +{old:#x} to +{new:#x}",
+    Kind.WIDTH: "a member changed from {old} to {new} bytes",
+    Kind.SIZE: "an object changed from {old} to {new} bytes",
+    Kind.ELEMENT: "an array's element changed from {old} to {new} bytes",
+    Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
+    Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
+    Kind.THREAD_LOCAL: "a thread-local variable moved from +{old:#x} to +{new:#x}",
+}
+
+
+def _describe(group: list[Witness]) -> str:
+    first = group[0]
+    functions = sorted({it.function for it in group}, key=lambda name: (name.startswith("the function"), name))
+    change = _WORDS[first.kind].format(old=first.old, new=first.new)
+    who = f"{len(functions)} functions witness" if len(functions) > 1 else f"{functions[0]} witnesses"
+    some = (
+        f": {', '.join(functions[:_SHOWN])}" + (", …" if len(functions) > _SHOWN else "") if len(functions) > 1 else ""
+    )
+    given = f" (given to {first.callee})" if first.callee else ""
+    return f"{who} that {change}{given}{some}; at {first.old_address:#x} and {first.new_address:#x}"
+
+
+RULES = (code_can_be_compared, code_agrees_about_data)
