@@ -1,7 +1,7 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from liveso import packages
 from liveso.code import data_references
 from liveso.elf import Image, read_image
 from liveso.errors import ImageError, PackageError
-from liveso.verdict import Finding, Policy, Verdict, Weight, judge
+from liveso.verdict import DebugSource, Finding, Policy, Verdict, Weight, judge
 
 _SHOWN = 5
 _STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow"}
@@ -33,6 +33,12 @@ class Checked:
         return self.verdict.refusals(None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    policy: Policy
+    source: DebugSource
+
+
 def check(
     what: Annotated[
         list[str], typer.Argument(metavar="OLD NEW", help="Two files, or with --package one or two packages.")
@@ -43,13 +49,21 @@ def check(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     policy: Annotated[Policy, typer.Option(help="Which findings refuse.")] = Policy.STRICT,
+    debug_dir: Annotated[
+        list[str] | None, typer.Option("--debug-dir", help="A folder with debug information, like /usr/lib/debug.")
+    ] = None,
+    debuginfod: Annotated[
+        bool, typer.Option("--debuginfod/--no-debuginfod", help="Ask the servers in DEBUGINFOD_URLS.")
+    ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all findings and places.")] = False,
 ) -> None:
     """Say whether one version of a library may replace another in a running process.
 
     The exit code is 0 if it may, 1 if not, 2 if the question could not be answered.
     """
-    results = list(_check_packages(what, policy) if package else _check_files(what, policy))
+    source = DebugSource(tuple(map(os.path.abspath, debug_dir or ())) + DebugSource().folders, "", debuginfod)
+    compare = _check_packages if package else _check_files
+    results = list(compare(what, _Question(policy, source)))
     if as_json:
         print(json.dumps([_as_json(it) for it in results], indent=2))
     else:
@@ -60,14 +74,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _check_files(what: list[str], policy: Policy) -> Iterator[Checked]:
+def _check_files(what: list[str], question: _Question) -> Iterator[Checked]:
     if len(what) != 2:
         raise typer.BadParameter("give two files, OLD and NEW; or --package and one or two packages")
     old, new = (_read(path) for path in what)
-    yield Checked(old.soname or os.path.basename(what[0]), what[0], what[1], _judge(old, new, policy))
+    yield Checked(old.soname or os.path.basename(what[0]), what[0], what[1], _judge(old, new, question, what[0]))
 
 
-def _check_packages(what: list[str], policy: Policy) -> Iterator[Checked]:
+def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
     names = [it.partition("=")[0] for it in what]
     versions = [it.partition("=")[2] for it in what]
     if len(what) == 1 and not versions[0]:
@@ -86,7 +100,7 @@ def _check_packages(what: list[str], policy: Policy) -> Iterator[Checked]:
     for it in before:
         if it.name not in after:
             raise PackageError(f"{names[0]} {new_version} has no {it.name}: programs that run keep the one they have")
-        yield Checked(it.name, old_version, new_version, _judge(it.image, after[it.name].image, policy))
+        yield Checked(it.name, old_version, new_version, _judge(it.image, after[it.name].image, question))
 
 
 def _cache() -> Path:
@@ -102,8 +116,9 @@ def _read(path: str) -> Image:
         raise ImageError(f"{path}: {error}") from error
 
 
-def _judge(old: Image, new: Image, policy: Policy) -> Verdict:
-    return judge(old, new, data_references(new), policy)
+def _judge(old: Image, new: Image, question: _Question, path: str = "") -> Verdict:
+    source = replace(question.source, origin=os.path.dirname(os.path.abspath(path)) if path else "")
+    return judge(old, new, data_references(new), question.policy, source)
 
 
 def _show(console: Console, it: Checked, verbose: bool) -> None:

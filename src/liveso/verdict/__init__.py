@@ -1,6 +1,7 @@
 """Whether one version of a library may replace another in a running process."""
 
+from liveso.verdict.debug_info import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
 
-__all__ = ["Finding", "Policy", "Verdict", "Weight", "describe", "judge"]
+__all__ = ["DebugSource", "Finding", "Policy", "Verdict", "Weight", "describe", "judge"]

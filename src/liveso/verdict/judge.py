@@ -4,17 +4,31 @@ from dataclasses import replace
 
 from liveso.code import References
 from liveso.elf import Image
-from liveso.verdict import elf_rules, witness_rules
+from liveso.verdict import dwarf_rules, elf_rules, witness_rules
+from liveso.verdict.debug_info import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.rules import Pair, Rule
 
-LAYERS: dict[str, tuple[Rule, ...]] = {"ELF": elf_rules.RULES, "witness": witness_rules.RULES}
+LAYERS: dict[str, tuple[Rule, ...]] = {
+    "ELF": elf_rules.RULES,
+    "DWARF": dwarf_rules.RULES,
+    "witness": witness_rules.RULES,
+}
 """From the cheapest evidence to the dearest."""
 
 
-def judge(old: Image, new: Image, references: References, policy: Policy = Policy.STRICT) -> Verdict:
+_NO_SERVER = DebugSource()
+
+
+def judge(
+    old: Image,
+    new: Image,
+    references: References,
+    policy: Policy = Policy.STRICT,
+    debug_source: DebugSource = _NO_SERVER,
+) -> Verdict:
     """Whether `new`, whose code has `references`, may replace `old`."""
-    pair = Pair(old, new, references)
+    pair = Pair(old, new, references, debug_source)
     layers = LAYERS if policy is Policy.STRICT else {"ELF": LAYERS["ELF"]}
     if old.machine != new.machine:
         layers = {"ELF": (elf_rules.machine_stays,)}  # nothing else can be compared
@@ -24,9 +38,10 @@ def judge(old: Image, new: Image, references: References, policy: Policy = Polic
     return Verdict(tuple(sorted(found, key=_telling)))
 
 
-_WEIGHTS, _LAYERS = list(Weight), list(LAYERS)
+_WEIGHTS, _MOST_TELLING = list(Weight), ("DWARF", "ELF", "witness")
 
 
 def _telling(it: Finding) -> tuple[int, int, int, str, str]:
-    """Findings that refuse come first, then those that more places show; the order of the rules plays no part."""
-    return _WEIGHTS.index(it.weight), -len(it.where), _LAYERS.index(it.layer), it.rule, it.text
+    """Findings that refuse come first, then what has names, then what more places show; the order of the rules plays no
+    part."""
+    return _WEIGHTS.index(it.weight), _MOST_TELLING.index(it.layer), -len(it.where), it.rule, it.text

@@ -7,22 +7,57 @@ from typing import Any
 
 from liveso.code import References
 from liveso.elf import Image
+from liveso.verdict.debug_info import DebugInfo, DebugSource, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, gather_evidence
 from liveso.verdict.finding import Finding, Weight
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a rule sees: the version that runs, the one that may replace it, the new one's references, and what their
-    code says about their data (raises ImageError where it cannot be read)."""
+    """What a rule sees: the version that runs, the one that may replace it, the new one's references, and where to look
+    for debug information."""
 
     old: Image
     new: Image
     references: References
+    debug_source: DebugSource
 
     @cached_property
     def evidence(self) -> Evidence:
+        """What their code says about their data. Raises ImageError where it cannot be read."""
         return gather_evidence(self.old, self.new)
+
+    @cached_property
+    def old_debug(self) -> DebugInfo:
+        return read_debug_info(self.old, self.debug_source)
+
+    @cached_property
+    def new_debug(self) -> DebugInfo:
+        return read_debug_info(self.new, self.debug_source)
+
+    @cached_property
+    def changed_types(self) -> list[tuple[str, Layout, Layout]]:
+        """The named types whose layout is not the same in both versions: name, old, new. Where a name stands for
+        several types, each old one must be among the new ones."""
+        found = []
+        old, new = _all_types(self.old_debug), _all_types(self.new_debug)
+        for name in sorted(old.keys() & new.keys()):
+            for layout in sorted(old[name] - new[name], key=repr):
+                candidates = sorted(new[name] - old[name] or new[name], key=repr)
+                found.append((name, layout, candidates[0]))
+        return found
+
+    @property
+    def types_agree(self) -> bool:
+        """Whether both versions have debug information, and no type differs in it."""
+        return self.old_debug.has_types and self.new_debug.has_types and not self.changed_types
+
+
+def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:
+    return {
+        name: it.reachable.get(name, set()) | it.others.get(name, set())
+        for name in it.reachable.keys() | it.others.keys()
+    }
 
 
 @dataclass(frozen=True, slots=True)

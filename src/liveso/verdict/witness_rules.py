@@ -15,6 +15,8 @@ _SHOWN = 3
 @rule("code-comparison")
 def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
     """Without debug information and without code that can be compared nothing is known of the heap's objects."""
+    if pair.old_debug.has_types and pair.new_debug.has_types:
+        return
     if pair.old.segment(tables.PT_GNU_EH_FRAME) is None or pair.new.segment(tables.PT_GNU_EH_FRAME) is None:
         yield refuse("not judged: a version has no unwind table (.eh_frame_hdr), so its functions cannot be compared")
         return
@@ -32,13 +34,17 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
 
 @rule("witness")
 def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
-    """The same code with another displacement, place or size tells that the data have another layout."""
+    """The same code with another displacement, place or size tells that the data have another layout.
+
+    Debug information knows better what a displacement means: where no type differs in it, an edit was made.
+    """
     try:
         evidence = pair.evidence
     except ImageError:
         return  # code-comparison says it
     for group in grouped(evidence):
-        tell = refuse if counts(group) else note
+        is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL)
+        tell = refuse if counts(group) and not is_edit else note
         first = group[0]
         where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
         yield tell(_describe(group), old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)

@@ -1,0 +1,274 @@
+"""The types of a version, from its debug information (DWARF), wherever that is: in the file, in a separate one by build
+ID or debug link, or on a debuginfod server."""
+
+import io
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import drgn
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from liveso.elf import Image
+from liveso.elf.data import data_layout
+
+logging.getLogger("drgn").setLevel(logging.CRITICAL)
+
+_PLATFORMS = {"x86-64": drgn.Architecture.X86_64}
+_COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
+_SHORT_NAME = re.compile(rb"(?<=[\x01-\xff])([A-Za-z_]\w{0,2})\0")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class DebugSource:
+    """Where debug information is looked for: folders like /usr/lib/debug, the folder that the library lies in, and
+    whether a debuginfod server is asked (debuginfod(8), DEBUGINFOD_URLS)."""
+
+    folders: tuple[str, ...] = ("/usr/lib/debug",)
+    origin: str = ""
+    ask_server: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a compound type. `offset` and `size` are in bits, `size` None unless it is a bit field; `form` is its
+    type as far as layout goes, `shown` as people write it."""
+
+    name: str
+    offset: int
+    size: int | None
+    form: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A named type: a structure, union, class or enumeration. `size` is in bytes."""
+
+    name: str
+    size: int
+    members: tuple[Member, ...]
+    enumerators: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable in writable or thread-local memory: `offset` from the start of that, and `size`, in bytes. `form` is
+    empty where its type is not known."""
+
+    name: str
+    offset: int
+    size: int
+    is_thread_local: bool
+    form: str
+    shown: str
+
+
+@dataclass
+class DebugInfo:
+    """What debug information says of a version.
+
+    `reachable` are the types that pass through functions or stand in variables, followed through pointers, `others` the
+    rest, both by name: one name can stand for several types. `signatures` are the forms of the functions' results and
+    parameters.
+    """
+
+    reachable: dict[str, set[Layout]] = field(default_factory=dict)
+    others: dict[str, set[Layout]] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    signatures: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    has_types: bool = False
+
+
+def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
+    """All that is known of the variables and types of `image`; without debug information, what `.symtab` names."""
+    found = DebugInfo()
+    if image.machine.name not in _PLATFORMS:
+        return found
+    program = drgn.Program(drgn.Platform(_PLATFORMS[image.machine.name]))
+    module = _load(program, image, source)
+    found.has_types = module.debug_file_status == drgn.ModuleFileStatus.HAVE
+    _Collector(program, image, found).collect(_strings(image, module) if found.has_types else set())
+    return found
+
+
+def _load(program: drgn.Program, image: Image, source: DebugSource) -> drgn.Module:
+    program.set_enabled_debug_info_finders(["standard", "debuginfod"] if source.ask_server else ["standard"])
+    options = program.debug_info_options
+    options.directories = source.folders
+    options.try_procfs = options.try_module_name = False
+    if source.origin:
+        options.debug_link_directories = (
+            source.origin,
+            f"{source.origin}/.debug",
+            *(folder + source.origin for folder in source.folders),
+        )
+    module = program.extra_module("library", 0, create=True)
+    module.address_range = (0, 1 << 62)
+    memory = os.memfd_create("liveso", os.MFD_CLOEXEC)
+    written = 0
+    while written < len(image.content):
+        written += os.write(memory, image.content[written : written + (1 << 30)])
+    try:
+        module.try_file(image.soname or "library", fd=memory, force=True)
+        if module.debug_file_status == drgn.ModuleFileStatus.WANT:
+            program.load_module_debug_info(module)
+    except Exception as error:  # damaged or missing debug information: drgn has one type for each cause
+        logging.getLogger(__name__).debug("no debug information: %s", error)
+    return module
+
+
+def _strings(image: Image, module: drgn.Module) -> set[str]:
+    """Every string in the debug information that may be a name."""
+    names: set[str] = set()
+    contents = [image.content]
+    for path in (module.debug_file_path, module.supplementary_debug_file_path):
+        if path and Path(path).is_file():
+            contents.append(Path(path).read_bytes())
+    for content in contents:
+        try:
+            elf = ELFFile(io.BytesIO(content))
+            strings, entries = (elf.get_section_by_name(name) for name in (".debug_str", ".debug_info"))
+            if strings is not None:
+                names.update(part.decode("utf-8", "replace") for part in strings.data().split(b"\0"))
+            if entries is not None:  # names of up to three letters stand among the entries themselves
+                names.update(part.decode() for part in set(_SHORT_NAME.findall(entries.data())))
+        except ELFError:
+            continue
+    return {name for name in names if _NAME.fullmatch(name)}
+
+
+class _Collector:
+    def __init__(self, program: drgn.Program, image: Image, found: DebugInfo) -> None:
+        self._program = program
+        self._image = image
+        self._found = found
+        self._seen: set[tuple[object, ...]] = set()
+
+    def collect(self, names: set[str]) -> None:
+        span = data_layout(self._image).span
+        file = ""
+        functions: set[str] = set()
+        ambiguous: set[str] = set()
+        for symbol in self._program.symbols():
+            if symbol.kind == drgn.SymbolKind.FILE:
+                file = symbol.name
+            elif symbol.kind == drgn.SymbolKind.FUNC:
+                functions.add(symbol.name)
+            elif symbol.kind == drgn.SymbolKind.TLS or (
+                symbol.kind == drgn.SymbolKind.OBJECT and span.start <= symbol.address < span.stop
+            ):
+                self._variable(symbol, file, span.start, ambiguous)
+        for name in ambiguous:
+            self._found.variables.pop(name, None)
+        for name in functions | names:
+            self._function(name)
+        for name in names:
+            for kind in ("struct", "union", "class", "enum"):
+                try:
+                    self._walk(self._program.type(f"{kind} {name}"), self._found.others)
+                except (LookupError, SyntaxError, ValueError, drgn.FaultError):
+                    continue
+        for name, layouts in self._found.reachable.items():
+            self._found.others.get(name, set()).difference_update(layouts)
+
+    def _variable(self, symbol: drgn.Symbol, file: str, start: int, ambiguous: set[str]) -> None:
+        is_thread_local = symbol.kind == drgn.SymbolKind.TLS
+        form = shown = ""
+        if symbol.name in self._found.variables:
+            ambiguous.add(symbol.name)
+        if self._found.has_types:
+            type_ = self._type_of_variable(symbol.name, file)
+            if type_ is not None:
+                form, shown = self._form(type_), _shown(type_)
+                self._walk(type_, self._found.reachable)
+        offset = symbol.address - (0 if is_thread_local else start)
+        self._found.variables[symbol.name] = Variable(symbol.name, offset, symbol.size, is_thread_local, form, shown)
+
+    def _type_of_variable(self, name: str, file: str) -> drgn.Type | None:
+        for filename in (file, None):
+            try:
+                return self._program.variable(name, filename).type_
+            except Exception:  # drgn knows no variable of that name, or cannot read its place: the next may do
+                continue
+        return None
+
+    def _function(self, name: str) -> None:
+        try:
+            type_ = self._program.function(name).type_
+        except Exception:  # no function of that name; drgn has several types for this
+            return
+        self._found.signatures[name] = (
+            self._form(type_.type),
+            *(self._form(it.type) for it in type_.parameters),
+            *(("...",) if type_.is_variadic else ()),
+        )
+        self._walk(type_, self._found.reachable)
+
+    def _walk(self, start: drgn.Type, into: dict[str, set[Layout]]) -> None:
+        """Take in every named type that `start` leads to."""
+        waiting = [start]
+        while waiting:
+            it = waiting.pop()
+            if it.kind in (drgn.TypeKind.POINTER, drgn.TypeKind.ARRAY, drgn.TypeKind.TYPEDEF):
+                waiting.append(it.type)
+            elif it.kind == drgn.TypeKind.FUNCTION:
+                waiting.extend([it.type, *(parameter.type for parameter in it.parameters)])
+            elif it.kind in _COMPOUND and it.is_complete():
+                members = self._members(it)
+                key = (id(into), it.kind, it.tag, it.size, members)
+                if key not in self._seen:
+                    self._seen.add(key)
+                    waiting.extend(_member_types(it))
+                    if it.tag:
+                        name = f"{it.kind.name.lower()} {it.tag}"
+                        into.setdefault(name, set()).add(Layout(name, it.size, members))
+            elif it.kind == drgn.TypeKind.ENUM and it.is_complete() and it.tag:
+                name = f"enum {it.tag}"
+                values = tuple((enumerator.name, enumerator.value) for enumerator in it.enumerators)
+                into.setdefault(name, set()).add(Layout(name, it.type.size, (), values))
+
+    def _members(self, it: drgn.Type) -> tuple[Member, ...]:
+        found = []
+        for member in it.members:
+            try:
+                type_, size = member.type, member.bit_field_size
+            except Exception:  # a type that drgn cannot represent (a Rust variant)
+                found.append(Member(member.name or "", member.bit_offset, None, "unknown", "unknown"))
+                continue
+            found.append(Member(member.name or "", member.bit_offset, size, self._form(type_), _shown(type_)))
+        return tuple(found)
+
+    def _form(self, it: drgn.Type) -> str:
+        """A type as far as the layout goes: what is behind a pointer plays no part."""
+        kind = it.kind
+        if kind == drgn.TypeKind.TYPEDEF:
+            return self._form(it.type)
+        if kind == drgn.TypeKind.ARRAY:
+            return f"{self._form(it.type)}[{it.length if it.is_complete() else ''}]"
+        if kind == drgn.TypeKind.ENUM:
+            return f"int{it.type.size if it.is_complete() else ''}"
+        if kind in _COMPOUND:
+            if it.tag or not it.is_complete():
+                return f"{kind.name.lower()} {it.tag}"
+            return "{" + ", ".join(f"{m.name}@{m.offset}:{m.size} {m.form}" for m in self._members(it)) + "}"
+        if kind == drgn.TypeKind.BOOL:
+            return f"int{it.size}"
+        return f"{kind.name.lower()}{it.size if hasattr(it, 'size') and kind != drgn.TypeKind.POINTER else ''}"
+
+
+def _member_types(it: drgn.Type) -> Iterator[drgn.Type]:
+    for member in it.members:
+        try:
+            yield member.type
+        except Exception:  # a type that drgn cannot represent; its member's form is "unknown"
+            continue
+
+
+def _shown(it: drgn.Type) -> str:
+    return str(it.type_name())

@@ -1,0 +1,135 @@
+"""The DWARF layer: what debug information says about variables, and about types that live on in the process."""
+
+from collections.abc import Iterator
+
+from liveso.elf import tables
+from liveso.verdict.debug_info import Layout, Member, Variable
+from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
+
+_BITS = 8
+
+
+@rule("debug-information")
+def debug_information_is_there(pair: Pair) -> Iterator[Difference]:
+    """Without it, the code alone is judged."""
+    missing = [name for name, it in (("old", pair.old_debug), ("new", pair.new_debug)) if not it.has_types]
+    if missing:
+        which = "either version" if len(missing) == 2 else f"the {missing[0]} version"
+        yield note(f"no debug information was found for {which}: types are judged by the code alone")
+
+
+@rule("variable")
+def variables_keep_their_types(pair: Pair) -> Iterator[Difference]:
+    """A variable's home holds what the old version's type says."""
+    old, new = pair.old_debug.variables, pair.new_debug.variables
+    gone = {(it.is_thread_local, it.offset): it for name, it in old.items() if name not in new}
+    for name, after in new.items():
+        before = old.get(name) or gone.get((after.is_thread_local, after.offset))
+        if before is not None:
+            yield from _compare_variables(before, after)
+
+
+def _compare_variables(before: Variable, after: Variable) -> Iterator[Difference]:
+    what = f"the variable {before.name}" + (f" ({before.shown})" if before.shown else "")
+    if before.is_thread_local:
+        what = what.replace("the variable", "the thread-local variable")
+    if before.offset != after.offset:
+        values = {"old": f"+{before.offset:#x}", "new": f"+{after.offset:#x}"}
+        yield refuse(f"{what} moved from {values['old']} to {values['new']}", **values)
+    elif before.size != after.size:
+        values = {"old": str(before.size), "new": str(after.size)}
+        other = "" if before.name == after.name else f", {after.name},"
+        yield refuse(f"{what} becomes{other} {after.size} bytes instead of {before.size}", **values)
+    elif before.form and after.form and before.form != after.form:
+        yield refuse(f"{what} changes its type to {after.shown}", old=before.shown, new=after.shown)
+    elif before.name != after.name:
+        yield note(f"{what} is called {after.name} now", old=before.name, new=after.name)
+
+
+@rule("type")
+def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
+    """Objects that the old code made live on, and the new code works on them."""
+    if not (pair.old_debug.has_types and pair.new_debug.has_types):
+        return
+    for name, before, after in pair.changed_types:
+        is_reachable = name in pair.old_debug.reachable
+        for text, evidence in _differences(name, before, after):
+            if is_reachable and evidence.pop("matters"):
+                yield refuse(text, **evidence)
+            else:
+                evidence.pop("matters", None)
+                yield note(text, **evidence)
+
+
+def _differences(name: str, before: Layout, after: Layout) -> Iterator[tuple[str, dict[str, object]]]:
+    if name.startswith("enum "):
+        yield from _changed_enumerators(name, before, after)
+        return
+    if before.size != after.size:
+        values = {"old": str(before.size), "new": str(after.size), "matters": True}
+        yield f"{name} changes from {before.size} to {after.size} bytes", values
+    new = {it.name: it for it in after.members if it.name}
+    by_place = {(it.offset, it.size): it for it in after.members}
+    for member in before.members:
+        other = new.get(member.name) if member.name else by_place.get((member.offset, member.size))
+        if other is None:
+            successor = by_place.get((member.offset, member.size))
+            if successor is None or successor.form != member.form:
+                yield f"{name}: member {member.name or member.shown} is gone", {"old": member.shown, "matters": True}
+            else:
+                yield f"{name}: member {member.name} is called {successor.name} now", {"matters": False}
+        else:
+            yield from _changed_member(name, member, other)
+    known = {it.name for it in before.members} | {it.name for it in after.members if not it.name}
+    old_places = {(it.offset, it.size) for it in before.members}
+    for other in after.members:
+        if other.name not in known and (other.offset, other.size) not in old_places:
+            yield f"{name}: member {other.name} is new, at {_place(other)}", {"new": other.shown, "matters": True}
+
+
+def _changed_member(name: str, before: Member, after: Member) -> Iterator[tuple[str, dict[str, object]]]:
+    label = before.name or before.shown
+    if (before.offset, before.size) != (after.offset, after.size):
+        old, new = _place(before), _place(after)
+        yield f"{name}: member {label} moved from {old} to {new}", {"old": old, "new": new, "matters": True}
+    if before.form != after.form:
+        values = {"old": before.shown, "new": after.shown, "matters": True}
+        yield f"{name}: member {label} changes its type from {before.shown} to {after.shown}", values
+
+
+def _place(it: Member) -> str:
+    byte, bit = divmod(it.offset, _BITS)
+    return f"{byte}" + (f" bit {bit}" if it.size is not None else "") + (f", {it.size} bits" if it.size else "")
+
+
+def _changed_enumerators(name: str, before: Layout, after: Layout) -> Iterator[tuple[str, dict[str, object]]]:
+    if before.size != after.size:
+        values = {"old": str(before.size), "new": str(after.size), "matters": True}
+        yield f"{name} changes from {before.size} to {after.size} bytes", values
+    new = dict(after.enumerators)
+    for label, value in before.enumerators:
+        if new.get(label, value) != value:
+            values = {"old": str(value), "new": str(new[label]), "matters": True}
+            yield f"{name}: {label} changes from {value} to {new[label]}", values
+    for label in sorted(new.keys() - dict(before.enumerators).keys()):
+        yield f"{name}: {label} is new", {"new": str(new[label]), "matters": False}
+
+
+@rule("signature")
+def functions_keep_their_signatures(pair: Pair) -> Iterator[Difference]:
+    """A caller was compiled for the old parameters."""
+    for key, symbol in pair.old.defined.items():
+        if symbol.type not in (tables.STT_FUNC, tables.STT_GNU_IFUNC) or key not in pair.new.defined:
+            continue
+        old, new = (it.signatures.get(symbol.name) for it in (pair.old_debug, pair.new_debug))
+        if old is not None and new is not None and old != new:
+            was, becomes = (f"{it[0]}({', '.join(it[1:])})" for it in (old, new))
+            yield refuse_if_needed(f"the function {symbol} changes from {was} to {becomes}", key)
+
+
+RULES = (
+    debug_information_is_there,
+    variables_keep_their_types,
+    types_keep_their_layout,
+    functions_keep_their_signatures,
+)
