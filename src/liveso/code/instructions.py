@@ -165,6 +165,10 @@ def thread_local_slots(image: Image) -> dict[int, int]:
     machine = image.machine
     kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}
     found = {}
+    modules = image.relocations[(image.relocations["type"] == machine.tls_module) & (image.relocations["symbol"] == 0)]
+    for offset in modules["offset"].tolist():
+        # the second word of the pair has no relocation where the variable is the image's own
+        found[offset] = int.from_bytes(image.bytes_at(offset + machine.word, machine.word), "little")
     for offset, kind, index, addend in image.relocations[np.isin(image.relocations["type"], sorted(kinds))].tolist():
         if index == 0 or image.symbols[index].is_defined:
             # code refers to the pair of module and offset by its first word (ELF TLS, 3.4.6)
@@ -174,24 +178,30 @@ def thread_local_slots(image: Image) -> dict[int, int]:
 
 
 def _with_arguments(instructions: list[Instruction], machine: Machine) -> list[Instruction]:
-    """Note for each constant which call's argument it becomes: the next one's, unless its register is written again."""
+    """Note for each constant which call's argument it becomes: the next one's, unless its register is written again.
+    It may be copied from another register first."""
     found = list(instructions)
-    waiting: dict[str, int] = {}
+    constants: dict[str, int] = {}
     on_stack: set[str] = set()
     for index, it in enumerate(instructions):
         if it.is_call:
-            for register, at in waiting.items():
-                number = machine.argument_registers.index(register)
-                found[at] = replace(found[at], passed=Call(it.place, number, bool(on_stack)))
-            waiting.clear()
+            for number, register in enumerate(machine.argument_registers):
+                if register in constants:
+                    at = constants[register]
+                    found[at] = replace(found[at], passed=Call(it.place, number, bool(on_stack)))
+            constants.clear()
             on_stack.clear()
             continue
         register = it.written_register
-        waiting.pop(register, None)
-        on_stack.discard(register)
-        if register in machine.argument_registers:
-            if it.operation == "mov" and it.immediate is not None:
-                waiting[register] = index
-            elif it.operation == "lea" and it.base in (machine.stack_pointer, machine.frame_pointer):
-                on_stack.add(register)
+        source = it.outline.rpartition(", ")[2]
+        is_copied = it.operation == "mov" and source in constants and register != source
+        if register:
+            constants.pop(register, None)
+            on_stack.discard(register)
+        if it.operation == "mov" and it.immediate is not None and register:
+            constants[register] = index
+        elif is_copied and register:
+            constants[register] = constants[source]
+        elif it.operation == "lea" and it.base in (machine.stack_pointer, machine.frame_pointer):
+            on_stack.update({register} & set(machine.argument_registers))
     return found

@@ -1,5 +1,6 @@
 """The DWARF layer: what debug information says about variables, and about types that live on in the process."""
 
+import re
 from collections.abc import Iterator
 
 from liveso.elf import tables
@@ -92,9 +93,17 @@ def _changed_member(name: str, before: Member, after: Member) -> Iterator[tuple[
     if (before.offset, before.size) != (after.offset, after.size):
         old, new = _place(before), _place(after)
         yield f"{name}: member {label} moved from {old} to {new}", {"old": old, "new": new, "matters": True}
-    if before.form != after.form:
+    if before.form != after.form and _only_renamed(before.form, after.form):
+        yield f"{name}: names inside of member {label} change", {"matters": False}
+    elif before.form != after.form:
         values = {"old": before.shown, "new": after.shown, "matters": True}
         yield f"{name}: member {label} changes its type from {before.shown} to {after.shown}", values
+
+
+def _only_renamed(before: str, after: str) -> bool:
+    """Whether two forms of types without a name differ in members' names alone, which did not change places."""
+    names = [sorted(re.findall(r"(\w*)@", form)) for form in (before, after)]
+    return names[0] != names[1] and re.sub(r"\w*@", "@", before) == re.sub(r"\w*@", "@", after)
 
 
 def _place(it: Member) -> str:

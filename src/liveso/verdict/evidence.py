@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
 
+import numpy as np
+
 from liveso.code import Allocators, Instruction, Matching, Place, Reader, match_functions
 from liveso.code.names import function_names
-from liveso.elf import Image
-from liveso.elf.data import data_layout
+from liveso.elf import Image, tables
+from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 
+_BIT_OPERATIONS = frozenset({"test", "and", "or", "bt", "bts", "btr", "shl", "sal", "shr", "sar"})
 _Places = list[tuple[Place, int]]
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
@@ -31,6 +34,7 @@ class Kind(StrEnum):
     BITS = "bits"
     VARIABLE = "variable"
     THREAD_LOCAL = "thread-local variable"
+    SLOT = "slot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,12 @@ class Witness:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All witnesses, and how much of the old version's code could be compared: `compared` of `size` bytes."""
+    """All witnesses, the addresses of the new version's initialisers that the process has not run, and how much of the
+    code could be compared: `compared` of `size` bytes, which is the size of the version that has less code, because
+    what only one of them has is no contradiction."""
 
     witnesses: tuple[Witness, ...]
+    initialisers: tuple[int, ...]
     compared: int
     size: int
     functions: int
@@ -75,13 +82,22 @@ def gather_evidence(old: Image, new: Image) -> Evidence:
             found, share = comparison.changed(i, j)
             witnesses.extend(found)
             compared += int(share * (end - start))
-    size = int((matching.old.functions["end"] - matching.old.functions["start"]).sum())
-    return Evidence(tuple(witnesses), compared, size, len(matching.old.shapes), len(matching.pairs))
+    size = min(int((it.functions["end"] - it.functions["start"]).sum()) for it in (matching.old, matching.new))
+    witnesses.extend(comparison.slots())
+    return Evidence(
+        tuple(witnesses),
+        tuple(comparison.new_initialisers()),
+        compared,
+        size,
+        len(matching.old.shapes),
+        len(matching.pairs),
+    )
 
 
 class _Comparison:
     def __init__(self, old: Image, new: Image, matching: Matching) -> None:
         self._matching = matching
+        self._images = old, new
         self._readers = Reader(old), Reader(new)
         self._allocators = Allocators(old, self._readers[0]), Allocators(new, self._readers[1])
         self._spans = data_layout(old).span, data_layout(new).span
@@ -135,6 +151,47 @@ class _Comparison:
         kind = Kind.VARIABLE if old.kind == "data" else Kind.THREAD_LOCAL
         return Witness(kind, old.offset, new.offset, self._name(i), at, there)
 
+    # --- tables of functions, and initialisers
+
+    def slots(self) -> Iterator[Witness]:
+        """Functions that stand in another slot of a table (of virtual functions) in constant memory."""
+        starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
+        old, new = (_tables(image) for image in self._images)
+        partner = {starts[0][i]: starts[1][j] for i, j in self._matching.pairs}
+        once = {function: places[0] for function, places in new.items() if len(places) == 1}
+        shared = Counter(
+            (places[0].table, once[partner[function]].table)
+            for function, places in old.items()
+            if len(places) == 1 and partner.get(function) in once
+        )
+        for function, places in old.items():
+            after = once.get(partner.get(function, -1))
+            if len(places) > 1 or after is None or shared[places[0].table, after.table] < 2:
+                continue
+            if places[0].slot != after.slot:
+                name = self._names.get(function, f"the function at {function:#x}")
+                yield Witness(Kind.SLOT, places[0].slot, after.slot, name, places[0].address, after.address)
+
+    def new_initialisers(self) -> Iterator[int]:
+        """The new version's initialisers of which the old version has no equal one."""
+        old, new = (initialisers(image) for image in self._images)
+        starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
+        partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
+        for address in new:
+            i, j = partner.get(address, (-1, -1))
+            if i < 0:
+                if address in starts[1]:  # the linker's own has no unwind entry
+                    yield address
+            elif starts[0][i] not in old or not self._is_same(i, j):
+                yield address
+
+    def _is_same(self, i: int, j: int) -> bool:
+        if self._matching.old.shapes[i] == self._matching.new.shapes[j]:
+            return True
+        old = self._readers[0].read(*self._matching.old.functions[i].item())
+        new = self._readers[1].read(*self._matching.new.functions[j].item())
+        return [it.exact for it in old] == [it.exact for it in new]
+
     # --- functions that changed: instruction by instruction
 
     def is_comparable(self, i: int, j: int) -> bool:
@@ -154,7 +211,7 @@ class _Comparison:
         for a, b, is_isolated in partners:
             found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
         if not len(partners) == len(old) == len(new):
-            found = _without_exchanged(found)
+            found = _without_exchanged(found, old, new)
         return found, len(partners) / max(1, len(old))
 
     def _differences(self, a: Instruction, b: Instruction, i: int, frames: tuple[bool, bool]) -> Iterator[Witness]:
@@ -205,15 +262,16 @@ class _Comparison:
                 yield Witness(Kind.SIZE, a.immediate, b.immediate, *there, "a function pointer")
         elif a.operation == "imul":
             yield Witness(Kind.ELEMENT, a.immediate, b.immediate, *there)
-        elif a.displacement is not None and a.operation in ("test", "and", "or", "bt"):
+        elif a.operation in _BIT_OPERATIONS:
             yield Witness(Kind.BITS, a.immediate, b.immediate, *there)
 
 
-def _without_exchanged(found: list[Witness]) -> list[Witness]:
-    """In a function that was edited, accesses that only changed their order say nothing."""
-    olds = Counter((it.kind, it.old) for it in found)
-    news = Counter((it.kind, it.new) for it in found)
-    return [it for it in found if not (news[it.kind, it.old] and olds[it.kind, it.new])]
+def _without_exchanged(found: list[Witness], old: list[Instruction], new: list[Instruction]) -> list[Witness]:
+    """In a function that was edited, accesses that only changed their order say nothing: the new version must have one
+    less of the old displacement, and one more of the new."""
+    before, after = (Counter(it.displacement for it in version) for version in (old, new))
+    gone, come = before - after, after - before
+    return [it for it in found if it.kind not in (Kind.MEMBER, Kind.ADDRESS) or (it.old in gone and it.new in come)]
 
 
 def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[Instruction, Instruction, bool]]:
@@ -234,6 +292,44 @@ def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[In
                     one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True
                 ):
                     yield a, b, block.size == len(one) == len(other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    table: int
+    slot: int
+    address: int
+
+
+def _tables(image: Image) -> dict[int, list[_Slot]]:
+    """The slots of constant tables that hold a function's address, by that: a table is a run of relocated words."""
+    sections = [it for it in image.sections if it.name.startswith(CONSTANT_AFTER_RELOCATION[0])]
+    table = image.relocations
+    found: dict[int, list[_Slot]] = {}
+    for section in sections:
+        rows = table[(table["offset"] >= section.address) & (table["offset"] < section.end)]
+        start = previous = -1
+        for offset, kind, index, addend in np.sort(rows, order="offset").tolist():
+            if offset != previous + image.machine.word:
+                start = offset
+            previous = offset
+            symbol = image.symbols[index] if index else None
+            if kind == image.machine.relative or (symbol and symbol.is_defined):
+                target = addend + (symbol.value if symbol else 0)
+                slot = _Slot(start, (offset - start) // image.machine.word, offset)
+                found.setdefault(target, []).append(slot)
+    return found
+
+
+def initialisers(image: Image) -> list[int]:
+    """The addresses of an image's initialisers, in the order in which they run (gABI, "Initialization")."""
+    first, size = image.tag(tables.DT_INIT_ARRAY), image.tag(tables.DT_INIT_ARRAYSZ)
+    rows = image.relocations
+    inside = rows[(rows["offset"] >= first) & (rows["offset"] < first + size)] if first else rows[:0]
+    return [
+        addend + (image.symbols[index].value if index else 0)
+        for _offset, _kind, index, addend in np.sort(inside, order="offset").tolist()
+    ]
 
 
 def _keeps_frame(instructions: list[Instruction], reader: Reader) -> bool:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from liveso.code.names import function_names
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Evidence, Kind, Witness
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
-_ENOUGH = 0.5  # share of the old version's code that must have been compared
+_ENOUGH = 0.5  # share of the code that must have been compared
 _SHOWN = 3
 
 
@@ -27,7 +28,7 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
         return
     if evidence.size and evidence.compared < _ENOUGH * evidence.size:
         yield refuse(
-            f"not judged: only {evidence.compared / evidence.size:.0%} of the old version's code could be compared "
+            f"not judged: only {evidence.compared / evidence.size:.0%} of the code could be compared "
             f"({evidence.matched} of {evidence.functions} functions)"
         )
 
@@ -43,11 +44,24 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     except ImageError:
         return  # code-comparison says it
     for group in grouped(evidence):
-        is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL)
+        is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT)
         tell = refuse if counts(group) and not is_edit else note
         first = group[0]
         where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
         yield tell(_describe(group), old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
+
+
+@rule("initialiser")
+def initialisers_have_run(pair: Pair) -> Iterator[Difference]:
+    """A prepared copy runs none: what a new or changed one would set up is missing, and new code may count on it."""
+    try:
+        found = pair.evidence.initialisers
+    except ImageError:
+        return  # code-comparison says it
+    names = {address: name for name, address in function_names(pair.new).items()}
+    for address in found:
+        name = names.get(address, "an initialiser without a name")
+        yield refuse(f"{name}, at {address:#x}, is a new or changed initialiser, and does not run in an update")
 
 
 def grouped(evidence: Evidence) -> list[list[Witness]]:
@@ -88,6 +102,7 @@ _WORDS = {
     Kind.ELEMENT: "an array's element changed from {old} to {new} bytes",
     Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
+    Kind.SLOT: "a function moved from slot {old} to slot {new} of its table",
     Kind.THREAD_LOCAL: "a thread-local variable moved from +{old:#x} to +{new:#x}",
 }
 
@@ -104,4 +119,4 @@ def _describe(group: list[Witness]) -> str:
     return f"{who} that {change}{given}{some}; at {first.old_address:#x} and {first.new_address:#x}"
 
 
-RULES = (code_can_be_compared, code_agrees_about_data)
+RULES = (code_can_be_compared, code_agrees_about_data, initialisers_have_run)
