@@ -19,6 +19,23 @@ from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 
 _BIT_OPERATIONS = frozenset({"test", "and", "or", "bt", "bts", "btr", "shl", "sal", "shr", "sar"})
+_DEEPEST = 4  # calls from an initialiser
+_ONLY_SAY = frozenset(
+    {
+        "puts",
+        "putchar",
+        "printf",
+        "__printf_chk",
+        "fprintf",
+        "__fprintf_chk",
+        "fputs",
+        "fputc",
+        "fwrite",
+        "write",
+        "fflush",
+    }
+    | {"getpid"}
+)
 _Places = list[tuple[Place, int]]
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
@@ -173,17 +190,36 @@ class _Comparison:
                 yield Witness(Kind.SLOT, places[0].slot, after.slot, name, places[0].address, after.address)
 
     def new_initialisers(self) -> Iterator[int]:
-        """The new version's initialisers of which the old version has no equal one."""
+        """The new version's initialisers that set something up, and of which the old version has no equal one."""
         old, new = (initialisers(image) for image in self._images)
         starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
         partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
         for address in new:
             i, j = partner.get(address, (-1, -1))
             if i < 0:
-                if address in starts[1]:  # the linker's own has no unwind entry
-                    yield address
-            elif starts[0][i] not in old or not self._is_same(i, j):
+                is_missing = address in starts[1]  # the linker's own has no unwind entry
+            else:
+                is_missing = starts[0][i] not in old or not self._is_same(i, j)
+            if is_missing and self._sets_up(address):
                 yield address
+
+    def _sets_up(self, start: int, depth: int = 0) -> bool:
+        """Whether a function of the new version may leave anything behind: it writes to a variable, or calls what may
+        do so in its stead."""
+        functions = self._matching.new.functions
+        index = int(np.searchsorted(functions["start"], start))
+        if depth > _DEEPEST or index >= len(functions) or int(functions["start"][index]) != start:
+            return True
+        for it in self._readers[1].read(*functions[index].item()):
+            if it.place is not None and it.place.kind in ("data", "tls"):
+                if it.operation != "mov" or not it.written_register:
+                    return True
+            elif it.is_call:
+                callee = it.place or Place("pointer")
+                is_own = callee.kind == "function"
+                if self._sets_up(callee.offset, depth + 1) if is_own else callee.name not in _ONLY_SAY:
+                    return True
+        return False
 
     def _is_same(self, i: int, j: int) -> bool:
         if self._matching.old.shapes[i] == self._matching.new.shapes[j]:

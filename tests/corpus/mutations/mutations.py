@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Changes to `store.c` and `shapes.cc`, each of which makes the new version harmful to a process that runs, or not."""
 
 from dataclasses import dataclass
