@@ -24,6 +24,7 @@ class Settings:
     loglevel: int
     settle: float
     linger: float
+    policy: str
 
     @property
     def command_socket(self) -> Path:
@@ -39,6 +40,7 @@ class Settings:
         return Path(f"{self.socket}.log")
 
 
+POLICIES = ("strict", "elf", "force")
 VARIABLES = {
     "socket": "LIVE_SOCKET",
     "store": "LIVE_STORE",
@@ -47,6 +49,7 @@ VARIABLES = {
     "loglevel": "LIVE_LOGLEVEL",
     "settle": "LIVE_SETTLE",
     "linger": "LIVE_LINGER",
+    "policy": "LIVE_POLICY",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -70,6 +73,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         loglevel=loglevel(values["loglevel"]),
         settle=_number("LIVE_SETTLE", values["settle"]) / 1000,
         linger=_number("LIVE_LINGER", values["linger"]),
+        policy=_policy(values["policy"]),
     )
 
 
@@ -83,6 +87,7 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "loglevel": 0,
         "settle": 20,
         "linger": 30,
+        "policy": "strict",
     }
 
 
@@ -135,6 +140,12 @@ def loglevel(value: Any) -> int:
     if level not in range(5):
         raise SettingsError(f"LIVE_LOGLEVEL: {value!r} is not one of 0, 1, 2, 3, 4")
     return level
+
+
+def _policy(value: Any) -> str:
+    if value not in POLICIES:
+        raise SettingsError(f"LIVE_POLICY: {value!r} is not one of {', '.join(POLICIES)}")
+    return str(value)
 
 
 def _number(name: str, value: Any) -> float:

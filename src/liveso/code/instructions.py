@@ -1,7 +1,7 @@
 """The instructions of one function, in a form in which two versions of it can be compared."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,12 +29,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Which argument of which call: `callee` is None for a call through a pointer. `is_about_stack`: another argument
-    is the address of a local variable."""
+class CallSite:
+    """A call: `callee` is None where it goes through a pointer, `constants` are arguments by their number.
 
+    `is_about_stack`: an argument is the address of a local variable.
+    """
+
+    address: int
     callee: Place | None
-    argument: int
+    constants: dict[int, int]
     is_about_stack: bool
 
 
@@ -45,7 +48,7 @@ class Instruction:
     `outline` is its operation with whole registers and without numbers; two instructions of one outline can be
     compared. `base` is the register that memory is addressed by, `displacement` the number that is added, in bytes,
     `width` the size of the access in bytes, or of the result where only an address is formed (0: not known).
-    `immediate` is a constant operand, `passed` where it goes if it is the argument of a call.
+    `immediate` is a constant operand.
     """
 
     address: int
@@ -55,7 +58,6 @@ class Instruction:
     width: int
     immediate: int | None
     place: Place | None
-    passed: Call | None = None
 
     @property
     def operation(self) -> str:
@@ -96,12 +98,11 @@ class Reader:
     def read(self, start: int, end: int) -> list[Instruction]:
         """The instructions from `start` to `end`. What cannot be decoded ends the list."""
         content = self._image.bytes_at(start, end - start)
-        found = [
+        return [
             self._instruction(address, size, mnemonic, operands, range(start, end))
             for address, size, mnemonic, operands in decoder(self._image).disasm_lite(content, start)
             if not mnemonic.startswith(("nop", "endbr", "int3"))
         ]
-        return _with_arguments(found, self.machine)
 
     def _instruction(self, address: int, size: int, mnemonic: str, operands: str, function: range) -> Instruction:
         place, base, displacement, width, text = None, "", None, 0, operands
@@ -177,31 +178,28 @@ def thread_local_slots(image: Image) -> dict[int, int]:
     return found
 
 
-def _with_arguments(instructions: list[Instruction], machine: Machine) -> list[Instruction]:
-    """Note for each constant which call's argument it becomes: the next one's, unless its register is written again.
-    It may be copied from another register first."""
-    found = list(instructions)
+def call_sites(instructions: list[Instruction], machine: Machine) -> dict[int, CallSite]:
+    """The calls of a function, by their addresses, with the constants that were put into the arguments' registers since
+    the call before, directly or by way of another register."""
+    found: dict[int, CallSite] = {}
     constants: dict[str, int] = {}
     on_stack: set[str] = set()
-    for index, it in enumerate(instructions):
+    for it in instructions:
         if it.is_call:
-            for number, register in enumerate(machine.argument_registers):
-                if register in constants:
-                    at = constants[register]
-                    found[at] = replace(found[at], passed=Call(it.place, number, bool(on_stack)))
+            arguments = {n: constants[it] for n, it in enumerate(machine.argument_registers) if it in constants}
+            found[it.address] = CallSite(it.address, it.place, arguments, bool(on_stack))
             constants.clear()
             on_stack.clear()
             continue
         register = it.written_register
-        source = it.outline.rpartition(", ")[2]
-        is_copied = it.operation == "mov" and source in constants and register != source
+        value = it.immediate if it.operation == "mov" and "[" not in it.outline else None
+        if it.operation == "mov" and value is None:
+            value = constants.get(it.outline.rpartition(", ")[2])
         if register:
             constants.pop(register, None)
             on_stack.discard(register)
-        if it.operation == "mov" and it.immediate is not None and register:
-            constants[register] = index
-        elif is_copied and register:
-            constants[register] = constants[source]
-        elif it.operation == "lea" and it.base in (machine.stack_pointer, machine.frame_pointer):
+            if value is not None:
+                constants[register] = value
+        if it.operation == "lea" and it.base in (machine.stack_pointer, machine.frame_pointer):
             on_stack.update({register} & set(machine.argument_registers))
     return found

@@ -27,6 +27,7 @@ from liveso.settings import Settings, loglevel, patterns
 from liveso.store import Store, Version
 from liveso.target import Agent, process
 from liveso.update import Analyst, LibraryState, LoadedVersion, Target, decode_record, sweep, update, warm
+from liveso.verdict import Policy
 from liveso.watch import Watcher
 
 _SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
@@ -40,7 +41,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store(settings.store)
-        self.analyst = Analyst(self.store)
+        self.analyst = Analyst(self.store, Policy(settings.policy))
         self.watcher = Watcher()
         self.targets: dict[int, ServedTarget] = {}
         self.last_target = time.monotonic()

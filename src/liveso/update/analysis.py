@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from liveso.code import References, data_references
 from liveso.elf import Image
 from liveso.store import Store, Version
-from liveso.verdict import Verdict, judge
+from liveso.verdict import Policy, Verdict, judge
 
 _KEPT = 256
 
@@ -25,8 +25,9 @@ class Analysis:
 class Analyst:
     """Makes analyses and keeps them. Safe to use from several threads; each thing is computed once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, policy: Policy) -> None:
         self._store = store
+        self._policy = policy
         self._references: OrderedDict[Version, References] = OrderedDict()
         self._analyses: OrderedDict[tuple[Version, Version], Analysis] = OrderedDict()
         self._turn = threading.Lock()
@@ -42,7 +43,7 @@ class Analyst:
             if found is None:
                 images = self._store.image(old), self._store.image(new)
                 references = self._references_of(new)
-                found = Analysis(*images, references, judge(*images, references))
+                found = Analysis(*images, references, judge(*images, references, self._policy))
                 self._analyses[old, new] = found
                 while len(self._analyses) > _KEPT:
                     self._analyses.popitem(last=False)

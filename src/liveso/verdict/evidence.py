@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from liveso.code import Allocators, Instruction, Matching, Place, Reader, match_functions
+from liveso.code.instructions import CallSite, call_sites
 from liveso.code.names import function_names
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
@@ -196,11 +197,8 @@ class _Comparison:
         partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
         for address in new:
             i, j = partner.get(address, (-1, -1))
-            if i < 0:
-                is_missing = address in starts[1]  # the linker's own has no unwind entry
-            else:
-                is_missing = starts[0][i] not in old or not self._is_same(i, j)
-            if is_missing and self._sets_up(address):
+            has_run = starts[0][i] in old and self._is_same(i, j) if i >= 0 else address not in starts[1]
+            if not has_run and self._sets_up(address):
                 yield address
 
     def _sets_up(self, start: int, depth: int = 0) -> bool:
@@ -244,8 +242,11 @@ class _Comparison:
         frames = _keeps_frame(old, self._readers[0]), _keeps_frame(new, self._readers[1])
         found: list[Witness] = []
         partners = list(aligned(old, new))
+        sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
         for a, b, is_isolated in partners:
             found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
+            if a.address in sites[0] and b.address in sites[1]:
+                found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
         if not len(partners) == len(old) == len(new):
             found = _without_exchanged(found, old, new)
         return found, len(partners) / max(1, len(old))
@@ -279,24 +280,27 @@ class _Comparison:
         elif a.displacement == b.displacement and a.width != b.width and a.operation != "lea":
             yield Witness(Kind.WIDTH, a.width, b.width, *there)
 
+    def _sizes(self, a: CallSite, b: CallSite, i: int) -> Iterator[Witness]:
+        """A call that is given another size: of an allocator, or through a pointer, which is taken for one."""
+        if a.is_about_stack or b.is_about_stack or (a.callee is None) != (b.callee is None):
+            return
+        for argument in a.constants.keys() & b.constants.keys():
+            old, new = a.constants[argument], b.constants[argument]
+            if a.callee is None or b.callee is None:
+                is_size, callee = old % 8 == new % 8 == 0, "a function pointer"
+            else:
+                is_size = all(
+                    argument in allocators.size_arguments(place)
+                    for allocators, place in zip(self._allocators, (a.callee, b.callee), strict=True)
+                )
+                callee = a.callee.name or "an allocator of its own"
+            if old != new and is_size:
+                yield Witness(Kind.SIZE, old, new, self._name(i), a.address, b.address, callee)
+
     def _constant(self, a: Instruction, b: Instruction, name: str) -> Iterator[Witness]:
         assert a.immediate is not None and b.immediate is not None
         there = (name, a.address, b.address)
-        if a.passed and b.passed and a.passed.argument == b.passed.argument:
-            if a.passed.is_about_stack or b.passed.is_about_stack:
-                return
-            callees = a.passed.callee, b.passed.callee
-            if None not in callees:
-                sizes = [
-                    allocators.size_arguments(callee) if callee else ()
-                    for allocators, callee in zip(self._allocators, callees, strict=True)
-                ]
-                if a.passed.argument in sizes[0] and a.passed.argument in sizes[1]:
-                    callee = callees[0].name if callees[0] else ""
-                    yield Witness(Kind.SIZE, a.immediate, b.immediate, *there, callee or "an allocator of its own")
-            elif callees == (None, None) and a.immediate % 8 == b.immediate % 8 == 0:
-                yield Witness(Kind.SIZE, a.immediate, b.immediate, *there, "a function pointer")
-        elif a.operation == "imul":
+        if a.operation == "imul":
             yield Witness(Kind.ELEMENT, a.immediate, b.immediate, *there)
         elif a.operation in _BIT_OPERATIONS:
             yield Witness(Kind.BITS, a.immediate, b.immediate, *there)

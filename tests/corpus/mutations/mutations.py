@@ -119,7 +119,6 @@ HARMFUL = (
         ("return retries;", "return retries + table[2];"),
     ),
     c("constructor sets up something else", ("last_found = -1;\n}", "last_found = -1;\n\tretries = 9;\n}")),
-    c("initial value exchanged for one that the program changed", ("limits[2] = {7, 9}", "limits[2] = {70, 90}")),
     cc("base class added", ("class Shape {", "class Shape : public Named {")),
     cc(
         "virtual function added",
@@ -146,8 +145,9 @@ HARMFUL = (
         "new object with a constructor",
         (
             "static long deleted;",
-            'static long deleted;\nstruct Registry {\n\tRegistry() { std::puts("registry"); }\n\tlong entries[4];\n};\nstatic Registry registry;',
+            "static long deleted;\nstruct Starter {\n\tStarter() { deleted = 100; }\n};\nstatic Starter starter;",
         ),
+        ("made * 100 + deleted;", "made * 100 + deleted - 100;"),
     ),
 )
 

@@ -16,8 +16,10 @@ int main(void)
 	struct shape *square = shape_make(3, 3), *box = shape_make(3, 4);
 	shape_delete(shape_make(1, 1));
 	while (fgets(line, sizeof line, stdin)) {
-		printf("shapes %ld %ld %ld %ld", shape_made(), shape_area(square), shape_edge(square), shape_look(square));
-		printf(" %ld %ld %ld %ld end\n", shape_count(square), shape_area(box), shape_edge(box), shape_look(box));
+		printf("shapes %ld %ld %ld %ld", shape_made(), shape_area(square), shape_edge(square),
+		       shape_look(square));
+		printf(" %ld %ld %ld %ld end\n", shape_count(square), shape_area(box), shape_edge(box),
+		       shape_look(box));
 		fflush(stdout);
 	}
 	return 0;

@@ -35,7 +35,8 @@ int main(void)
 	store_find(5);
 	store_options[0] = 11, store_options[1] = 22;
 	while (fgets(line, sizeof line, stdin)) {
-		printf("store %d %d %d %d %d", store_count(), store_last(), store_weigh(), store_limit(0), store_limit(1));
+		printf("store %d %d %d %d %d", store_count(), store_last(), store_weigh(), store_limit(0),
+		       store_limit(1));
 		printf(" %d %d %d %d", store_level, store_options[0], store_options[1], store_thread());
 		for (int i = 0; i < 8; i++) {
 			struct item *it = found[i];
