@@ -32,9 +32,13 @@ class TargetGone(TargetError):
 
 
 class Refused(LivesoError):
-    """An update is not made; the text says why and what to do."""
+    """An update is not made; the text says why and what to do, `details` has each reason by itself."""
 
     exit_code = 1
+
+    def __init__(self, reason: str, details: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.details = details
 
 
 class SettingsError(LivesoError):

@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, Program
+from tests.harness import LIVESO, Bench, Program
 
 LIBRARY = """
 #include <stdio.h>
@@ -404,3 +405,46 @@ def test_a_wrapper_that_asks_for_the_next_definition_stays(bench: Bench) -> None
     assert "RTLD_NEXT" in bench.wait_for_result(program.pid, "libhello.so", "refused")["reason"]
     program.ask("")
     program.wait_for("version 1 before 42")
+
+
+def test_status_tells_every_reason_of_a_refusal(bench: Bench) -> None:
+    source = """
+    #include <stdio.h>
+    #include <stdlib.h>
+    struct object { %s int first, second; } *object;
+    void prepare(void) { object = calloc(1, sizeof *object); object->first = 1; object->second = 2; }
+    int first(void) { return object->first; }
+    int second(void) { return object->second; }
+    """
+    for version, added in (("1", ""), ("2", "long added;")):
+        bench.compile(source % added, f"libhello.{version}.so", "-O2", "-fPIC", "-shared", "-s")
+    bench.link("libhello.1.so", "libhello.so")
+    bench.compile(
+        """
+        #include <stdio.h>
+        void prepare(void);
+        int first(void), second(void);
+        int main(void)
+        {
+            char line[9];
+            prepare();
+            while (fgets(line, sizeof line, stdin)) {
+                printf("%d %d\\n", first(), second());
+                fflush(stdout);
+            }
+            return 0;
+        }
+        """,
+        "program",
+        *("-L.", "-lhello", "-Wl,-rpath,$ORIGIN"),
+    )
+    program = bench.run("./program")
+    bench.library(program.pid, "libhello.so")
+    bench.link("libhello.2.so", "libhello.so")
+    library = bench.wait_for_result(program.pid, "libhello.so", "refused")
+    assert any("an object changed from" in it for it in library["details"])
+    assert any("second witnesses that a member moved from +0x4 to +0xc" in it for it in library["details"])
+    shown = subprocess.check_output([LIVESO, "status", "-v"], env=bench.environment, text=True)
+    assert all(it in shown for it in library["details"])
+    program.ask("")
+    program.wait_for("1 2")

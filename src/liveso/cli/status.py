@@ -28,6 +28,7 @@ def ask_daemon(settings: Settings, path: str) -> Any:
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every reason of a refusal.")] = False,
 ) -> None:
     """Show the targets, their libraries, the version each runs, and the last result with its reason."""
     answer = ask_daemon(read_settings(), "/status")
@@ -43,6 +44,9 @@ def status(
             console.print(f"  not served: {escape(target['note'])}", style="yellow")
         if target["libraries"]:
             console.print(_table(target["libraries"]))
+        for library in target["libraries"] if verbose else ():
+            for detail in library["details"]:
+                console.print(f"  {escape(library['path'])}: {escape(detail)}", soft_wrap=True, highlight=False)
 
 
 def _table(libraries: list[dict[str, Any]]) -> Table:

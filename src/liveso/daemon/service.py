@@ -231,7 +231,10 @@ class Service:
             outcome = await update(target, library.state, version, self.store, self.analyst)
         except TargetGone:
             return
-        except (Refused, ImageError) as error:
+        except Refused as error:
+            self._refused(served, library, version, str(error), error.details)
+            return
+        except ImageError as error:
             self._refused(served, library, version, str(error))
             return
         except LivesoError as error:
@@ -263,11 +266,18 @@ class Service:
         if found:
             log.info("swept", pid=served.target.pid, slots=found)
 
-    def _refused(self, served: ServedTarget, library: Library, version: Version | None, reason: str) -> None:
+    def _refused(
+        self,
+        served: ServedTarget,
+        library: Library,
+        version: Version | None,
+        reason: str,
+        details: tuple[str, ...] = (),
+    ) -> None:
         if (library.result, library.reason, library.failed) == (Result.REFUSED, reason, version):
             return
         library.failed = version
-        library.note(Result.REFUSED, reason)
+        library.note(Result.REFUSED, reason, details)
         log.warning("refused", pid=served.target.pid, library=library.path, version=str(version or ""), reason=reason)
         self._say(served, 1, f"{os.path.basename(library.path)}: not updated: {reason}")
 

@@ -32,13 +32,14 @@ class Library:
     build_id: str = ""
     result: Result = Result.CURRENT
     reason: str = ""
+    details: tuple[str, ...] = ()
     changed: float = field(default_factory=time.time)
     stale: int = 0
     milliseconds: float = 0.0
     failed: Version | None = None
 
-    def note(self, result: Result, reason: str = "") -> None:
-        self.result, self.reason, self.changed = result, reason, time.time()
+    def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
+        self.result, self.reason, self.details, self.changed = result, reason, details, time.time()
 
 
 @dataclass
@@ -63,6 +64,7 @@ class LibraryView:
     build_id: str
     result: str
     reason: str
+    details: tuple[str, ...]
     changed: float
     stale_slots: int
     milliseconds: float
@@ -86,6 +88,7 @@ def view(served: ServedTarget) -> dict[str, object]:
             build_id=it.build_id,
             result=it.result,
             reason=it.reason,
+            details=it.details,
             changed=it.changed,
             stale_slots=it.stale,
             milliseconds=round(it.milliseconds, 3),

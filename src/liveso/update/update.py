@@ -112,7 +112,7 @@ async def _require_permission(target: Target, state: LibraryState, analysis: Ana
         needed = await _needed_names(target, state)
     refusals = analysis.verdict.refusals(needed)
     if refusals:
-        raise Refused(describe(refusals))
+        raise Refused(describe(refusals), tuple(f"{it.rule}: {it.text}" for it in refusals))
     await require_safe_allocator(target)
     if process.system_call_filters(target.pid, target.hello.thread) > target.system_call_filters:
         raise Refused("the program filters its system calls since it started (seccomp), the agent's could end it")
