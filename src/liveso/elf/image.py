@@ -209,6 +209,9 @@ def _read_image(content: bytes, may_be_program: bool) -> Image:
     values = {int(tag): int(value) for tag, value in dynamic.tolist()[::-1]}
     paths = [int(value) for tag, value in dynamic.tolist() if tag in (15, 29)]  # DT_RPATH, DT_RUNPATH
     relocations, offsets = _relocations(content, segments, values, machine)
+    symbols = tuple(_symbols(content, elf, sections, strings))
+    if len(relocations) and int(relocations["symbol"].max()) >= max(1, len(symbols)):
+        raise ImageError("a relocation refers to a symbol that is not there")
     return Image(
         machine=machine,
         content=content,
@@ -221,7 +224,7 @@ def _read_image(content: bytes, may_be_program: bool) -> Image:
         needed=tuple(_string(strings, int(value)) for tag, value in dynamic.tolist() if tag == 1),  # DT_NEEDED
         search_path=":".join(_string(strings, path) for path in paths),
         build_id=_build_id(elf),
-        symbols=tuple(_symbols(content, elf, sections, strings)),
+        symbols=symbols,
         relocations=relocations,
         relocations_offset=offsets,
     )

@@ -5,9 +5,10 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import drgn
 from elftools.common.exceptions import ELFError
@@ -15,9 +16,11 @@ from elftools.elf.elffile import ELFFile
 
 from liveso.elf import Image
 from liveso.elf.data import data_layout
+from liveso.errors import ImageError
 
 logging.getLogger("drgn").setLevel(logging.CRITICAL)
 
+UNKNOWN = "unknown"
 _PLATFORMS = {"x86-64": drgn.Architecture.X86_64}
 _COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
 _SHORT_NAME = re.compile(rb"(?<=[\x01-\xff])([A-Za-z_]\w{0,2})\0")
@@ -84,6 +87,12 @@ class DebugInfo:
     signatures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     has_types: bool = False
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether every member's type could be read."""
+        layouts = [it for types in (self.reachable, self.others) for found in types.values() for it in found]
+        return self.has_types and not any(UNKNOWN in member.form for it in layouts for member in it.members)
+
 
 def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
     """All that is known of the variables and types of `image`; without debug information, what `.symtab` names."""
@@ -93,7 +102,13 @@ def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
     program = drgn.Program(drgn.Platform(_PLATFORMS[image.machine.name]))
     module = _load(program, image, source)
     found.has_types = module.debug_file_status == drgn.ModuleFileStatus.HAVE
-    _Collector(program, image, found).collect(_strings(image, module) if found.has_types else set())
+    try:
+        _Collector(program, image, found).collect(_strings(image, module) if found.has_types else set())
+    except ImageError:
+        raise
+    except Exception as error:  # damaged: drgn has one type for each cause; the code is judged instead
+        logging.getLogger(__name__).debug("unreadable debug information: %s", error)
+        return DebugInfo()
     return found
 
 
@@ -172,7 +187,7 @@ class _Collector:
             for kind in ("struct", "union", "class", "enum"):
                 try:
                     self._walk(self._program.type(f"{kind} {name}"), self._found.others)
-                except (LookupError, SyntaxError, ValueError, drgn.FaultError):
+                except Exception:  # no type of that name, or one that drgn cannot represent
                     continue
         for name, layouts in self._found.reachable.items():
             self._found.others.get(name, set()).difference_update(layouts)
@@ -204,8 +219,8 @@ class _Collector:
         except Exception:  # no function of that name; drgn has several types for this
             return
         self._found.signatures[name] = (
-            self._form(type_.type),
-            *(self._form(it.type) for it in type_.parameters),
+            self._form(_type_of(type_)),
+            *(self._form(_type_of(it)) for it in type_.parameters),
             *(("...",) if type_.is_variadic else ()),
         )
         self._walk(type_, self._found.reachable)
@@ -214,38 +229,50 @@ class _Collector:
         """Take in every named type that `start` leads to."""
         waiting = [start]
         while waiting:
-            it = waiting.pop()
-            if it.kind in (drgn.TypeKind.POINTER, drgn.TypeKind.ARRAY, drgn.TypeKind.TYPEDEF):
-                waiting.append(it.type)
-            elif it.kind == drgn.TypeKind.FUNCTION:
-                waiting.extend([it.type, *(parameter.type for parameter in it.parameters)])
-            elif it.kind in _COMPOUND and it.is_complete():
-                members = self._members(it)
-                key = (id(into), it.kind, it.tag, it.size, members)
-                if key not in self._seen:
-                    self._seen.add(key)
-                    waiting.extend(_member_types(it))
-                    if it.tag:
-                        name = f"{it.kind.name.lower()} {it.tag}"
-                        into.setdefault(name, set()).add(Layout(name, it.size, members))
-            elif it.kind == drgn.TypeKind.ENUM and it.is_complete() and it.tag:
-                name = f"enum {it.tag}"
-                values = tuple((enumerator.name, enumerator.value) for enumerator in it.enumerators)
-                into.setdefault(name, set()).add(Layout(name, it.type.size, (), values))
+            try:
+                waiting.extend(self._step(waiting.pop(), into))
+            except Exception:  # a type that drgn cannot represent, of which it has several kinds: go on with the rest
+                continue
+
+    def _step(self, it: drgn.Type, into: dict[str, set[Layout]]) -> list[drgn.Type]:
+        """Take in one type, and return those that it leads to."""
+        if it.kind in (drgn.TypeKind.POINTER, drgn.TypeKind.ARRAY, drgn.TypeKind.TYPEDEF):
+            return [it.type]
+        if it.kind == drgn.TypeKind.FUNCTION:
+            return _types_of([it, *it.parameters])
+        if it.kind in _COMPOUND and it.is_complete():
+            members = self._members(it)
+            key = (id(into), it.kind, it.tag, it.size, members)
+            if key not in self._seen:
+                self._seen.add(key)
+                if it.tag:
+                    name = f"{it.kind.name.lower()} {it.tag}"
+                    into.setdefault(name, set()).add(Layout(name, it.size, members))
+                return _types_of(it.members)
+        elif it.kind == drgn.TypeKind.ENUM and it.is_complete() and it.tag:
+            name = f"enum {it.tag}"
+            values = tuple((enumerator.name, enumerator.value) for enumerator in it.enumerators)
+            into.setdefault(name, set()).add(Layout(name, it.type.size, (), values))
+        return []
 
     def _members(self, it: drgn.Type) -> tuple[Member, ...]:
         found = []
         for member in it.members:
-            try:
-                type_, size = member.type, member.bit_field_size
-            except Exception:  # a type that drgn cannot represent (a Rust variant)
-                found.append(Member(member.name or "", member.bit_offset, None, "unknown", "unknown"))
-                continue
-            found.append(Member(member.name or "", member.bit_offset, size, self._form(type_), _shown(type_)))
+            type_ = _type_of(member)
+            size = member.bit_field_size if type_ is not None else None
+            shown = _shown(type_) if type_ is not None else UNKNOWN
+            found.append(Member(member.name or "", member.bit_offset, size, self._form(type_), shown))
         return tuple(found)
 
-    def _form(self, it: drgn.Type) -> str:
-        """A type as far as the layout goes: what is behind a pointer plays no part."""
+    def _form(self, it: drgn.Type | None) -> str:
+        """A type as far as the layout goes, in which what is behind a pointer plays no part; UNKNOWN where drgn cannot
+        represent it."""
+        try:
+            return self._readable_form(it) if it is not None else UNKNOWN
+        except Exception:  # drgn has one type for each cause
+            return UNKNOWN
+
+    def _readable_form(self, it: drgn.Type) -> str:
         kind = it.kind
         if kind == drgn.TypeKind.TYPEDEF:
             return self._form(it.type)
@@ -262,12 +289,16 @@ class _Collector:
         return f"{kind.name.lower()}{it.size if hasattr(it, 'size') and kind != drgn.TypeKind.POINTER else ''}"
 
 
-def _member_types(it: drgn.Type) -> Iterator[drgn.Type]:
-    for member in it.members:
-        try:
-            yield member.type
-        except Exception:  # a type that drgn cannot represent; its member's form is "unknown"
-            continue
+def _type_of(it: Any) -> drgn.Type | None:
+    """The type of a member or parameter, or of what a function returns; None where drgn cannot represent it."""
+    try:
+        return it.type
+    except Exception:  # drgn has one type for each cause
+        return None
+
+
+def _types_of(parts: Iterable[Any]) -> list[drgn.Type]:
+    return [found for found in map(_type_of, parts) if found is not None]
 
 
 def _shown(it: drgn.Type) -> str:

@@ -49,8 +49,8 @@ class Pair:
 
     @property
     def types_agree(self) -> bool:
-        """Whether both versions have debug information, and no type differs in it."""
-        return self.old_debug.has_types and self.new_debug.has_types and not self.changed_types
+        """Whether both versions have debug information that could be read to its end, and no type differs in it."""
+        return self.old_debug.knows_all and self.new_debug.knows_all and not self.changed_types
 
 
 def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:
