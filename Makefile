@@ -1,4 +1,4 @@
-# make · make demo · make test · make bench · make lint
+# make · make demo · make test · make bench · make backtest · make lint
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -6,7 +6,7 @@ PACKAGES := $(VENV)/.packages
 SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
 C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' 2>/dev/null)
 
-.PHONY: all demo test bench lint clean system-packages
+.PHONY: all demo test bench backtest lint clean system-packages
 
 all: live.so
 
@@ -35,6 +35,9 @@ test: all
 bench: all
 	@tools/system-packages test
 	$(VENV)/bin/python -m bench
+
+backtest: all
+	$(VENV)/bin/python -m bench.backtest
 
 lint: all
 	@tools/system-packages lint

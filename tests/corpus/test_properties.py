@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from liveso.code import data_references
 from liveso.elf import Image, read_image
 from liveso.errors import ImageError
 from liveso.verdict import Verdict, judge
@@ -25,7 +24,7 @@ ROUNDS = 400
 
 
 def judged(old: Image, new: Image) -> Verdict:
-    return judge(old, new, data_references(new))
+    return judge(old, new)
 
 
 def library(name: str) -> Path:

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from liveso import packages
-from liveso.code import data_references
 from liveso.elf import Image, read_image
 from liveso.errors import ImageError, PackageError
 from liveso.verdict import DebugSource, Finding, Policy, Verdict, Weight, judge
@@ -27,6 +26,7 @@ class Checked:
     old: str
     new: str
     verdict: Verdict
+    can_be_updated: bool
 
     @property
     def refusals(self) -> tuple[Finding, ...]:
@@ -78,7 +78,8 @@ def _check_files(what: list[str], question: _Question) -> Iterator[Checked]:
     if len(what) != 2:
         raise typer.BadParameter("give two files, OLD and NEW; or --package and one or two packages")
     old, new = (_read(path) for path in what)
-    yield Checked(old.soname or os.path.basename(what[0]), what[0], what[1], _judge(old, new, question, what[0]))
+    name = old.soname or os.path.basename(what[0])
+    yield Checked(name, what[0], what[1], _judge(old, new, question, what[0]), old.machine.can_be_updated)
 
 
 def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
@@ -100,7 +101,8 @@ def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
     for it in before:
         if it.name not in after:
             raise PackageError(f"{names[0]} {new_version} has no {it.name}: programs that run keep the one they have")
-        yield Checked(it.name, old_version, new_version, _judge(it.image, after[it.name].image, question))
+        verdict = _judge(it.image, after[it.name].image, question)
+        yield Checked(it.name, old_version, new_version, verdict, it.image.machine.can_be_updated)
 
 
 def _cache() -> Path:
@@ -118,12 +120,13 @@ def _read(path: str) -> Image:
 
 def _judge(old: Image, new: Image, question: _Question, path: str = "") -> Verdict:
     source = replace(question.source, origin=os.path.dirname(os.path.abspath(path)) if path else "")
-    return judge(old, new, data_references(new), question.policy, source)
+    return judge(old, new, question.policy, source)
 
 
 def _show(console: Console, it: Checked, verbose: bool) -> None:
     refusals = it.refusals
-    line = "[red]refused[/]" if refusals else "[green]can be applied live[/]"
+    applies = "can be applied live" if it.can_be_updated else "compatible, for a machine that liveso cannot update yet"
+    line = "[red]refused[/]" if refusals else f"[green]{applies}[/]"
     console.print(f"[bold]{escape(it.library)}[/] {escape(it.old)} → {escape(it.new)}: {line}")
     findings = it.verdict.findings
     shown = findings if verbose else (refusals or findings)[:_SHOWN]

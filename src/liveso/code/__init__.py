@@ -1,21 +1,27 @@
 """The code of an image: its functions, their references to variables, and what they call in other libraries."""
 
 from liveso.code.allocators import Allocators
+from liveso.code.form import Operation
 from liveso.code.functions import functions
-from liveso.code.imports import asks_for_next_definition
-from liveso.code.instructions import Instruction, Place, Reader
+from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_sites
 from liveso.code.matching import Matching, match_functions
+from liveso.code.names import function_names
+from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.references import References, data_references
 
 __all__ = [
     "Allocators",
+    "CallSite",
     "Instruction",
     "Matching",
+    "Operation",
     "Place",
     "Reader",
     "References",
     "asks_for_next_definition",
+    "call_sites",
     "data_references",
+    "function_names",
     "functions",
     "match_functions",
 ]

@@ -1,5 +1,6 @@
 """Functions that take the size of an object: known ones, and those of a library that hand their argument on to one."""
 
+from liveso.code.form import Operation
 from liveso.code.functions import functions
 from liveso.code.instructions import Instruction, Place, Reader
 from liveso.code.names import function_names
@@ -41,7 +42,6 @@ SIZE_ARGUMENTS: dict[str, tuple[int, ...]] = {
 """Which arguments, counted from 0, are sizes or counts of bytes, by the function's name."""
 
 _DEEPEST = 4
-_OVERWRITE = frozenset({"mov", "lea", "add", "sub", "xor", "and", "or", "shl", "imul", "pop"})
 
 
 class Allocators:
@@ -76,7 +76,7 @@ class Allocators:
         for it in instructions:
             if not is_reached:
                 holds = at_target.get(it.address, holds)
-            is_reached = it.operation not in ("jmp", "ret")
+            is_reached = it.operation not in (Operation.JUMP, Operation.RETURN)
             if it.is_call:
                 for argument in self.size_arguments(it.place, depth + 1) if it.place else ():
                     given = holds.get(self._machine.argument_registers[argument])
@@ -90,13 +90,14 @@ class Allocators:
         return tuple(sorted(sizes))
 
     def _follow_move(self, it: Instruction, holds: dict[str, int]) -> None:
-        target, _comma, source = (part.strip() for part in it.outline.partition(" ")[2].partition(","))
-        stack = f"{it.base}{it.displacement}" if it.base in self._stack_registers() else ""
-        target, source = (stack if "[" in part else part for part in (target, source))
-        if it.operation == "mov" and source in holds:
-            holds[target] = holds[source]
-        elif it.operation in _OVERWRITE:
+        form = it.form
+        on_stack = f"{form.base}{form.displacement}" if form.base in self._stack_registers() else ""
+        source = form.source or on_stack
+        held = holds.get(source) if form.operation is Operation.MOVE and form.immediate is None else None
+        for target in (*form.written, *((on_stack,) if form.is_store else ())):
             holds.pop(target, None)
+            if held is not None and target:
+                holds[target] = held
 
     def _stack_registers(self) -> tuple[str, str]:
         return self._machine.stack_pointer, self._machine.frame_pointer

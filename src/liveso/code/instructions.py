@@ -1,21 +1,21 @@
 """The instructions of one function, in a form in which two versions of it can be compared."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code.imports import decoder, slot_names, stub_names
+from liveso.code.form import Form, Operation
+from liveso.code.imports import slot_names, stub_names
+from liveso.code.syntax import decoder, syntax
 from liveso.elf import Image, Machine
 from liveso.elf.data import data_layout
 
-_MEMORY = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]*)\]")
-_LAST_TERM = re.compile(r"(?:([+-]) |^)(0x[0-9a-f]+|\d+)$")
-_NUMBER = re.compile(r"(?<![\w.])-?(?:0x[0-9a-f]+|\d+)(?![\w.])")
-_REGISTER = re.compile(r"[a-z][a-z0-9]+")
-_WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "tbyte": 10, "xmmword": 16, "ymmword": 32, "zmmword": 64}
-_MOVES = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd"})
-_ONLY_READ = frozenset({"cmp", "test", "push", "bt", "call", "ucomiss", "ucomisd", "comiss", "comisd"})
+# abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw
+_NEVER_RETURNS = re.compile(
+    r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +43,41 @@ class CallSite:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """An instruction without what differs between versions for no reason.
-
-    `outline` is its operation with whole registers and without numbers; two instructions of one outline can be
-    compared. `base` is the register that memory is addressed by, `displacement` the number that is added, in bytes,
-    `width` the size of the access in bytes, or of the result where only an address is formed (0: not known).
-    `immediate` is a constant operand.
-    """
+    """An instruction at an address, with what it refers to by an address, if it does."""
 
     address: int
-    outline: str
-    base: str
-    displacement: int | None
-    width: int
-    immediate: int | None
+    form: Form
     place: Place | None
 
     @property
-    def operation(self) -> str:
-        return self.outline.split(" ", 1)[0]
+    def operation(self) -> Operation:
+        return self.form.operation
+
+    @property
+    def outline(self) -> str:
+        return self.form.outline
+
+    @property
+    def displacement(self) -> int | None:
+        """What is added to a register to address memory, in bytes."""
+        return self.form.displacement if self.place is None else None
 
     @property
     def is_call(self) -> bool:
-        leaves = self.place is None or self.place.kind not in ("own code", "constant")
-        return self.operation == "call" or (self.operation == "jmp" and leaves)
-
-    @property
-    def written_register(self) -> str:
-        """The whole register that it writes, if its first operand is one."""
-        first = self.outline.partition(" ")[2].split(",")[0]
-        return "" if self.operation in _ONLY_READ or self.operation[0] == "j" or "[" in first else first
+        """Whether it leads to another function, and be it as the last thing that this one does."""
+        operation = self.form.operation
+        return operation is Operation.CALL or (
+            operation is Operation.JUMP and (self.place is None or self.place.kind not in ("own code", "constant"))
+        )
 
     @property
     def exact(self) -> tuple[object, ...]:
         """Equal for two instructions that do the same. The places of variables and of other functions are compared
         elsewhere."""
-        place = self.place.kind if self.place else ""
-        name = self.place.name if self.place else ""
-        return self.outline, self.displacement, self.width, self.immediate, place, name
+        form, place = self.form, self.place
+        if place is None:
+            return form.outline, form.width, form.immediate, form.displacement
+        return form.outline, form.width, form.immediate, place.kind, place.name
 
 
 class Reader:
@@ -89,49 +86,28 @@ class Reader:
     def __init__(self, image: Image) -> None:
         self.machine = image.machine
         self._image = image
+        self._syntax = syntax(image.machine)
+        self._decoder = decoder(image.machine)
         self._layout = data_layout(image)
         self._slots = slot_names(image)
         self._stubs = stub_names(image, self._slots)
+        self._last_calls = frozenset(it for it, name in self._stubs.items() if _NEVER_RETURNS.match(name))
         self._tls = thread_local_slots(image)
-        self._code = [it for it in image.sections if it.is_code]
+        self._code = [range(it.address, it.end) for it in image.sections if it.is_code]
 
     def read(self, start: int, end: int) -> list[Instruction]:
         """The instructions from `start` to `end`. What cannot be decoded ends the list."""
-        content = self._image.bytes_at(start, end - start)
-        return [
-            self._instruction(address, size, mnemonic, operands, range(start, end))
-            for address, size, mnemonic, operands in decoder(self._image).disasm_lite(content, start)
-            if not mnemonic.startswith(("nop", "endbr", "int3"))
-        ]
-
-    def _instruction(self, address: int, size: int, mnemonic: str, operands: str, function: range) -> Instruction:
-        place, base, displacement, width, text = None, "", None, 0, operands
-        operation = "mov" if mnemonic in _MOVES else mnemonic.removeprefix("bnd ").removeprefix("notrack ")
-        memory = _MEMORY.search(operands)
-        if memory:
-            last = _LAST_TERM.search(memory[3])
-            displacement = int(last[2], 0) * (-1 if last[1] == "-" else 1) if last else 0
-            terms = memory[3][: last.start()].strip() if last else memory[3]
-            if terms == self.machine.program_counter:
-                place = self.place(address + size + displacement)
-                displacement, terms = None, place.kind
-            base, terms = self._whole(terms.split(" ")[0]), self._wholes(terms)
-            width = _WIDTHS.get(memory[1] or "", 0)
-            if operation == "lea":
-                result = operands.split(",")[0]
-                width = self.machine.word if self._whole(result) == result else self.machine.word // 2
-            text = f"{operands[: memory.start()]}{memory[2] or ''}[{terms}]{operands[memory.end() :]}"
-        immediate = None
-        if (operation[0] == "j" or operation == "call") and operands.startswith("0x"):
-            target = int(operands, 0)
-            place = Place("own code", target) if target in function else self.place(target)
-            text = ""
-        else:
-            number = _NUMBER.search(text, text.rfind("]") + 1)
-            if number:
-                immediate = int(number[0], 0)
-                text = text[: number.start()] + "N" + text[number.end() :]
-        return Instruction(address, f"{operation} {self._wholes(text)}", base, displacement, width, immediate, place)
+        decoded = self._decoder.disasm_lite(self._image.bytes_at(start, end - start), start)
+        found = []
+        for address, form, target in self._syntax.forms(decoded, self._last_calls):
+            place = None
+            if form.target is not None and form.operation is not Operation.PAGE:
+                is_inside = start <= form.target < end
+                place = Place("own code", form.target) if is_inside else self.place(form.target)
+            elif target is not None:
+                place = self.place(target)
+            found.append(Instruction(address, form, place))
+        return found
 
     def place(self, target: int) -> Place:
         """What lies at an address of the image."""
@@ -143,7 +119,7 @@ class Reader:
             return Place("import", 0, self._slots[target])
         if self._layout.holds(target):
             return Place("data", target - self._layout.span.start)
-        if any(it.address <= target < it.end for it in self._code):
+        if any(target in it for it in self._code):
             return Place("function", target)
         return Place("constant")
 
@@ -152,12 +128,6 @@ class Reader:
         if target in self._tls:
             return Place("tls", self._tls[target])
         return Place("data", target - self._layout.span.start) if self._layout.holds(target) else None
-
-    def _whole(self, register: str) -> str:
-        return self.machine.register_parts.get(register, register)
-
-    def _wholes(self, text: str) -> str:
-        return _REGISTER.sub(lambda match: self._whole(match[0]), text)
 
 
 def thread_local_slots(image: Image) -> dict[int, int]:
@@ -178,7 +148,7 @@ def thread_local_slots(image: Image) -> dict[int, int]:
     return found
 
 
-def call_sites(instructions: list[Instruction], machine: Machine) -> dict[int, CallSite]:
+def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[int, CallSite]:
     """The calls of a function, by their addresses, with the constants that were put into the arguments' registers since
     the call before, directly or by way of another register."""
     found: dict[int, CallSite] = {}
@@ -191,15 +161,15 @@ def call_sites(instructions: list[Instruction], machine: Machine) -> dict[int, C
             constants.clear()
             on_stack.clear()
             continue
-        register = it.written_register
-        value = it.immediate if it.operation == "mov" and "[" not in it.outline else None
-        if it.operation == "mov" and value is None:
-            value = constants.get(it.outline.rpartition(", ")[2])
-        if register:
+        form = it.form
+        value = None
+        if form.operation is Operation.MOVE:
+            value = form.immediate if form.immediate is not None else constants.get(form.source)
+        for register in form.written:
             constants.pop(register, None)
             on_stack.discard(register)
             if value is not None:
                 constants[register] = value
-        if it.operation == "lea" and it.base in (machine.stack_pointer, machine.frame_pointer):
-            on_stack.update({register} & set(machine.argument_registers))
+        if form.operation is Operation.ADDRESS and form.base in (machine.stack_pointer, machine.frame_pointer):
+            on_stack.update(set(form.written) & set(machine.argument_registers))
     return found

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from liveso.code.functions import functions
-from liveso.code.imports import decoder
-from liveso.code.shapes import displacements
+from liveso.code.mask import displacements
+from liveso.code.syntax import decoder
 from liveso.elf import Image, Section, tables
 from liveso.elf.data import data_layout, is_linker_owned
 from liveso.elf.tables import Table
@@ -114,7 +114,9 @@ def _start_up_stubs(image: Image, known: Table) -> range:
         entry = int(rows[0]["addend"]) if first and len(rows) else 0
         if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
             starts.append(entry)
-            for address, size, mnemonic, operands in decoder(image).disasm_lite(image.bytes_at(entry, 128), entry):
+            for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
+                image.bytes_at(entry, 128), entry
+            ):
                 ends.append(address + size)
                 if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
                     starts.append(int(operands, 0))
@@ -160,7 +162,7 @@ def _decode(
     place: int | None = next(waiting, None)
     while position < stretch.end and place is not None:
         begin = position
-        for address, size, mnemonic, operands in decoder(image).disasm_lite(
+        for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
             code[position - section.address : stretch.end - section.address], position
         ):
             position = address + size

@@ -15,7 +15,8 @@ class Machine:
     `branch_opcodes` are followed by a displacement; a byte after one of `operand_opcodes` (the last byte of the opcode)
     that equals the second of `relative_operand` under the mask that is the first says that a displacement relative to
     the instruction follows. Arguments are passed in `argument_registers`, in this order, and `kept_registers` hold
-    the same after a call; `register_parts` lead from names of parts to the whole register's.
+    the same after a call; `register_parts` lead from names of parts to the whole register's. `can_be_updated` says
+    whether liveso can update processes of this machine, and not only judge their libraries.
     """
 
     name: str
@@ -34,17 +35,18 @@ class Machine:
     tls_descriptor: int
     capstone_architecture: int
     capstone_mode: int
-    program_counter: str
-    displacement_size: int
-    minus_one_passed: tuple[bytes, ...]
-    branch_opcodes: tuple[bytes, ...]
-    operand_opcodes: frozenset[int]
-    relative_operand: tuple[int, int]
     argument_registers: tuple[str, ...]
     kept_registers: frozenset[str]
     stack_pointer: str
     frame_pointer: str
     register_parts: dict[str, str]
+    minus_one_passed: tuple[bytes, ...]
+    program_counter: str = ""
+    displacement_size: int = 0
+    branch_opcodes: tuple[bytes, ...] = ()
+    operand_opcodes: frozenset[int] = frozenset()
+    relative_operand: tuple[int, int] = (0, 0)
+    can_be_updated: bool = False
 
     @property
     def slot_relocations(self) -> frozenset[int]:
@@ -90,6 +92,7 @@ X86_64 = Machine(
     capstone_mode=capstone.CS_MODE_64,
     program_counter="rip",
     displacement_size=4,
+    can_be_updated=True,
     branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
     # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F
     operand_opcodes=frozenset(
@@ -112,4 +115,37 @@ X86_64 = Machine(
     minus_one_passed=(b"\x48\xc7\xc7\xff\xff\xff\xff", b"\x48\x83\xcf\xff", b"\x6a\xff\x5f"),
 )
 
-MACHINES = {machine.e_machine: machine for machine in (X86_64,)}
+
+def _aarch64_register_parts() -> dict[str, str]:
+    parts = {f"w{number}": f"x{number}" for number in range(31)} | {"wzr": "xzr", "wsp": "sp"}
+    return parts | {f"{size}{number}": f"v{number}" for size in "bhsdq" for number in range(32)}
+
+
+# ELF for the Arm 64-bit Architecture, "Dynamic relocations"
+AARCH64 = Machine(
+    name="aarch64",
+    e_machine=183,
+    word=8,
+    none=0,
+    relative=1027,
+    absolute=257,
+    glob_dat=1025,
+    jump_slot=1026,
+    copy=1024,
+    indirect_relative=1032,
+    tls_module=1028,
+    tls_offset=1029,
+    tls_static_offset=1030,
+    tls_descriptor=1031,
+    capstone_architecture=capstone.CS_ARCH_ARM64,
+    capstone_mode=capstone.CS_MODE_ARM,
+    # Procedure Call Standard for the Arm 64-bit Architecture, "Machine registers"
+    argument_registers=tuple(f"x{number}" for number in range(8)),
+    kept_registers=frozenset({*(f"x{number}" for number in range(19, 30)), "sp"}),
+    stack_pointer="sp",
+    frame_pointer="x29",
+    register_parts=_aarch64_register_parts(),
+    minus_one_passed=(b"\x00\x00\x80\x92",),  # mov x0, #-1
+)
+
+MACHINES = {machine.e_machine: machine for machine in (X86_64, AARCH64)}

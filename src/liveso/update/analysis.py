@@ -43,7 +43,7 @@ class Analyst:
             if found is None:
                 images = self._store.image(old), self._store.image(new)
                 references = self._references_of(new)
-                found = Analysis(*images, references, judge(*images, references, self._policy))
+                found = Analysis(*images, references, judge(*images, self._policy, references=references))
                 self._analyses[old, new] = found
                 while len(self._analyses) > _KEPT:
                     self._analyses.popitem(last=False)

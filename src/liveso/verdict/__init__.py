@@ -3,5 +3,6 @@
 from liveso.verdict.debug_info import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
+from liveso.verdict.rules_version import rules_version
 
-__all__ = ["DebugSource", "Finding", "Policy", "Verdict", "Weight", "describe", "judge"]
+__all__ = ["DebugSource", "Finding", "Policy", "Verdict", "Weight", "describe", "judge", "rules_version"]

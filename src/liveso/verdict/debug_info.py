@@ -21,7 +21,7 @@ from liveso.errors import ImageError
 logging.getLogger("drgn").setLevel(logging.CRITICAL)
 
 UNKNOWN = "unknown"
-_PLATFORMS = {"x86-64": drgn.Architecture.X86_64}
+_PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.AARCH64}
 _COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
 _SHORT_NAME = re.compile(rb"(?<=[\x01-\xff])([A-Za-z_]\w{0,2})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")

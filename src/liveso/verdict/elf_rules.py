@@ -15,6 +15,8 @@ def machine_stays(pair: Pair) -> Iterator[Difference]:
     """Code for another processor cannot run in the process."""
     if pair.old.machine != pair.new.machine:
         yield impossible(f"it is for {pair.new.machine.name}, the process runs on {pair.old.machine.name}")
+    elif not pair.new.machine.can_be_updated:
+        yield note(f"liveso judges libraries for {pair.new.machine.name}, but cannot update its processes yet")
 
 
 @rule("soname")
@@ -170,7 +172,7 @@ def relocations_are_known(pair: Pair) -> Iterator[Difference]:
     known = machine.slot_relocations | machine.tls_relocations | {machine.none}
     for number in sorted(set(pair.new.relocations["type"].tolist()) - known):
         yield impossible(f"it has relocations of type {number}, which liveso does not know")
-    if (pair.new.relocations["type"] == machine.tls_descriptor).any():
+    if machine.can_be_updated and (pair.new.relocations["type"] == machine.tls_descriptor).any():
         yield impossible(
             "it uses TLS descriptors (-mtls-dialect=gnu2), which liveso does not lead to the old variables yet"
         )
@@ -179,6 +181,8 @@ def relocations_are_known(pair: Pair) -> Iterator[Difference]:
 @rule("undecoded-code")
 def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
     """Each reference to a variable must be found: one that is missed works on a variable of its own."""
+    if not pair.new.machine.can_be_updated:
+        return  # nothing is relinked
     found = pair.references
     if found.undecoded:
         yield impossible(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")

@@ -13,13 +13,21 @@ from enum import StrEnum
 
 import numpy as np
 
-from liveso.code import Allocators, Instruction, Matching, Place, Reader, match_functions
-from liveso.code.instructions import CallSite, call_sites
-from liveso.code.names import function_names
+from liveso.code import (
+    Allocators,
+    CallSite,
+    Instruction,
+    Matching,
+    Operation,
+    Place,
+    Reader,
+    call_sites,
+    function_names,
+    match_functions,
+)
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 
-_BIT_OPERATIONS = frozenset({"test", "and", "or", "bt", "bts", "btr", "shl", "sal", "shr", "sar"})
 _DEEPEST = 4  # calls from an initialiser
 _ONLY_SAY = frozenset(
     {
@@ -50,9 +58,14 @@ class Kind(StrEnum):
     SIZE = "size"
     ELEMENT = "element"
     BITS = "bits"
+    BIT_FIELD = "bit field"
     VARIABLE = "variable"
     THREAD_LOCAL = "thread-local variable"
     SLOT = "slot"
+
+
+_CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}  # Itanium C++ ABI: operator new(size_t), operator delete(void*, size_t)
+_OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +223,7 @@ class _Comparison:
             return True
         for it in self._readers[1].read(*functions[index].item()):
             if it.place is not None and it.place.kind in ("data", "tls"):
-                if it.operation != "mov" or not it.written_register:
+                if it.operation is not Operation.MOVE or it.form.is_store:
                     return True
             elif it.is_call:
                 callee = it.place or Place("pointer")
@@ -236,19 +249,31 @@ class _Comparison:
         return max(sizes) < 4 * _LARGEST_FUNCTION
 
     def changed(self, i: int, j: int) -> tuple[list[Witness], float]:
-        """The witnesses of one changed function, and the share of its instructions that have a partner."""
+        """The witnesses of one changed function, and the share of its instructions that have a partner.
+
+        Where a machine forms addresses in two steps, and a register could not be followed to the second, another one of
+        the function shows that this difference is one of the low parts.
+        """
         old = self._readers[0].read(*self._matching.old.functions[i].item())
         new = self._readers[1].read(*self._matching.new.functions[j].item())
         frames = _keeps_frame(old, self._readers[0]), _keeps_frame(new, self._readers[1])
         found: list[Witness] = []
         partners = list(aligned(old, new))
-        sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
         for a, b, is_isolated in partners:
-            found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
-            if a.address in sites[0] and b.address in sites[1]:
-                found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
+            if a.form is not b.form or a.place is not None:
+                found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
+        if any(a.form.immediate != b.form.immediate for a, b, _is_isolated in partners):
+            sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
+            for a, b, _is_isolated in partners:
+                if a.address in sites[0] and b.address in sites[1]:
+                    found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
+            found.extend(self._objects(list(sites[0].values()), list(sites[1].values()), i))
         if not len(partners) == len(old) == len(new):
             found = _without_exchanged(found, old, new)
+        low_parts = {
+            (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
+        }
+        found = [it for it in found if it.kind not in _OFFSETS or (it.old, it.new) not in low_parts]
         return found, len(partners) / max(1, len(old))
 
     def _differences(self, a: Instruction, b: Instruction, i: int, frames: tuple[bool, bool]) -> Iterator[Witness]:
@@ -258,27 +283,29 @@ class _Comparison:
                 yield self._variable(a.place, b.place, i, a.address, b.address)
             return
         stacks = [
-            it.base == reader.machine.stack_pointer or (frame and it.base == reader.machine.frame_pointer)
+            it.form.base == reader.machine.stack_pointer or (frame and it.form.base == reader.machine.frame_pointer)
             for it, reader, frame in zip((a, b), self._readers, frames, strict=True)
         ]
         if any(stacks):
             return
         if a.displacement is not None and b.displacement is not None:
             yield from self._access(a, b, name)
-        if a.immediate is not None and b.immediate is not None and a.immediate != b.immediate:
+        if a.form.immediate is not None and b.form.immediate is not None and a.form.immediate != b.form.immediate:
             yield from self._constant(a, b, name)
 
     def _access(self, a: Instruction, b: Instruction, name: str) -> Iterator[Witness]:
         """An access that has both another displacement and another width is one to another member."""
         assert a.displacement is not None and b.displacement is not None
         there = (name, a.address, b.address)
-        if a.displacement != b.displacement and a.width == b.width:
-            if a.operation != "lea":
+        widths = a.form.width, b.form.width
+        is_address = a.operation is Operation.ADDRESS
+        if a.displacement != b.displacement and widths[0] == widths[1]:
+            if not is_address:
                 yield Witness(Kind.MEMBER, a.displacement, b.displacement, *there)
-            elif a.width == self._readers[0].machine.word:
+            elif widths[0] == self._readers[0].machine.word:
                 yield Witness(Kind.ADDRESS, a.displacement, b.displacement, *there)
-        elif a.displacement == b.displacement and a.width != b.width and a.operation != "lea":
-            yield Witness(Kind.WIDTH, a.width, b.width, *there)
+        elif a.displacement == b.displacement and widths[0] != widths[1] and not is_address:
+            yield Witness(Kind.WIDTH, widths[0], widths[1], *there)
 
     def _sizes(self, a: CallSite, b: CallSite, i: int) -> Iterator[Witness]:
         """A call that is given another size: of an allocator, or through a pointer, which is taken for one."""
@@ -297,13 +324,29 @@ class _Comparison:
             if old != new and is_size:
                 yield Witness(Kind.SIZE, old, new, self._name(i), a.address, b.address, callee)
 
+    def _objects(self, old: list[CallSite], new: list[CallSite], i: int) -> Iterator[Witness]:
+        """`new` and sized `delete` are told the size of a class, wherever in the function the compiler puts them: one
+        size less and another one more, among equally many, is a class that grew."""
+        for name, argument in _CLASS_SIZES.items():
+            before, after = (
+                {it.constants[argument]: it.address for it in sites if _is_told(it, name, argument)}
+                for sites in (old, new)
+            )
+            gone, come = before.keys() - after.keys(), after.keys() - before.keys()
+            if len(gone) == len(come) == 1:
+                (was,), (becomes,) = gone, come
+                yield Witness(Kind.SIZE, was, becomes, self._name(i), before[was], after[becomes], name)
+
     def _constant(self, a: Instruction, b: Instruction, name: str) -> Iterator[Witness]:
-        assert a.immediate is not None and b.immediate is not None
+        old, new = a.form.immediate, b.form.immediate
+        assert old is not None and new is not None
         there = (name, a.address, b.address)
-        if a.operation == "imul":
-            yield Witness(Kind.ELEMENT, a.immediate, b.immediate, *there)
-        elif a.operation in _BIT_OPERATIONS:
-            yield Witness(Kind.BITS, a.immediate, b.immediate, *there)
+        if a.operation is Operation.MULTIPLY:
+            yield Witness(Kind.ELEMENT, old, new, *there)
+        elif a.operation is Operation.BITS:
+            yield Witness(Kind.BITS, old, new, *there)
+        elif a.operation is Operation.BIT_FIELD:
+            yield Witness(Kind.BIT_FIELD, old, new, *there)
 
 
 def _without_exchanged(found: list[Witness], old: list[Instruction], new: list[Instruction]) -> list[Witness]:
@@ -311,7 +354,7 @@ def _without_exchanged(found: list[Witness], old: list[Instruction], new: list[I
     less of the old displacement, and one more of the new."""
     before, after = (Counter(it.displacement for it in version) for version in (old, new))
     gone, come = before - after, after - before
-    return [it for it in found if it.kind not in (Kind.MEMBER, Kind.ADDRESS) or (it.old in gone and it.new in come)]
+    return [it for it in found if it.kind not in _OFFSETS or (it.old in gone and it.new in come)]
 
 
 def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[Instruction, Instruction, bool]]:
@@ -319,6 +362,9 @@ def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[In
 
     The third is false for a pair beside which one version has instructions that the other has not.
     """
+    if [it.outline for it in old] == [it.outline for it in new]:
+        yield from ((a, b, True) for a, b in zip(old, new, strict=True))
+        return
     order = SequenceMatcher(None, [it.exact for it in old], [it.exact for it in new], autojunk=False)
     for kind, i1, i2, j1, j2 in order.get_opcodes():
         if kind == "equal":
@@ -332,6 +378,10 @@ def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[In
                     one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True
                 ):
                     yield a, b, block.size == len(one) == len(other)
+
+
+def _is_told(it: CallSite, name: str, argument: int) -> bool:
+    return it.callee is not None and it.callee.name == name and argument in it.constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,5 +424,8 @@ def initialisers(image: Image) -> list[int]:
 
 def _keeps_frame(instructions: list[Instruction], reader: Reader) -> bool:
     """Whether the frame pointer holds the frame's address, as a function's first instructions tell."""
-    move = f"mov {reader.machine.frame_pointer}, {reader.machine.stack_pointer}"
-    return any(it.outline == move for it in instructions[:8])
+    frame, stack = reader.machine.frame_pointer, reader.machine.stack_pointer
+    return any(
+        frame in it.form.written and stack in (it.form.source, it.form.base) and not it.form.is_store
+        for it in instructions[:8]
+    )

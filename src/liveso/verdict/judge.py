@@ -23,12 +23,12 @@ _NO_SERVER = DebugSource()
 def judge(
     old: Image,
     new: Image,
-    references: References,
     policy: Policy = Policy.STRICT,
     debug_source: DebugSource = _NO_SERVER,
+    references: References | None = None,
 ) -> Verdict:
-    """Whether `new`, whose code has `references`, may replace `old`."""
-    pair = Pair(old, new, references, debug_source)
+    """Whether `new` may replace `old`. `references` are those of the new version's code, where they are known."""
+    pair = Pair(old, new, debug_source, references)
     layers = LAYERS if policy is Policy.STRICT else {"ELF": LAYERS["ELF"]}
     if old.machine != new.machine:
         layers = {"ELF": (elf_rules.machine_stays,)}  # nothing else can be compared

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from liveso.code import References
+from liveso.code import References, data_references
 from liveso.elf import Image
 from liveso.verdict.debug_info import DebugInfo, DebugSource, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, gather_evidence
@@ -14,13 +14,18 @@ from liveso.verdict.finding import Finding, Weight
 
 @dataclass(frozen=True)
 class Pair:
-    """What a rule sees: the version that runs, the one that may replace it, the new one's references, and where to look
-    for debug information."""
+    """What a rule sees: the version that runs, the one that may replace it, where to look for debug information, and
+    the new one's references if they are known already."""
 
     old: Image
     new: Image
-    references: References
     debug_source: DebugSource
+    known_references: References | None = None
+
+    @cached_property
+    def references(self) -> References:
+        """What the new version's code refers to. Raises ImageError where its functions cannot be told apart."""
+        return data_references(self.new) if self.known_references is None else self.known_references
 
     @cached_property
     def evidence(self) -> Evidence:

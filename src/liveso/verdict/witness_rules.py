@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from liveso.code.names import function_names
+from liveso.code import function_names
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Evidence, Kind, Witness
@@ -101,6 +101,7 @@ _WORDS = {
     Kind.SIZE: "an object changed from {old} to {new} bytes",
     Kind.ELEMENT: "an array's element changed from {old} to {new} bytes",
     Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
+    Kind.BIT_FIELD: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
     Kind.SLOT: "a function moved from slot {old} to slot {new} of its table",
     Kind.THREAD_LOCAL: "a thread-local variable moved from +{old:#x} to +{new:#x}",

@@ -191,7 +191,7 @@ HARMLESS = (
         ("int store_weigh(void)", "int store_count(void)\n{\n\treturn item_count;\n}\n\nint store_weigh(void)"),
     ),
     c("other flags", flags=("-fno-strict-aliasing", "-fno-plt")),
-    c("other schedule", flags=("-mtune=skylake",)),
+    c("other schedule", flags=("-fno-schedule-insns2", "-fno-tree-vectorize")),
     c("log message", ("\tint sum = 0;\n", '\tint sum = 0;\n\tcomplain("weighs", __LINE__);\n')),
     c("lines moved", ("struct item *store_find", "\n\n\n\nstruct item *store_find")),
     c(

@@ -1,0 +1,1 @@
+"""The verdict over the updates that Debian published within its stable releases."""

@@ -1,0 +1,128 @@
+"""Judging updates, each library in a process of its own, with the results kept line by line so that a run that was
+interrupted goes on where it stopped."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.backtest.releases import Release, Update
+from liveso.errors import PackageError
+from liveso.packages import PackageLibrary, libraries_in, unpack
+from liveso.verdict import Weight
+
+_LONGEST = 900  # seconds for one pair
+_MOST_MEMORY = 6 << 30  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What `liveso check` said about one library of an update: `outcome` is applies, refused, or failed.
+
+    `evidence` is the strongest finding, `rules` those that refuse, `seconds` the time of the whole process, `size` that
+    of the new file in bytes.
+    """
+
+    update: Update
+    library: str
+    outcome: str
+    rules: tuple[str, ...]
+    evidence: str
+    seconds: float
+    size: int
+
+
+def judge_all(
+    updates: Iterable[Update], releases: dict[str, Release], kept: Path, workers: int
+) -> Iterator[list[Judgement]]:
+    """The judgements over each update, in no order: those in the file `kept`, and then the missing ones, which are
+    added to it."""
+    known = _read(kept)
+    missing = []
+    for update in updates:
+        if update in known:
+            yield known[update]
+        else:
+            missing.append(update)
+    with ThreadPoolExecutor(workers) as pool, kept.open("a") as file:
+        running = [pool.submit(_judge_update, update, releases[update.release]) for update in missing]
+        try:
+            for done in as_completed(running):
+                update, found = done.result()
+                print(json.dumps([asdict(update), [asdict(it) for it in found]]), file=file, flush=True)
+                yield found
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _read(kept: Path) -> dict[Update, list[Judgement]]:
+    found: dict[Update, list[Judgement]] = {}
+    for line in kept.read_text().splitlines() if kept.exists() else ():
+        update, rows = json.loads(line)
+        found[Update(**update)] = [
+            Judgement(**{**row, "update": Update(**row["update"]), "rules": tuple(row["rules"])}) for row in rows
+        ]
+    return found
+
+
+def _judge_update(update: Update, release: Release) -> tuple[Update, list[Judgement]]:
+    try:
+        old, new = (
+            {
+                it.name: it
+                for it in libraries_in(unpack(update.package, version, release.folder / "packages", release.options))
+            }
+            for version in (update.old, update.new)
+        )
+    except PackageError as error:
+        return update, [Judgement(update, "", "failed", (), str(error), 0.0, 0)]
+    shared = sorted(old.keys() & new.keys())
+    return update, [
+        _judge_library(update, old[name], new[name])
+        for name in shared
+        if old[name].path.read_bytes() != new[name].path.read_bytes()
+    ]
+
+
+def _judge_library(update: Update, old: PackageLibrary, new: PackageLibrary) -> Judgement:
+    command = [sys.executable, "-m", "liveso", "check", str(old.path), str(new.path), "--json", "--no-debuginfod"]
+    begin = time.monotonic()
+    size = new.path.stat().st_size
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST,
+            preexec_fn=_bound_memory,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        return Judgement(update, old.name, "failed", (), f"no answer within {_LONGEST} s", _LONGEST, size)
+    seconds = round(time.monotonic() - begin, 2)
+    if done.returncode not in (0, 1):
+        return Judgement(update, old.name, "failed", (), done.stderr.strip()[-300:], seconds, size)
+    findings = json.loads(done.stdout)[0]["findings"]
+    refusing = [it for it in findings if it["weight"] != Weight.NOTE]
+    first = (refusing or findings)[:1]
+    return Judgement(
+        update,
+        old.name,
+        "refused" if done.returncode else "applies",
+        tuple(sorted({it["rule"] for it in refusing})),
+        first[0]["text"] if first else "",
+        seconds,
+        size,
+    )
+
+
+def _bound_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))

@@ -1,0 +1,333 @@
+"""AArch64 instructions as capstone writes them, and in their encoding (Arm Architecture Reference Manual, C4.1).
+
+An address is formed in two steps: ADRP leaves its page in a register, and an ADD or an access adds the low part.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from liveso.code.form import Form, Operation
+from liveso.code.mask import FIELD, NOWHERE
+from liveso.elf import Image, Section
+from liveso.elf.machine import AARCH64
+from liveso.elf.tables import Table
+
+_MEMORY = re.compile(r"\[([^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
+_OFFSET = re.compile(r", #(-?(?:0x[0-9a-f]+|\d+))$")
+_NUMBER = re.compile(r"#(-?(?:0x[0-9a-f]+|\d+))(?![.\w])")
+_REGISTER = re.compile(r"\b[wxbhsdqv]\d+\b|\bw(?:zr|sp)\b")
+_LAST_ADDRESS = re.compile(r"#(0x[0-9a-f]+|\d+)$")
+_WIDTHS = {"b": 1, "h": 2, "w": 4, "x": 8, "s": 4, "d": 8, "q": 16}
+_OPERATIONS = {
+    **dict.fromkeys(("mov", "movz", "movn", "fmov"), Operation.MOVE),
+    **dict.fromkeys(("mul", "madd", "msub", "umull", "smull", "umaddl", "smaddl", "mneg"), Operation.MULTIPLY),
+    **dict.fromkeys(("and", "ands", "tst", "orr", "eor", "bic", "lsl", "lsr", "asr", "tbz", "tbnz"), Operation.BITS),
+    **dict.fromkeys(("ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"), Operation.BIT_FIELD),
+    **dict.fromkeys(("bl", "blr"), Operation.CALL),
+    **dict.fromkeys(("b", "br"), Operation.JUMP),
+    "ret": Operation.RETURN,
+    "adrp": Operation.PAGE,
+}
+_ONLY_READ = frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "fcmpe", "fccmp", "prfm", "msr"})
+_PADDING = ("nop", "bti", "hint", "paciasp", "autiasp", "udf")
+_PASSES = 8
+_STACK_REGISTERS = (AARCH64.stack_pointer, AARCH64.frame_pointer)
+_STACK = "stack "
+_FARTHEST = 2048  # instructions between the two of a pair
+
+
+def forms(
+    instructions: Iterator[tuple[int, int, str, str]], last_calls: frozenset[int]
+) -> Iterator[tuple[int, Form, int | None]]:
+    """The address and form of each instruction of a function, and the address that a pair forms with it."""
+    found = [
+        (address, _branch(mnemonic, operands) or _form(mnemonic, operands))
+        for address, _size, mnemonic, operands in instructions
+        if mnemonic not in _PADDING
+    ]
+    targets = _targets(found, last_calls)
+    _name_factors(found)
+    yield from ((address, form, target) for (address, form), target in zip(found, targets, strict=True))
+
+
+def _branch(mnemonic: str, operands: str) -> Form | None:
+    """The form of an instruction that holds an address of code: they are all different, and not worth keeping."""
+    is_branch = mnemonic in ("b", "bl", "cbz", "cbnz", "tbz", "tbnz", "adrp", "adr") or mnemonic.startswith("b.")
+    match = _LAST_ADDRESS.search(operands) if is_branch else None
+    if match is None:
+        return None
+    operation, immediate = _OPERATIONS.get(mnemonic, Operation.OTHER), None
+    text = _wholes(operands[: match.start()])
+    if mnemonic in ("tbz", "tbnz"):
+        bit = _NUMBER.search(text)
+        immediate = 1 << int(bit[1], 0) if bit else None
+        text = text.split(",")[0]
+    written = (text.split(",")[0],) if mnemonic in ("adrp", "adr") else ()
+    return Form(operation, f"{mnemonic} {text}", immediate=immediate, target=int(match[1], 0), written=written)
+
+
+@lru_cache(1 << 17)
+def _form(mnemonic: str, operands: str) -> Form:
+    operation = _OPERATIONS.get(mnemonic, Operation.OTHER)
+    memory = _MEMORY.search(operands)
+    if memory:
+        return _access(mnemonic, operands, memory)
+    parts = [it.strip() for it in operands.split(",")]
+    numbers = [int(it, 0) for it in _NUMBER.findall(operands)]
+    text = _wholes(_NUMBER.sub("N", operands))
+    written = (_wholes(parts[0]),) if parts[0] and mnemonic not in _ONLY_READ else ()
+    if operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
+        written = ()
+    if mnemonic in ("add", "sub") and len(numbers) in (1, 2) and len(parts) in (3, 4) and parts[2].startswith("#"):
+        amount = numbers[0] << (numbers[1] if len(numbers) == 2 else 0)
+        width = AARCH64.word if parts[0][0] == "x" or parts[0] == "sp" else AARCH64.word // 2
+        base = _wholes(parts[1])
+        return Form(
+            Operation.ADDRESS,
+            f"add {''.join(written)}, {base}, N",
+            base,
+            amount if mnemonic == "add" else -amount,
+            width,
+            written=written,
+        )
+    immediate = numbers[0] if numbers else None
+    if operation is Operation.BIT_FIELD and len(numbers) == 2:
+        immediate = ((1 << numbers[1]) - 1) << numbers[0]
+    source = _wholes(parts[1]) if operation is Operation.MOVE and not numbers and len(parts) == 2 else ""
+    return Form(operation, f"{mnemonic} {text}", immediate=immediate, written=written, source=source)
+
+
+def _access(mnemonic: str, operands: str, memory: re.Match[str]) -> Form:
+    registers = [it.strip() for it in operands[: memory.start()].split(",") if it.strip()]
+    offset = _OFFSET.search(memory[1])
+    terms = memory[1][: offset.start()] if offset else memory[1]
+    displacement = int(offset[1], 0) if offset else 0
+    is_store = mnemonic.startswith("st") or mnemonic == "prfm"
+    base = _wholes(terms.split(",")[0].strip())
+    written = () if is_store else tuple(_wholes(it) for it in registers)
+    if memory[2] or memory[3]:
+        written += (base,)
+    # the two encodings of an offset, scaled and not, are one form
+    name = mnemonic.replace("ldur", "ldr").replace("stur", "str")
+    is_move = name.startswith(("ldr", "str")) and len(registers) == 1
+    return Form(
+        Operation.MOVE if is_move else Operation.OTHER,
+        f"{name} {_wholes(', '.join(registers))}, [{_wholes(terms)}]{memory[2]}",
+        base,
+        displacement,
+        _width(name, registers),
+        int(memory[3], 0) if memory[3] else None,
+        written=written,
+        source=_wholes(registers[0]) if is_move and is_store else "",
+        is_store=is_store,
+    )
+
+
+def _width(name: str, registers: list[str]) -> int:
+    if name.endswith("sw"):
+        return 4
+    if name.startswith(("ldr", "str", "ldar", "stlr", "ldxr", "stxr", "ldaxr")) and name[-1] in "bh":
+        return _WIDTHS[name[-1]]
+    return _WIDTHS.get(registers[-1][0], 0) if registers else 0
+
+
+def _wholes(text: str) -> str:
+    return _REGISTER.sub(lambda match: AARCH64.register_parts.get(match[0], match[0]), text)
+
+
+_Addresses = dict[str, int]
+
+
+def _targets(found: list[tuple[int, Form]], last_calls: frozenset[int]) -> list[int | None]:
+    """The address that each instruction forms with its base register, if that holds a known one: a page, or an address
+    made from it before. They are followed along all branches, until nothing changes."""
+    otherwise = _lasting(found)
+    at_target: dict[int, _Addresses] = {}
+    for _pass in range(_PASSES):
+        before = dict(at_target)
+        targets = _follow(found, at_target, otherwise, last_calls)
+        if at_target == before:
+            break
+    return targets
+
+
+def _follow(
+    found: list[tuple[int, Form]],
+    at_target: dict[int, _Addresses],
+    otherwise: _Addresses,
+    last_calls: frozenset[int],
+) -> list[int | None]:
+    """One pass in the order of addresses. `at_target` has the addresses in registers where a branch leads to, as far as
+    is known, and is added to; where none does, the code is reached through a pointer. Calls of `last_calls` never
+    return."""
+    targets: list[int | None] = []
+    addresses: _Addresses | None = {}
+    for address, form in found:
+        if address in at_target:
+            addresses = _common(addresses, at_target[address])
+        is_known = addresses is not None
+        held = otherwise if addresses is None else addresses
+        base = held.get(form.base)
+        targets.append(None if base is None or form.displacement is None else base + form.displacement)
+        if form.operation is Operation.CALL:
+            held = {it: known for it, known in held.items() if it in AARCH64.kept_registers or it.startswith(_STACK)}
+        elif form.target is not None and not form.written:
+            if is_known:
+                at_target[form.target] = _common(at_target.get(form.target), held)
+        elif form.operation is Operation.JUMP:
+            otherwise = held  # a table of branches
+        else:
+            held = _after(held, form, targets[-1])
+        if form.operation in (Operation.JUMP, Operation.RETURN) or form.target in last_calls:
+            addresses = None
+        elif is_known:
+            addresses = held
+        else:
+            otherwise = held
+    return targets
+
+
+def _after(held: _Addresses, form: Form, formed: int | None) -> _Addresses:
+    """The known addresses in registers, and in words of the stack, after an instruction that goes on to the next."""
+    word = f"{_STACK}{form.base}{form.displacement}" if form.base in _STACK_REGISTERS else ""
+    moved = held.get(form.source or word) if form.operation is Operation.MOVE and form.immediate is None else None
+    known = form.target if form.written and form.target is not None else moved
+    if form.operation is Operation.ADDRESS:
+        known = formed
+    overwritten = {*form.written}
+    if form.is_store and word:
+        overwritten |= {word, f"{_STACK}{form.base}{(form.displacement or 0) + AARCH64.word}"}
+    if not overwritten or (known is None and held.keys().isdisjoint(overwritten)):
+        return held
+    held = {it: address for it, address in held.items() if it not in overwritten}
+    if known is not None:
+        held[word if form.is_store else form.written[0]] = known
+    return held
+
+
+def _common(one: _Addresses | None, other: _Addresses) -> _Addresses:
+    return other if one is None else {it: address for it, address in one.items() if other.get(it) == address}
+
+
+def _lasting(found: list[tuple[int, Form]]) -> _Addresses:
+    """The pages in registers that a call keeps and that hold one page only in the whole function."""
+    pages: dict[str, set[int]] = {}
+    for _address, form in found:
+        if form.operation is Operation.PAGE and form.written[0] in AARCH64.kept_registers:
+            pages.setdefault(form.written[0], set()).add(form.target or 0)
+    return {register: values.pop() for register, values in pages.items() if len(values) == 1}
+
+
+def _name_factors(found: list[tuple[int, Form]]) -> None:
+    """A constant that is only loaded to multiply with it is a factor, as it is in machines whose multiplication has a
+    constant operand."""
+    constants: dict[str, int] = {}
+    for index, (_address, form) in enumerate(found):
+        if form.operation is Operation.MULTIPLY:
+            for register in _REGISTER.findall(form.outline.partition(",")[2]):
+                if register in constants:
+                    at = constants[register]
+                    found[at] = (found[at][0], replace(found[at][1], operation=Operation.MULTIPLY))
+        for register in form.written:
+            constants.pop(register, None)
+            if form.operation is Operation.MOVE and form.immediate is not None:
+                constants[register] = index
+
+
+def stubs(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[tuple[int, int]]:
+    """The address of each PLT stub, and of the slot that it jumps through: `adrp x16; ldr x17, [x16, …]` (AArch64 ELF,
+    "Procedure linkage table")."""
+    start, previous, page = 0, "", 0
+    for address, _size, mnemonic, operands in instructions:
+        if mnemonic == "adrp":
+            start = address - 4 if previous == "bti" else address
+            page = int(operands.rpartition("#")[2], 0)
+        elif mnemonic == "ldr" and previous == "adrp" and operands.startswith("x17, [x16"):
+            offset = _OFFSET.search(operands.rstrip("]"))
+            yield start, page + (int(offset[1], 0) if offset else 0)
+        previous = mnemonic
+
+
+def mask(image: Image, section: Section, functions: Table) -> tuple[Table, Table]:
+    """The words of a section without what the linker fills in, and a FIELD for each such place."""
+    content = np.frombuffer(image.section_bytes(section), np.uint8)
+    words = content[: len(content) // 4 * 4].view("<u4").copy()
+    places = np.arange(len(words), dtype="<i8") * 4 + section.address
+    targets = np.full(len(words), NOWHERE, "<i8")
+    kept = np.full(len(words), 0xFFFFFFFF, "<u4")
+
+    branches = np.flatnonzero(words & 0x7C000000 == 0x14000000)
+    targets[branches] = places[branches] + _signed(words[branches] & 0x03FFFFFF, 26) * 4
+    kept[branches] = 0xFC000000
+
+    pages = np.flatnonzero(words & 0x9F000000 == 0x90000000)
+    halves = words[pages].astype("<i8")
+    numbers = _signed((halves >> 29 & 3) | (halves >> 5 & 0x7FFFF) << 2, 21)
+    bases = (places[pages] & ~0xFFF) + numbers * 4096
+    kept[pages] = 0x9F00001F
+
+    owner = np.searchsorted(functions["start"].astype("<i8"), places, "right")
+    for at, page in _low_parts(words, owner, pages, bases):
+        scale = _scale(words[at])
+        targets[at] = page + ((words[at].astype("<i8") >> 10 & 0xFFF) << scale)
+        kept[at] = 0xFFC003FF
+    masked = words & kept
+    is_field = kept != 0xFFFFFFFF
+    fields = np.zeros(int(is_field.sum()), FIELD)
+    fields["place"] = places[is_field]
+    fields["target"] = targets[is_field]
+    return np.concatenate([masked.view(np.uint8), content[len(words) * 4 :]]), fields
+
+
+def _low_parts(words: Table, owner: Table, pages: Table, bases: Table) -> Iterator[tuple[Table, Table]]:
+    """The instructions that add the low part to a page, with that page: those behind an ADRP, in the order of the
+    addresses, that use its register before it is written again. All ADRPs are followed at once."""
+    register = words[pages] & 31
+    for distance in range(1, _FARTHEST):
+        at = pages + distance
+        going = at < len(words)
+        pages, bases, register, at = pages[going], bases[going], register[going], at[going]
+        going = owner[at] == owner[pages]
+        pages, bases, register, at = pages[going], bases[going], register[going], at[going]
+        if not len(at):
+            return
+        word = words[at]
+        is_add = word & 0xFFC00000 == 0x91000000
+        is_access = word & 0x3B000000 == 0x39000000
+        uses = (is_add | is_access) & (word >> 5 & 31 == register)
+        if uses.any():
+            yield at[uses], bases[uses]
+        going = ~_writes(word, register)
+        pages, bases, register = pages[going], bases[going], register[going]
+
+
+def _writes(word: Table, register: Table) -> Table:
+    """Whether an instruction writes to a register: its first one, unless it is a store, a branch or a comparison."""
+    is_memory = word & 0x0A000000 == 0x08000000
+    is_load = word & 0x00400000 != 0
+    is_pair = word & 0x3A000000 == 0x28000000
+    is_branch = word & 0x1C000000 == 0x14000000
+    is_call = (word & 0xFC000000 == 0x94000000) | (word & 0xFFFFFC1F == 0xD63F0000)
+    is_vector = word & 0x04000000 != 0
+    first = (word & 31 == register) & (~is_memory | (is_load & ~is_vector)) & ~is_branch
+    second = is_pair & is_load & ~is_vector & (word >> 10 & 31 == register)
+    found: Table = first | second | (is_call & (register < 19))
+    return found
+
+
+def _scale(word: Table) -> Table:
+    """By how many bits the offset of an access is shifted; 0 for ADD."""
+    found: Table = (word >> 30).astype("<i8")
+    found[(word & 0x04800000 == 0x04800000) & (word >> 30 == 0)] = 4  # a vector register's 16 bytes
+    found[word & 0xFFC00000 == 0x91000000] = 0
+    return found
+
+
+def _signed(numbers: Table, bits: int) -> Table:
+    found: Table = numbers.astype("<i8")
+    found[found >> (bits - 1) == 1] -= 1 << bits
+    return found

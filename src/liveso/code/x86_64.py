@@ -1,0 +1,141 @@
+"""x86-64 instructions as capstone writes them (Intel syntax)."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from liveso.code.form import Form, Operation
+from liveso.code.mask import FIELD, displacements
+from liveso.elf import Image, Section, tables
+from liveso.elf.machine import X86_64
+from liveso.elf.tables import Table
+
+_MEMORY = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]*)\]")
+_RELATIVE = re.compile(rf"\[{X86_64.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]")
+_LAST_TERM = re.compile(r"(?:([+-]) |^)(0x[0-9a-f]+|\d+)$")
+_NUMBER = re.compile(r"(?<![\w.])-?(?:0x[0-9a-f]+|\d+)(?![\w.])")
+_REGISTER = re.compile(r"[a-z][a-z0-9]+")
+_WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "tbyte": 10, "xmmword": 16, "ymmword": 32, "zmmword": 64}
+_OPERATIONS = {
+    **dict.fromkeys(("mov", "movabs", "movzx", "movsx", "movsxd"), Operation.MOVE),
+    "lea": Operation.ADDRESS,
+    "imul": Operation.MULTIPLY,
+    **dict.fromkeys(("test", "and", "or", "bt", "bts", "btr", "shl", "sal", "shr", "sar"), Operation.BITS),
+    "call": Operation.CALL,
+    "jmp": Operation.JUMP,
+    "ret": Operation.RETURN,
+}
+_ONLY_READ = frozenset({"cmp", "test", "push", "bt", "call", "ucomiss", "ucomisd", "comiss", "comisd"})
+_PADDING = ("nop", "endbr", "int3")
+
+
+def forms(
+    instructions: Iterator[tuple[int, int, str, str]], _last_calls: frozenset[int]
+) -> Iterator[tuple[int, Form, int | None]]:
+    """The address and form of each instruction, and the address of the memory that it refers to relative to itself."""
+    for address, size, mnemonic, operands in instructions:
+        if mnemonic.startswith(_PADDING):
+            continue
+        target = None
+        if X86_64.program_counter in operands:
+            match = _RELATIVE.search(operands)
+            if match:
+                target = address + size + int(match[2], 0) * (-1 if match[1] == "-" else 1)
+                operands = f"{operands[: match.start()]}[{X86_64.program_counter}]{operands[match.end() :]}"
+        yield address, _branch(mnemonic, operands) or _form(mnemonic, operands), target
+
+
+def _branch(mnemonic: str, operands: str) -> Form | None:
+    """The form of a branch to an address: they are all different, and not worth keeping."""
+    if not operands.startswith("0x") or (not mnemonic.endswith("call") and "j" not in mnemonic):
+        return None
+    mnemonic = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
+    return Form(_OPERATIONS.get(mnemonic, Operation.OTHER), f"{mnemonic} ", target=int(operands, 0))
+
+
+@lru_cache(1 << 17)
+def _form(mnemonic: str, operands: str) -> Form:
+    operation = _OPERATIONS.get(mnemonic.removeprefix("bnd ").removeprefix("notrack "), Operation.OTHER)
+    name = "mov" if operation is Operation.MOVE else mnemonic.removeprefix("bnd ").removeprefix("notrack ")
+    base, displacement, width, text = "", None, 0, operands
+    memory = _MEMORY.search(operands)
+    if memory:
+        last = _LAST_TERM.search(memory[3])
+        displacement = int(last[2], 0) * (-1 if last[1] == "-" else 1) if last else 0
+        terms = memory[3][: last.start()].strip() if last else memory[3]
+        if terms == X86_64.program_counter:
+            displacement = None
+        base, terms = _whole(terms.split(" ")[0]), _wholes(terms)
+        width = _WIDTHS.get(memory[1] or "", 0)
+        if operation is Operation.ADDRESS:
+            result = operands.split(",")[0]
+            width = X86_64.word if _whole(result) == result else X86_64.word // 2
+        text = f"{operands[: memory.start()]}{memory[2] or ''}[{terms}]{operands[memory.end() :]}"
+    immediate = None
+    number = _NUMBER.search(text, text.rfind("]") + 1)
+    if number:
+        immediate = int(number[0], 0)
+        text = text[: number.start()] + "N" + text[number.end() :]
+    text = _wholes(text)
+    first, _comma, second = (part.strip() for part in text.partition(","))
+    is_store = "[" in first and name not in _ONLY_READ
+    writes = first and "[" not in first and name not in _ONLY_READ and name[0] != "j"
+    source = second if operation is Operation.MOVE and "[" not in second and immediate is None else ""
+    written = (first,) if writes else ()
+    return Form(operation, f"{name} {text}", base, displacement, width, immediate, None, written, source, is_store)
+
+
+def _whole(register: str) -> str:
+    return X86_64.register_parts.get(register, register)
+
+
+def _wholes(text: str) -> str:
+    return _REGISTER.sub(lambda match: _whole(match[0]), text)
+
+
+def stubs(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[tuple[int, int]]:
+    """The address of each PLT stub, and of the slot that it jumps through (psABI, "Procedure Linkage Table")."""
+    start = None
+    for address, size, mnemonic, operands in instructions:
+        match = _RELATIVE.search(operands)
+        if mnemonic.endswith("jmp") and match:
+            slot = address + size + int(match[2], 0) * (-1 if match[1] == "-" else 1)
+            yield address if start is None else start, slot
+        start = address if mnemonic.startswith("endbr") else None
+
+
+def mask(image: Image, section: Section, _functions: Table) -> tuple[Table, Table]:
+    """The bytes of a section with zeros for what the linker fills in, and a FIELD for each such place."""
+    content = np.frombuffer(image.section_bytes(section), np.uint8)
+    targets = displacements(content.tobytes()).astype("<i8")
+    targets += np.arange(section.address + 4, section.address + 4 + len(targets), dtype="<i8")
+    is_field = np.zeros(len(targets) + 4, np.bool_)
+    leads_to_code = np.zeros(len(targets), np.bool_)
+    for other in image.sections:
+        if other.is_code:
+            leads_to_code |= (targets >= other.address) & (targets < other.end)
+    for opcode in X86_64.branch_opcodes:
+        places = np.flatnonzero(content == opcode[-1]) + 1
+        if len(opcode) == 2:
+            places = places[places >= 2]
+            places = places[content[places - 2] == opcode[0]]
+        places = places[places < len(targets)]
+        is_field[places[leads_to_code[places]]] = True
+    mask, value = X86_64.relative_operand
+    opcodes = np.zeros(256, np.bool_)
+    opcodes[list(X86_64.operand_opcodes)] = True
+    places = np.flatnonzero((content[1:] & mask == value) & opcodes[content[:-1]]) + 2
+    places = places[places < len(targets)]
+    loads = image.segments[image.segments["type"] == tables.PT_LOAD]
+    end = int((loads["address"] + loads["memory_size"]).max())
+    is_field[places[(targets[places] >= 0) & (targets[places] < end)]] = True
+    found = np.flatnonzero(is_field)
+    fields = np.zeros(len(found), FIELD)
+    fields["place"] = found + section.address
+    fields["target"] = targets[found]
+    masked = content.copy()
+    for byte in range(4):
+        masked[found + byte] = 0
+    return masked, fields

@@ -1,0 +1,61 @@
+"""Builds both versions of a mutation."""
+
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from liveso.elf import read_image
+from liveso.verdict import Finding, judge
+from tests.corpus.mutations.mutations import Mutation
+
+SOURCES = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How a version is built: `symbols` is debug or stripped, `binding` lazy or now, `target` what the compiler makes
+    code for, if not for this machine."""
+
+    compiler: str
+    level: str
+    symbols: str
+    binding: str
+    target: str = ""
+
+    def command(self, is_cpp: bool) -> list[str]:
+        names = {"gcc": ("gcc", "g++"), "clang": ("clang", "clang++")}[self.compiler]
+        if self.target and self.compiler == "clang":
+            return [names[is_cpp], f"--target={self.target}"]
+        return [f"{self.target}-{names[is_cpp]}" if self.target else names[is_cpp]]
+
+
+def pair(folder: Path, mutation: Mutation, build: Build) -> tuple[Path, Path]:
+    """The old and the new version of a mutation."""
+    text = (SOURCES / mutation.source).read_text()
+    changed = text
+    for before, after in mutation.edits:
+        assert before in changed, f"{mutation.name}: the source has no {before!r}"
+        changed = changed.replace(before, after, 1)
+    # a flag that only keeps the order of variables belongs to both versions
+    common = tuple(flag for flag in mutation.flags if "reorder" in flag)
+    return _compile(folder, mutation.source, text, build, common), _compile(
+        folder, mutation.source, changed, build, mutation.flags
+    )
+
+
+@cache
+def _compile(folder: Path, name: str, text: str, build: Build, flags: tuple[str, ...]) -> Path:
+    file = folder / f"{abs(hash((name, text, build, flags)))}-{name}"
+    file.write_text(text)
+    given = [flag for flag in flags if not (build.compiler == "clang" and "reorder" in flag)]
+    options = [build.level, "-w", "-fPIC", "-shared", "-Wl,-soname,libsubject.so", f"-Wl,-z,{build.binding}"]
+    symbols = "-g" if build.symbols == "debug" else "-s"
+    command = [*build.command(name.endswith("cc")), str(file), "-o", str(file.with_suffix(".so"))]
+    subprocess.run([*command, *options, symbols, *given], check=True)
+    return file.with_suffix(".so")
+
+
+def refusals(old: Path, new: Path) -> tuple[Finding, ...]:
+    before, after = (read_image(path.read_bytes()) for path in (old, new))
+    return judge(before, after).refusals(None)
