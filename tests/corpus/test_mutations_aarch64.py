@@ -35,7 +35,7 @@ NO_TRACE = {
 """Harmful changes that stripped code lets through, as docs/verdict.md says, with the compilers that leave no trace."""
 
 WRONG_NO = {"new import", "larger local buffer", "other flags"}
-"""Harmless changes that are refused where binding is lazy: the linker's table grows, and the variables behind it move."""
+"""Harmless changes that are refused where binding is lazy: the linker's table grows, and variables behind it move."""
 
 
 @pytest.fixture(scope="module")
