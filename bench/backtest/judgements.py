@@ -18,6 +18,7 @@ from liveso.packages import PackageLibrary, libraries_in, unpack
 from liveso.verdict import Weight
 
 _LONGEST = 900  # seconds for one pair
+_MOST_LIBRARIES = 4  # of one package: some consist of a hundred small plugins
 _MOST_MEMORY = 6 << 30  # bytes
 
 
@@ -83,12 +84,9 @@ def _judge_update(update: Update, release: Release) -> tuple[Update, list[Judgem
         )
     except PackageError as error:
         return update, [Judgement(update, "", "failed", (), str(error), 0.0, 0)]
-    shared = sorted(old.keys() & new.keys())
-    return update, [
-        _judge_library(update, old[name], new[name])
-        for name in shared
-        if old[name].path.read_bytes() != new[name].path.read_bytes()
-    ]
+    changed = [name for name in old.keys() & new.keys() if old[name].path.read_bytes() != new[name].path.read_bytes()]
+    largest = sorted(changed, key=lambda name: (-new[name].path.stat().st_size, name))[:_MOST_LIBRARIES]
+    return update, [_judge_library(update, old[name], new[name]) for name in largest]
 
 
 def _judge_library(update: Update, old: PackageLibrary, new: PackageLibrary) -> Judgement:

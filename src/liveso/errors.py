@@ -49,6 +49,10 @@ class DaemonRunning(LivesoError):
     """Another daemon serves this user already."""
 
 
+class UnknownTarget(LivesoError):
+    """No target is what the user asked for."""
+
+
 class NoDaemon(LivesoError):
     """No daemon answers on the socket."""
 

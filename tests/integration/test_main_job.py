@@ -444,7 +444,11 @@ def test_status_tells_every_reason_of_a_refusal(bench: Bench) -> None:
     library = bench.wait_for_result(program.pid, "libhello.so", "refused")
     assert any("an object changed from" in it for it in library["details"])
     assert any("second witnesses that a member moved from +0x4 to +0xc" in it for it in library["details"])
-    shown = subprocess.check_output([LIVESO, "status", "-v"], env=bench.environment, text=True)
-    assert all(it in shown for it in library["details"])
+    for command in (["status", "-v"], ["why"], ["why", str(program.pid)], ["why", "libhello"]):
+        shown = subprocess.check_output([LIVESO, *command], env=bench.environment, text=True)
+        assert all(it in shown for it in library["details"])
+    for unknown in ("1", "libother.so"):
+        done = subprocess.run([LIVESO, "why", unknown], env=bench.environment, capture_output=True, text=True)
+        assert done.returncode == 2 and unknown in done.stderr and done.stderr.count("\n") == 1
     program.ask("")
     program.wait_for("1 2")

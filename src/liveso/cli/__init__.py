@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from liveso.cli import check, daemon, run, status
+from liveso.cli import check, daemon, run, status, why
 from liveso.errors import LivesoError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("daemon")(daemon.daemon)
 app.command("check")(check.check)
 app.command("status")(status.status)
+app.command("why")(why.why)
 
 
 def main() -> None:

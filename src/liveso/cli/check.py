@@ -12,7 +12,8 @@ from rich.markup import escape
 from liveso import packages
 from liveso.elf import Image, read_image
 from liveso.errors import ImageError, PackageError
-from liveso.verdict import DebugSource, Finding, Policy, Verdict, Weight, judge
+from liveso.settings import read_settings
+from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict, Weight
 
 _SHOWN = 5
 _STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow"}
@@ -37,6 +38,7 @@ class Checked:
 class _Question:
     policy: Policy
     source: DebugSource
+    kept: KeptVerdicts
 
 
 def check(
@@ -63,7 +65,7 @@ def check(
     """
     source = DebugSource(tuple(map(os.path.abspath, debug_dir or ())) + DebugSource().folders, "", debuginfod)
     compare = _check_packages if package else _check_files
-    results = list(compare(what, _Question(policy, source)))
+    results = list(compare(what, _Question(policy, source, KeptVerdicts(read_settings().store / "verdicts"))))
     if as_json:
         print(json.dumps([_as_json(it) for it in results], indent=2))
     else:
@@ -120,7 +122,7 @@ def _read(path: str) -> Image:
 
 def _judge(old: Image, new: Image, question: _Question, path: str = "") -> Verdict:
     source = replace(question.source, origin=os.path.dirname(os.path.abspath(path)) if path else "")
-    return judge(old, new, question.policy, source)
+    return question.kept.judge(old, new, question.policy, source)
 
 
 def _show(console: Console, it: Checked, verbose: bool) -> None:

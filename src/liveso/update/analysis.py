@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from liveso.code import References, data_references
 from liveso.elf import Image
 from liveso.store import Store, Version
-from liveso.verdict import Policy, Verdict, judge
+from liveso.verdict import DebugSource, KeptVerdicts, Policy, Verdict
 
 _KEPT = 256
 
@@ -28,6 +28,7 @@ class Analyst:
     def __init__(self, store: Store, policy: Policy) -> None:
         self._store = store
         self._policy = policy
+        self._verdicts = KeptVerdicts(store.root / "verdicts")
         self._references: OrderedDict[Version, References] = OrderedDict()
         self._analyses: OrderedDict[tuple[Version, Version], Analysis] = OrderedDict()
         self._turn = threading.Lock()
@@ -43,7 +44,9 @@ class Analyst:
             if found is None:
                 images = self._store.image(old), self._store.image(new)
                 references = self._references_of(new)
-                found = Analysis(*images, references, judge(*images, self._policy, references=references))
+                digests = old.digest, new.digest
+                verdict = self._verdicts.judge(*images, self._policy, DebugSource(), digests, references)
+                found = Analysis(*images, references, verdict)
                 self._analyses[old, new] = found
                 while len(self._analyses) > _KEPT:
                     self._analyses.popitem(last=False)

@@ -1,8 +1,19 @@
 """Whether one version of a library may replace another in a running process."""
 
-from liveso.verdict.debug_info import DebugSource
+from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
+from liveso.verdict.kept import KeptVerdicts
 from liveso.verdict.rules_version import rules_version
 
-__all__ = ["DebugSource", "Finding", "Policy", "Verdict", "Weight", "describe", "judge", "rules_version"]
+__all__ = [
+    "DebugSource",
+    "Finding",
+    "KeptVerdicts",
+    "Policy",
+    "Verdict",
+    "Weight",
+    "describe",
+    "judge",
+    "rules_version",
+]

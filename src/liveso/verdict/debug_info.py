@@ -17,6 +17,7 @@ from elftools.elf.elffile import ELFFile
 from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
+from liveso.verdict.debug_files import DebugSource
 
 logging.getLogger("drgn").setLevel(logging.CRITICAL)
 
@@ -25,16 +26,6 @@ _PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.A
 _COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
 _SHORT_NAME = re.compile(rb"(?<=[\x01-\xff])([A-Za-z_]\w{0,2})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-
-
-@dataclass(frozen=True, slots=True)
-class DebugSource:
-    """Where debug information is looked for: folders like /usr/lib/debug, the folder that the library lies in, and
-    whether a debuginfod server is asked (debuginfod(8), DEBUGINFOD_URLS)."""
-
-    folders: tuple[str, ...] = ("/usr/lib/debug",)
-    origin: str = ""
-    ask_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +104,12 @@ def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
 
 
 def _load(program: drgn.Program, image: Image, source: DebugSource) -> drgn.Module:
-    program.set_enabled_debug_info_finders(["standard", "debuginfod"] if source.ask_server else ["standard"])
+    program.set_enabled_debug_info_finders(["standard", "debuginfod"] if source.asks else ["standard"])
     options = program.debug_info_options
     options.directories = source.folders
     options.try_procfs = options.try_module_name = False
     if source.origin:
-        options.debug_link_directories = (
-            source.origin,
-            f"{source.origin}/.debug",
-            *(folder + source.origin for folder in source.folders),
-        )
+        options.debug_link_directories = source.link_folders
     module = program.extra_module("library", 0, create=True)
     module.address_range = (0, 1 << 62)
     memory = os.memfd_create("liveso", os.MFD_CLOEXEC)

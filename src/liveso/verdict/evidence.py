@@ -143,7 +143,7 @@ class _Comparison:
     def same_shape(self) -> Iterator[Witness]:
         """Witnesses among functions that are equal but for addresses. Functions of an ambiguous shape are compared as
         a group: only a group that refers to other places altogether is a witness."""
-        groups: dict[int, list[tuple[_Places, _Places, int]]] = {}
+        groups: dict[int, list[tuple[_Places, _Places, int, int]]] = {}
         for i, j in self._matching.pairs:
             shape = self._matching.old.shapes[i]
             if shape != self._matching.new.shapes[j]:
@@ -152,14 +152,14 @@ class _Comparison:
             if places is None:
                 continue
             if shape in self._matching.ambiguous and self._name(i).startswith("the "):
-                groups.setdefault(shape, []).append((*places, i))
+                groups.setdefault(shape, []).append((*places, i, j))
             else:
-                yield from self._moved(*places, i)
+                yield from self._moved(*places, i, j)
         for group in groups.values():
-            befores = Counter(place for before, _after, _i in group for place, _at in before)
-            if befores != Counter(place for _before, after, _i in group for place, _at in after):
-                for before, after, i in group:
-                    yield from self._moved(before, after, i)
+            befores = Counter(place for before, _after, _i, _j in group for place, _at in before)
+            if befores != Counter(place for _before, after, _i, _j in group for place, _at in after):
+                for before, after, i, j in group:
+                    yield from self._moved(before, after, i, j)
 
     def _places(self, i: int, j: int) -> tuple[_Places, _Places] | None:
         """The variables that both functions refer to, in order, with the references' addresses."""
@@ -173,10 +173,22 @@ class _Comparison:
             )
         return (found[0], found[1]) if found[0] or found[1] else None
 
-    def _moved(self, before: _Places, after: _Places, i: int) -> Iterator[Witness]:
-        for (old, at), (new, there) in zip(before, after, strict=False):
-            if old.kind == new.kind and old.offset != new.offset:
-                yield self._variable(old, new, i, at, there)
+    def _moved(self, before: _Places, after: _Places, i: int, j: int) -> Iterator[Witness]:
+        moved = [
+            (old, new, at, there)
+            for (old, at), (new, there) in zip(before, after, strict=False)
+            if old.kind == new.kind and old.offset != new.offset
+        ]
+        if moved:  # a few fields are other bytes that only look like one: decoding tells
+            known = [
+                {it.place for it in reader.read(*shapes.functions[index].item())}
+                for reader, shapes, index in zip(
+                    self._readers, (self._matching.old, self._matching.new), (i, j), strict=True
+                )
+            ]
+            for old, new, at, there in moved:
+                if old in known[0] and new in known[1]:
+                    yield self._variable(old, new, i, at, there)
 
     def _variable(self, old: Place, new: Place, i: int, at: int, there: int) -> Witness:
         kind = Kind.VARIABLE if old.kind == "data" else Kind.THREAD_LOCAL

@@ -5,7 +5,7 @@ from dataclasses import replace
 from liveso.code import References
 from liveso.elf import Image
 from liveso.verdict import dwarf_rules, elf_rules, witness_rules
-from liveso.verdict.debug_info import DebugSource
+from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.rules import Pair, Rule
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from liveso.code import References, data_references
 from liveso.elf import Image
-from liveso.verdict.debug_info import DebugInfo, DebugSource, Layout, read_debug_info
+from liveso.verdict.debug_files import DebugSource
+from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, gather_evidence
 from liveso.verdict.finding import Finding, Weight
 

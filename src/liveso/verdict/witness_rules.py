@@ -80,23 +80,29 @@ def counts(group: list[Witness]) -> bool:
     - One function suffices where the instructions around the difference are the same in both versions: whether
       somebody edited the source to use another member cannot be told from a member that moved.
     - Beside other edits of a function a difference may be one of them: two functions must agree.
-    - A bit's mask, like any constant, is more often edited than moved: two functions must agree.
-    - A factor or a copied size that is no multiple of 4 is no object's size.
+    - So they must about what is edited more often than moved: a bit's mask, like any constant; a size that is no
+      multiple of 4, which is a text's and no object's; a displacement below zero, which tells of a pointer that was
+      moved on before, and not of a member.
+    - A factor, or the size of a copy, that is no multiple of 4 is no object's size, however many agree.
     """
     functions = {it.function for it in group}
     first = group[0]
-    if first.kind is Kind.ELEMENT and (first.old % 4 or first.new % 4):
+    is_odd = bool(first.old % 4 or first.new % 4)
+    if is_odd and (
+        first.kind is Kind.ELEMENT or (first.kind is Kind.SIZE and first.callee.lstrip("_").startswith("mem"))
+    ):
         return False
-    if first.kind is Kind.SIZE and first.callee.lstrip("_").startswith("mem") and (first.old % 4 or first.new % 4):
-        return False
-    if first.kind is Kind.BITS:
-        return len(functions) > 1
-    return len(functions) > 1 or any(it.is_isolated for it in group)
+    is_edit = (
+        first.kind is Kind.BITS
+        or (first.kind is Kind.SIZE and is_odd)
+        or (first.kind in (Kind.MEMBER, Kind.ADDRESS) and min(first.old, first.new) < 0)
+    )
+    return len(functions) > 1 or (not is_edit and any(it.is_isolated for it in group))
 
 
 _WORDS = {
-    Kind.MEMBER: "a member moved from +{old:#x} to +{new:#x}",
-    Kind.ADDRESS: "a member moved from +{old:#x} to +{new:#x}",
+    Kind.MEMBER: "a member moved from {old:+#x} to {new:+#x}",
+    Kind.ADDRESS: "a member moved from {old:+#x} to {new:+#x}",
     Kind.WIDTH: "a member changed from {old} to {new} bytes",
     Kind.SIZE: "an object changed from {old} to {new} bytes",
     Kind.ELEMENT: "an array's element changed from {old} to {new} bytes",

@@ -1,0 +1,90 @@
+"""Where separate debug information of a library may lie (GDB manual, "Separate Debug Files"; dwz(1))."""
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from liveso.elf import Image
+
+
+@dataclass(frozen=True, slots=True)
+class DebugSource:
+    """Where debug information is looked for: folders like /usr/lib/debug, the folder that the library lies in, and
+    whether a debuginfod server is asked (debuginfod(8), DEBUGINFOD_URLS)."""
+
+    folders: tuple[str, ...] = ("/usr/lib/debug",)
+    origin: str = ""
+    ask_server: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is a server to ask."""
+        return self.ask_server and bool(os.environ.get("DEBUGINFOD_URLS"))
+
+    @property
+    def link_folders(self) -> tuple[str, ...]:
+        """Where the file that a debug link names is looked for."""
+        if not self.origin:
+            return ()
+        return self.origin, f"{self.origin}/.debug", *(folder + self.origin for folder in self.folders)
+
+
+def debug_files(image: Image, source: DebugSource) -> dict[str, tuple[int, int]]:
+    """The separate debug files of `image` that are there, supplementary ones, too, by path, with size in bytes and time
+    of the last change in nanoseconds."""
+    found: dict[str, tuple[int, int]] = {}
+    for path in _candidates(image.content, image.build_id, source):
+        state = _state(path)
+        if state:
+            found[path] = state
+            for supplement in _supplements(path, source):
+                state = _state(supplement)
+                if state:
+                    found[supplement] = state
+    return found
+
+
+def _candidates(content: bytes, build_id: str, source: DebugSource) -> Iterator[str]:
+    yield from _by_build_id(build_id, source)
+    name = _linked_file(content, ".gnu_debuglink")[0]
+    if name:
+        yield from (f"{folder}/{name}" for folder in source.link_folders)
+
+
+def _by_build_id(build_id: str, source: DebugSource) -> Iterator[str]:
+    if build_id:
+        yield from (f"{folder}/.build-id/{build_id[:2]}/{build_id[2:]}.debug" for folder in source.folders)
+
+
+def _supplements(path: str, source: DebugSource) -> Iterator[str]:
+    """Where the file may be that several debug files share."""
+    try:
+        name, build_id = _linked_file(Path(path).read_bytes(), ".gnu_debugaltlink")
+    except OSError:
+        return
+    if name:
+        yield os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(path)), name))
+        yield from _by_build_id(build_id.hex(), source)
+
+
+def _linked_file(content: bytes, section_name: str) -> tuple[str, bytes]:
+    """The name in a section that names another file, and what follows it."""
+    try:
+        section = ELFFile(io.BytesIO(content)).get_section_by_name(section_name)
+        name, _zero, rest = section.data().partition(b"\0") if section else (b"", b"", b"")
+    except (ELFError, UnicodeDecodeError, ValueError):
+        return "", b""
+    return os.fsdecode(name), rest
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return state.st_size, state.st_mtime_ns
