@@ -14,7 +14,7 @@ from liveso.verdict import DebugSource, KeptVerdicts, Policy, Verdict
 def build(tmp_path: Path) -> Callable[[str, str], Image]:
     def build(name: str, text: str) -> Image:
         path = tmp_path / name
-        command = ["gcc", "-shared", "-fPIC", "-g", "-x", "c", "-", "-o", path, "-Wl,-soname,libkept.so"]
+        command = ["gcc", "-shared", "-fPIC", "-g", "-x", "c", "-", "-o", str(path), "-Wl,-soname,libkept.so"]
         subprocess.run(command, input=text, text=True, check=True)
         return read_image(path.read_bytes())
 

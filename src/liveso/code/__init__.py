@@ -8,6 +8,7 @@ from liveso.code.matching import Matching, match_functions
 from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.references import References, data_references
+from liveso.code.start_up import has_own_code
 
 __all__ = [
     "Allocators",
@@ -23,5 +24,6 @@ __all__ = [
     "data_references",
     "function_names",
     "functions",
+    "has_own_code",
     "match_functions",
 ]

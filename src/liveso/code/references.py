@@ -14,15 +14,15 @@ import numpy as np
 
 from liveso.code.functions import functions
 from liveso.code.mask import displacements
+from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.syntax import decoder
-from liveso.elf import Image, Section, tables
+from liveso.elf import Image, Section
 from liveso.elf.data import data_layout, is_linker_owned
 from liveso.elf.tables import Table
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4")])
 
 _BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD64 Manual 3, 1.1)
-_START_UP_SECTIONS = frozenset({".init", ".fini"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def data_references(image: Image) -> References:
     """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
     span = data_layout(image).span
     known = functions(image)
-    stubs = _start_up_stubs(image, known)
+    stubs = start_up_stubs(image, known)
     rows: list[tuple[int, int, int]] = []
     undecoded: list[int] = []
     unclear: list[int] = []
@@ -99,33 +99,8 @@ def _code_sections(image: Image) -> Iterator[Section]:
     """Sections with code that can refer to variables. PLT stubs refer to the GOT only; `.init` and `.fini` do not
     run in a prepared copy."""
     for section in image.sections:
-        is_stub = section.name.startswith(".plt") or section.name in _START_UP_SECTIONS
-        if section.is_code and section.has_bytes and not is_stub:
+        if section.is_code and section.has_bytes and not is_start_up(section):
             yield section
-
-
-def _start_up_stubs(image: Image, known: Table) -> range:
-    """Where the linker's own start-up functions (crtbeginS.o) lie, which have no unwind entry and never run in a
-    prepared copy: from `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser."""
-    starts, ends = [], []
-    for tag in (tables.DT_INIT_ARRAY, tables.DT_FINI_ARRAY):
-        first = image.tag(tag)
-        rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
-        entry = int(rows[0]["addend"]) if first and len(rows) else 0
-        if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
-            starts.append(entry)
-            for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
-                image.bytes_at(entry, 128), entry
-            ):
-                ends.append(address + size)
-                if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
-                    starts.append(int(operands, 0))
-                if mnemonic in ("ret", "jmp"):
-                    break
-    if not ends:
-        return range(0)
-    before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
-    return range(min(start for start in starts if start >= before), max(ends))
 
 
 def _candidates(numbers: Table, section: Section, low: int, high: int) -> list[int]:

@@ -69,6 +69,7 @@ class Symbol:
     is_default: bool
     type: int
     binding: int
+    visibility: int
     section: int
     value: int
     size: int
@@ -301,7 +302,7 @@ def _symbols(content: bytes, elf: ELFFile, sections: tuple[Section, ...], string
     )
     if len(versions) < len(table):
         raise ImageError("the table of symbol versions is too short")
-    for index, (name, info, _other, shndx, value, size) in enumerate(table.tolist()):
+    for index, (name, info, other, shndx, value, size) in enumerate(table.tolist()):
         version = versions[index]
         yield Symbol(
             index=index,
@@ -310,6 +311,7 @@ def _symbols(content: bytes, elf: ELFFile, sections: tuple[Section, ...], string
             is_default=not version & HIDDEN_VERSION,
             type=info & 15,
             binding=info >> 4,
+            visibility=other & 3,
             section=shndx,
             value=value,
             size=size,

@@ -96,7 +96,7 @@ def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
     try:
         _Collector(program, image, found).collect(_strings(image, module) if found.has_types else set())
     except ImageError:
-        raise
+        return DebugInfo()  # its variables cannot be located: data-layout says it
     except Exception as error:  # damaged: drgn has one type for each cause; the code is judged instead
         logging.getLogger(__name__).debug("unreadable debug information: %s", error)
         return DebugInfo()

@@ -66,6 +66,21 @@ def _type(symbol: Symbol) -> str:
     return {**names, tables.STT_GNU_IFUNC: "indirect function"}.get(symbol.type, f"type {symbol.type}")
 
 
+@rule("symbol-binding")
+def variables_keep_who_owns_them(pair: Pair) -> Iterator[Difference]:
+    """A program may hold the only copy of an exported variable (R_COPY), unless it is protected; a unique one is the
+    first that was loaded in the process (gABI, "Symbol Table"; GNU extensions to it)."""
+    for old, new in _in_both(pair):
+        if old.type not in (tables.STT_OBJECT, tables.STT_TLS):
+            continue
+        for name, before, after in (
+            ("protected", *(it.visibility == tables.STV_PROTECTED for it in (old, new))),
+            ("unique", *(it.binding == tables.STB_GNU_UNIQUE for it in (old, new))),
+        ):
+            if before != after:
+                yield refuse(f"the exported variable {old} {'becomes' if after else 'is not any more'} {name}")
+
+
 def _in_both(pair: Pair) -> Iterator[tuple[Symbol, Symbol]]:
     for key, old in pair.old.defined.items():
         new = pair.new.defined.get(key)
@@ -138,6 +153,14 @@ def initial_pointers_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
             yield refuse(f"{place} leads to {becomes} instead of {was}")
 
 
+@rule("transactional-memory")
+def no_clones_are_registered(pair: Pair) -> Iterator[Difference]:
+    """The table of transactional clones is handed over by an initialiser (libitm ABI), which does not run."""
+    old, new = (it.section(".tm_clone_table") for it in (pair.old, pair.new))
+    if new is not None and new.size and (old is None or old.size != new.size):
+        yield refuse("its table of transactional clones (.tm_clone_table) is another one, and would not be registered")
+
+
 @rule("tls-block")
 def tls_block_stays(pair: Pair) -> Iterator[Difference]:
     """Threads that run have a block of the old version's shape; it cannot grow (ELF TLS, 3.4.2)."""
@@ -183,7 +206,10 @@ def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
     """Each reference to a variable must be found: one that is missed works on a variable of its own."""
     if not pair.new.machine.can_be_updated:
         return  # nothing is relinked
-    found = pair.references
+    try:
+        found = pair.references
+    except ImageError:
+        return  # data-layout says it, and code-comparison
     if found.undecoded:
         yield impossible(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")
     if found.unclear:
@@ -228,6 +254,8 @@ RULES = (
     stack_stays_not_executable,
     symbols_stay,
     symbols_keep_their_type,
+    variables_keep_who_owns_them,
+    no_clones_are_registered,
     objects_keep_their_size,
     variables_keep_their_places,
     initial_pointers_keep_their_meaning,

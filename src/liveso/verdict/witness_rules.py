@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from liveso.code import function_names
+from liveso.code import function_names, has_own_code
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Evidence, Kind, Witness
@@ -18,10 +18,13 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
     """Without debug information and without code that can be compared nothing is known of the heap's objects."""
     if pair.old_debug.has_types and pair.new_debug.has_types:
         return
-    if pair.old.segment(tables.PT_GNU_EH_FRAME) is None or pair.new.segment(tables.PT_GNU_EH_FRAME) is None:
-        yield refuse("not judged: a version has no unwind table (.eh_frame_hdr), so its functions cannot be compared")
-        return
     try:
+        for image in (pair.old, pair.new):
+            if image.segment(tables.PT_GNU_EH_FRAME) is None and has_own_code(image):
+                yield refuse(
+                    "not judged: a version has no unwind table (.eh_frame_hdr), so its functions cannot be compared"
+                )
+                return
         evidence = pair.evidence
     except ImageError as error:
         yield refuse(f"not judged: its functions cannot be compared: {error}")

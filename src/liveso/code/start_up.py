@@ -1,0 +1,49 @@
+"""The linker's own code in a library: PLT stubs, and what crtbeginS.o and crti.o bring, which runs at start and end."""
+
+from liveso.code.functions import functions
+from liveso.code.syntax import decoder
+from liveso.elf import Image, Section, tables
+from liveso.elf.tables import Table
+
+_SECTIONS = frozenset({".init", ".fini"})
+
+
+def is_start_up(section: Section) -> bool:
+    """Whether a section of code has none of the library's own."""
+    return section.name.startswith(".plt") or section.name in _SECTIONS
+
+
+def has_own_code(image: Image) -> bool:
+    """Whether there is any code besides the linker's. Raises ImageError as `functions` does."""
+    known = functions(image)
+    if len(known) > 1:
+        return True
+    stubs = start_up_stubs(image, known)
+    return any(
+        it.is_code and it.size and not is_start_up(it) and not (it.address >= stubs.start and it.end <= stubs.stop)
+        for it in image.sections
+    )
+
+
+def start_up_stubs(image: Image, known: Table) -> range:
+    """Where the linker's own start-up functions (crtbeginS.o) lie, which have no unwind entry and never run in a
+    prepared copy: from `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser."""
+    starts, ends = [], []
+    for tag in (tables.DT_INIT_ARRAY, tables.DT_FINI_ARRAY):
+        first = image.tag(tag)
+        rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
+        entry = int(rows[0]["addend"]) if first and len(rows) else 0
+        if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
+            starts.append(entry)
+            for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
+                image.bytes_at(entry, 128), entry
+            ):
+                ends.append(address + size)
+                if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
+                    starts.append(int(operands, 0))
+                if mnemonic in ("ret", "jmp"):
+                    break
+    if not ends:
+        return range(0)
+    before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
+    return range(min(start for start in starts if start >= before), max(ends))

@@ -1,0 +1,140 @@
+"""The rules of the ELF layer, each with a library that is built for it."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from liveso.elf import read_image
+from liveso.verdict import Finding, Weight, judge
+
+Build = Callable[..., Path]
+
+POINTERS = """
+static int first, second; static int *const order[2] = {&first, &second}; int *chosen[2] = {&first, &second};
+int sum(void) { return *order[0] + *order[1] + *chosen[0]; }
+"""
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    def build(text: str, *flags: str, compiler: str = "gcc") -> Path:
+        number = len(list(tmp_path.iterdir()))
+        path = tmp_path / f"{number}.so"
+        language = "c++" if compiler == "g++" else "c"
+        command = [compiler, "-O1", "-shared", "-fPIC", "-Wl,-soname,libsubject.so", *flags, "-o", str(path)]
+        subprocess.run([*command, "-x", language, "-"], input=text, text=True, check=True)
+        return path
+
+    return build
+
+
+def findings(old: Path, new: Path) -> dict[str, Finding]:
+    """What refuses, by the name of the rule."""
+    verdict = judge(read_image(old.read_bytes()), read_image(new.read_bytes()))
+    return {it.rule: it for it in verdict.findings if it.weight is not Weight.NOTE}
+
+
+def test_packed_relocations_say_the_same(build: Build) -> None:
+    plain, packed = build(POINTERS), build(POINTERS, "-Wl,-z,pack-relative-relocs")
+    assert not read_image(plain.read_bytes()).has_tag(36)
+    assert read_image(packed.read_bytes()).has_tag(36)  # DT_RELR
+    assert not findings(plain, packed) and not findings(packed, plain)
+
+
+def test_a_pointer_that_leads_elsewhere_is_seen_through_packing(build: Build) -> None:
+    changed = POINTERS.replace("*chosen[2] = {&first, &second}", "*chosen[2] = {&second, &first}")
+    for flags in ((), ("-Wl,-z,pack-relative-relocs",)):
+        assert "initial-pointer" in findings(build(POINTERS), build(changed, *flags))
+
+
+def test_the_order_of_lazy_slots_plays_no_part(build: Build) -> None:
+    """Each version has its own table: nothing in the process counts its slots."""
+    text = """
+    #include <stdlib.h>
+    #include <string.h>
+    #include <stdio.h>
+    int count = 1;
+    int number(const char *text) { return count + atoi(text); }
+    int length(const char *text) { return (int)strlen(text) + puts(text); }
+    """
+    old, new = (build(it, "-Wl,-z,lazy", "-fno-builtin", "-O0") for it in (text, text.replace("puts", "system")))
+    slots = [
+        [image.symbols[row[2]].name for row in image.relocations.tolist() if row[1] == image.machine.jump_slot]
+        for image in (read_image(path.read_bytes()) for path in (old, new))
+    ]
+    assert slots[0].index("strlen") != slots[1].index("strlen") or slots[0].index("atoi") != slots[1].index("atoi")
+    assert len(slots[0]) == len(slots[1]) and not findings(old, new)
+
+
+def test_a_protected_variable_is_another_one_than_the_programs_copy(build: Build) -> None:
+    text = """%s int level = 1; int get(void) { return level; }
+    __attribute__((visibility("protected"))) int f(void) { return 1; }"""
+    old, new = (build(text % it) for it in ("", '__attribute__((visibility("protected")))'))
+    for pair in ((old, new), (new, old)):
+        assert "protected" in findings(*pair)["symbol-binding"].text
+    function = text.replace('__attribute__((visibility("protected")))', "") % ""
+    assert not findings(old, build(function))
+
+
+def test_a_unique_variable_stays_one(build: Build) -> None:
+    text = "template <class T> struct Box { static int count; }; template <class T> int Box<T>::count = 1;\n"
+    text += "template struct Box<int>; int get() { return Box<int>::count; }"
+    old, new = (build(text, flag, compiler="g++") for flag in ("-fgnu-unique", "-fno-gnu-unique"))
+    assert not findings(old, build(text, compiler="g++"))
+    assert "unique" in findings(old, new)["symbol-binding"].text
+
+
+F = "int f(void) { return 1; }\n"
+READ = "int f(void) { return one; }\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "after"),
+    [
+        ("symbol-type", F, "int f = 1;"),
+        (
+            "symbol-type",
+            F,
+            "static int g(void) { return 1; } static void *pick(void) { return g; }\n"
+            'int f(void) __attribute__((ifunc("pick")));',
+        ),
+        ("object-size", "int table[2] = {1, 2};", "int table[3] = {1, 2, 3};"),
+        ("symbol-removed", F + "int g(void) { return 2; }", F),
+        ("tls-block", "__thread int one;" + READ, "__thread int one; __thread int two[9];" + READ),
+        ("tls-block", "__thread int one = 1;" + READ, "__thread int one = 2;" + READ),
+        ("executable-stack", F, F + '__asm__(".section .note.GNU-stack,\\"x\\"");'),
+        ("transactional-memory", F, F + '__asm__(".section .tm_clone_table,\\"aw\\"; .quad f, f; .text");'),
+        (
+            "next-definition",
+            F,
+            '#define _GNU_SOURCE\n#include <dlfcn.h>\nint f(void) { return dlsym(RTLD_NEXT, "f") != 0; }',
+        ),
+        ("data-layout", "int one = 1;" + READ, "int one = 1, two[9] = {1};" + READ),
+    ],
+)
+def test_a_rule_refuses(build: Build, rule: str, before: str, after: str) -> None:
+    old, new = build(before), build(after)
+    assert rule in findings(old, new)
+    assert not findings(old, old)
+
+
+def test_a_version_of_a_symbol_that_is_gone_refuses(build: Build, tmp_path: Path) -> None:
+    scripts = []
+    for version in ("ONE", "TWO"):
+        script = tmp_path / f"{version}.map"
+        script.write_text(f"{version} {{ global: f; local: *; }};\n")
+        scripts.append(f"-Wl,--version-script={script}")
+    old, new = (build("int f(void) { return 1; }", script) for script in scripts)
+    assert "f@ONE" in findings(old, new)["symbol-removed"].text
+
+
+def test_another_soname_refuses(build: Build) -> None:
+    text = "int f(void) { return 1; }"
+    assert "soname" in findings(build(text), build(text, "-Wl,-soname,libsubject.so.2"))
+
+
+def test_text_relocations_are_impossible(build: Build) -> None:
+    text = 'int x = 1; int f(void) { return x; } __asm__(".text\\n g: movabs $x, %rax; ret");'
+    assert "text-relocation" in findings(build(text), build(text, "-Wl,-z,notext"))
