@@ -63,7 +63,7 @@ def check(
 
     The exit code is 0 if it may, 1 if not, 2 if the question could not be answered.
     """
-    source = DebugSource(tuple(map(os.path.abspath, debug_dir or ())) + DebugSource().folders, "", debuginfod)
+    source = DebugSource(tuple(map(os.path.abspath, debug_dir or ())) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
     results = list(compare(what, _Question(policy, source, KeptVerdicts(read_settings().store / "verdicts"))))
     if as_json:
@@ -81,7 +81,7 @@ def _check_files(what: list[str], question: _Question) -> Iterator[Checked]:
         raise typer.BadParameter("give two files, OLD and NEW; or --package and one or two packages")
     old, new = (_read(path) for path in what)
     name = old.soname or os.path.basename(what[0])
-    yield Checked(name, what[0], what[1], _judge(old, new, question, what[0]), old.machine.can_be_updated)
+    yield Checked(name, what[0], what[1], _judge(old, new, question, (what[0], what[1])), old.machine.can_be_updated)
 
 
 def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
@@ -103,7 +103,8 @@ def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
     for it in before:
         if it.name not in after:
             raise PackageError(f"{names[0]} {new_version} has no {it.name}: programs that run keep the one they have")
-        verdict = _judge(it.image, after[it.name].image, question)
+        other = after[it.name]
+        verdict = _judge(it.image, other.image, question, (it.path, other.path))
         yield Checked(it.name, old_version, new_version, verdict, it.image.machine.can_be_updated)
 
 
@@ -120,8 +121,9 @@ def _read(path: str) -> Image:
         raise ImageError(f"{path}: {error}") from error
 
 
-def _judge(old: Image, new: Image, question: _Question, path: str = "") -> Verdict:
-    source = replace(question.source, origin=os.path.dirname(os.path.abspath(path)) if path else "")
+def _judge(old: Image, new: Image, question: _Question, paths: tuple[str | Path, str | Path]) -> Verdict:
+    old_origin, new_origin = (os.path.dirname(os.path.abspath(path)) for path in paths)
+    source = replace(question.source, origins=(old_origin, new_origin))
     return question.kept.judge(old, new, question.policy, source)
 
 

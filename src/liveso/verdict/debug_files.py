@@ -14,11 +14,11 @@ from liveso.elf import Image
 
 @dataclass(frozen=True, slots=True)
 class DebugSource:
-    """Where debug information is looked for: folders like /usr/lib/debug, the folder that the library lies in, and
-    whether a debuginfod server is asked (debuginfod(8), DEBUGINFOD_URLS)."""
+    """Where debug information is looked for: folders like /usr/lib/debug, the folders that the old and the new version
+    lie in, if they lie in any, and whether a debuginfod server is asked (debuginfod(8), DEBUGINFOD_URLS)."""
 
     folders: tuple[str, ...] = ("/usr/lib/debug",)
-    origin: str = ""
+    origins: tuple[str, str] = ("", "")
     ask_server: bool = False
 
     @property
@@ -26,19 +26,16 @@ class DebugSource:
         """Whether there is a server to ask."""
         return self.ask_server and bool(os.environ.get("DEBUGINFOD_URLS"))
 
-    @property
-    def link_folders(self) -> tuple[str, ...]:
-        """Where the file that a debug link names is looked for."""
-        if not self.origin:
-            return ()
-        return self.origin, f"{self.origin}/.debug", *(folder + self.origin for folder in self.folders)
+    def link_folders(self, origin: str) -> tuple[str, ...]:
+        """Where the file that a debug link names is looked for, for a library that lies in `origin`."""
+        return (origin, f"{origin}/.debug", *(folder + origin for folder in self.folders)) if origin else ()
 
 
-def debug_files(image: Image, source: DebugSource) -> dict[str, tuple[int, int]]:
+def debug_files(image: Image, source: DebugSource, origin: str) -> dict[str, tuple[int, int]]:
     """The separate debug files of `image` that are there, supplementary ones, too, by path, with size in bytes and time
     of the last change in nanoseconds."""
     found: dict[str, tuple[int, int]] = {}
-    for path in _candidates(image.content, image.build_id, source):
+    for path in _candidates(image, source, origin):
         state = _state(path)
         if state:
             found[path] = state
@@ -49,11 +46,11 @@ def debug_files(image: Image, source: DebugSource) -> dict[str, tuple[int, int]]
     return found
 
 
-def _candidates(content: bytes, build_id: str, source: DebugSource) -> Iterator[str]:
-    yield from _by_build_id(build_id, source)
-    name = _linked_file(content, ".gnu_debuglink")[0]
+def _candidates(image: Image, source: DebugSource, origin: str) -> Iterator[str]:
+    yield from _by_build_id(image.build_id, source)
+    name = _linked_file(image.content, ".gnu_debuglink")[0]
     if name:
-        yield from (f"{folder}/{name}" for folder in source.link_folders)
+        yield from (f"{folder}/{name}" for folder in source.link_folders(origin))
 
 
 def _by_build_id(build_id: str, source: DebugSource) -> Iterator[str]:

@@ -85,13 +85,14 @@ class DebugInfo:
         return self.has_types and not any(UNKNOWN in member.form for it in layouts for member in it.members)
 
 
-def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
-    """All that is known of the variables and types of `image`; without debug information, what `.symtab` names."""
+def read_debug_info(image: Image, source: DebugSource, origin: str = "") -> DebugInfo:
+    """All that is known of the variables and types of `image`, which lies in the folder `origin` if in any; without
+    debug information, what `.symtab` names."""
     found = DebugInfo()
     if image.machine.name not in _PLATFORMS:
         return found
     program = drgn.Program(drgn.Platform(_PLATFORMS[image.machine.name]))
-    module = _load(program, image, source)
+    module = _load(program, image, source, origin)
     found.has_types = module.debug_file_status == drgn.ModuleFileStatus.HAVE
     try:
         _Collector(program, image, found).collect(_strings(image, module) if found.has_types else set())
@@ -103,13 +104,13 @@ def read_debug_info(image: Image, source: DebugSource) -> DebugInfo:
     return found
 
 
-def _load(program: drgn.Program, image: Image, source: DebugSource) -> drgn.Module:
+def _load(program: drgn.Program, image: Image, source: DebugSource, origin: str) -> drgn.Module:
     program.set_enabled_debug_info_finders(["standard", "debuginfod"] if source.asks else ["standard"])
     options = program.debug_info_options
     options.directories = source.folders
     options.try_procfs = options.try_module_name = False
-    if source.origin:
-        options.debug_link_directories = source.link_folders
+    if origin:
+        options.debug_link_directories = source.link_folders(origin)
     module = program.extra_module("library", 0, create=True)
     module.address_range = (0, 1 << 62)
     memory = os.memfd_create("liveso", os.MFD_CLOEXEC)

@@ -49,7 +49,10 @@ class KeptVerdicts:
         self, old: Image, new: Image, policy: Policy, source: DebugSource, digests: tuple[str, str] | None
     ) -> Path:
         contents = digests or tuple(sha256(image.content).hexdigest() for image in (old, new))
-        debug = [sorted(debug_files(image, source).items()) for image in (old, new)]
+        debug = [
+            sorted(debug_files(image, source, origin).items())
+            for image, origin in zip((old, new), source.origins, strict=True)
+        ]
         question = json.dumps([contents, policy, rules_version(), debug])
         return self.folder / f"{sha256(question.encode()).hexdigest()}.json"
 

@@ -35,11 +35,11 @@ class Pair:
 
     @cached_property
     def old_debug(self) -> DebugInfo:
-        return read_debug_info(self.old, self.debug_source)
+        return read_debug_info(self.old, self.debug_source, self.debug_source.origins[0])
 
     @cached_property
     def new_debug(self) -> DebugInfo:
-        return read_debug_info(self.new, self.debug_source)
+        return read_debug_info(self.new, self.debug_source, self.debug_source.origins[1])
 
     @cached_property
     def changed_types(self) -> list[tuple[str, Layout, Layout]]:
