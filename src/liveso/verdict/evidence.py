@@ -6,7 +6,7 @@ grew.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -65,6 +65,8 @@ class Kind(StrEnum):
 
 
 _CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}  # Itanium C++ ABI: operator new(size_t), operator delete(void*, size_t)
+_KINDS = {"data": Kind.VARIABLE, "tls": Kind.THREAD_LOCAL}
+"""Which witness a place of each kind gives."""
 _OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
 
 
@@ -89,9 +91,11 @@ class Witness:
 class Evidence:
     """All witnesses, the addresses of the new version's initialisers that the process has not run, and how much of the
     code could be compared: `compared` of `size` bytes, which is the size of the version that has less code, because
-    what only one of them has is no contradiction."""
+    what only one of them has is no contradiction. `staying` has the number of functions that saw a variable, by kind
+    and offset in bytes, stay where it was."""
 
     witnesses: tuple[Witness, ...]
+    staying: Mapping[tuple[Kind, int], int]
     initialisers: tuple[int, ...]
     compared: int
     size: int
@@ -117,6 +121,7 @@ def gather_evidence(old: Image, new: Image) -> Evidence:
     witnesses.extend(comparison.slots())
     return Evidence(
         tuple(witnesses),
+        comparison.staying,
         tuple(comparison.new_initialisers()),
         compared,
         size,
@@ -132,6 +137,7 @@ class _Comparison:
         self._readers = Reader(old), Reader(new)
         self._allocators = Allocators(old, self._readers[0]), Allocators(new, self._readers[1])
         self._spans = data_layout(old).span, data_layout(new).span
+        self.staying: Counter[tuple[Kind, int]] = Counter()
         self._names = {address: name.partition("@")[0] for name, address in function_names(old).items()}
 
     def _name(self, i: int) -> str:
@@ -174,6 +180,9 @@ class _Comparison:
         return (found[0], found[1]) if found[0] or found[1] else None
 
     def _moved(self, before: _Places, after: _Places, i: int, j: int) -> Iterator[Witness]:
+        self.staying.update(
+            {(_KINDS[old.kind], old.offset) for (old, _at), (new, _) in zip(before, after, strict=False) if old == new}
+        )
         moved = [
             (old, new, at, there)
             for (old, at), (new, there) in zip(before, after, strict=False)
@@ -191,8 +200,7 @@ class _Comparison:
                     yield self._variable(old, new, i, at, there)
 
     def _variable(self, old: Place, new: Place, i: int, at: int, there: int) -> Witness:
-        kind = Kind.VARIABLE if old.kind == "data" else Kind.THREAD_LOCAL
-        return Witness(kind, old.offset, new.offset, self._name(i), at, there)
+        return Witness(_KINDS[old.kind], old.offset, new.offset, self._name(i), at, there)
 
     # --- tables of functions, and initialisers
 
@@ -234,7 +242,7 @@ class _Comparison:
         if depth > _DEEPEST or index >= len(functions) or int(functions["start"][index]) != start:
             return True
         for it in self._readers[1].read(*functions[index].item()):
-            if it.place is not None and it.place.kind in ("data", "tls"):
+            if it.place is not None and it.place.kind in _KINDS:
                 if it.operation is not Operation.MOVE or it.form.is_store:
                     return True
             elif it.is_call:
@@ -271,6 +279,8 @@ class _Comparison:
         frames = _keeps_frame(old, self._readers[0]), _keeps_frame(new, self._readers[1])
         found: list[Witness] = []
         partners = list(aligned(old, new))
+        both = ((a.place, b.place) for a, b, _is_isolated in partners)
+        self.staying.update({(_KINDS[a.kind], a.offset) for a, b in both if a and a == b and a.kind in _KINDS})
         for a, b, is_isolated in partners:
             if a.form is not b.form or a.place is not None:
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
@@ -290,7 +300,7 @@ class _Comparison:
 
     def _differences(self, a: Instruction, b: Instruction, i: int, frames: tuple[bool, bool]) -> Iterator[Witness]:
         name = self._name(i)
-        if a.place and b.place and a.place.kind == b.place.kind and a.place.kind in ("data", "tls"):
+        if a.place and b.place and a.place.kind == b.place.kind and a.place.kind in _KINDS:
             if a.place.offset != b.place.offset:
                 yield self._variable(a.place, b.place, i, a.address, b.address)
             return

@@ -1,6 +1,6 @@
 """The witness layer: what the code itself says about the layout of data, where there is no debug information."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from liveso.code import function_names, has_own_code
@@ -48,7 +48,7 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
         return  # code-comparison says it
     for group in grouped(evidence):
         is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT)
-        tell = refuse if counts(group) and not is_edit else note
+        tell = refuse if counts(group, evidence.staying) and not is_edit else note
         first = group[0]
         where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
         yield tell(_describe(group), old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
@@ -77,7 +77,7 @@ def grouped(evidence: Evidence) -> list[list[Witness]]:
     return sorted(groups, key=lambda group: -len({it.function for it in group}))
 
 
-def counts(group: list[Witness]) -> bool:
+def counts(group: list[Witness], staying: Mapping[tuple[Kind, int], int]) -> bool:
     """How witnesses of one change are weighed: whether they are taken for a change of layout.
 
     - One function suffices where the instructions around the difference are the same in both versions: whether
@@ -86,6 +86,8 @@ def counts(group: list[Witness]) -> bool:
     - So they must about what is edited more often than moved: a bit's mask, like any constant; a size that is no
       multiple of 4, which is a text's and no object's; a displacement below zero, which tells of a pointer that was
       moved on before, and not of a member.
+    - A variable has one place: where no fewer functions saw it stay than saw it move, those were compared wrongly, with
+      a look-alike or beside their edits.
     - A factor, or the size of a copy, that is no multiple of 4 is no object's size, however many agree.
     """
     functions = {it.function for it in group}
@@ -94,6 +96,8 @@ def counts(group: list[Witness]) -> bool:
     if is_odd and (
         first.kind is Kind.ELEMENT or (first.kind is Kind.SIZE and first.callee.lstrip("_").startswith("mem"))
     ):
+        return False
+    if first.kind in (Kind.VARIABLE, Kind.THREAD_LOCAL) and staying.get((first.kind, first.old), 0) >= len(functions):
         return False
     is_edit = (
         first.kind is Kind.BITS
