@@ -11,6 +11,7 @@ from liveso.code.imports import slot_names, stub_names
 from liveso.code.syntax import decoder, syntax
 from liveso.elf import Image, Machine
 from liveso.elf.data import data_layout
+from liveso.elf.tables import Table
 
 # abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw
 _NEVER_RETURNS = re.compile(
@@ -122,6 +123,12 @@ class Reader:
         if any(target in it for it in self._code):
             return Place("function", target)
         return Place("constant")
+
+    def are_variables(self, targets: Table) -> Table:
+        """Which of many addresses `variable` knows."""
+        span = self._layout.span
+        found: Table = (targets >= span.start) & (targets < span.stop) | np.isin(targets, list(self._tls))
+        return found
 
     def variable(self, target: int) -> Place | None:
         """The variable at an address, or behind a slot of thread-local storage, if there is one."""

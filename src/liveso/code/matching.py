@@ -41,8 +41,9 @@ def match_functions(old: Image, new: Image) -> Matching:
         if index not in forward and shape in places and shape not in ambiguous and places[shape] not in taken:
             forward[index] = places[shape]
             taken.add(places[shape])
+    changed = counts[0] - counts[1], counts[1] - counts[0]
     for one, other in _gaps(forward, len(a.shapes), len(b.shapes), taken):
-        for i, j in _in_gap(old, new, a, b, one, other):
+        for i, j in _in_gap(old, new, a, b, one, other, changed):
             forward[i] = j
             taken.add(j)
     return Matching(a, b, tuple(sorted(forward.items())), ambiguous)
@@ -99,15 +100,25 @@ def _longest_increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _in_gap(
-    old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]
+    old: Image,
+    new: Image,
+    a: Shapes,
+    b: Shapes,
+    one: list[int],
+    other: list[int],
+    changed: tuple[Counter[int], Counter[int]],
 ) -> Iterator[tuple[int, int]]:
-    """Match what is left between two anchors: equal shapes in order, then what is alike."""
+    """Match what is left between two anchors: equal shapes in order, then what is alike and has no equal elsewhere."""
     order = SequenceMatcher(None, [a.shapes[i] for i in one], [b.shapes[j] for j in other], autojunk=False)
     for kind, i1, i2, j1, j2 in order.get_opcodes():
         if kind == "equal":
             yield from zip(one[i1:i2], other[j1:j2], strict=True)
         elif kind == "replace":
-            yield from _alike(old, new, a, b, one[i1:i2], other[j1:j2])
+            left = (
+                [i for i in one[i1:i2] if changed[0][a.shapes[i]]],
+                [j for j in other[j1:j2] if changed[1][b.shapes[j]]],
+            )
+            yield from _alike(old, new, a, b, *left)
 
 
 def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]) -> Iterator[tuple[int, int]]:

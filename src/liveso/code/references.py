@@ -17,7 +17,7 @@ from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.syntax import decoder
 from liveso.elf import Image, Section
-from liveso.elf.data import data_layout, is_linker_owned
+from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout, is_linker_owned
 from liveso.elf.tables import Table
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4")])
@@ -80,7 +80,8 @@ def data_references(image: Image) -> References:
     for section in _code_sections(image):
         code = image.section_bytes(section)
         numbers = displacements(code)
-        candidates = _candidates(numbers, section, span.start, span.stop) if span else []
+        targets = _targets(numbers, section)
+        candidates = (_leading_to(targets, span.start, span.stop) + section.address).tolist() if span else []
         for stretch, places in _by_stretch(candidates, known, section):
             places = [place for place in places if place not in stubs]
             instructions, stop = _decode(image, code, section, stretch, places)
@@ -91,7 +92,7 @@ def data_references(image: Image) -> References:
             else:
                 outside += len(found)
                 doubtful += len(places) - len(found)
-        unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, known))
+        unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, targets, known))
     return References(np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful)
 
 
@@ -103,13 +104,19 @@ def _code_sections(image: Image) -> Iterator[Section]:
             yield section
 
 
-def _candidates(numbers: Table, section: Section, low: int, high: int) -> list[int]:
-    """Addresses where a displacement may stand that leads to `low` … `high`; an end is the address past an array."""
-    targets = np.arange(len(numbers), dtype="<i8") + section.address + 4 + numbers
-    fits = np.zeros(len(numbers), np.bool_)
-    for after in _BYTES_AFTER_DISPLACEMENT:
-        fits |= (targets >= low - after) & (targets <= high - after)
-    return (np.flatnonzero(fits) + section.address).tolist()
+def _targets(numbers: Table, section: Section) -> Table:
+    """Where the code would lead from every offset of a section, if a displacement stood there and ended its
+    instruction. An address that is too large for four bytes wraps around, which makes a candidate too many at most."""
+    size = "<i4" if section.end < 1 << 31 else "<i8"
+    found: Table = np.arange(section.address + 4, section.address + 4 + len(numbers), dtype=size)
+    found += numbers
+    return found
+
+
+def _leading_to(targets: Table, low: int, high: int) -> Table:
+    """The indexes of `targets` that may lead to `low` … `high`; an end is the address past an array. An immediate
+    operand can follow a displacement: decoding tells."""
+    return np.flatnonzero((targets >= low - max(_BYTES_AFTER_DISPLACEMENT)) & (targets <= high))
 
 
 def _by_stretch(places: list[int], known: Table, section: Section) -> Iterator[tuple[_Stretch, list[int]]]:
@@ -174,29 +181,25 @@ def _reference(
 
 
 def _addresses_in_linker_tables(
-    image: Image, code: bytes, section: Section, numbers: Table, known: Table
+    image: Image, code: bytes, section: Section, numbers: Table, targets: Table, known: Table
 ) -> Iterator[int]:
     """Instructions in functions that form, not load from, an address in the GOT or its like: a compiler may have meant
     a variable behind it, with the index of an array that starts below zero. The argument of `__tls_get_addr` is such an
-    address and clear."""
-    tls_slots = set(image.relocations["offset"][np.isin(image.relocations["type"], _tls_types(image))].tolist())
+    address and clear, and so is the end of the constants before."""
+    clear = {it.end for it in image.sections if it.name.startswith(CONSTANT_AFTER_RELOCATION)}
+    clear |= set(image.relocations["offset"][np.isin(image.relocations["type"], _tls_types(image))].tolist())
+    content = np.frombuffer(code, np.uint8)
+    after_opcode = np.flatnonzero(content[: max(0, len(targets) - 2)] == image.machine.address_opcode) + 2
     for owned in image.sections:
         if not (is_linker_owned(owned) and owned.size):
             continue
-        for stretch, places in _by_stretch(
-            [
-                place
-                for place in _candidates(numbers, section, owned.address, owned.end - 1)
-                if code[place - section.address - 2 : place - section.address - 1] == b"\x8d"
-            ],
-            known,
-            section,
-        ):
+        fitting = after_opcode[_leading_to(targets[after_opcode], owned.address, owned.end - 1)]
+        for stretch, places in _by_stretch((fitting + section.address).tolist(), known, section):
             if stretch.is_function:
                 instructions, _stop = _decode(image, code, section, stretch, places)
                 for instruction in instructions:
                     row = _reference(image, instruction, places, numbers, section)
-                    if row and instruction.forms_address and row[1] not in tls_slots:
+                    if row and instruction.forms_address and row[1] not in clear:
                         yield instruction.address
 
 

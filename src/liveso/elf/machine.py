@@ -14,9 +14,10 @@ class Machine:
     bytes. `minus_one_passed` are the instructions that make -1 the first argument of a call, as compilers write them.
     `branch_opcodes` are followed by a displacement; a byte after one of `operand_opcodes` (the last byte of the opcode)
     that equals the second of `relative_operand` under the mask that is the first says that a displacement relative to
-    the instruction follows. Arguments are passed in `argument_registers`, in this order, and `kept_registers` hold
-    the same after a call; `register_parts` lead from names of parts to the whole register's. `can_be_updated` says
-    whether liveso can update processes of this machine, and not only judge their libraries.
+    the instruction follows; `address_opcode` forms an address without access. Arguments are passed in
+    `argument_registers`, in this order, and `kept_registers` hold the same after a call; `register_parts` lead from
+    names of parts to the whole register's. `can_be_updated` says whether liveso can update processes of this machine,
+    and not only judge their libraries.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Machine:
     branch_opcodes: tuple[bytes, ...] = ()
     operand_opcodes: frozenset[int] = frozenset()
     relative_operand: tuple[int, int] = (0, 0)
+    address_opcode: int = 0
     can_be_updated: bool = False
 
     @property
@@ -105,6 +107,7 @@ X86_64 = Machine(
         | {0xAF, 0xB0, 0xB1, 0xB6, 0xB7, 0xBE, 0xBF, 0xEF, 0xEB, 0xDB, 0xD4, 0xFA, 0xFB, 0xFC, 0xFD}
     ),
     relative_operand=(0xC7, 0x05),
+    address_opcode=0x8D,
     # 3.2.1 "Registers" and 3.2.3 "Parameter Passing"
     argument_registers=("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
     kept_registers=frozenset({"rbx", "rsp", "rbp", "r12", "r13", "r14", "r15"}),

@@ -1,6 +1,5 @@
 """Where separate debug information of a library may lie (GDB manual, "Separate Debug Files"; dwz(1))."""
 
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,8 +47,9 @@ def debug_files(image: Image, source: DebugSource, origin: str) -> dict[str, tup
 
 def _candidates(image: Image, source: DebugSource, origin: str) -> Iterator[str]:
     yield from _by_build_id(image.build_id, source)
-    name = _linked_file(image.content, ".gnu_debuglink")[0]
-    if name:
+    section = image.section(".gnu_debuglink")
+    if section is not None and section.has_bytes:
+        name = os.fsdecode(image.section_bytes(section).partition(b"\0")[0])
         yield from (f"{folder}/{name}" for folder in source.link_folders(origin))
 
 
@@ -59,24 +59,16 @@ def _by_build_id(build_id: str, source: DebugSource) -> Iterator[str]:
 
 
 def _supplements(path: str, source: DebugSource) -> Iterator[str]:
-    """Where the file may be that several debug files share."""
+    """Where the file may be that several debug files share: `.gnu_debugaltlink` has its name and build ID."""
     try:
-        name, build_id = _linked_file(Path(path).read_bytes(), ".gnu_debugaltlink")
-    except OSError:
+        with Path(path).open("rb") as file:
+            section = ELFFile(file).get_section_by_name(".gnu_debugaltlink")
+            name, _zero, build_id = section.data().partition(b"\0") if section else (b"", b"", b"")
+    except (OSError, ELFError, ValueError):
         return
     if name:
-        yield os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(path)), name))
+        yield os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(path)), os.fsdecode(name)))
         yield from _by_build_id(build_id.hex(), source)
-
-
-def _linked_file(content: bytes, section_name: str) -> tuple[str, bytes]:
-    """The name in a section that names another file, and what follows it."""
-    try:
-        section = ELFFile(io.BytesIO(content)).get_section_by_name(section_name)
-        name, _zero, rest = section.data().partition(b"\0") if section else (b"", b"", b"")
-    except (ELFError, UnicodeDecodeError, ValueError):
-        return "", b""
-    return os.fsdecode(name), rest
 
 
 def _state(path: str) -> tuple[int, int] | None:

@@ -64,7 +64,8 @@ class Kind(StrEnum):
     SLOT = "slot"
 
 
-_CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}  # Itanium C++ ABI: operator new(size_t), operator delete(void*, size_t)
+CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}
+"""Which argument is the size of a class (Itanium C++ ABI: operator new(size_t), operator delete(void*, size_t))."""
 _KINDS = {"data": Kind.VARIABLE, "tls": Kind.THREAD_LOCAL}
 """Which witness a place of each kind gives."""
 _OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
@@ -74,7 +75,7 @@ _OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
 class Witness:
     """One function that saw `old` become `new` (bytes, or offsets in bytes), at these addresses of the two files.
 
-    `is_isolated`: the instructions around it do the same in both versions.
+    `is_isolated`: the instructions around it do the same in both versions; `is_alone`: all others of the function do.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Witness:
     new_address: int
     callee: str = ""
     is_isolated: bool = True
+    is_alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def gather_evidence(old: Image, new: Image) -> Evidence:
             compared += int(share * (end - start))
     size = min(int((it.functions["end"] - it.functions["start"]).sum()) for it in (matching.old, matching.new))
     witnesses.extend(comparison.slots())
+    compared += comparison.look_alikes()
     return Evidence(
         tuple(witnesses),
         comparison.staying,
@@ -135,6 +138,10 @@ class _Comparison:
         self._matching = matching
         self._images = old, new
         self._readers = Reader(old), Reader(new)
+        self._fields = tuple(
+            replace(shapes, fields=shapes.fields[reader.are_variables(shapes.fields["target"])])
+            for reader, shapes in zip(self._readers, (matching.old, matching.new), strict=True)
+        )
         self._allocators = Allocators(old, self._readers[0]), Allocators(new, self._readers[1])
         self._spans = data_layout(old).span, data_layout(new).span
         self.staying: Counter[tuple[Kind, int]] = Counter()
@@ -169,7 +176,7 @@ class _Comparison:
 
     def _places(self, i: int, j: int) -> tuple[_Places, _Places] | None:
         """The variables that both functions refer to, in order, with the references' addresses."""
-        fields = self._matching.old.fields_of(i), self._matching.new.fields_of(j)
+        fields = self._fields[0].fields_of(i), self._fields[1].fields_of(j)
         if not (len(fields[0]) and len(fields[1])):
             return None
         found: list[_Places] = []
@@ -208,7 +215,7 @@ class _Comparison:
         """Functions that stand in another slot of a table (of virtual functions) in constant memory."""
         starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
         old, new = (_tables(image) for image in self._images)
-        partner = {starts[0][i]: starts[1][j] for i, j in self._matching.pairs}
+        partner = {starts[0][i]: starts[1][j] for i, j in self._matching.pairs if self._is_certain(i, j)}
         once = {function: places[0] for function, places in new.items() if len(places) == 1}
         shared = Counter(
             (places[0].table, once[partner[function]].table)
@@ -222,6 +229,11 @@ class _Comparison:
             if places[0].slot != after.slot:
                 name = self._names.get(function, f"the function at {function:#x}")
                 yield Witness(Kind.SLOT, places[0].slot, after.slot, name, places[0].address, after.address)
+
+    def _is_certain(self, i: int, j: int) -> bool:
+        """Whether the functions cannot be taken for look-alikes of theirs."""
+        shapes = self._matching.old.shapes[i], self._matching.new.shapes[j]
+        return self._matching.ambiguous.isdisjoint(shapes) or not self._name(i).startswith("the ")
 
     def new_initialisers(self) -> Iterator[int]:
         """The new version's initialisers that set something up, and of which the old version has no equal one."""
@@ -261,6 +273,14 @@ class _Comparison:
 
     # --- functions that changed: instruction by instruction
 
+    def look_alikes(self) -> int:
+        """The size in bytes of functions without a partner that have their equals in the new version."""
+        matched, shapes = {i for i, _j in self._matching.pairs}, frozenset(self._matching.new.shapes)
+        sizes = self._matching.old.functions["end"] - self._matching.old.functions["start"]
+        return sum(
+            int(sizes[i]) for i, shape in enumerate(self._matching.old.shapes) if i not in matched and shape in shapes
+        )
+
     def is_comparable(self, i: int, j: int) -> bool:
         sizes = [
             int(it.functions["end"][index] - it.functions["start"][index])
@@ -291,7 +311,7 @@ class _Comparison:
                     found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
             found.extend(self._objects(list(sites[0].values()), list(sites[1].values()), i))
         if not len(partners) == len(old) == len(new):
-            found = _without_exchanged(found, old, new)
+            found = [replace(it, is_alone=False) for it in _without_exchanged(found, old, new)]
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
@@ -349,7 +369,7 @@ class _Comparison:
     def _objects(self, old: list[CallSite], new: list[CallSite], i: int) -> Iterator[Witness]:
         """`new` and sized `delete` are told the size of a class, wherever in the function the compiler puts them: one
         size less and another one more, among equally many, is a class that grew."""
-        for name, argument in _CLASS_SIZES.items():
+        for name, argument in CLASS_SIZES.items():
             before, after = (
                 {it.constants[argument]: it.address for it in sites if _is_told(it, name, argument)}
                 for sites in (old, new)

@@ -6,11 +6,12 @@ from itertools import groupby
 from liveso.code import function_names, has_own_code
 from liveso.elf import tables
 from liveso.errors import ImageError
-from liveso.verdict.evidence import Evidence, Kind, Witness
+from liveso.verdict.evidence import CLASS_SIZES, Evidence, Kind, Witness
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
 _ENOUGH = 0.5  # share of the code that must have been compared
 _SHOWN = 3
+_LEAST_GROWTH, _MOST_GROWTH = 0.5, 2.0  # of a class between two versions
 
 
 @rule("code-comparison")
@@ -82,29 +83,53 @@ def counts(group: list[Witness], staying: Mapping[tuple[Kind, int], int]) -> boo
 
     - One function suffices where the instructions around the difference are the same in both versions: whether
       somebody edited the source to use another member cannot be told from a member that moved.
-    - Beside other edits of a function a difference may be one of them: two functions must agree.
-    - So they must about what is edited more often than moved: a bit's mask, like any constant; a size that is no
-      multiple of 4, which is a text's and no object's; a displacement below zero, which tells of a pointer that was
-      moved on before, and not of a member.
-    - A variable has one place: where no fewer functions saw it stay than saw it move, those were compared wrongly, with
-      a look-alike or beside their edits.
-    - A factor, or the size of a copy, that is no multiple of 4 is no object's size, however many agree.
+    - Beside other edits a difference may be one of them: two functions must agree.
+    - So they must about what is edited more often than moved, as `_is_often_edited` has it.
+    - What contradicts itself or others, as `_is_contradicted` has it, does not count, however many agree.
     """
-    functions = {it.function for it in group}
     first = group[0]
-    is_odd = bool(first.old % 4 or first.new % 4)
-    if is_odd and (
-        first.kind is Kind.ELEMENT or (first.kind is Kind.SIZE and first.callee.lstrip("_").startswith("mem"))
-    ):
+    agreeing = len({it.function for it in group})
+    if _is_contradicted(first, staying.get((first.kind, first.old), 0) >= agreeing):
         return False
-    if first.kind in (Kind.VARIABLE, Kind.THREAD_LOCAL) and staying.get((first.kind, first.old), 0) >= len(functions):
-        return False
-    is_edit = (
-        first.kind is Kind.BITS
-        or (first.kind is Kind.SIZE and is_odd)
-        or (first.kind in (Kind.MEMBER, Kind.ADDRESS) and min(first.old, first.new) < 0)
-    )
-    return len(functions) > 1 or (not is_edit and any(it.is_isolated for it in group))
+    return agreeing > 1 or (any(it.is_isolated for it in group) and not _is_often_edited(group))
+
+
+def _is_contradicted(it: Witness, stays: bool) -> bool:
+    """A variable has one place: if no fewer functions saw it stay (`stays`) than saw it move, these were compared with
+    a look-alike, or beside their edits. No member moves from below a pointer to above it: the pointer itself was moved
+    on before it was used. A factor, or the size of a copy, that is no multiple of 4 is no object's size."""
+    match it.kind:
+        case Kind.VARIABLE | Kind.THREAD_LOCAL:
+            return stays
+        case Kind.MEMBER | Kind.ADDRESS:
+            return (it.old < 0) != (it.new < 0)
+        case Kind.ELEMENT:
+            return _is_odd(it)
+        case Kind.SIZE:
+            return _is_odd(it) and it.callee.lstrip("_").startswith("mem")
+    return False
+
+
+def _is_often_edited(group: list[Witness]) -> bool:
+    """A bit's mask, like any constant; an allocation that is no multiple of 4, which is a text's and no object's; one
+    of a class that would be half or twice as large, which is another class; a displacement below zero; another width
+    at the same place, in a function that has other edits."""
+    it = group[0]
+    match it.kind:
+        case Kind.BITS:
+            return True
+        case Kind.SIZE:
+            growth = it.new / max(1, it.old)
+            return _is_odd(it) or (it.callee in CLASS_SIZES and not _LEAST_GROWTH < growth < _MOST_GROWTH)
+        case Kind.MEMBER | Kind.ADDRESS:
+            return it.old < 0
+        case Kind.WIDTH:
+            return not any(one.is_alone for one in group)
+    return False
+
+
+def _is_odd(it: Witness) -> bool:
+    return bool(it.old % 4 or it.new % 4)
 
 
 _WORDS = {
