@@ -42,10 +42,12 @@ def match_functions(old: Image, new: Image) -> Matching:
             forward[index] = places[shape]
             taken.add(places[shape])
     changed = counts[0] - counts[1], counts[1] - counts[0]
+    named = _with_names(old, a), _with_names(new, b)  # two that are alike and have other names are two functions
     for one, other in _gaps(forward, len(a.shapes), len(b.shapes), taken):
         for i, j in _in_gap(old, new, a, b, one, other, changed):
-            forward[i] = j
-            taken.add(j)
+            if a.shapes[i] == b.shapes[j] or not (i in named[0] and j in named[1]):
+                forward[i] = j
+                taken.add(j)
     return Matching(a, b, tuple(sorted(forward.items())), ambiguous)
 
 
@@ -61,6 +63,11 @@ def _named(old: Image, new: Image, a: Shapes, b: Shapes) -> Iterator[tuple[int, 
             found[i] = j
             taken.add(j)
     yield from found.items()
+
+
+def _with_names(image: Image, it: Shapes) -> frozenset[int]:
+    addresses = set(function_names(image).values())
+    return frozenset(i for i, start in enumerate(it.functions["start"].tolist()) if start in addresses)
 
 
 def _gaps(

@@ -62,6 +62,7 @@ class Kind(StrEnum):
     VARIABLE = "variable"
     THREAD_LOCAL = "thread-local variable"
     SLOT = "slot"
+    REPLACED = "replaced"
 
 
 CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}
@@ -133,14 +134,26 @@ def gather_evidence(old: Image, new: Image) -> Evidence:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    table: int
+    slot: int
+    address: int
+
+
+_Tables = dict[int, list[_Slot]]
+"""The slots that hold a function, by its address."""
+
+
 class _Comparison:
     def __init__(self, old: Image, new: Image, matching: Matching) -> None:
         self._matching = matching
+        self._both = matching.old, matching.new
         self._images = old, new
         self._readers = Reader(old), Reader(new)
         self._fields = tuple(
             replace(shapes, fields=shapes.fields[reader.are_variables(shapes.fields["target"])])
-            for reader, shapes in zip(self._readers, (matching.old, matching.new), strict=True)
+            for reader, shapes in zip(self._readers, self._both, strict=True)
         )
         self._allocators = Allocators(old, self._readers[0]), Allocators(new, self._readers[1])
         self._spans = data_layout(old).span, data_layout(new).span
@@ -198,9 +211,7 @@ class _Comparison:
         if moved:  # a few fields are other bytes that only look like one: decoding tells
             known = [
                 {it.place for it in reader.read(*shapes.functions[index].item())}
-                for reader, shapes, index in zip(
-                    self._readers, (self._matching.old, self._matching.new), (i, j), strict=True
-                )
+                for reader, shapes, index in zip(self._readers, self._both, (i, j), strict=True)
             ]
             for old, new, at, there in moved:
                 if old in known[0] and new in known[1]:
@@ -213,7 +224,7 @@ class _Comparison:
 
     def slots(self) -> Iterator[Witness]:
         """Functions that stand in another slot of a table (of virtual functions) in constant memory."""
-        starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
+        starts = [it.functions["start"].tolist() for it in self._both]
         old, new = (_tables(image) for image in self._images)
         partner = {starts[0][i]: starts[1][j] for i, j in self._matching.pairs if self._is_certain(i, j)}
         once = {function: places[0] for function, places in new.items() if len(places) == 1}
@@ -229,6 +240,23 @@ class _Comparison:
             if places[0].slot != after.slot:
                 name = self._names.get(function, f"the function at {function:#x}")
                 yield Witness(Kind.SLOT, places[0].slot, after.slot, name, places[0].address, after.address)
+        yield from self._replaced(old, new, shared)
+
+    def _replaced(self, old: _Tables, new: _Tables, shared: Mapping[tuple[int, int], int]) -> Iterator[Witness]:
+        """Functions of a table in whose slot another one stands. Objects that were made before keep the old table, and
+        new code calls what stands there in the new one's way."""
+        indexes = [{int(start): i for i, start in enumerate(it.functions["start"])} for it in self._both]
+        partner = dict(self._matching.pairs)
+        slots = {(place.table, place.slot): (function, place) for function, places in new.items() for place in places}
+        counterparts = {before: after for (before, after), count in shared.items() if count > 1}
+        for function, places in old.items():
+            i = indexes[0].get(function, -1)
+            for place in places if i >= 0 else ():
+                successor, there = slots.get((counterparts.get(place.table, -1), place.slot), (-1, place))
+                j = indexes[1].get(successor, -1)
+                if j < 0 or partner.get(i) == j or not self._is_certain(i, j):
+                    continue
+                yield Witness(Kind.REPLACED, place.slot, there.slot, self._name(i), place.address, there.address)
 
     def _is_certain(self, i: int, j: int) -> bool:
         """Whether the functions cannot be taken for look-alikes of theirs."""
@@ -238,7 +266,7 @@ class _Comparison:
     def new_initialisers(self) -> Iterator[int]:
         """The new version's initialisers that set something up, and of which the old version has no equal one."""
         old, new = (initialisers(image) for image in self._images)
-        starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
+        starts = [it.functions["start"].tolist() for it in self._both]
         partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
         for address in new:
             i, j = partner.get(address, (-1, -1))
@@ -426,14 +454,7 @@ def _is_told(it: CallSite, name: str, argument: int) -> bool:
     return it.callee is not None and it.callee.name == name and argument in it.constants
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    table: int
-    slot: int
-    address: int
-
-
-def _tables(image: Image) -> dict[int, list[_Slot]]:
+def _tables(image: Image) -> _Tables:
     """The slots of constant tables that hold a function's address, by that: a table is a run of relocated words."""
     sections = [it for it in image.sections if it.name.startswith(CONSTANT_AFTER_RELOCATION[0])]
     table = image.relocations

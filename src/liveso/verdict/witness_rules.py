@@ -48,7 +48,7 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     except ImageError:
         return  # code-comparison says it
     for group in grouped(evidence):
-        is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT)
+        is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED)
         tell = refuse if counts(group, evidence.staying) and not is_edit else note
         first = group[0]
         where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
@@ -141,6 +141,7 @@ _WORDS = {
     Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.BIT_FIELD: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
+    Kind.REPLACED: "another function stands in its slot, {old}, of a table, which objects made before keep",
     Kind.SLOT: "a function moved from slot {old} to slot {new} of its table",
     Kind.THREAD_LOCAL: "a thread-local variable moved from +{old:#x} to +{new:#x}",
 }

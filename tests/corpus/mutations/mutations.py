@@ -135,6 +135,19 @@ HARMFUL = (
             "virtual long edge() const = 0;\n\tvirtual long area() const = 0;",
         ),
     ),
+    cc(
+        "virtual function replaced",
+        ("virtual long edge() const = 0;", "virtual void edge(long *result) const = 0;"),
+        (
+            "long edge() const override { return 4 * side; }",
+            "void edge(long *result) const override { *result = 4 * side; }",
+        ),
+        (
+            "long edge() const override { return 2 * (width + height); }",
+            "void edge(long *result) const override { *result = 2 * (width + height); }",
+        ),
+        ("return shape->edge();", "long result = -1;\n\tshape->edge(&result);\n\treturn result;"),
+    ),
     cc("member of a base class added", ("long weight = 5;", "long weight = 5;\n\tlong height = 9;")),
     cc(
         "members of a base class exchanged",
