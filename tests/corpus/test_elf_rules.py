@@ -111,6 +111,11 @@ READ = "int f(void) { return one; }\n"
             F,
             '#define _GNU_SOURCE\n#include <dlfcn.h>\nint f(void) { return dlsym(RTLD_NEXT, "f") != 0; }',
         ),
+        (
+            "initialiser",
+            "int one = 1;" + READ,
+            "int one = 1; __attribute__((constructor)) static void begin(void) { one = 2; }" + READ,
+        ),
         ("data-layout", "int one = 1;" + READ, "int one = 1, two[9] = {1};" + READ),
     ],
 )

@@ -45,11 +45,15 @@ def _wants_executable_stack(image: Image) -> bool:
     return segment is None or bool(int(segment["flags"]) & tables.PF_X)
 
 
+# ld(1): addresses that it exports from some libraries by itself, each object for its own use
+_LINKER_DEFINED = frozenset({"_init", "_fini", "_end", "_edata", "_etext", "__bss_start", "edata", "end", "etext"})
+
+
 @rule("symbol-removed")
 def symbols_stay(pair: Pair) -> Iterator[Difference]:
     """What another object refers to must be there, in the same version."""
     for key, symbol in pair.old.defined.items():
-        if key not in pair.new.defined:
+        if key not in pair.new.defined and symbol.name not in _LINKER_DEFINED:
             yield refuse_if_needed(f"the symbol {symbol} is gone", key)
 
 

@@ -46,6 +46,7 @@ _ONLY_SAY = frozenset(
     | {"getpid"}
 )
 _Places = list[tuple[Place, int]]
+_STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
 
@@ -290,6 +291,8 @@ class _Comparison:
                 is_own = callee.kind == "function"
                 if self._sets_up(callee.offset, depth + 1) if is_own else callee.name not in _ONLY_SAY:
                     return True
+            elif it.place is not None and it.place.kind == "import" and it.place.name not in _STREAMS:
+                return True  # an exported variable, by way of its slot
         return False
 
     def _is_same(self, i: int, j: int) -> bool:
