@@ -34,7 +34,9 @@ test: all
 
 bench: all
 	@tools/system-packages test
+	@tools/system-packages bench
 	$(VENV)/bin/python -m bench
+	$(VENV)/bin/python -m bench.verdict
 
 backtest: all
 	$(VENV)/bin/python -m bench.backtest

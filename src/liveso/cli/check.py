@@ -137,6 +137,8 @@ def _show(console: Console, it: Checked, verbose: bool) -> None:
     for finding in shown:
         style = _STYLES.get(finding.weight, "")
         text = f"  {finding.rule}: {finding.text}"
+        if finding.weight is Weight.REFUSES_IF_NEEDED:
+            text += ", for processes that use it"
         console.print(escape(text), style=style or None)
         if verbose:
             for place in finding.where:
