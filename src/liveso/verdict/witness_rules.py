@@ -49,10 +49,11 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
         return  # code-comparison says it
     for group in grouped(evidence):
         is_edit = pair.types_agree and group[0].kind not in (Kind.VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED)
-        tell = refuse if counts(group, evidence.staying) and not is_edit else note
+        is_taken = counts(group, evidence.staying) and not is_edit
+        tell, text = (refuse, _describe(group)) if is_taken else (note, f"taken for an edit: {_describe(group)}")
         first = group[0]
         where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
-        yield tell(_describe(group), old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
+        yield tell(text, old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
 
 
 @rule("initialiser")
