@@ -34,7 +34,8 @@ MOVED = "struct inner: member name moved from 4 to 8"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIVE_STORE", str(tmp_path / "store"))
     return tmp_path
 
 
@@ -147,7 +148,6 @@ def test_it_is_asked_of_a_server(folder: Path, server: str) -> None:
         **os.environ,
         "DEBUGINFOD_URLS": server,
         "DEBUGINFOD_CACHE_PATH": str(folder / "cache"),
-        "LIVE_STORE": str(folder / "store"),
     }
     for options, code in ((("--no-debuginfod",), 0), ((), 1)):
         shown = subprocess.run(

@@ -1,0 +1,94 @@
+"""`liveso check` as a user meets it: what it prints, and with which exit code."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness import LIVESO
+from tests.packages import LIBRARIES, package
+
+Check = Callable[..., "subprocess.CompletedProcess[str]"]
+OLD, NEW = "3.0.20-1~deb12u2", "3.0.22-1~deb12u2"
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    environment = {**os.environ, "LIVE_STORE": str(tmp_path / "store"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def check(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        command = [LIVESO, "check", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return check
+
+
+def openssl(library: str) -> tuple[Path, Path]:
+    old, new = (package("libssl3", version) / LIBRARIES / library for version in (OLD, NEW))
+    return old, new
+
+
+def test_a_layout_that_changed_is_refused_with_its_evidence(check: Check) -> None:
+    for _twice in range(2):  # the second answer was kept
+        done = check(*openssl("libssl.so.3"))
+        assert done.returncode == 1 and done.stderr == ""
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith("libssl.so.3") and lines[0].endswith("refused")
+        assert "12 functions witness that a member moved from +0x1d10 to +0x1d20" in lines[1]
+        assert "more findings; -v shows all" in lines[-1]
+    assert len(check("-v", *openssl("libssl.so.3")).stdout.splitlines()) > 100
+
+
+def test_a_bug_fix_can_be_applied(check: Check) -> None:
+    done = check(*openssl("libcrypto.so.3"), "--json")
+    assert done.returncode == 0
+    (answer,) = json.loads(done.stdout)
+    assert answer["library"] == "libcrypto.so.3" and answer["applies"] is True
+    assert all(it["weight"] == "note" for it in answer["findings"])
+
+
+def test_a_policy_may_leave_the_code_out(check: Check) -> None:
+    assert check(*openssl("libssl.so.3"), "--policy", "elf").returncode == 0
+
+
+def test_both_libraries_of_a_package_are_judged(check: Check) -> None:
+    done = check("--package", f"libssl3={OLD}", f"libssl3={NEW}")
+    verdicts = [line for line in done.stdout.splitlines() if " → " in line]
+    assert done.returncode == 1
+    assert any(line.startswith("libssl.so.3") and line.endswith("refused") for line in verdicts)
+    assert any(line.startswith("libcrypto.so.3") and line.endswith("can be applied live") for line in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("/nowhere.so", "/nowhere.so"), "cannot be read"),
+        (("/etc/passwd", "/etc/passwd"), "not an ELF file"),
+        (("--package", "libno-such-package1"), "is not installed"),
+        (("--package", f"libssl3={OLD}", "libssl3=0"), "apt offers no libssl3 0"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_one_line(check: Check, arguments: tuple[str, ...], what: str) -> None:
+    done = check(*arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("liveso: ") and what in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_question_that_makes_no_sense_is_told_so(check: Check) -> None:
+    for arguments in ((), ("one.so",), ("--policy", "nonsense", "a", "b"), ("--package", "a=1", "b=2")):
+        done = check(*arguments)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_a_store_that_cannot_be_written_is_no_obstacle(check: Check) -> None:
+    done = subprocess.run(
+        [LIVESO, "check", *openssl("libcrypto.so.3")],
+        env={**os.environ, "LIVE_STORE": "/proc/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stderr == ""
