@@ -88,7 +88,6 @@ class Reader:
         self.machine = image.machine
         self._image = image
         self._syntax = syntax(image.machine)
-        self._decoder = decoder(image.machine)
         self._layout = data_layout(image)
         self._slots = slot_names(image)
         self._stubs = stub_names(image, self._slots)
@@ -98,7 +97,7 @@ class Reader:
 
     def read(self, start: int, end: int) -> list[Instruction]:
         """The instructions from `start` to `end`. What cannot be decoded ends the list."""
-        decoded = self._decoder.disasm_lite(self._image.bytes_at(start, end - start), start)
+        decoded = decoder(self.machine).disasm_lite(self._image.bytes_at(start, end - start), start)
         found = []
         for address, form, target in self._syntax.forms(decoded, self._last_calls):
             place = None

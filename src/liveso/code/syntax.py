@@ -1,5 +1,6 @@
 """How the code of each machine is read: the module that knows its instructions."""
 
+import threading
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -38,5 +39,13 @@ def syntax(machine: Machine) -> Syntax:
     return _SYNTAXES[machine.e_machine]
 
 
+_decoders = threading.local()
+
+
 def decoder(machine: Machine) -> capstone.Cs:
-    return capstone.Cs(machine.capstone_architecture, machine.capstone_mode)
+    """The decoder of this thread: making one takes as long as decoding a small function, and none is safe to share."""
+    found: capstone.Cs | None = getattr(_decoders, machine.name, None)
+    if found is None:
+        found = capstone.Cs(machine.capstone_architecture, machine.capstone_mode)
+        setattr(_decoders, machine.name, found)
+    return found
