@@ -17,7 +17,7 @@ from liveso.errors import PackageError
 from liveso.packages import PackageLibrary, libraries_in, unpack
 from liveso.verdict import Weight
 
-_LONGEST = 900  # seconds for one pair
+_LONGEST = 300  # seconds for one pair
 _MOST_LIBRARIES = 4  # of one package: some consist of a hundred small plugins
 _MOST_MEMORY = 6 << 30  # bytes
 

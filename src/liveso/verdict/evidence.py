@@ -47,6 +47,7 @@ _ONLY_SAY = frozenset(
 )
 _Places = list[tuple[Place, int]]
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
+_MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: beyond, more say nothing new
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
 
@@ -96,7 +97,7 @@ class Evidence:
     """All witnesses, the addresses of the new version's initialisers that the process has not run, and how much of the
     code could be compared: `compared` of `size` bytes, which is the size of the version that has less code, because
     what only one of them has is no contradiction. `staying` has the number of functions that saw a variable, by kind
-    and offset in bytes, stay where it was."""
+    and offset in bytes, stay where it was. `is_complete`: no function was left out because there were enough witnesses."""
 
     witnesses: tuple[Witness, ...]
     staying: Mapping[tuple[Kind, int], int]
@@ -105,6 +106,7 @@ class Evidence:
     size: int
     functions: int
     matched: int
+    is_complete: bool
 
 
 def gather_evidence(old: Image, new: Image) -> Evidence:
@@ -112,15 +114,18 @@ def gather_evidence(old: Image, new: Image) -> Evidence:
     matching = match_functions(old, new)
     comparison = _Comparison(old, new, matching)
     witnesses = list(comparison.same_shape())
-    compared = 0
+    compared = changed = 0
     for i, j in matching.pairs:
         start, end = matching.old.functions[i].item()
         if matching.old.shapes[i] == matching.new.shapes[j]:
             compared += end - start
+        elif changed > _MANY_CHANGED and len(witnesses) > _MANY_WITNESSES:
+            break  # another release, and not an update of this one: there is no doubt about the verdict
         elif comparison.is_comparable(i, j):
             found, share = comparison.changed(i, j)
             witnesses.extend(found)
             compared += int(share * (end - start))
+            changed += 1
     size = min(int((it.functions["end"] - it.functions["start"]).sum()) for it in (matching.old, matching.new))
     witnesses.extend(comparison.slots())
     compared += comparison.look_alikes()
@@ -132,6 +137,7 @@ def gather_evidence(old: Image, new: Image) -> Evidence:
         size,
         len(matching.old.shapes),
         len(matching.pairs),
+        changed <= _MANY_CHANGED or len(witnesses) <= _MANY_WITNESSES,
     )
 
 

@@ -30,7 +30,9 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
     except ImageError as error:
         yield refuse(f"not judged: its functions cannot be compared: {error}")
         return
-    if evidence.size and evidence.compared < _ENOUGH * evidence.size:
+    if not evidence.is_complete:
+        yield note("there are so many witnesses that the rest of the code was not compared")
+    elif evidence.size and evidence.compared < _ENOUGH * evidence.size:
         yield refuse(
             f"not judged: only {evidence.compared / evidence.size:.0%} of the code could be compared "
             f"({evidence.matched} of {evidence.functions} functions)"
