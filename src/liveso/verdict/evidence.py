@@ -97,7 +97,7 @@ class Evidence:
     """All witnesses, the addresses of the new version's initialisers that the process has not run, and how much of the
     code could be compared: `compared` of `size` bytes, which is the size of the version that has less code, because
     what only one of them has is no contradiction. `staying` has the number of functions that saw a variable, by kind
-    and offset in bytes, stay where it was. `is_complete`: no function was left out because there were enough witnesses."""
+    and offset in bytes, stay where it was. `is_complete`: none was left out for want of doubt."""
 
     witnesses: tuple[Witness, ...]
     staying: Mapping[tuple[Kind, int], int]
