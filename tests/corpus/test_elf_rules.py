@@ -1,39 +1,16 @@
 """The rules of the ELF layer, each with a library that is built for it."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from liveso.elf import read_image
-from liveso.verdict import Finding, Weight, judge
-
-Build = Callable[..., Path]
+from tests.corpus.libraries import Build, findings
 
 POINTERS = """
 static int first, second; static int *const order[2] = {&first, &second}; int *chosen[2] = {&first, &second};
 int sum(void) { return *order[0] + *order[1] + *chosen[0]; }
 """
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Build:
-    def build(text: str, *flags: str, compiler: str = "gcc") -> Path:
-        number = len(list(tmp_path.iterdir()))
-        path = tmp_path / f"{number}.so"
-        language = "c++" if compiler == "g++" else "c"
-        command = [compiler, "-O1", "-shared", "-fPIC", "-Wl,-soname,libsubject.so", *flags, "-o", str(path)]
-        subprocess.run([*command, "-x", language, "-"], input=text, text=True, check=True)
-        return path
-
-    return build
-
-
-def findings(old: Path, new: Path) -> dict[str, Finding]:
-    """What refuses, by the name of the rule."""
-    verdict = judge(read_image(old.read_bytes()), read_image(new.read_bytes()))
-    return {it.rule: it for it in verdict.findings if it.weight is not Weight.NOTE}
 
 
 def test_packed_relocations_say_the_same(build: Build) -> None:

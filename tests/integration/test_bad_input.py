@@ -72,8 +72,9 @@ def expect_refusal_then_good(bench: Bench, program: Program, reason: str) -> Non
     assert program.end() == 0
 
 
-def another_machine(content: bytes) -> bytes:
-    return content[:18] + (183).to_bytes(2, "little") + content[20:]
+def unknown_machine(content: bytes) -> bytes:
+    riscv = 243  # RISC-V ELF specification, "File Header": EM_RISCV
+    return content[:18] + riscv.to_bytes(2, "little") + content[20:]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def another_machine(content: bytes) -> bytes:
         (lambda content: content[: len(content) // 2], "the file ends before"),
         (lambda content: content[:-1], "the file ends before"),
         (lambda content: content[:40], "not a readable ELF file"),
-        (another_machine, "a file for another machine"),
+        (unknown_machine, "a file for another machine"),
         (lambda content: content[:4] + b"\x01" + content[5:], "another machine"),
     ],
     ids=["text", "empty", "half", "last-byte", "header-only", "machine", "class"],
@@ -94,6 +95,15 @@ def test_a_file_that_is_no_library_is_refused(
 ) -> None:
     put(bench, damage((bench.folder / "good.so").read_bytes()))
     expect_refusal_then_good(bench, program, reason)
+
+
+def test_a_library_for_another_known_machine_is_refused(bench: Bench, program: Program) -> None:
+    source = bench.folder / "libhello.so.c"
+    flags = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libhello.so", "-DVERSION=2", "-nostdlib")
+    other = bench.folder / "other.so"
+    subprocess.run(["aarch64-linux-gnu-gcc", *flags, "-o", str(other), str(source)], check=True)
+    put(bench, other.read_bytes())
+    expect_refusal_then_good(bench, program, "it is for aarch64, the process runs on x86-64")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from liveso.code import (
     call_sites,
     function_names,
     match_functions,
+    parameters,
 )
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
@@ -250,8 +251,8 @@ class _Comparison:
         yield from self._replaced(old, new, shared)
 
     def _replaced(self, old: _Tables, new: _Tables, shared: Mapping[tuple[int, int], int]) -> Iterator[Witness]:
-        """Functions of a table in whose slot another one stands. Objects that were made before keep the old table, and
-        new code calls what stands there in the new one's way."""
+        """Functions of a table in whose slot stands one that takes fewer parameters. Objects that were made before keep
+        the old table, and new code that calls what stands there may leave out what the old function reads."""
         indexes = [{int(start): i for i, start in enumerate(it.functions["start"])} for it in self._both]
         partner = dict(self._matching.pairs)
         slots = {(place.table, place.slot): (function, place) for function, places in new.items() for place in places}
@@ -261,9 +262,15 @@ class _Comparison:
             for place in places if i >= 0 else ():
                 successor, there = slots.get((counterparts.get(place.table, -1), place.slot), (-1, place))
                 j = indexes[1].get(successor, -1)
-                if j < 0 or partner.get(i) == j or not self._is_certain(i, j):
-                    continue
-                yield Witness(Kind.REPLACED, place.slot, there.slot, self._name(i), place.address, there.address)
+                if j >= 0 and partner.get(i) != j and self._is_certain(i, j) and self._takes_fewer(i, j):
+                    yield Witness(Kind.REPLACED, place.slot, there.slot, self._name(i), place.address, there.address)
+
+    def _takes_fewer(self, i: int, j: int) -> bool:
+        old, new = (
+            parameters(reader.read(*it.functions[index].item()), reader.machine)
+            for reader, it, index in zip(self._readers, self._both, (i, j), strict=True)
+        )
+        return not old.read <= new.read | new.passed_on
 
     def _is_certain(self, i: int, j: int) -> bool:
         """Whether the functions cannot be taken for look-alikes of theirs."""

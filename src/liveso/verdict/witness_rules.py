@@ -144,7 +144,7 @@ _WORDS = {
     Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.BIT_FIELD: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
-    Kind.REPLACED: "another function stands in its slot, {old}, of a table, which objects made before keep",
+    Kind.REPLACED: "a function of fewer parameters stands in its slot, {old}, of a table that objects made before keep",
     Kind.SLOT: "a function moved from slot {old} to slot {new} of its table",
     Kind.THREAD_LOCAL: "a thread-local variable moved from +{old:#x} to +{new:#x}",
 }
