@@ -54,6 +54,8 @@ def _lines(rows: list[Judgement], architecture: str) -> Iterator[str]:
         yield ""
         yield "## Not answered"
         yield ""
+        yield "Most are packages that the release's lists still name while the mirror has them no more."
+        yield ""
         yield from _table(("library", "update", "why"), ((*_what(it), it.evidence) for it in failed))
 
 
