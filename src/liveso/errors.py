@@ -32,13 +32,15 @@ class TargetGone(TargetError):
 
 
 class Refused(LivesoError):
-    """An update is not made; the text says why and what to do, `details` has each reason by itself."""
+    """An update is not made; the text says why and what to do, `details` has each reason by itself. `library` is the
+    path of the one that it is about, where several were to be updated together."""
 
     exit_code = 1
 
-    def __init__(self, reason: str, details: tuple[str, ...] = ()) -> None:
+    def __init__(self, reason: str, details: tuple[str, ...] = (), library: str = "") -> None:
         super().__init__(reason)
         self.details = details
+        self.library = library
 
 
 class SettingsError(LivesoError):

@@ -25,6 +25,7 @@ class Settings:
     settle: float
     linger: float
     policy: str
+    package_locks: tuple[str, ...]
 
     @property
     def command_socket(self) -> Path:
@@ -50,6 +51,7 @@ VARIABLES = {
     "settle": "LIVE_SETTLE",
     "linger": "LIVE_LINGER",
     "policy": "LIVE_POLICY",
+    "package_locks": "LIVE_PACKAGE_LOCKS",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -74,6 +76,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         settle=_number("LIVE_SETTLE", values["settle"]) / 1000,
         linger=_number("LIVE_LINGER", values["linger"]),
         policy=_policy(values["policy"]),
+        package_locks=patterns(values["package_locks"]),
     )
 
 
@@ -88,6 +91,7 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "settle": 20,
         "linger": 30,
         "policy": "strict",
+        "package_locks": "/var/lib/dpkg/lock-frontend:/var/lib/dpkg/lock:/var/lib/rpm/.rpm.lock",
     }
 
 

@@ -80,6 +80,7 @@ async def _serve(settings: Settings, on_demand: bool) -> None:
     log.info("started", pid=os.getpid(), socket=str(settings.socket), store=str(settings.store))
     service.start(_accept(service, agents))
     service.start(service.watch())
+    service.start(service.take_settled())
     service.start(service.keep_house())
     service.start(api.serve(sockets=[command]))
     service.start(service.keep_store())

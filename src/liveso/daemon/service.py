@@ -6,10 +6,12 @@ import socket
 import struct
 import time
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from liveso.daemon.discovery import mapping_of, running_version, served_path
+from liveso.daemon.groups import groups
 from liveso.daemon.log import log
 from liveso.daemon.state import Library, Result, ServedTarget, view
 from liveso.elf.machine import X86_64
@@ -26,12 +28,26 @@ from liveso.errors import (
 from liveso.settings import Settings, loglevel, patterns
 from liveso.store import Store, Version
 from liveso.target import Agent, process
-from liveso.update import Analyst, LibraryState, LoadedVersion, Target, decode_record, sweep, update, warm
+from liveso.update import (
+    Analyst,
+    Change,
+    LibraryState,
+    LibraryUnloaded,
+    LoadedVersion,
+    Outcome,
+    Target,
+    decode_record,
+    release_unloaded,
+    sweep,
+    update,
+    warm,
+)
 from liveso.verdict import Policy
-from liveso.watch import Watcher
+from liveso.watch import Settling, Watcher, is_at_work
 
 _SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
 _LONGEST_RETRY = 1.0  # seconds
+_ATTEMPTS = 25  # where the program unloads libraries meanwhile
 _PRUNE_EVERY = 600.0  # seconds
 
 
@@ -46,8 +62,9 @@ class Service:
         self.targets: dict[int, ServedTarget] = {}
         self.last_target = time.monotonic()
         self._jobs: set[asyncio.Task[None]] = set()
-        self._pending: dict[str, asyncio.TimerHandle] = {}
+        self._settling = Settling(lambda: is_at_work(settings.package_locks))
         self._examining: dict[str, asyncio.Lock] = {}
+        self._retries: dict[str, float] = {}
 
     def start(self, job: Coroutine[Any, Any, None]) -> None:
         """Run `job` besides; what goes wrong in it is logged and ends only itself."""
@@ -105,24 +122,40 @@ class Service:
 
     async def _learn_objects(self, served: ServedTarget) -> None:
         """Take in what the target has loaded, and unloaded, since the last time."""
-        target, hello = served.target, served.target.hello
         async with served.learning:
-            served.mapped = process.mapped_code(target.pid, hello.thread)
-            listed = await target.agent.list_objects()
-            ignore = patterns(hello.settings.get("LIVE_IGNORE", "")) or self.settings.ignore
-            only = patterns(hello.settings.get("LIVE_ONLY", "")) or self.settings.only
-            folder = process.folder_of(target.pid, hello.thread)
-            mappings = process.mappings(target.pid, hello.thread)
-            bases = {it.base for it in listed.objects}
-            for name in [name for name, library in served.libraries.items() if library.base not in bases]:
-                del served.libraries[name]
-            for it in listed.objects:
-                path = served_path(it, folder, self.store, ignore, only)
-                mapping = mapping_of(it, mappings)
-                if path is not None and mapping is not None and path not in served.libraries:
-                    await self._learn_library(served, path, it.base, mapping)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    await self._learn_listed(served)
+                    break
+                except LibraryUnloaded:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
         self._stop_watching_unused()
-        self.start(warm(target, listed.objects))
+        self.start(warm(served.target))
+
+    async def _learn_listed(self, served: ServedTarget) -> None:
+        target, hello = served.target, served.target.hello
+        served.mapped = process.mapped_code(target.pid, hello.thread)
+        listed = await target.agent.list_objects()
+        ignore = patterns(hello.settings.get("LIVE_IGNORE", "")) or self.settings.ignore
+        only = patterns(hello.settings.get("LIVE_ONLY", "")) or self.settings.only
+        folder = process.folder_of(target.pid, hello.thread)
+        mappings = process.mappings(target.pid, hello.thread)
+        mapped = {it.base: mapping_of(it, mappings) for it in listed.objects}
+        replaced = frozenset(
+            path
+            for path, it in served.libraries.items()
+            if (mapping := mapped.get(it.base)) and mapping.inode != it.inode
+        )
+        gone = replaced | await release_unloaded(target, self.store, listed, replaced)
+        for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
+            log.info("unloaded", pid=target.pid, library=path)
+            del served.libraries[path]
+        for it in listed.objects:
+            name = served_path(it, folder, self.store, ignore, only)
+            mapping = mapped[it.base]
+            if name is not None and mapping is not None and name not in served.libraries:
+                await self._learn_library(served, name, it.base, mapping)
 
     async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
         library = Library(path, mapping.inode, base, served.target.libraries.get(path))
@@ -133,7 +166,7 @@ class Service:
         elif len(library.state.versions) > 1:
             library.note(Result.UPDATED)
         self._show_build_id(library)
-        self.start(self._examine(path))
+        self._settling.put(path, 0.0)
 
     async def _learn_version(self, served: ServedTarget, library: Library, mapping: process.Mapping) -> None:
         same = next(
@@ -174,82 +207,126 @@ class Service:
     # --- changes on disk
 
     async def watch(self) -> None:
-        """Take in changes, and examine each library that may have changed once it has settled."""
+        """Take in changes. A file that is complete, and has no neighbour that may come with it, is taken at once."""
         async for change in self.watcher.changes():
-            self.examine_after(change.path, 0.0 if change.is_complete else self.settings.settle)
+            is_ready = change.is_complete and not self._has_neighbours(change.path)
+            self._settling.put(change.path, 0.0 if is_ready else self.settings.settle)
 
-    def examine_after(self, path: str, delay: float, retry: float = 0.0) -> None:
-        waiting = self._pending.pop(path, None)
-        if waiting:
-            waiting.cancel()
-        loop = asyncio.get_running_loop()
-        self._pending[path] = loop.call_later(delay, lambda: self.start(self._examine(path, retry)))
+    def _has_neighbours(self, path: str) -> bool:
+        folder = os.path.dirname(path)
+        return any(other != path and os.path.dirname(other) == folder for other in self.watcher.paths)
 
-    async def _examine(self, path: str, retry: float = 0.0) -> None:
-        """Bring every target to the version that `path` leads to now."""
-        waiting = self._pending.pop(path, None)
-        if waiting:
-            waiting.cancel()
-        if path not in self.watcher.paths:
-            return
+    async def take_settled(self) -> None:
+        async for paths in self._settling.batches():
+            self.start(self._examine(paths))
+
+    async def _examine(self, paths: frozenset[str]) -> None:
+        """Bring every target to the versions that `paths` lead to now."""
         start = time.perf_counter()
-        self.watcher.follow(path)
-        async with self._examining.setdefault(path, asyncio.Lock()):
-            problem = ""
-            version: Version | None = None
-            try:
-                version = await asyncio.to_thread(self.store.add, Path(path))
-                await asyncio.to_thread(self.store.image, version)
-            except FileInFlux as error:
-                log.info("settling", library=path, reason=str(error))
-                retry = min(_LONGEST_RETRY, max(self.settings.settle, 2 * retry))
-                self.examine_after(path, retry, retry)
-                return
-            except (StoreError, ImageError) as error:
-                problem = str(error)
+        async with AsyncExitStack() as locks:
+            for path in sorted(paths & self.watcher.paths):  # in one order, so that no two wait for each other
+                await locks.enter_async_context(self._examining.setdefault(path, asyncio.Lock()))
+            versions: dict[str, Version] = {}
+            for path in paths & self.watcher.paths:
+                version = await self._take_snapshot(path)
+                if version is not None:
+                    versions[path] = version
             snapshot = (time.perf_counter() - start) * 1000
-            users = [served for served in self.targets.values() if path in served.libraries]
-            if version is None or problem:
-                for served in users:
-                    self._refused(served, served.libraries[path], version, _about(path, problem))
-                return
-            await asyncio.gather(*(self._bring(served, served.libraries[path], version, snapshot) for served in users))
+            await asyncio.gather(*(self._bring(served, versions, snapshot) for served in list(self.targets.values())))
 
-    async def _bring(self, served: ServedTarget, library: Library, version: Version, snapshot: float) -> None:
-        """Bring a library in one target to `version`, if that is not what it runs or what was refused already."""
-        if library.state is None:
-            return
-        if library.state.current == version:
-            if library.failed:  # what was refused is gone again
-                library.failed = None
-                library.note(Result.UPDATED if len(library.state.versions) > 1 else Result.CURRENT)
-            return
-        if library.failed == version:
-            return
-        target, start = served.target, time.perf_counter()
+    async def _take_snapshot(self, path: str) -> Version | None:
+        """The version that `path` leads to now; None where it cannot be taken, or not yet."""
+        self.watcher.follow(path)
+        problem = ""
+        version: Version | None = None
         try:
-            outcome = await update(target, library.state, version, self.store, self.analyst)
-        except TargetGone:
-            return
-        except Refused as error:
-            self._refused(served, library, version, str(error), error.details)
-            return
-        except ImageError as error:
-            self._refused(served, library, version, str(error))
-            return
-        except LivesoError as error:
-            self._refused(served, library, version, f"it could not be done: {error}")
-            return
+            version = await asyncio.to_thread(self.store.add, Path(path))
+            await asyncio.to_thread(self.store.image, version)
+        except FileInFlux as error:
+            log.info("settling", library=path, reason=str(error))
+            self._retries[path] = min(_LONGEST_RETRY, max(self.settings.settle, 2 * self._retries.get(path, 0.0)))
+            self._settling.put(path, self._retries[path], holds_others=False)
+            return None
+        except (StoreError, ImageError) as error:
+            problem = str(error)
+        self._retries.pop(path, None)
+        if problem:
+            for served in self.targets.values():
+                if path in served.libraries:
+                    self._refused(served, served.libraries[path], version, _about(path, problem))
+            return None
+        return version
+
+    async def _bring(self, served: ServedTarget, versions: dict[str, Version], snapshot: float) -> None:
+        """Bring the libraries of one target to `versions`: those that need each other together."""
+        wanted: list[tuple[Library, Version]] = []
+        for library in served.libraries.values():
+            version = versions.get(library.path)
+            if library.failed is not None and not library.together.isdisjoint(versions):
+                version, library.failed = version or library.failed, None
+            if version is not None and self._is_to_do(library, version):
+                wanted.append((library, version))
+        images = [await asyncio.to_thread(self.store.image, version) for _library, version in wanted]
+        for group in groups(images):
+            await self._update(served, [wanted[index] for index in group], snapshot)
+
+    def _is_to_do(self, library: Library, version: Version) -> bool:
+        """Whether a library does not run `version`, and this was not refused already."""
+        if library.state is None or library.failed == version:
+            return False
+        if library.state.current != version:
+            return True
+        if library.result is Result.REFUSED:  # what was refused is gone again
+            library.failed = None
+            library.note(Result.UPDATED if len(library.state.versions) > 1 else Result.CURRENT)
+        return False
+
+    async def _update(self, served: ServedTarget, group: list[tuple[Library, Version]], snapshot: float) -> None:
+        target, start = served.target, time.perf_counter()
+        for attempt in range(_ATTEMPTS):
+            group = [(library, version) for library, version in group if served.libraries.get(library.path) is library]
+            changes = [Change(library.state, version) for library, version in group if library.state]
+            if not changes:
+                return
+            try:
+                outcomes = await update(target, changes, self.store, self.analyst)
+                break
+            except LibraryUnloaded as error:
+                await self._learn_objects(served)
+                if attempt == _ATTEMPTS - 1:
+                    self._group_refused(served, group, f"it could not be done: {error}")
+                    return
+            except TargetGone:
+                return
+            except Refused as error:
+                self._group_refused(served, group, str(error), error.details, error.library)
+                return
+            except LivesoError as error:
+                self._group_refused(served, group, f"it could not be done: {error}")
+                return
+        milliseconds = snapshot + (time.perf_counter() - start) * 1000
+        for (library, version), outcome in zip(group, outcomes, strict=True):
+            self._updated(served, library, version, outcome, milliseconds, {"snapshot": snapshot, **outcome.steps})
+        asyncio.get_running_loop().call_later(_SWEEP_AFTER, lambda: self.start(self._sweep(served)))
+
+    def _updated(
+        self,
+        served: ServedTarget,
+        library: Library,
+        version: Version,
+        outcome: Outcome,
+        milliseconds: float,
+        steps: dict[str, float],
+    ) -> None:
         library.state = outcome.state
-        library.stale, library.failed = outcome.stale, None
-        library.milliseconds = snapshot + (time.perf_counter() - start) * 1000
+        library.stale, library.failed, library.together = outcome.stale, None, frozenset()
+        library.milliseconds = milliseconds
         library.note(Result.UPDATED)
         self._show_build_id(library)
-        steps = {"snapshot": snapshot, **outcome.steps}
         name = os.path.basename(library.path)
         log.info(
             "updated",
-            pid=target.pid,
+            pid=served.target.pid,
             library=library.path,
             version=str(version),
             build_id=library.build_id,
@@ -259,10 +336,31 @@ class Service:
         )
         self._say(served, 2, f"{name}: updated to {_title(version, library)} in {library.milliseconds:.0f} ms")
         self._say(served, 3, f"{name}: " + ", ".join(f"{step} {value:.1f} ms" for step, value in steps.items()))
-        asyncio.get_running_loop().call_later(_SWEEP_AFTER, lambda: self.start(self._sweep(served)))
+
+    def _group_refused(
+        self,
+        served: ServedTarget,
+        group: list[tuple[Library, Version]],
+        reason: str,
+        details: tuple[str, ...] = (),
+        culprit: str = "",
+    ) -> None:
+        """Say of the library that it is about why it was not updated, and of the others that they wait for it."""
+        paths = frozenset(library.path for library, _version in group)
+        for library, version in group:
+            library.together = paths - {library.path}
+            if culprit in ("", library.path):
+                self._refused(served, library, version, reason, details)
+            else:
+                name = os.path.basename(culprit)
+                self._refused(served, library, version, f"it goes together with {name}, which is refused: {reason}")
 
     async def _sweep(self, served: ServedTarget) -> None:
-        found = await sweep(served.target, self.store)
+        try:
+            found = await sweep(served.target, self.store)
+        except LibraryUnloaded:
+            await self._learn_objects(served)
+            found = await sweep(served.target, self.store)
         if found:
             log.info("swept", pid=served.target.pid, slots=found)
 

@@ -22,7 +22,8 @@ class Result(StrEnum):
 class Library:
     """A library in one target, which loaded it at address `base`. `state` is None where its version is not known.
 
-    `failed` is the version that the last refusal was about, so that it is not tried again.
+    `failed` is the version that the last refusal was about, so that it is not tried again before one of the libraries
+    that were to be updated `together` with it has changed.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Library:
     stale: int = 0
     milliseconds: float = 0.0
     failed: Version | None = None
+    together: frozenset[str] = frozenset()
 
     def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
         self.result, self.reason, self.details, self.changed = result, reason, details, time.time()

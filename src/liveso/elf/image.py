@@ -126,6 +126,11 @@ class Image:
         loads = self.segments[self.segments["type"] == tables.PT_LOAD]
         return int((loads["address"] + loads["memory_size"]).max())
 
+    def string(self, offset: int) -> str:
+        """A string of the dynamic string table (DT_STRTAB)."""
+        start = self.file_offset(self.tag(tables.DT_STRTAB)) or 0
+        return _string(self.content[start : start + self.tag(tables.DT_STRSZ)], offset)
+
     def file_offset(self, address: int) -> int | None:
         """Where the byte at `address` lies in the file; None for memory that the file does not fill."""
         return _file_offset(self.segments, address)
@@ -143,6 +148,14 @@ class Image:
     def defined(self) -> dict[tuple[str, str], Symbol]:
         """The symbols that this library offers, by name and version."""
         return {symbol.key: symbol for symbol in self.symbols if symbol.is_defined and symbol.name}
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Symbol]]:
+        """The symbols that this library offers, in all their versions, by name."""
+        found: dict[str, list[Symbol]] = {}
+        for symbol in self.defined.values():
+            found.setdefault(symbol.name, []).append(symbol)
+        return found
 
     @cached_property
     def relro(self) -> range:
@@ -221,8 +234,8 @@ def _read_image(content: bytes, may_be_program: bool) -> Image:
         sections=sections,
         dynamic=dynamic,
         dynamic_offset=dynamic_offset,
-        soname=_string(strings, values[14]) if 14 in values else "",  # DT_SONAME
-        needed=tuple(_string(strings, int(value)) for tag, value in dynamic.tolist() if tag == 1),  # DT_NEEDED
+        soname=_string(strings, values[tables.DT_SONAME]) if tables.DT_SONAME in values else "",
+        needed=tuple(_string(strings, int(value)) for tag, value in dynamic.tolist() if tag == tables.DT_NEEDED),
         search_path=":".join(_string(strings, path) for path in paths),
         build_id=_build_id(elf),
         symbols=symbols,
@@ -270,7 +283,7 @@ def _dynamic(content: bytes, segments: Table) -> tuple[Table, int]:
 def _string_table(content: bytes, segments: Table, dynamic: Table) -> bytes:
     values = dict(dynamic.tolist())
     offset = _file_offset(segments, values.get(tables.DT_STRTAB, 0))
-    size = values.get(10, 0)  # DT_STRSZ
+    size = values.get(tables.DT_STRSZ, 0)
     if offset is None or offset + size > len(content):
         raise ImageError("the file ends before its string table")
     return content[offset : offset + size]

@@ -1,12 +1,17 @@
 """The prepared copy of a version: what the dynamic linker opens in the target.
 
 It differs from the version only in what the dynamic linker owns, so that opening it runs none of its code and
-gives it no state of its own: initialisers, finalisers and thread-local storage are switched off.
+gives it no state of its own: initialisers, finalisers and thread-local storage are switched off, and so is the name by
+which another object could get it instead of the library.
 """
+
+import struct
+from collections.abc import Iterator
 
 import numpy as np
 
 from liveso.elf import Image, tables
+from liveso.errors import ImageError
 
 _SWITCHED_OFF = (
     tables.DT_INIT,
@@ -15,22 +20,49 @@ _SWITCHED_OFF = (
     tables.DT_FINI_ARRAY,
     tables.DT_INIT_ARRAYSZ,
     tables.DT_FINI_ARRAYSZ,
+    tables.DT_SONAME,
 )
 # ld.so ignores unknown tags; this one is in the range for operating systems (gABI, "Dynamic Section") and unused there
 _IGNORED_TAG = 0x6000_1000
+_VERNEED, _VERNAUX, _VERSION_FLAGS_OFFSET = struct.Struct("<HHIII"), struct.Struct("<IHHII"), 4
 
 
-def prepare(image: Image) -> bytes:
-    """The bytes of the prepared copy of `image`."""
+def prepare(image: Image, left_out: frozenset[int] = frozenset()) -> bytes:
+    """The bytes of the prepared copy of `image`.
+
+    The dynamic linker leaves the relocations in the rows `left_out` of the image's table alone, and looks for no
+    version of other libraries' symbols before it needs one: relinking writes the words of what it would not find.
+    Raises ImageError where the table of needed versions is broken.
+    """
     content = bytearray(image.content)
     for index, (tag, _value) in enumerate(image.dynamic.tolist()):
         if tag in _SWITCHED_OFF:
             _put(content, image.dynamic_offset + index * tables.DYNAMIC.itemsize, _IGNORED_TAG + tag, 8)
     for index in np.flatnonzero(image.segments["type"] == tables.PT_TLS).tolist():
         _put(content, image.segments_offset + index * tables.SEGMENT.itemsize, tables.PT_NULL, 4)
-    for index in own_tls_relocations(image):
+    for index in [*own_tls_relocations(image), *left_out]:
         _put(content, image.relocations_offset[index] + 8, image.machine.none, 4)
+    try:
+        for offset in _needed_versions(image) if left_out else ():
+            _put(content, offset + _VERSION_FLAGS_OFFSET, tables.VER_FLG_WEAK, 2)
+    except struct.error as error:
+        raise ImageError("the file ends before its table of needed versions") from error
     return bytes(content)
+
+
+def _needed_versions(image: Image) -> Iterator[int]:
+    """The file offsets of the entries (Elf64_Vernaux; LSB, "Symbol Version Requirements") that name a version which
+    another library must have. Those of libc that stand for what the dynamic linker must be able to do are left out."""
+    file = image.file_offset(image.tag(tables.DT_VERNEED)) or 0
+    for _number in range(image.tag(tables.DT_VERNEEDNUM) if file else 0):
+        _version, count, _name, first, next_file = _VERNEED.unpack_from(image.content, file)
+        entry = file + first
+        for _entry in range(count):
+            _hash, _flags, _other, name, next_entry = _VERNAUX.unpack_from(image.content, entry)
+            if not image.string(name).startswith("GLIBC_ABI_"):
+                yield entry
+            entry += next_entry
+        file += next_file
 
 
 def own_tls_relocations(image: Image) -> list[int]:

@@ -17,6 +17,7 @@ from liveso.store.prepare import prepare
 from liveso.store.snapshot import FileIdentity, identity_of, take_snapshot
 
 _ORIGINAL = "original"
+_PREPARATION = "2"  # another number for another way to prepare: what an earlier liveso left is not used again
 _IMAGES_IN_MEMORY = 64
 _KEPT_UNUSED = 14 * 24 * 3600  # seconds
 
@@ -74,18 +75,22 @@ class Store:
                 self._images.popitem(last=False)
         return image
 
-    def prepared(self, version: Version, name: str) -> Path:
-        """The path of the prepared copy, under the library's own name, made if it is not there."""
-        path = self._folder(version) / name
+    def prepared(self, version: Version, name: str, left_out: frozenset[int] = frozenset()) -> Path:
+        """The path of the prepared copy, under the library's own name, made if it is not there. `left_out` are rows of
+        its relocations, as `prepare` has them."""
+        variant = f"{_PREPARATION}-{hashlib.sha256(repr(sorted(left_out)).encode()).hexdigest()[:16]}"
+        path = self._folder(version) / (variant if left_out else _PREPARATION) / name
         if not path.exists():
             mode = self._original(version).stat().st_mode
-            self._write(path, prepare(self.image(version)), mode)
+            self._write(path, prepare(self.image(version), left_out), mode)
         return path
 
     def version_of(self, path: str) -> Version | None:
         """The version whose prepared copy `path` is."""
-        folder = Path(path).parent
-        return Version(folder.name) if folder.parent.parent == self.root else None
+        try:
+            return Version(Path(path).relative_to(self.root).parts[1])
+        except (ValueError, IndexError):
+            return None
 
     def prune(self, used: Iterable[Version]) -> None:
         """Remove versions that were not `used` for two weeks. What a process has mapped stays alive there."""

@@ -15,9 +15,11 @@ _LARGEST_TABLE = 1 << 28  # bytes
 
 @dataclass(frozen=True)
 class Dynamic:
-    """What an object's dynamic section says. `relocations` has relative offsets; `tags` absolute addresses."""
+    """What an object's dynamic section says. `relocations` has relative offsets; `tags` absolute addresses. `needed`
+    are the names of the libraries that it depends on (DT_NEEDED), as offsets into its strings."""
 
     tags: dict[int, int]
+    needed: tuple[int, ...]
     relocations: Table
 
 
@@ -33,7 +35,7 @@ async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObjec
     sections = [_tags(content, it.base) for it, content in zip(objects, await agent.read(places), strict=True)]
     wanted = [
         (tags.get(address, 0), tags.get(size, 0))
-        for tags in sections
+        for tags, _needed in sections
         for address, size in (
             (tables.DT_RELA, tables.DT_RELASZ),
             (tables.DT_JMPREL, tables.DT_PLTRELSZ),
@@ -45,22 +47,25 @@ async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObjec
     content = iter(await agent.read((address, size) for address, size in wanted if size))
     parts = [next(content) if size else b"" for _address, size in wanted]
     return [
-        Dynamic(tags, _relocations(machine, parts[3 * index], parts[3 * index + 1], parts[3 * index + 2]))
-        for index, tags in enumerate(sections)
+        Dynamic(tags, needed, _relocations(machine, parts[3 * index], parts[3 * index + 1], parts[3 * index + 2]))
+        for index, (tags, needed) in enumerate(sections)
     ]
 
 
 _ADDRESSES = frozenset({tables.DT_RELA, tables.DT_JMPREL, tables.DT_RELR, tables.DT_SYMTAB, tables.DT_STRTAB})
 
 
-def _tags(content: bytes, base: int) -> dict[int, int]:
+def _tags(content: bytes, base: int) -> tuple[dict[int, int], tuple[int, ...]]:
     """Dynamic entries; ld.so has made some of the addresses absolute already, in place (not where it may not write)."""
     found: dict[int, int] = {}
+    needed = []
     for tag, value in np.frombuffer(content, tables.DYNAMIC).tolist():
         if tag == tables.DT_NULL:
             break
+        if tag == tables.DT_NEEDED:
+            needed.append(value)
         found.setdefault(tag, value + base if tag in _ADDRESSES and value < base else value)
-    return found
+    return found, tuple(needed)
 
 
 def _relocations(machine: Machine, rela: bytes, plt: bytes, relr: bytes) -> Table:
@@ -116,15 +121,47 @@ async def imported_names(agent: Agent, it: Dynamic, kinds: frozenset[int] | None
         rows = rows[np.isin(rows["type"], sorted(kinds))]
     if not len(rows) or tables.DT_SYMTAB not in it.tags or tables.DT_STRTAB not in it.tags:
         return []
-    count, size = int(rows["symbol"].max()) + 1, it.tags.get(10, 0)  # DT_STRSZ
-    if count * tables.SYMBOL.itemsize > _LARGEST_TABLE or size > _LARGEST_TABLE:
+    count, size = int(rows["symbol"].max()) + 1, _strings_size(it)
+    if count * tables.SYMBOL.itemsize > _LARGEST_TABLE:
         raise TargetError("a symbol table is larger than any library's")
     symbols, strings = await agent.read(
         [(it.tags[tables.DT_SYMTAB], count * tables.SYMBOL.itemsize), (it.tags[tables.DT_STRTAB], size)]
     )
     names = np.frombuffer(symbols, tables.SYMBOL)["name"]
-    found = []
-    for offset, index in zip(rows["offset"].tolist(), rows["symbol"].tolist(), strict=True):
-        start = int(names[index])
-        found.append((strings[start : strings.find(b"\0", start)].decode("utf-8", "replace"), offset))
-    return found
+    return [
+        (_string(strings, int(names[index])), offset)
+        for offset, index in zip(rows["offset"].tolist(), rows["symbol"].tolist(), strict=True)
+    ]
+
+
+async def started_with(agent: Agent, dynamics: dict[LoadedObject, Dynamic]) -> frozenset[LoadedObject]:
+    """The objects that the program needs, directly or by way of others: these are never unloaded."""
+    places = ((it.tags.get(tables.DT_STRTAB, 0), _strings_size(it)) for it in dynamics.values())
+    strings = dict(zip(dynamics, await agent.read(places), strict=True))
+    by_name: dict[str, LoadedObject] = {}
+    for it, dynamic in dynamics.items():
+        names = [it.name.rpartition("/")[2]]
+        if tables.DT_SONAME in dynamic.tags:
+            names.append(_string(strings[it], dynamic.tags[tables.DT_SONAME]))
+        for name in names:
+            by_name.setdefault(name, it)
+    found: set[LoadedObject] = set()
+    waiting = [it for it in dynamics if not it.name][:1]
+    while waiting:
+        it = waiting.pop()
+        if it not in found:
+            found.add(it)
+            names = [_string(strings[it], offset).rpartition("/")[2] for offset in dynamics[it].needed]
+            waiting.extend(by_name[name] for name in names if name in by_name)
+    return frozenset(found)
+
+
+def _strings_size(it: Dynamic) -> int:
+    size = it.tags.get(tables.DT_STRSZ, 0) if tables.DT_STRTAB in it.tags else 0
+    if size > _LARGEST_TABLE:
+        raise TargetError("a symbol table is larger than any library's")
+    return size
+
+
+def _string(strings: bytes, start: int) -> str:
+    return strings[start : strings.find(b"\0", start)].decode("utf-8", "replace")

@@ -1,17 +1,22 @@
-"""The update of a library in a target: plan, relink, redirect, and what is remembered of it."""
+"""The update of libraries in a target: plan, relink, redirect, and what is remembered of it."""
 
 from liveso.update.analysis import Analysis, Analyst
 from liveso.update.record import LibraryState, LoadedVersion, decode_record
-from liveso.update.update import Outcome, Target, sweep, update, warm
+from liveso.update.target import LibraryUnloaded, Target, warm
+from liveso.update.unload import release_unloaded
+from liveso.update.update import Change, Outcome, sweep, update
 
 __all__ = [
     "Analysis",
     "Analyst",
+    "Change",
     "LibraryState",
+    "LibraryUnloaded",
     "LoadedVersion",
     "Outcome",
     "Target",
     "decode_record",
+    "release_unloaded",
     "sweep",
     "update",
     "warm",

@@ -31,6 +31,19 @@ class Home:
     tls_offset: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Relocations that the prepared copy has not, by their rows in the image: `imports` with the address that each
+    shall leave, and `own`, which refer to symbols of the image itself."""
+
+    imports: dict[int, int]
+    own: frozenset[int] = frozenset()
+
+    @property
+    def rows(self) -> frozenset[int]:
+        return self.own.union(self.imports)
+
+
 @dataclass(frozen=True)
 class Relinking:
     """What relinking changes: displacements in the code (`halves`) and relocated words."""
@@ -39,7 +52,9 @@ class Relinking:
     words: Table
 
 
-def relink(new: Image, base: int, references: References, home: Home, bound: dict[int, int]) -> Relinking:
+def relink(
+    new: Image, base: int, references: References, home: Home, bound: dict[int, int], left_out: LeftOut
+) -> Relinking:
     """Lead `new`, loaded at `base`, to the variables at `home`.
 
     `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused
@@ -51,6 +66,7 @@ def relink(new: Image, base: int, references: References, home: Home, bound: dic
         *_relative_words(new, base, new_span, distance),
         *_bound_words(new, base, new_span, distance, home, bound),
         *_tls_words(new, base, home),
+        *_left_out_words(new, base, new_span, distance, left_out),
     ]
     return Relinking(_displacements(references, base, distance), np.array(words, WORD))
 
@@ -102,6 +118,17 @@ def _bound_words(
     return changes
 
 
+def _left_out_words(new: Image, base: int, span: range, distance: int, left_out: LeftOut) -> list[tuple[int, int, int]]:
+    """Words that ld.so left as they are in the file."""
+    found = dict(left_out.imports)
+    for row in left_out.own:
+        _offset, _type, index, addend = new.relocations[row].item()
+        value = new.symbols[index].value
+        found[row] = base + value + addend + (distance if value in span else 0)
+    offsets = {row: int(new.relocations["offset"][row]) for row in found}
+    return [(base + offsets[row], _initial(new, offsets[row]), value) for row, value in found.items()]
+
+
 def _is_constant(symbol: Symbol, span: range) -> bool:
     return symbol.type == tables.STT_OBJECT and symbol.is_defined and symbol.value not in span
 
@@ -123,6 +150,9 @@ def _tls_words(new: Image, base: int, home: Home) -> list[tuple[int, int, int]]:
             value = home.tls_offset + start
         else:
             raise Refused("its thread-local variables have no fixed place in this process; restart the program")
-        initial = int.from_bytes(new.bytes_at(offset, machine.word), "little")
-        changes.append((base + offset, initial, value % (1 << 8 * machine.word)))
+        changes.append((base + offset, _initial(new, offset), value % (1 << 8 * machine.word)))
     return changes
+
+
+def _initial(new: Image, offset: int) -> int:
+    return int.from_bytes(new.bytes_at(offset, new.machine.word), "little")

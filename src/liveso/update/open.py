@@ -1,0 +1,212 @@
+"""Open a version in a target and relink it: nothing of it runs yet."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from liveso.code import References
+from liveso.elf import Image, Symbol, tables
+from liveso.errors import Refused, TargetError
+from liveso.store import Store, Version
+from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
+from liveso.target.objects import Dynamic, imported_names, read_words, started_with
+from liveso.update.dependencies import hidden_dependencies
+from liveso.update.record import LibraryState, LoadedVersion, encode_record
+from liveso.update.redirect import Images
+from liveso.update.relink import Home, LeftOut, relink
+from liveso.update.spans import spans_for_code, spans_for_words
+from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
+
+_NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Takes the time of a step, by its name."""
+
+
+async def learn_home(target: Target, state: LibraryState, store: Store) -> LibraryState:
+    """Before the first update: find out what only the untouched library tells.
+
+    No handle is taken: the program may unload the library, and then its finalisers must run in the program's thread. A
+    library that can be unloaded does not offer the symbols of later versions to the whole process, because these stay
+    for a moment when it goes.
+    """
+    if len(state.versions) > 1:
+        return state
+    image = await asyncio.to_thread(store.image, state.home.version)
+    dynamics = await dynamics_of(target, (await list_objects(target)).objects)
+    owner = next((it for it in dynamics if it.base == state.home.base), None)
+    if owner is None:
+        raise Refused("the library was unloaded meanwhile")
+    home = replace(state.home, indirect=await _chosen_functions(target, state.home, image, dynamics))
+    started = await started_with(target.agent, dynamics)
+    return replace(state, versions=(home,), is_global=owner in started)
+
+
+async def _chosen_functions(
+    target: Target, home: LoadedVersion, image: Image, dynamics: dict[LoadedObject, Dynamic]
+) -> dict[str, int]:
+    """The functions that the home's resolvers (ifunc) chose, as the slots tell that were bound to them: resolving them
+    anew would take a reference to a library that the program may want to unload."""
+    names: dict[str, list[Symbol]] = {}
+    for symbol in _resolvers(image):
+        names.setdefault(symbol.name, []).append(symbol)
+    found: dict[str, int] = {}
+    code = [range(it.address, it.end) for it in image.sections if it.is_code and not it.name.startswith(".plt")]
+    for owner, dynamic in dynamics.items() if names else ():
+        bound = await imported_names(target.agent, dynamic, target.machine.slot_relocations)
+        places = sorted((offset + owner.base, name) for name, offset in bound if len(names.get(name, ())) == 1)
+        values = await read_words(target.agent, np.array([place for place, _name in places], "<u8"))
+        for (_place, name), value in zip(places, values.tolist(), strict=True):
+            if any(value - home.base in it for it in code):
+                found[str(names[name][0])] = value
+    return found
+
+
+def _resolvers(image: Image) -> list[Symbol]:
+    return [it for it in image.symbols if it.is_defined and it.type == tables.STT_GNU_IFUNC]
+
+
+async def load(
+    target: Target,
+    state: LibraryState,
+    to: Version,
+    store: Store,
+    images: Images,
+    references: References,
+    imports: dict[int, int],
+    step: Step,
+) -> LibraryState:
+    """Open the prepared copy of `to`, and relink it. `imports` are addresses that the dynamic linker does not find, by
+    the rows of their relocations."""
+    left_out = LeftOut(imports)
+    for through_proc in (False, True):
+        with step("open"):
+            path, opened = await _open(target, state, to, store, images[to], left_out)
+            own = await _rows_bound_to_home(target, state, images, to, opened)
+            if own and not state.is_global:
+                await close(target, opened.handle)
+                left_out = LeftOut(imports, own)
+                path, opened = await _open(target, state, to, store, images[to], left_out)
+        loaded = LoadedVersion(to, opened.base, opened.handle)
+        try:
+            with step("relink"):
+                await _relink(target, state.with_version(loaded), loaded, images, references, left_out, through_proc)
+            break
+        except (Refused, WordChanged, ObjectsChanged):
+            await close(target, opened.handle)
+            raise
+        except TargetError:
+            # pages that may not be made writable and executable again (MemoryDenyWriteExecute, SELinux)
+            await close(target, opened.handle)
+            if through_proc:
+                raise
+    with step("open"):
+        if state.is_global:
+            await target.agent.open(str(path), _NOW | _NOLOAD | _GLOBAL)
+        resolvers = _resolvers(images[to])
+        indirect = {str(it): await target.agent.resolve(loaded.handle, it.name, it.version) for it in resolvers}
+    after = state.with_version(replace(loaded, indirect=indirect))
+    target.libraries = target.libraries | {state.path: after}
+    return after
+
+
+async def _rows_bound_to_home(
+    target: Target, state: LibraryState, images: Images, to: Version, opened: Opened
+) -> frozenset[int]:
+    """The relocations of a version by its own symbols that the dynamic linker took from the home's symbol table, which
+    may lead to any version: it would keep the home loaded as long as the version is, however often the program unloads
+    it."""
+    image = images[to]
+    earlier = [range(it.base, it.base + images[it.version].size_in_memory) for it in state.versions]
+    kinds = [target.machine.absolute, target.machine.glob_dat, target.machine.jump_slot]
+    rows = np.flatnonzero((image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], kinds))
+    offsets = image.relocations["offset"][rows]
+    order = np.argsort(offsets, kind="stable")
+    values = await read_words(target.agent, offsets[order] + np.uint64(opened.base))
+    return frozenset(
+        row
+        for row, value in zip(rows[order].tolist(), values.tolist(), strict=True)
+        if any(value in it for it in earlier) and _is_plain(image.symbols[int(image.relocations["symbol"][row])])
+    )
+
+
+def _is_plain(symbol: Symbol) -> bool:
+    return symbol.is_defined and symbol.type != tables.STT_GNU_IFUNC and symbol.binding != tables.STB_GNU_UNIQUE
+
+
+async def _open(
+    target: Target, state: LibraryState, to: Version, store: Store, image: Image, left_out: LeftOut
+) -> tuple[Path, Opened]:
+    """Open the prepared copy. Dependencies that only the library's own folder leads to are opened first."""
+    path = await asyncio.to_thread(store.prepared, to, os.path.basename(state.path), left_out.rows)
+    objects = await target.agent.list_objects()
+    hidden = hidden_dependencies(image, state.path, [it.name for it in objects.objects])
+    found = [await target.agent.open(dependency, _NOW) for dependency in hidden]
+    try:
+        return path, await target.agent.open(str(path), _NOW)
+    finally:
+        await close(target, *(it.handle for it in found))
+
+
+async def _relink(
+    target: Target,
+    state: LibraryState,
+    loaded: LoadedVersion,
+    images: Images,
+    references: References,
+    left_out: LeftOut,
+    through_proc: bool,
+) -> None:
+    image = images[loaded.version]
+    by_name = image.relocations[
+        (image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], sorted(target.machine.slot_relocations))
+    ]
+    offsets = np.setdiff1d(by_name["offset"], image.relocations["offset"][sorted(left_out.rows)])
+    for attempt in range(ATTEMPTS):
+        objects = await list_objects(target)
+        home = _home(target, state, images, objects)
+        values = await read_words(target.agent, offsets + np.uint64(loaded.base))
+        bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
+        plan = relink(image, loaded.base, references, home, bound, left_out)
+        mappings = process.mappings(target.pid, target.hello.thread)
+        code = NO_SPANS if through_proc else spans_for_code(mappings, plan.halves["address"])
+        transaction = Transaction(
+            spans=np.concatenate([code, spans_for_words(mappings, plan.words["address"])]),
+            words=plan.words,
+            halves=plan.halves,
+            record=encode_record(target.libraries | {state.path: state}),
+            through_proc=through_proc,
+        )
+        try:
+            await target.agent.commit(transaction, objects)
+            return
+        except ObjectsChanged:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def _home(target: Target, state: LibraryState, images: Images, objects: ObjectList) -> Home:
+    owner = next((it for it in objects.objects if it.base == state.home.base), None)
+    if owner is None:
+        raise Refused("the library was unloaded meanwhile")
+    offset = owner.tls_block - target.hello.thread_pointer if owner.tls_block else None
+    return Home(images[state.home.version], state.home.base, owner.tls_module, offset)
+
+
+async def forget(target: Target, state: LibraryState, version: Version) -> None:
+    """Close a version that was opened and never ran."""
+    loaded = state.loaded(version)
+    assert loaded is not None
+    before = replace(state, versions=tuple(it for it in state.versions if it.version != version))
+    await commit_words(target, await target.agent.list_objects(), NO_WORDS, [before])
+    await give_back(target, state, [loaded])
+
+
+async def give_back(target: Target, state: LibraryState, versions: Sequence[LoadedVersion]) -> None:
+    """Close versions that `load` has opened: one that was made global is opened twice."""
+    await close(target, *(it.handle for it in versions for _time in range(2 if state.is_global else 1)))

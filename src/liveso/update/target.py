@@ -1,0 +1,85 @@
+"""A target that is being served, and what every step of an update does with it."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from liveso.elf import Machine
+from liveso.elf.tables import Table
+from liveso.errors import TargetError
+from liveso.target import Agent, Hello, LoadedObject, ObjectList, Transaction, process
+from liveso.target.objects import Dynamic, read_dynamic
+from liveso.target.protocol import HALF, SPAN, WORD
+from liveso.update.record import LibraryState, encode_record
+from liveso.update.spans import spans_for_words
+
+ATTEMPTS = 25  # at a commit that objects or words which change meanwhile get in the way of
+
+NO_WORDS = np.zeros(0, WORD)
+NO_HALVES = np.zeros(0, HALF)
+NO_SPANS = np.zeros(0, SPAN)
+
+
+@dataclass
+class Target:
+    """A target that is being served. `libraries` are those that were updated, by path, as its record has them;
+    `removed` is how many objects it had unloaded when its libraries were learned."""
+
+    pid: int
+    agent: Agent
+    hello: Hello
+    machine: Machine
+    system_call_filters: int
+    libraries: dict[str, LibraryState] = field(default_factory=dict)
+    dynamics: dict[LoadedObject, Dynamic] = field(default_factory=dict)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    has_own_malloc: bool | None = None
+    removed: int = 0
+
+
+async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict[LoadedObject, Dynamic]:
+    """The dynamic sections of `objects`, read once for each that is loaded."""
+    kept = {it: target.dynamics[it] for it in objects if it in target.dynamics}
+    missing = [it for it in objects if it not in kept]
+    if missing:
+        kept.update(zip(missing, await read_dynamic(target.agent, target.machine, missing), strict=True))
+    target.dynamics = kept
+    return kept
+
+
+async def warm(target: Target) -> None:
+    """Read ahead what every update of the target needs."""
+    async with target.turn:
+        await dynamics_of(target, (await target.agent.list_objects()).objects)
+
+
+class LibraryUnloaded(TargetError):
+    """The target unloaded objects since its libraries were learned: another one may lie at a library's address."""
+
+
+async def list_objects(target: Target) -> ObjectList:
+    """The loaded objects, among which all of the target's libraries still are. Raises LibraryUnloaded."""
+    objects = await target.agent.list_objects()
+    if objects.removed != target.removed:
+        raise LibraryUnloaded("a library was unloaded meanwhile")
+    return objects
+
+
+async def close(target: Target, *handles: int) -> None:
+    """Close what the agent opened: what is unloaded with it is none of the target's libraries."""
+    if not handles:
+        return
+    before = (await target.agent.list_objects()).removed
+    for handle in handles:
+        await target.agent.close(handle)
+    target.removed += (await target.agent.list_objects()).removed - before
+
+
+async def commit_words(target: Target, objects: ObjectList, words: Table, states: Iterable[LibraryState]) -> None:
+    """Exchange words of the target, which from then on remembers `states`."""
+    spans = spans_for_words(process.mappings(target.pid, target.hello.thread), words["address"])
+    after = target.libraries | {it.path: it for it in states}
+    await target.agent.commit(Transaction(spans, words, NO_HALVES, encode_record(after)), objects)
+    target.libraries = after
