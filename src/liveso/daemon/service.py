@@ -62,7 +62,8 @@ class Service:
         self.targets: dict[int, ServedTarget] = {}
         self.last_target = time.monotonic()
         self._jobs: set[asyncio.Task[None]] = set()
-        self._settling = Settling(lambda: is_at_work(settings.package_locks))
+        self._settling = Settling(self._must_wait)
+        self._is_waiting = False
         self._examining: dict[str, asyncio.Lock] = {}
         self._retries: dict[str, float] = {}
 
@@ -215,6 +216,13 @@ class Service:
     def _has_neighbours(self, path: str) -> bool:
         folder = os.path.dirname(path)
         return any(other != path and os.path.dirname(other) == folder for other in self.watcher.paths)
+
+    def _must_wait(self) -> bool:
+        """Whether a package manager has not finished."""
+        before, self._is_waiting = self._is_waiting, is_at_work(self.settings.package_locks)
+        if self._is_waiting and not before:
+            log.info("waiting", reason="a package manager is at work")
+        return self._is_waiting
 
     async def take_settled(self) -> None:
         async for paths in self._settling.batches():

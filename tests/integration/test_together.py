@@ -1,0 +1,178 @@
+"""Libraries that need each other are updated together, or not at all."""
+
+import fcntl
+import os
+import shutil
+
+import pytest
+
+from tests.harness import Bench, Program
+
+BASE = """
+static int calls;
+int base_version(void) { ++calls; return VERSION; }
+int base_calls(void) { return calls; }
+#if VERSION > 1
+const char *base_name(void) { return "new"; }
+const int base_limits[2] = {40, 50};
+#endif
+#ifdef MOVED
+int base_more[64];
+#endif
+"""
+
+TOP = """
+int base_version(void);
+#if VERSION > 1
+const char *base_name(void);
+extern const int base_limits[2];
+static const char *(*const by_pointer)(void) = base_name;
+int top(char *line)
+{
+    int base = base_version();
+    return __builtin_sprintf(line, "top %d, base %d, %s, %d", VERSION, base, by_pointer(), base_limits[1]);
+}
+#else
+int top(char *line) { return __builtin_sprintf(line, "top %d, base %d", VERSION, base_version()); }
+#endif
+"""
+
+PROGRAM = """
+#include <dlfcn.h>
+#include <stdio.h>
+int main(int count, char **arguments)
+{
+    char line[99];
+    void *handle = dlopen("./libtop.so", RTLD_NOW | (count > 1 ? RTLD_GLOBAL : 0));
+    int (*top)(char *) = (int (*)(char *))dlsym(handle, "top");
+    while (fgets(line, sizeof line, stdin)) {
+        top = (int (*)(char *))dlsym(handle, "top");
+        top(line);
+        puts(line);
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+LINKED = """
+#include <stdio.h>
+int top(char *);
+int main(void)
+{
+    char line[99];
+    while (fgets(line, sizeof line, stdin)) {
+        top(line);
+        puts(line);
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+SCRIPT = {1: "V1 { global: base_*; };", 2: "V1 { global: base_version; base_calls; };\nV2 { global: base_*; } V1;"}
+
+
+def build(bench: Bench, version: int, folder: str, *flags: str) -> None:
+    """Both libraries of one version in a folder; the symbols that are new in 2 have a version of their own."""
+    place = bench.folder / folder
+    place.mkdir(exist_ok=True)
+    (place / "script").write_text(SCRIPT[min(version, 2)])
+    common = ("-O2", "-fPIC", "-shared", f"-DVERSION={version}", *flags)
+    bench.compile(
+        BASE, f"{folder}/libbase.so.1", *common, "-Wl,-soname,libbase.so.1", f"-Wl,--version-script={place}/script"
+    )
+    bench.compile(
+        TOP,
+        f"{folder}/libtop.so",
+        *common,
+        "-w",
+        f"-L{place}",
+        "-l:libbase.so.1",
+        "-Wl,-rpath,$ORIGIN",
+        "-Wl,-soname,libtop.so",
+    )
+
+
+def install(bench: Bench, folder: str) -> None:
+    """Both files take their places as dpkg does it: unpacked beside, and then renamed one after the other."""
+    names = ("libtop.so", "libbase.so.1")
+    for name in names:
+        shutil.copy(bench.folder / folder / name, bench.folder / f"{name}.dpkg-new")
+    for name in names:
+        os.rename(bench.folder / f"{name}.dpkg-new", bench.folder / name)
+
+
+@pytest.fixture(params=["linked", "local", "global"])
+def program(bench: Bench, request: pytest.FixtureRequest) -> Program:
+    build(bench, 1, "one")
+    install(bench, "one")
+    if request.param == "linked":
+        bench.compile(LINKED, "program", "-L.", "-ltop", "-Wl,-rpath,$ORIGIN", f"-Wl,-rpath-link,{bench.folder}")
+    else:
+        bench.compile(PROGRAM, "program")
+    program = bench.run("./program", *(["global"] if request.param == "global" else []))
+    for name in ("libtop.so", "libbase.so.1"):
+        bench.library(program.pid, name)
+    return program
+
+
+def says(program: Program, line: str) -> None:
+    after = len(program.lines)
+    program.ask("")
+    program.wait_for("top", after)
+    assert program.lines[-1] == line
+
+
+def test_one_needs_what_only_the_other_new_one_has(bench: Bench, program: Program) -> None:
+    says(program, "top 1, base 1")
+    for version in (2, 3):
+        build(bench, version, "next")
+        install(bench, "next")
+        bench.wait_for_version("next/libtop.so", "libtop.so", program.pid)
+        bench.wait_for_version("next/libbase.so.1", "libbase.so.1", program.pid)
+        says(program, f"top {version}, base {version}, new, 50")
+    install(bench, "one")
+    bench.wait_for_version("one/libtop.so", "libtop.so", program.pid)
+    says(program, "top 1, base 1")
+    install(bench, "next")
+    bench.wait_for_version("next/libtop.so", "libtop.so", program.pid)
+    says(program, "top 3, base 3, new, 50")
+    assert program.end() == 0
+
+
+def test_all_or_nothing(bench: Bench, program: Program) -> None:
+    build(bench, 2, "bad", "-DMOVED")
+    install(bench, "bad")
+    reason = bench.wait_for_result(program.pid, "libbase.so.1", "refused")["reason"]
+    other = bench.wait_for_result(program.pid, "libtop.so", "refused")["reason"]
+    assert other == f"it goes together with libbase.so.1, which is refused: {reason}"
+    says(program, "top 1, base 1")
+    build(bench, 2, "good")
+    shutil.copy(bench.folder / "good" / "libbase.so.1", bench.folder / "repaired")
+    os.rename(bench.folder / "repaired", bench.folder / "libbase.so.1")
+    bench.wait_for_result(program.pid, "libtop.so", "updated")
+    says(program, "top 2, base 2, new, 50")
+    assert program.end() == 0
+
+
+def test_a_package_manager_at_work_is_waited_for(idle_bench: Bench) -> None:
+    bench = idle_bench
+    lock = bench.folder / "lock"
+    bench.environment["LIVE_PACKAGE_LOCKS"] = f"/nonexistent:{lock}"
+    bench.start_daemon()
+    build(bench, 1, "one")
+    build(bench, 2, "two")
+    install(bench, "one")
+    bench.compile(PROGRAM, "program")
+    program = bench.run("./program")
+    first = bench.library(program.pid, "libtop.so")["version"]
+    with lock.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        install(bench, "two")
+        assert bench.daemon
+        bench.daemon.wait_for_error("event=waiting")
+        assert bench.library(program.pid, "libtop.so")["version"] == first
+        says(program, "top 1, base 1")
+    bench.wait_for_version("two/libtop.so", "libtop.so", program.pid)
+    says(program, "top 2, base 2, new, 50")
+    assert program.end() == 0
