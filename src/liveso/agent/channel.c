@@ -62,18 +62,40 @@ static int become_daemon(void *unused)
 	_exit(1);
 }
 
+/* A name that one process at a time can have (abstract sockets, unix(7)). The daemon inherits it: as long as it
+ * starts or lives, no other target starts one. Returns -1 while somebody has the name. */
+static int claim_start(void)
+{
+	static const char suffix[] = ".start";
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strnlen(live_settings.socket, sizeof address.sun_path - sizeof suffix);
+	char *end = mempcpy(address.sun_path + 1, live_settings.socket, length);
+	end = mempcpy(end, suffix, sizeof suffix - 1);
+	int claim = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (claim >= 0 && bind(claim, (struct sockaddr *)&address, (socklen_t)(end - (char *)&address)) != 0) {
+		close(claim);
+		return -1;
+	}
+	return claim;
+}
+
 /* The exit signal is 0: neither SIGCHLD nor wait(2) shows the program a child that it did not make (clone(2)). */
-bool live_channel_start_daemon(void)
+enum live_start live_channel_start_daemon(bool even_if_claimed)
 {
 	static _Alignas(16) char stack[16384];
 	if (access(live_settings.daemon, X_OK) != 0)
-		return false;
+		return LIVE_START_IMPOSSIBLE;
+	int claim = claim_start();
+	if (claim < 0 && !even_if_claimed)
+		return LIVE_START_CLAIMED;
 	int child = clone(become_daemon, stack + sizeof stack, CLONE_VM | CLONE_VFORK, NULL);
+	if (claim >= 0)
+		close(claim);
 	if (child < 0)
-		return false;
+		return LIVE_START_IMPOSSIBLE;
 	while (waitpid(child, NULL, __WCLONE) < 0 && errno == EINTR)
 		;
-	return true;
+	return LIVE_STARTED;
 }
 
 bool live_channel_receive(int channel, struct live_message *message, int *sheet)

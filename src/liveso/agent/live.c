@@ -25,6 +25,7 @@ enum {
 	SHORTEST_PAUSE = 5 * MILLISECOND,
 	CHILD_PAUSE = 50 * MILLISECOND, /* most children of fork(2) have ended or executed another program by then */
 	LONGEST_PAUSE = 999 * MILLISECOND,
+	ATTEMPTS_BEFORE_START = 12,	/* about 3 s: whoever claimed to start a daemon did not */
 	ATTEMPTS_BEFORE_COMPLAINT = 20, /* about 11 s */
 };
 
@@ -146,8 +147,9 @@ static void *run(void *unused)
 			was_served = true;
 			attempt = 0;
 		} else if (may_start_daemon && (errno == ENOENT || errno == ECONNREFUSED)) {
-			may_start_daemon = false;
-			if (!live_channel_start_daemon())
+			enum live_start start = live_channel_start_daemon(attempt >= ATTEMPTS_BEFORE_START);
+			may_start_daemon = start == LIVE_START_CLAIMED;
+			if (start == LIVE_START_IMPOSSIBLE)
 				live_report_trouble("no daemon listens and none can be started, run `liveso daemon`",
 						    live_settings.socket);
 		} else if (attempt == ATTEMPTS_BEFORE_COMPLAINT && !was_served) {

@@ -35,8 +35,9 @@ void live_lend_standard_streams(bool lend);
 
 /* channel.c: Connect to the daemon; -1 and errno if none answers that may command this process. */
 int live_channel_open(void);
-/* Start the daemon, detached from the program. False if there is nothing to start. */
-bool live_channel_start_daemon(void);
+enum live_start { LIVE_STARTED, LIVE_START_CLAIMED, LIVE_START_IMPOSSIBLE };
+/* Start the daemon, detached from the program, unless another target is at it. */
+enum live_start live_channel_start_daemon(bool even_if_claimed);
 /* Receive a request and its sheet (-1 if it has none). False if the daemon is gone. */
 bool live_channel_receive(int channel, struct live_message *message, int *sheet);
 /* Send a message. False if the daemon is gone. */
