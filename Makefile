@@ -27,6 +27,7 @@ demo: all
 	@tools/system-packages demo
 	@$(MAKE) --no-print-directory -C examples/fibonacci demo
 	@$(MAKE) --no-print-directory -C examples/hello_world demo
+	@$(MAKE) --no-print-directory -C examples/python_extension demo
 
 test: all
 	@tools/system-packages test

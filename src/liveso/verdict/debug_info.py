@@ -5,12 +5,13 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import drgn
+import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
@@ -24,7 +25,7 @@ logging.getLogger("drgn").setLevel(logging.CRITICAL)
 UNKNOWN = "unknown"
 _PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.AARCH64}
 _COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
-_SHORT_NAME = re.compile(rb"(?<=[\x01-\xff])([A-Za-z_]\w{0,2})\0")
+_INLINE = re.compile(rb"(\w{1,64})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -69,7 +70,7 @@ class DebugInfo:
 
     `reachable` are the types that pass through functions or stand in variables, followed through pointers, `others` the
     rest, both by name: one name can stand for several types. `signatures` are the forms of the functions' results and
-    parameters.
+    parameters, `files` where it was found outside of the version itself.
     """
 
     reachable: dict[str, set[Layout]] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class DebugInfo:
     variables: dict[str, Variable] = field(default_factory=dict)
     signatures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     has_types: bool = False
+    files: tuple[Path, ...] = ()
 
     @property
     def knows_all(self) -> bool:
@@ -94,8 +96,10 @@ def read_debug_info(image: Image, source: DebugSource, origin: str = "") -> Debu
     program = drgn.Program(drgn.Platform(_PLATFORMS[image.machine.name]))
     module = _load(program, image, source, origin)
     found.has_types = module.debug_file_status == drgn.ModuleFileStatus.HAVE
+    paths = (module.debug_file_path, module.supplementary_debug_file_path) if found.has_types else ()
+    found.files = tuple(Path(path) for path in paths if path and Path(path).is_file())
     try:
-        _Collector(program, image, found).collect(_strings(image, module) if found.has_types else set())
+        _Collector(program, image, found).collect(_names(image, found.files) if found.has_types else set())
     except ImageError:
         return DebugInfo()  # its variables cannot be located: data-layout says it
     except Exception as error:  # damaged: drgn has one type for each cause; the code is judged instead
@@ -126,24 +130,45 @@ def _load(program: drgn.Program, image: Image, source: DebugSource, origin: str)
     return module
 
 
-def _strings(image: Image, module: drgn.Module) -> set[str]:
-    """Every string in the debug information that may be a name."""
+def _names(image: Image, files: tuple[Path, ...]) -> set[str]:
+    """Every string in the debug information that may be a name.
+
+    Linkers merge a string that is another one's end (`.debug_str` has SHF_MERGE and SHF_STRINGS, gABI): so whatever an
+    entry may refer to is one, too.
+    """
     names: set[str] = set()
-    contents = [image.content]
-    for path in (module.debug_file_path, module.supplementary_debug_file_path):
-        if path and Path(path).is_file():
-            contents.append(Path(path).read_bytes())
-    for content in contents:
+    strings: list[bytes] = []
+    references: list[bytes] = []
+    for content in (image.content, *(it.read_bytes() for it in files)):
         try:
             elf = ELFFile(io.BytesIO(content))
-            strings, entries = (elf.get_section_by_name(name) for name in (".debug_str", ".debug_info"))
-            if strings is not None:
-                names.update(part.decode("utf-8", "replace") for part in strings.data().split(b"\0"))
-            if entries is not None:  # names of up to three letters stand among the entries themselves
-                names.update(part.decode() for part in set(_SHORT_NAME.findall(entries.data())))
+            strings.extend(_data(elf, ".debug_str"))
+            references.extend((*_data(elf, ".debug_info"), *_data(elf, ".debug_str_offsets")))
         except ELFError:
             continue
+    for run in {run for entries in references for run in _INLINE.findall(entries)}:  # short names stand in the entries
+        text = run.decode()
+        names.update(text[start:] for start in range(len(text)))
+    for table in strings:
+        names.update(_referenced_names(table, references))
     return {name for name in names if _NAME.fullmatch(name)}
+
+
+def _data(elf: ELFFile, name: str) -> list[bytes]:
+    section = elf.get_section_by_name(name)
+    return [section.data()] if section is not None else []
+
+
+def _referenced_names(strings: bytes, references: list[bytes]) -> Iterator[str]:
+    """The strings of a table that begin where some four bytes of `references` say."""
+    is_start = np.frombuffer(b"\0" + strings[:-1], np.uint8) == 0
+    for entries in references:
+        for shift in range(4):
+            numbers = np.frombuffer(entries[shift : len(entries) - (len(entries) - shift) % 4], "<u4")
+            is_start[numbers[numbers < len(strings)]] = True
+    for start in np.flatnonzero(is_start).tolist():
+        end = strings.find(b"\0", start)
+        yield strings[start : end if end >= 0 else len(strings)].decode("utf-8", "replace")
 
 
 class _Collector:
@@ -172,9 +197,9 @@ class _Collector:
         for name in functions | names:
             self._function(name)
         for name in names:
-            for kind in ("struct", "union", "class", "enum"):
+            for kind in ("struct ", "union ", "class ", "enum ", ""):
                 try:
-                    self._walk(self._program.type(f"{kind} {name}"), self._found.others)
+                    self._walk(self._program.type(kind + name), self._found.others)
                 except Exception:  # no type of that name, or one that drgn cannot represent
                     continue
         for name, layouts in self._found.reachable.items():
@@ -224,6 +249,8 @@ class _Collector:
 
     def _step(self, it: drgn.Type, into: dict[str, set[Layout]]) -> list[drgn.Type]:
         """Take in one type, and return those that it leads to."""
+        if it.kind == drgn.TypeKind.TYPEDEF and _has_no_name(it.type):
+            into.setdefault(it.name, set()).add(Layout(it.name, it.type.size, self._members(it.type)))
         if it.kind in (drgn.TypeKind.POINTER, drgn.TypeKind.ARRAY, drgn.TypeKind.TYPEDEF):
             return [it.type]
         if it.kind == drgn.TypeKind.FUNCTION:
@@ -275,6 +302,10 @@ class _Collector:
         if kind == drgn.TypeKind.BOOL:
             return f"int{it.size}"
         return f"{kind.name.lower()}{it.size if hasattr(it, 'size') and kind != drgn.TypeKind.POINTER else ''}"
+
+
+def _has_no_name(it: drgn.Type) -> bool:
+    return it.kind in _COMPOUND and it.is_complete() and not it.tag
 
 
 def _type_of(it: Any) -> drgn.Type | None:

@@ -11,6 +11,7 @@ from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, gather_evidence
 from liveso.verdict.finding import Finding, Weight
+from liveso.verdict.type_census import is_unchanged, take_census
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,16 @@ class Pair:
                 found.append((name, layout, candidates[0]))
         return found
 
-    @property
+    @cached_property
     def types_agree(self) -> bool:
         """Whether both versions have debug information that could be read to its end, and no type differs in it."""
-        return self.old_debug.knows_all and self.new_debug.knows_all and not self.changed_types
+        if not (self.old_debug.knows_all and self.new_debug.knows_all) or self.changed_types:
+            return False
+        old, new = (
+            take_census((image.content, *(it.read_bytes() for it in debug.files)))
+            for image, debug in ((self.old, self.old_debug), (self.new, self.new_debug))
+        )
+        return is_unchanged(old, new)
 
 
 def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:
