@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 PACKAGES := $(VENV)/.packages
 SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
-C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' 2>/dev/null)
+C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' -not -path '*/build*' 2>/dev/null)
 
 .PHONY: all demo test bench backtest lint clean system-packages
 
