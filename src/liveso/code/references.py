@@ -20,7 +20,7 @@ from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout, is_linker_owned
 from liveso.elf.tables import Table
 
-REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4")])
+REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
 
 _BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD64 Manual 3, 1.1)
 
@@ -29,11 +29,12 @@ _BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD
 class References:
     """What the code of an image refers to.
 
-    `table` has a row for each reference: the address of its displacement, the address it leads to, and the
-    displacement itself. `undecoded` are addresses inside functions where a reference may be that cannot be decoded,
-    and `unclear` those of instructions that form an address in the linker's tables, which may be meant for a variable.
-    `outside` counts the references in code without unwind entry (hand-written assembly), which are in the table too,
-    and `doubtful` the places there whose bytes would lead to a variable but that linear decoding took for none.
+    `table` has a row for each reference: the address of its displacement, the address it leads to, the displacement
+    itself, and whether it forms the address for later use, where others access what lies there. `undecoded` are
+    addresses inside functions where a reference may be that cannot be decoded, and `unclear` those of instructions that
+    form an address in the linker's tables, which may be meant for a variable. `outside` counts the references in code
+    without unwind entry (hand-written assembly), which are in the table too, and `doubtful` the places there whose
+    bytes would lead to a variable but that linear decoding took for none.
     """
 
     table: Table
@@ -73,7 +74,7 @@ def data_references(image: Image) -> References:
     span = data_layout(image).span
     known = functions(image)
     stubs = start_up_stubs(image, known)
-    rows: list[tuple[int, int, int]] = []
+    rows: list[tuple[int, int, int, bool]] = []
     undecoded: list[int] = []
     unclear: list[int] = []
     outside = doubtful = 0
@@ -163,7 +164,7 @@ def _decode(
 
 def _reference(
     image: Image, instruction: _Instruction, places: list[int], numbers: Table, section: Section
-) -> tuple[int, int, int] | None:
+) -> tuple[int, int, int, bool] | None:
     """The reference that `instruction` makes, if it refers to memory relative to itself and a place in it fits."""
     match = re.search(rf"\[{image.machine.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]", instruction.text)
     if match is None:
@@ -176,7 +177,7 @@ def _reference(
             and int(numbers[place - section.address]) == displacement
             and instruction.end - place - image.machine.displacement_size in _BYTES_AFTER_DISPLACEMENT
         ):
-            return place, instruction.end + displacement, displacement
+            return place, instruction.end + displacement, displacement, instruction.forms_address
     return None
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import Refused
+from liveso.update.homes import Homes, address_of
+from liveso.update.record import LoadedVersion
 from liveso.verdict.initial import ChangedWord, InitialWord, Kind
 
 
@@ -22,28 +24,35 @@ class Candidate:
 
 def candidates(
     changes: list[ChangedWord],
-    home: tuple[Image, int],
-    old: tuple[Image, int],
-    new: tuple[Image, int],
+    before: LoadedVersion,
+    old_image: Image,
+    new: LoadedVersion,
     copies: dict[str, int],
 ) -> list[Candidate]:
-    """Where each changed word lives. `home`, `old` and `new` are image and load address; `copies` are the addresses
-    of variables that the program has a copy of (R_COPY), by name."""
-    start = data_layout(home[0]).span.start
+    """Where each changed word lives, when `new` comes after `before`, whose image is `old_image`. `copies` are the
+    addresses of variables that the program has a copy of (R_COPY), by name. Raises Refused where a word lies across
+    variables that live apart."""
+    start = data_layout(old_image).span.start
     copied = [
         (symbol.value - start, symbol, copies[symbol.name])
-        for symbol in home[0].symbols
+        for symbol in old_image.symbols
         if symbol.name in copies and symbol.is_defined and symbol.type == tables.STT_OBJECT
     ]
     found = []
     for change in changes:
         if Kind.SYMBOL in (change.old.kind, change.new.kind):
             continue
+        address = address_of(before.homes, change.at)
+        if address_of(before.homes, change.at + old_image.machine.word - 1) - address != old_image.machine.word - 1:
+            raise Refused(
+                f"the initial value at +{change.at:#x} of the writable data changes, across variables that live apart; "
+                "restart the program to get the new version"
+            )
         found.append(
             Candidate(
-                address=_copied_address(change.at, copied) or home[1] + start + change.at,
-                base=_value(change.old, old[1], home[1] + start),
-                theirs=_value(change.new, new[1], home[1] + start),
+                address=_copied_address(change.at, copied) or address,
+                base=_value(change.old, before.base, before.homes),
+                theirs=_value(change.new, new.base, (new if change.new.kind is Kind.NEW_VARIABLE else before).homes),
                 at=change.at,
                 is_code_or_constant=change.new.kind is Kind.OWN_CONSTANT is change.old.kind,
             )
@@ -55,12 +64,14 @@ def _copied_address(at: int, copied: list[tuple[int, Symbol, int]]) -> int | Non
     return next((copy + at - start for start, symbol, copy in copied if start <= at < start + symbol.size), None)
 
 
-def _value(word: InitialWord, base: int, variables: int) -> int:
+def _value(word: InitialWord, base: int, homes: Homes) -> int:
+    """What a word holds. `base` is the load address of its version, `homes` are those of the version in whose data span
+    its value counts."""
     match word.kind:
         case Kind.OWN_CONSTANT:
             return base + word.value
-        case Kind.OWN_VARIABLE:
-            return variables + word.value
+        case Kind.OWN_VARIABLE | Kind.NEW_VARIABLE:
+            return address_of(homes, word.value)
         case _:
             return word.value
 

@@ -16,11 +16,13 @@ from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
 from liveso.target.objects import Dynamic, imported_names, read_words, started_with
 from liveso.update.dependencies import hidden_dependencies
+from liveso.update.homes import Placement, later_homes, own_homes, placement
 from liveso.update.record import LibraryState, LoadedVersion, encode_record
 from liveso.update.redirect import Images
 from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
+from liveso.verdict.correspondence import Correspondence
 
 _NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
 
@@ -42,7 +44,8 @@ async def learn_home(target: Target, state: LibraryState, store: Store) -> Libra
     owner = next((it for it in dynamics if it.base == state.home.base), None)
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
-    home = replace(state.home, indirect=await _chosen_functions(target, state.home, image, dynamics))
+    chosen = await _chosen_functions(target, state.home, image, dynamics)
+    home = replace(state.home, indirect=chosen, homes=own_homes(image, state.home.base))
     started = await started_with(target.agent, dynamics)
     return replace(state, versions=(home,), is_global=owner in started)
 
@@ -78,10 +81,12 @@ async def load(
     store: Store,
     images: Images,
     references: References,
+    correspondence: Correspondence,
     imports: dict[int, int],
     step: Step,
 ) -> LibraryState:
-    """Open the prepared copy of `to`, and relink it. `imports` are addresses that the dynamic linker does not find, by
+    """Open the prepared copy of `to`, and relink it. `correspondence` is that of its variables to those of the version
+    that runs, `imports` are addresses that the dynamic linker does not find, by
     the rows of their relocations."""
     left_out = LeftOut(imports)
     for through_proc in (False, True):
@@ -92,10 +97,13 @@ async def load(
                 await close(target, opened.handle)
                 left_out = LeftOut(imports, own)
                 path, opened = await _open(target, state, to, store, images[to], left_out)
-        loaded = LoadedVersion(to, opened.base, opened.handle)
         try:
+            homes = later_homes(correspondence, state.running.homes, images[to], opened.base)
+            loaded = LoadedVersion(to, opened.base, opened.handle, homes=homes)
+            places = placement(correspondence, state.running.homes, homes)
             with step("relink"):
-                await _relink(target, state.with_version(loaded), loaded, images, references, left_out, through_proc)
+                after = state.with_version(loaded)
+                await _relink(target, after, loaded, images, references, places, left_out, through_proc)
             break
         except (Refused, WordChanged, ObjectsChanged):
             await close(target, opened.handle)
@@ -159,6 +167,7 @@ async def _relink(
     loaded: LoadedVersion,
     images: Images,
     references: References,
+    places: Placement,
     left_out: LeftOut,
     through_proc: bool,
 ) -> None:
@@ -169,7 +178,7 @@ async def _relink(
     offsets = np.setdiff1d(by_name["offset"], image.relocations["offset"][sorted(left_out.rows)])
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
-        home = _home(target, state, images, objects)
+        home = _home(target, state, images, places, objects)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, loaded.base, references, home, bound, left_out)
@@ -190,12 +199,12 @@ async def _relink(
                 raise
 
 
-def _home(target: Target, state: LibraryState, images: Images, objects: ObjectList) -> Home:
+def _home(target: Target, state: LibraryState, images: Images, places: Placement, objects: ObjectList) -> Home:
     owner = next((it for it in objects.objects if it.base == state.home.base), None)
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
     offset = owner.tls_block - target.hello.thread_pointer if owner.tls_block else None
-    return Home(images[state.home.version], state.home.base, owner.tls_module, offset)
+    return Home(images[state.home.version], state.home.base, places, owner.tls_module, offset)
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

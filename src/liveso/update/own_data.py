@@ -7,24 +7,28 @@ from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.target import Agent
 from liveso.target.protocol import WORD
+from liveso.update.homes import Homes
 
 
-async def values_of_the_moment(agent: Agent, new: Image, base: int, home: Image, home_base: int) -> Table:
-    """The words to store so that the data of `new`, loaded at `base`, equals its home's: whoever still reads it there
-    finds what was set once at the start (the processor's capabilities). Both data spans have the same size."""
-    span = data_layout(new).span
-    start = home_base + data_layout(home).span.start
-    skipped = -(base + span.start) % new.machine.word
-    size = max(0, len(span) - skipped) // new.machine.word * new.machine.word
-    if not size:
-        return np.zeros(0, WORD)
-    own, live = (
-        np.frombuffer(content, f"<u{new.machine.word}")
-        for content in await agent.read([(base + span.start + skipped, size), (start + skipped, size)])
-    )
-    differing = np.flatnonzero(own != live)
-    words = np.zeros(len(differing), WORD)
-    words["address"] = base + span.start + skipped + differing * new.machine.word
-    words["expected"] = own[differing]
-    words["value"] = live[differing]
-    return words
+async def values_of_the_moment(agent: Agent, new: Image, base: int, homes: Homes) -> Table:
+    """The words to store so that the data of `new`, loaded at `base`, equals what its variables hold in their `homes`:
+    whoever still reads it there finds what was set once at the start (the processor's capabilities)."""
+    start, word = base + data_layout(new).span.start, new.machine.word
+    ranges = []
+    for it in homes:
+        own = start + it.start
+        skipped = -own % word
+        size = max(0, it.end - it.start - skipped) // word * word
+        if size and it.address != own:
+            ranges.append((own + skipped, it.address + skipped, size))
+    contents = await agent.read([(place, size) for own, home, size in ranges for place in (own, home)])
+    found = [np.zeros(0, WORD)]
+    for (own, _home, _size), mine, theirs in zip(ranges, contents[::2], contents[1::2], strict=True):
+        before, live = np.frombuffer(mine, f"<u{word}"), np.frombuffer(theirs, f"<u{word}")
+        differing = np.flatnonzero(before != live)
+        words = np.zeros(len(differing), WORD)
+        words["address"] = own + differing * word
+        words["expected"] = before[differing]
+        words["value"] = live[differing]
+        found.append(words)
+    return np.concatenate(found)

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from liveso.errors import TargetError
 from liveso.store import Version
+from liveso.update.homes import Homes, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +14,8 @@ class LoadedVersion:
     """A version in a target. `handle` is what dlopen returned, 0 for the one that the target itself loaded.
 
     `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `is_joined`: its
-    symbol table follows the version that runs, which it does from the first redirection after it was loaded.
+    symbol table follows the version that runs, which it does from the first redirection after it was loaded. `homes`
+    are where its variables live, empty as long as that is not known.
     """
 
     version: Version
@@ -20,6 +23,7 @@ class LoadedVersion:
     handle: int = 0
     indirect: dict[str, int] = field(default_factory=dict)
     is_joined: bool = False
+    homes: Homes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,22 @@ def encode_record(libraries: dict[str, LibraryState]) -> bytes:
             path: {
                 "current": it.current.digest,
                 "global": it.is_global,
-                "versions": [[v.version.digest, v.base, v.handle, v.indirect, v.is_joined] for v in it.versions],
+                "versions": [_encoded(loaded) for loaded in it.versions],
             }
             for path, it in libraries.items()
         }
     ).encode()
+
+
+def _encoded(it: LoadedVersion) -> list[Any]:
+    homes = [[stretch.start, stretch.end, stretch.address] for stretch in it.homes]
+    return [it.version.digest, it.base, it.handle, it.indirect, it.is_joined, homes]
+
+
+def _decoded(
+    digest: str, base: int, handle: int, indirect: dict[str, int], is_joined: bool, homes: Any
+) -> LoadedVersion:
+    return LoadedVersion(Version(digest), base, handle, indirect, is_joined, tuple(Stretch(*row) for row in homes))
 
 
 def decode_record(content: bytes) -> dict[str, LibraryState]:
@@ -78,7 +93,7 @@ def decode_record(content: bytes) -> dict[str, LibraryState]:
         return {
             path: LibraryState(
                 path,
-                tuple(LoadedVersion(Version(digest), *rest) for digest, *rest in it["versions"]),
+                tuple(_decoded(*row) for row in it["versions"]),
                 Version(it["current"]),
                 it["global"],
             )

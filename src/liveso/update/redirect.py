@@ -103,7 +103,7 @@ def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) 
     """How many slots still hold an address in the code of a version that does not run any more.
 
     PLT stubs, which unbound slots lead to, are no such code. The lists of initialisers and finalisers are no slots, nor
-    is the data that came with versions after the first: the variables live in their home.
+    is the data of a version whose variables live elsewhere.
     """
     stale = np.zeros(len(slots.value), np.bool_)
     unused = np.zeros(len(slots.value), np.bool_)
@@ -114,8 +114,8 @@ def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) 
                 unused |= (slots.address >= low) & (slots.address < high)
             elif section.is_code and not section.name.startswith(".plt") and loaded.version != to:
                 stale |= (slots.value >= low) & (slots.value < high)
-        if loaded != state.home:
-            span = data_layout(images[loaded.version]).span
-            low, high = loaded.base + span.start, loaded.base + span.stop
-            unused |= (slots.address >= low) & (slots.address < high)
+        start = loaded.base + data_layout(images[loaded.version]).span.start
+        for it in loaded.homes:
+            if it.address != start + it.start:
+                unused |= (slots.address >= start + it.start) & (slots.address < start + it.end)
     return int((stale & ~unused).sum())

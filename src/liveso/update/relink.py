@@ -1,8 +1,4 @@
-"""Relink: lead the references of a version that was just opened to the variables' homes, before any of it runs.
-
-This is the one place that knows how data is kept. Where variables moved, or where memory has to be shared, another
-function with this signature takes its place.
-"""
+"""Relink: lead the references of a version that was just opened to the variables' homes, before any of it runs."""
 
 from dataclasses import dataclass
 
@@ -15,11 +11,13 @@ from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.store import own_tls_relocations
 from liveso.target.protocol import HALF, WORD
+from liveso.update.homes import Placement
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a library's variables live: the image and load address of the version that brought them.
+    """The version that a target loaded by itself, with its load address, and where the variables of the version that is
+    relinked live.
 
     `tls_module` is its module ID, `tls_offset` the distance of its block from the thread pointer in bytes, None where
     its block has no fixed one.
@@ -27,6 +25,7 @@ class Home:
 
     image: Image
     base: int
+    placement: Placement
     tls_module: int
     tls_offset: int | None
 
@@ -60,23 +59,25 @@ def relink(
     `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused
     where that cannot be done completely.
     """
-    old_span, new_span = data_layout(home.image).span, data_layout(new).span
-    distance = (home.base + old_span.start) - (base + new_span.start)
     words = [
-        *_relative_words(new, base, new_span, distance),
-        *_bound_words(new, base, new_span, distance, home, bound),
+        *_relative_words(new, base, home.placement),
+        *_bound_words(new, base, home, bound),
         *_tls_words(new, base, home),
-        *_left_out_words(new, base, new_span, distance, left_out),
+        *_left_out_words(new, base, home.placement, left_out),
     ]
-    return Relinking(_displacements(references, base, distance), np.array(words, WORD))
+    return Relinking(_displacements(new, base, references, home.placement), np.array(words, WORD))
 
 
-def _displacements(references: References, base: int, distance: int) -> Table:
+def _displacements(new: Image, base: int, references: References, placement: Placement) -> Table:
     table = references.table
-    displacements = table["displacement"].astype("<i8") + distance
-    if len(displacements) and not (displacements.min() >= -(1 << 31) and displacements.max() < 1 << 31):
+    if not len(table):
+        return np.zeros(0, HALF)
+    targets = table["target"].astype("<i8")
+    distances = placement.all_led_to(table["place"], targets - data_layout(new).span.start) - (targets + base)
+    displacements = table["displacement"].astype("<i8") + distances
+    if not (displacements.min() >= -(1 << 31) and displacements.max() < 1 << 31):
         raise Refused(
-            f"the new version could only be loaded {abs(distance) / 2**30:.1f} GiB from the variables, "
+            f"the new version could only be loaded {int(abs(distances).max()) / 2**30:.1f} GiB from the variables, "
             "its code reaches 2 GiB; restart the program to get it"
         )
     halves = np.zeros(len(table), HALF)
@@ -86,24 +87,26 @@ def _displacements(references: References, base: int, distance: int) -> Table:
     return halves
 
 
-def _relative_words(new: Image, base: int, span: range, distance: int) -> list[tuple[int, int, int]]:
+def _relative_words(new: Image, base: int, placement: Placement) -> list[tuple[int, int, int]]:
     """Words that hold the address of a variable by its place: RELATIVE relocations."""
+    span = data_layout(new).span
     if not span:
         return []
     table = new.relocations
     rows = table[
         (table["type"] == new.machine.relative) & (table["addend"] >= span.start) & (table["addend"] <= span.stop)
     ]
+    led_to = placement.all_led_to(rows["offset"], rows["addend"] - span.start)
     return [
-        (base + offset, base + addend, base + addend + distance) for offset, _type, _symbol, addend in rows.tolist()
+        (base + offset, base + addend, address)
+        for (offset, _type, _symbol, addend), address in zip(rows.tolist(), led_to.tolist(), strict=True)
     ]
 
 
-def _bound_words(
-    new: Image, base: int, span: range, distance: int, home: Home, bound: dict[int, int]
-) -> list[tuple[int, int, int]]:
+def _bound_words(new: Image, base: int, home: Home, bound: dict[int, int]) -> list[tuple[int, int, int]]:
     """Words that ld.so filled by name. One that led to the new version's own variable goes to its home; one that led
     to a constant of the old version goes to the new one's."""
+    span = data_layout(new).span
     old_end = home.base + home.image.size_in_memory
     changes = []
     for offset, _type, index, addend in new.relocations.tolist():
@@ -112,19 +115,21 @@ def _bound_words(
             continue
         symbol = new.symbols[index] if index else None
         if span and span.start <= value - base <= span.stop:
-            changes.append((base + offset, value, value + distance))
+            changes.append((base + offset, value, home.placement.led_to(offset, value - base - span.start)))
         elif symbol and _is_constant(symbol, span) and home.base <= value < old_end:
             changes.append((base + offset, value, base + symbol.value + addend))
     return changes
 
 
-def _left_out_words(new: Image, base: int, span: range, distance: int, left_out: LeftOut) -> list[tuple[int, int, int]]:
+def _left_out_words(new: Image, base: int, placement: Placement, left_out: LeftOut) -> list[tuple[int, int, int]]:
     """Words that ld.so left as they are in the file."""
+    span = data_layout(new).span
     found = dict(left_out.imports)
     for row in left_out.own:
-        _offset, _type, index, addend = new.relocations[row].item()
+        offset, _type, index, addend = new.relocations[row].item()
         value = new.symbols[index].value
-        found[row] = base + value + addend + (distance if value in span else 0)
+        is_variable = value in span
+        found[row] = (placement.led_to(offset, value - span.start) if is_variable else base + value) + addend
     offsets = {row: int(new.relocations["offset"][row]) for row in found}
     return [(base + offsets[row], _initial(new, offsets[row]), value) for row, value in found.items()]
 

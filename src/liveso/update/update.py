@@ -16,6 +16,7 @@ from liveso.target import LoadedObject, ObjectsChanged, WordChanged
 from liveso.target.objects import Dynamic, imported_names, read_slots, read_words
 from liveso.target.protocol import WORD
 from liveso.update.analysis import Analysis, Analyst
+from liveso.update.homes import agree, later_homes
 from liveso.update.imports import Provider, later_imports
 from liveso.update.merge import candidates, merge
 from liveso.update.open import forget, learn_home, load
@@ -140,12 +141,21 @@ async def _load(
         state = await learn_home(target, change.state, store)
         images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
         images[to] = analysis.new
-    if state.loaded(to) is not None:
+    correspondence = analysis.verdict.correspondence
+    if correspondence is None:
+        raise Refused("its variables cannot be located")
+    present = state.loaded(to)
+    if present is not None:
+        expected = later_homes(correspondence, state.running.homes, analysis.new, present.base)
+        if not agree(expected, present.homes):
+            raise Refused(
+                "it ran before in this process, when its variables lived elsewhere; restart the program to get it"
+            )
         return _Step(state, to, analysis, images, is_fresh=False)
     with watch.step("open"):
         imports = await _addresses_of_later_imports(target, state, analysis, earlier, store)
         references = await asyncio.to_thread(analyst.references, to)
-    state = await load(target, state, to, store, images, references, imports, watch.step)
+    state = await load(target, state, to, store, images, references, correspondence, imports, watch.step)
     return _Step(state, to, analysis, images, is_fresh=True)
 
 
@@ -205,11 +215,11 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
 
 
 async def _own_data_words(target: Target, it: _Step) -> Table:
-    loaded, home = it.state.loaded(it.to), it.state.home
+    loaded = it.state.loaded(it.to)
     assert loaded is not None
-    if loaded == home or not it.analysis.references.may_be_incomplete:
+    if loaded == it.state.home or not it.analysis.references.may_be_incomplete:
         return NO_WORDS
-    return await values_of_the_moment(target.agent, it.analysis.new, loaded.base, it.images[home.version], home.base)
+    return await values_of_the_moment(target.agent, it.analysis.new, loaded.base, loaded.homes)
 
 
 async def _merged_words(target: Target, it: _Step, dynamics: dict[LoadedObject, Dynamic]) -> Table:
@@ -218,15 +228,11 @@ async def _merged_words(target: Target, it: _Step, dynamics: dict[LoadedObject, 
     for owner, dynamic in dynamics.items():
         found = await imported_names(target.agent, dynamic, frozenset({target.machine.copy}))
         copies.update((name, owner.base + offset) for name, offset in found)
-    running, loaded = it.state.running, it.state.loaded(it.to)
-    assert loaded is not None
-    places = candidates(
-        changed_words(it.analysis.old, it.analysis.new),
-        (it.images[it.state.home.version], it.state.home.base),
-        (it.analysis.old, running.base),
-        (it.analysis.new, loaded.base),
-        copies,
-    )
+    loaded, correspondence = it.state.loaded(it.to), it.analysis.verdict.correspondence
+    assert loaded is not None and correspondence is not None
+    with _about(it.state.path):
+        changes = changed_words(it.analysis.old, it.analysis.new, correspondence)
+        places = candidates(changes, it.state.running, it.analysis.old, loaded, copies)
     addresses = np.array([place.address for place in places], "<u8")
     order = np.argsort(addresses, kind="stable")
     live = np.zeros(len(places), "<u8")

@@ -27,6 +27,7 @@ _PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.A
 _COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
 _INLINE = re.compile(rb"(\w{1,64})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_NUMBERED = re.compile(r"\.\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ class DebugInfo:
         """Whether every member's type could be read."""
         layouts = [it for types in (self.reachable, self.others) for found in types.values() for it in found]
         return self.has_types and not any(UNKNOWN in member.form for it in layouts for member in it.members)
+
+
+def is_numbered(name: str) -> bool:
+    """Whether it is a static variable of a function, which the compiler numbers as they come: another version may have
+    another number for it."""
+    return bool(_NUMBERED.search(name))
 
 
 def read_debug_info(image: Image, source: DebugSource, origin: str = "") -> DebugInfo:

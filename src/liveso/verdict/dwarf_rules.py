@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from liveso.elf import tables
-from liveso.verdict.debug_info import Layout, Member, Variable
+from liveso.errors import ImageError
+from liveso.verdict.debug_info import Layout, Member, Variable, is_numbered
 from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
 
 _BITS = 8
@@ -22,19 +23,27 @@ def debug_information_is_there(pair: Pair) -> Iterator[Difference]:
 @rule("variable")
 def variables_keep_their_types(pair: Pair) -> Iterator[Difference]:
     """A variable's home holds what the old version's type says."""
+    try:
+        correspondence = pair.correspondence
+    except ImageError:
+        return  # data-layout says it
     old, new = pair.old_debug.variables, pair.new_debug.variables
-    gone = {(it.is_thread_local, it.offset): it for name, it in old.items() if name not in new}
+    gone = {(it.is_thread_local, it.offset): it for name, it in old.items() if name not in new or is_numbered(name)}
     for name, after in new.items():
-        before = old.get(name) or gone.get((after.is_thread_local, after.offset))
+        place = after.offset if after.is_thread_local or correspondence is None else correspondence.old(after.offset)
+        before = None if is_numbered(name) else old.get(name)
+        if before is None and place is not None:
+            before = gone.get((after.is_thread_local, place))
         if before is not None:
-            yield from _compare_variables(before, after)
+            yield from _compare_variables(before, after, place)
 
 
-def _compare_variables(before: Variable, after: Variable) -> Iterator[Difference]:
+def _compare_variables(before: Variable, after: Variable, place: int | None) -> Iterator[Difference]:
+    """Compare a variable in both versions; `place` is where it was in the old data, as the code says."""
     what = f"the variable {before.name}" + (f" ({before.shown})" if before.shown else "")
     if before.is_thread_local:
         what = what.replace("the variable", "the thread-local variable")
-    if before.offset != after.offset:
+    if before.offset != place:
         values = {"old": f"+{before.offset:#x}", "new": f"+{after.offset:#x}"}
         yield refuse(f"{what} moved from {values['old']} to {values['new']}", **values)
     elif before.size != after.size:

@@ -7,7 +7,9 @@ from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.initial import Kind, changed_words
-from liveso.verdict.rules import Difference, Pair, impossible, note, refuse, refuse_if_needed, rule
+from liveso.verdict.rules import Difference, Pair, different_places, impossible, note, refuse, refuse_if_needed, rule
+
+_SHOWN = 3  # doubts
 
 
 @rule("machine")
@@ -101,32 +103,32 @@ def objects_keep_their_size(pair: Pair) -> Iterator[Difference]:
 
 
 @rule("data-layout")
-def variables_keep_their_places(pair: Pair) -> Iterator[Difference]:
-    """New code finds the variables where the old version put them: the writable memory must have one shape."""
+def variables_are_found_again(pair: Pair) -> Iterator[Difference]:
+    """New code is led to where the old version put its variables: it must be certain which is which."""
     try:
-        old, new = data_layout(pair.old), data_layout(pair.new)
+        layouts = data_layout(pair.old), data_layout(pair.new)
+        for before, after in _in_both(pair):
+            if before.type == tables.STT_OBJECT and layouts[0].holds(before.value) != layouts[1].holds(after.value):
+                kinds = ("variable", "constant") if layouts[0].holds(before.value) else ("constant", "variable")
+                yield impossible(f"the exported {kinds[0]} {before} becomes a {kinds[1]}")
+        if pair.has_same_layout:
+            return
+        if not pair.new.machine.can_be_updated:
+            yield from map(impossible, different_places(pair.old, pair.new))
+            return
+        correspondence = pair.correspondence
     except ImageError as error:
         yield impossible(f"its variables cannot be located: {error}")
         return
-    if len(old.span) != len(new.span):
-        yield impossible(f"the writable data changes from {len(old.span)} to {len(new.span)} bytes")
-        return
-    for one, other in zip(old.sections, new.sections, strict=False):
-        places = one.address - old.span.start, other.address - new.span.start
-        if (one.name, one.size, places[0]) != (other.name, other.size, places[1]):
-            yield impossible(
-                f"the section {one.name} of {one.size} bytes at +{places[0]:#x} of the writable data becomes "
-                f"{other.name} of {other.size} bytes at +{places[1]:#x}"
-            )
-    if len(old.sections) != len(new.sections):
-        yield impossible(f"the writable data changes from {len(old.sections)} to {len(new.sections)} sections")
-    for before, after in _in_both(pair):
-        if before.type == tables.STT_OBJECT and old.holds(before.value):
-            moved = after.value - new.span.start, before.value - old.span.start
-            if moved[0] != moved[1]:
-                yield impossible(f"the exported variable {before} moves from +{moved[1]:#x} to +{moved[0]:#x}")
-        elif before.type == tables.STT_OBJECT and new.holds(after.value):
-            yield impossible(f"the exported constant {before} becomes a variable")
+    if correspondence is None:
+        why = next(different_places(pair.old, pair.new))
+        for doubt in pair.matched_variables.doubts[:_SHOWN]:
+            yield impossible(f"it is not certain which variable is which: {doubt}; {why}")
+    else:
+        moved = sum(it.old is not None and it.old != it.start for it in correspondence.pieces)
+        yield note(
+            f"variables moved, in {moved} pieces, and {correspondence.new_bytes} bytes are new: its code is led to them"
+        )
 
 
 @rule("initial-pointer")
@@ -134,9 +136,9 @@ def initial_pointers_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
     """A word that starts as the address of something tells what variable it is in: one that leads elsewhere, or that
     comes where another goes, is a variable that moved. One that only starts, or stops, to be null changed its value."""
     try:
-        if len(data_layout(pair.old).span) != len(data_layout(pair.new).span):
+        if pair.correspondence is None:
             return  # data-layout says it
-        changes = changed_words(pair.old, pair.new)
+        changes = changed_words(pair.old, pair.new, pair.correspondence)
     except ImageError:
         return  # data-layout says it
     starts = [change for change in changes if change.old.kind is Kind.PLAIN is not change.new.kind]
@@ -152,7 +154,7 @@ def initial_pointers_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
                 yield note(f"{place} {'is an address now, was null' if change in starts else 'is null now'}")
         elif len(kinds) > 1:
             yield refuse(f"{place} becomes the address of something of another kind")
-        elif kinds & {Kind.OWN_VARIABLE, Kind.SYMBOL}:
+        elif kinds & {Kind.OWN_VARIABLE, Kind.NEW_VARIABLE, Kind.SYMBOL}:
             was, becomes = (it.symbol or f"+{it.value:#x}" for it in (change.old, change.new))
             yield refuse(f"{place} leads to {becomes} instead of {was}")
 
@@ -261,7 +263,7 @@ RULES = (
     variables_keep_who_owns_them,
     no_clones_are_registered,
     objects_keep_their_size,
-    variables_keep_their_places,
+    variables_are_found_again,
     initial_pointers_keep_their_meaning,
     tls_block_stays,
     relocations_are_known,

@@ -8,7 +8,6 @@ grew.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from enum import StrEnum
 
 import numpy as np
@@ -28,6 +27,8 @@ from liveso.code import (
 )
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
+from liveso.verdict.alignment import aligned, in_unique_surroundings
+from liveso.verdict.correspondence import Correspondence, same_layout
 
 _DEEPEST = 4  # calls from an initialiser
 _ONLY_SAY = frozenset(
@@ -63,6 +64,7 @@ class Kind(StrEnum):
     BITS = "bits"
     BIT_FIELD = "bit field"
     VARIABLE = "variable"
+    NEW_VARIABLE = "new variable"
     THREAD_LOCAL = "thread-local variable"
     SLOT = "slot"
     REPLACED = "replaced"
@@ -73,6 +75,8 @@ CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}
 _KINDS = {"data": Kind.VARIABLE, "tls": Kind.THREAD_LOCAL}
 """Which witness a place of each kind gives."""
 _OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
+_VARIABLES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL)
+_LONGEST_INSTRUCTION = 15  # bytes, of any machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,14 @@ class Evidence:
     is_complete: bool
 
 
-def gather_evidence(old: Image, new: Image) -> Evidence:
-    """Compare the code of two versions. Raises ImageError where one of them has no unwind table that can be read."""
-    matching = match_functions(old, new)
-    comparison = _Comparison(old, new, matching)
+def gather_evidence(
+    old: Image, new: Image, matching: Matching | None = None, correspondence: Correspondence | None = None
+) -> Evidence:
+    """Compare the code of two versions, whose functions `matching` has, and their variables `correspondence`; without
+    that, they are taken to lie where they lay. Raises ImageError where one of them has no unwind table that can be
+    read."""
+    matching = matching or match_functions(old, new)
+    comparison = _Comparison(old, new, matching, correspondence or same_layout(len(data_layout(new).span)))
     witnesses = list(comparison.same_shape())
     compared = changed = 0
     for i, j in matching.pairs:
@@ -154,8 +162,9 @@ _Tables = dict[int, list[_Slot]]
 
 
 class _Comparison:
-    def __init__(self, old: Image, new: Image, matching: Matching) -> None:
+    def __init__(self, old: Image, new: Image, matching: Matching, correspondence: Correspondence) -> None:
         self._matching = matching
+        self._correspondence = correspondence
         self._both = matching.old, matching.new
         self._images = old, new
         self._readers = Reader(old), Reader(new)
@@ -191,7 +200,7 @@ class _Comparison:
                 yield from self._moved(*places, i, j)
         for group in groups.values():
             befores = Counter(place for before, _after, _i, _j in group for place, _at in before)
-            if befores != Counter(place for _before, after, _i, _j in group for place, _at in after):
+            if befores != Counter(self._before(it) for _before, after, _i, _j in group for it, _at in after):
                 for before, after, i, j in group:
                     yield from self._moved(before, after, i, j)
 
@@ -208,13 +217,13 @@ class _Comparison:
         return (found[0], found[1]) if found[0] or found[1] else None
 
     def _moved(self, before: _Places, after: _Places, i: int, j: int) -> Iterator[Witness]:
-        self.staying.update(
-            {(_KINDS[old.kind], old.offset) for (old, _at), (new, _) in zip(before, after, strict=False) if old == new}
-        )
+        pairs = list(zip(before, after, strict=False))
+        stayed = [old for (old, _at), (new, there) in pairs if self._is_same_variable(old, new, there)]
+        self.staying.update({(_KINDS[old.kind], old.offset) for old in stayed})
         moved = [
             (old, new, at, there)
-            for (old, at), (new, there) in zip(before, after, strict=False)
-            if old.kind == new.kind and old.offset != new.offset
+            for (old, at), (new, there) in pairs
+            if old.kind == new.kind and not self._is_same_variable(old, new, there)
         ]
         if moved:  # a few fields are other bytes that only look like one: decoding tells
             known = [
@@ -225,8 +234,24 @@ class _Comparison:
                 if old in known[0] and new in known[1]:
                     yield self._variable(old, new, i, at, there)
 
+    def _before(self, it: Place) -> Place | None:
+        """Where a variable of the new version was in the old one; None where it is a new variable."""
+        if it.kind != "data":
+            return it
+        offset = self._correspondence.old(it.offset)
+        return None if offset is None else replace(it, offset=offset)
+
+    def _is_same_variable(self, old: Place, new: Place, there: int) -> bool:
+        """Whether two places are the same to an instruction that refers to the new one at `there` or just behind."""
+        if old.kind == new.kind == "data" and self._correspondence.elsewhere:
+            near = range(there, there + _LONGEST_INSTRUCTION)
+            if any(self._correspondence.elsewhere.get(it) == old.offset for it in near):
+                return True
+        return self._before(new) == old
+
     def _variable(self, old: Place, new: Place, i: int, at: int, there: int) -> Witness:
-        return Witness(_KINDS[old.kind], old.offset, new.offset, self._name(i), at, there)
+        kind = Kind.NEW_VARIABLE if self._before(new) is None else _KINDS[old.kind]
+        return Witness(kind, old.offset, new.offset, self._name(i), at, there)
 
     # --- tables of functions, and initialisers
 
@@ -343,11 +368,29 @@ class _Comparison:
         frames = _keeps_frame(old, self._readers[0]), _keeps_frame(new, self._readers[1])
         found: list[Witness] = []
         partners = list(aligned(old, new))
-        both = ((a.place, b.place) for a, b, _is_isolated in partners)
-        self.staying.update({(_KINDS[a.kind], a.offset) for a, b in both if a and a == b and a.kind in _KINDS})
+        self.staying.update(
+            {
+                (_KINDS[a.place.kind], a.place.offset)
+                for a, b, _is_isolated in partners
+                if a.place
+                and b.place
+                and a.place.kind in _KINDS
+                and self._is_same_variable(a.place, b.place, b.address)
+            }
+        )
         for a, b, is_isolated in partners:
             if a.form is not b.form or a.place is not None:
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
+        if not self._correspondence.is_same_layout:  # all of them were weighed when the variables were matched
+            found = [it for it in found if it.kind not in (Kind.VARIABLE, Kind.NEW_VARIABLE)]
+        if any(it.kind in _VARIABLES for it in found):
+            unique = in_unique_surroundings(old), in_unique_surroundings(new)
+            found = [
+                it
+                if it.kind not in _VARIABLES or (it.old_address in unique[0] and it.new_address in unique[1])
+                else replace(it, is_isolated=False)
+                for it in found
+            ]
         if any(a.form.immediate != b.form.immediate for a, b, _is_isolated in partners):
             sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
             for a, b, _is_isolated in partners:
@@ -355,18 +398,49 @@ class _Comparison:
                     found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
             found.extend(self._objects(list(sites[0].values()), list(sites[1].values()), i))
         if not len(partners) == len(old) == len(new):
-            found = [replace(it, is_alone=False) for it in _without_exchanged(found, old, new)]
+            found = [replace(it, is_alone=False) for it in self._without_exchanged(found, old, new)]
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
         found = [it for it in found if it.kind not in _OFFSETS or (it.old, it.new) not in low_parts]
         return found, len(partners) / max(1, len(old))
 
+    def _without_exchanged(self, found: list[Witness], old: list[Instruction], new: list[Instruction]) -> list[Witness]:
+        """In a function that was edited, accesses that only changed their order say nothing: the new version must have
+        one less of the old displacement or mask and one more of the new, or refer to another variable altogether."""
+        before, after = (
+            Counter[object](it.displacement for it in code) + Counter[object](_mask(it) for it in code)
+            for code in (old, new)
+        )
+        gone, come = before - after, after - before
+        places = (
+            {it.place for it in old if it.place and it.place.kind in _KINDS},
+            {self._before(it.place) for it in new if it.place and it.place.kind in _KINDS},
+        )
+        gone_places, come_places = places[0] - places[1], places[1] - places[0]
+
+        def is_told(it: Witness) -> bool:
+            if it.kind in _OFFSETS:
+                return it.old in gone and it.new in come
+            if it.kind in (Kind.BITS, Kind.BIT_FIELD):
+                return ("mask", it.old) in gone and ("mask", it.new) in come
+            if it.kind is Kind.NEW_VARIABLE:
+                return Place("data", it.old) in gone_places and None in come_places
+            for kind, witnessed in _KINDS.items():
+                if it.kind is witnessed:
+                    now = self._before(Place(kind, it.new))
+                    return Place(kind, it.old) in gone_places and now in come_places
+            return True
+
+        return [it for it in found if is_told(it)]
+
     def _differences(self, a: Instruction, b: Instruction, i: int, frames: tuple[bool, bool]) -> Iterator[Witness]:
         name = self._name(i)
         if a.place and b.place and a.place.kind == b.place.kind and a.place.kind in _KINDS:
-            if a.place.offset != b.place.offset:
+            if not self._is_same_variable(a.place, b.place, b.address):
                 yield self._variable(a.place, b.place, i, a.address, b.address)
+            elif a.form.width != b.form.width and a.operation is not Operation.ADDRESS:
+                yield Witness(Kind.WIDTH, a.form.width, b.form.width, name, a.address, b.address)
             return
         stacks = [
             it.form.base == reader.machine.stack_pointer or (frame and it.form.base == reader.machine.frame_pointer)
@@ -435,35 +509,9 @@ class _Comparison:
             yield Witness(Kind.BIT_FIELD, old, new, *there)
 
 
-def _without_exchanged(found: list[Witness], old: list[Instruction], new: list[Instruction]) -> list[Witness]:
-    """In a function that was edited, accesses that only changed their order say nothing: the new version must have one
-    less of the old displacement, and one more of the new."""
-    before, after = (Counter(it.displacement for it in version) for version in (old, new))
-    gone, come = before - after, after - before
-    return [it for it in found if it.kind not in _OFFSETS or (it.old in gone and it.new in come)]
-
-
-def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[Instruction, Instruction, bool]]:
-    """Pair the instructions of two versions of a function: equal ones, and between those, ones of the same outline.
-
-    The third is false for a pair beside which one version has instructions that the other has not.
-    """
-    if [it.outline for it in old] == [it.outline for it in new]:
-        yield from ((a, b, True) for a, b in zip(old, new, strict=True))
-        return
-    order = SequenceMatcher(None, [it.exact for it in old], [it.exact for it in new], autojunk=False)
-    for kind, i1, i2, j1, j2 in order.get_opcodes():
-        if kind == "equal":
-            for a, b in zip(old[i1:i2], new[j1:j2], strict=True):
-                yield a, b, True
-        elif kind == "replace":
-            one, other = old[i1:i2], new[j1:j2]
-            outlines = SequenceMatcher(None, [it.outline for it in one], [it.outline for it in other], autojunk=False)
-            for block in outlines.get_matching_blocks():
-                for a, b in zip(
-                    one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True
-                ):
-                    yield a, b, block.size == len(one) == len(other)
+def _mask(it: Instruction) -> tuple[str, int | None]:
+    is_mask = it.operation in (Operation.BITS, Operation.BIT_FIELD)
+    return "mask", it.form.immediate if is_mask else None
 
 
 def _is_told(it: CallSite, name: str, argument: int) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from liveso.verdict.correspondence import Correspondence
+
 
 class Weight(StrEnum):
     """How much a finding counts."""
@@ -37,9 +39,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a version may replace another: it may, where no finding refuses."""
+    """Whether a version may replace another: it may, where no finding refuses. `correspondence` says where each
+    variable was, None where that is not known."""
 
     findings: tuple[Finding, ...]
+    correspondence: Correspondence | None = None
 
     def refusals(self, needed: frozenset[str] | None) -> tuple[Finding, ...]:
         """The findings that stand in the way in a target whose other objects refer to the names `needed`; None stands

@@ -7,6 +7,7 @@ import numpy as np
 
 from liveso.elf import Image
 from liveso.elf.data import DataLayout, data_layout
+from liveso.verdict.correspondence import Correspondence
 
 
 class Kind(Enum):
@@ -16,6 +17,8 @@ class Kind(Enum):
     """A number; `value` is it."""
     OWN_VARIABLE = auto()
     """The address of one of the library's variables; `value` is its distance from the first."""
+    NEW_VARIABLE = auto()
+    """The same, of a variable that the old version has not; `value` is its distance from the new version's first."""
     OWN_CONSTANT = auto()
     """The address of a function or constant of the library; `value` is relative to the load address."""
     SYMBOL = auto()
@@ -63,7 +66,7 @@ def initial_bytes(image: Image) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ChangedWord:
-    """A word of the data span that starts with another content in the new version, `at` bytes from the span's start.
+    """A word of the old data span, `at` bytes from its start, that starts with another content in the new version.
 
     The address of an own constant or function is another one in each version, and so always changed.
     """
@@ -73,21 +76,47 @@ class ChangedWord:
     new: InitialWord
 
 
-def changed_words(old: Image, new: Image) -> list[ChangedWord]:
-    """Compare what the variables of two versions start with. Both data spans must have the same size."""
+def changed_words(old: Image, new: Image, correspondence: Correspondence) -> list[ChangedWord]:
+    """Compare what the variables of two versions start with, word by word of the old version's data span. Variables
+    that only one of them has are not compared."""
     word = old.machine.word
-    before, after = initial_words(old), initial_words(new)
-    old_bytes, new_bytes = initial_bytes(old), initial_bytes(new)
-    differing = _differing_words(old_bytes, new_bytes, word)
+    before, old_bytes = initial_words(old), initial_bytes(old)
+    content = bytearray(old_bytes)
+    theirs, after = initial_bytes(new), {}
+    for piece in correspondence.pieces:
+        if piece.old is not None:
+            content[piece.old : piece.old + piece.end - piece.start] = theirs[piece.start : piece.end]
+    kept = _kept(correspondence, len(old_bytes))
+    for at, it in initial_words(new).items():
+        place = correspondence.old(at)
+        if place is not None:
+            after[place] = _in_old_places(it, data_layout(new).span.start + at, correspondence)
+    differing = _differing_words(old_bytes, bytes(content), word)
     found = []
     for at in sorted(before.keys() | after.keys() | differing):
         pair = tuple(
-            words.get(at) or InitialWord(Kind.PLAIN, int.from_bytes(content[at : at + word], "little"))
-            for words, content in ((before, old_bytes), (after, new_bytes))
+            words.get(at) or InitialWord(Kind.PLAIN, int.from_bytes(initial[at : at + word], "little"))
+            for words, initial in ((before, old_bytes), (after, content))
         )
-        if pair[0] != pair[1] or pair[0].kind is Kind.OWN_CONSTANT:
+        if any(kept[at : at + word]) and (pair[0] != pair[1] or pair[0].kind is Kind.OWN_CONSTANT):
             found.append(ChangedWord(at, *pair))
     return found
+
+
+def _kept(correspondence: Correspondence, size: int) -> bytearray:
+    """For each byte of the old data, 1 where the new version has a variable for it."""
+    found = bytearray(size)
+    for piece in correspondence.pieces:
+        if piece.old is not None:
+            found[piece.old : piece.old + piece.end - piece.start] = bytes((1,)) * (piece.end - piece.start)
+    return found
+
+
+def _in_old_places(it: InitialWord, place: int, correspondence: Correspondence) -> InitialWord:
+    if it.kind is not Kind.OWN_VARIABLE:
+        return it
+    led = correspondence.led_to(place, it.value)
+    return InitialWord(Kind.NEW_VARIABLE, it.value) if led is None else InitialWord(it.kind, led)
 
 
 def _differing_words(old: bytes, new: bytes, word: int) -> set[int]:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from liveso.code import References
 from liveso.elf import Image
+from liveso.errors import ImageError
 from liveso.verdict import dwarf_rules, elf_rules, witness_rules
+from liveso.verdict.correspondence import Correspondence
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.rules import Pair, Rule
@@ -35,7 +37,16 @@ def judge(
     found = [finding for layer, rules in layers.items() for rule in rules for finding in rule.findings(layer, pair)]
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
-    return Verdict(tuple(sorted(found, key=_telling)))
+    return Verdict(tuple(sorted(found, key=_telling)), _correspondence(pair))
+
+
+def _correspondence(pair: Pair) -> Correspondence | None:
+    if pair.old.machine != pair.new.machine:
+        return None
+    try:
+        return pair.correspondence
+    except ImageError:
+        return None
 
 
 _WEIGHTS, _MOST_TELLING = list(Weight), ("DWARF", "ELF", "witness")

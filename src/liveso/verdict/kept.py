@@ -11,6 +11,7 @@ from typing import Any
 
 from liveso.code import References
 from liveso.elf import Image
+from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.debug_files import DebugSource, debug_files
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.judge import judge
@@ -60,18 +61,31 @@ class KeptVerdicts:
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=".", delete=False) as file:
-                json.dump([asdict(it) for it in verdict.findings], file)
+                json.dump(_as_json(verdict), file)
             os.rename(file.name, path)
             kept = sorted(self.folder.glob("*.json"), key=lambda it: it.stat().st_mtime)
             for oldest in kept[: max(0, len(kept) - _MOST)]:
                 oldest.unlink(missing_ok=True)
 
 
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    it = verdict.correspondence
+    return {
+        "findings": [asdict(finding) for finding in verdict.findings],
+        "pieces": [[piece.start, piece.end, piece.old] for piece in it.pieces] if it else None,
+        "elsewhere": sorted(it.elsewhere.items()) if it else [],
+    }
+
+
 def _read(path: Path) -> Verdict | None:
     """None where there is none, or a damaged one."""
     try:
-        rows = json.loads(path.read_text())
-        return Verdict(tuple(_finding(row) for row in rows))
+        kept = json.loads(path.read_text())
+        findings = tuple(_finding(row) for row in kept["findings"])
+        if kept["pieces"] is None:
+            return Verdict(findings)
+        pieces = tuple(Piece(*row) for row in kept["pieces"])
+        return Verdict(findings, Correspondence(pieces, dict(kept["elsewhere"])))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from liveso.code import References, data_references
-from liveso.elf import Image
+from liveso.code import Matching, References, data_references, match_functions
+from liveso.elf import Image, tables
+from liveso.elf.data import data_layout
+from liveso.errors import ImageError
+from liveso.verdict.correspondence import Correspondence, same_layout
 from liveso.verdict.debug_files import DebugSource
-from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
-from liveso.verdict.evidence import Evidence, gather_evidence
+from liveso.verdict.debug_info import DebugInfo, Layout, is_numbered, read_debug_info
+from liveso.verdict.evidence import Evidence, Kind, gather_evidence
 from liveso.verdict.finding import Finding, Weight
+from liveso.verdict.moved_variables import MatchedVariables, NamedVariable, match_variables
 from liveso.verdict.type_census import is_unchanged, take_census
+from liveso.verdict.weighing import counts, grouped
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,60 @@ class Pair:
         return data_references(self.new) if self.known_references is None else self.known_references
 
     @cached_property
+    def matching(self) -> Matching:
+        """Which function is which. Raises ImageError where their unwind tables cannot be read."""
+        return match_functions(self.old, self.new)
+
+    @cached_property
     def evidence(self) -> Evidence:
         """What their code says about their data. Raises ImageError where it cannot be read."""
-        return gather_evidence(self.old, self.new)
+        correspondence = self.correspondence
+        if correspondence is None or correspondence.is_same_layout:
+            return self._evidence_of_same_layout
+        return gather_evidence(self.old, self.new, self.matching, correspondence)
+
+    @cached_property
+    def _evidence_of_same_layout(self) -> Evidence:
+        return gather_evidence(self.old, self.new, self.matching)
+
+    @cached_property
+    def has_same_layout(self) -> bool:
+        """Whether, by all that the files' tables say, each variable lies where it lay. Raises ImageError where the
+        variables of one of them cannot be located."""
+        return not any(different_places(self.old, self.new))
+
+    @cached_property
+    def matched_variables(self) -> MatchedVariables:
+        """Which variable is which, by names and code. Raises ImageError where that cannot be read."""
+        old_references = data_references(self.old)
+        names = [_named_variables(image, it) for image, it in ((self.old, self.old_debug), (self.new, self.new_debug))]
+        return match_variables(
+            self.old, self.new, self.matching, (old_references, self.references), (names[0], names[1])
+        )
+
+    @cached_property
+    def correspondence(self) -> Correspondence | None:
+        """Where each variable was; None where that is not certain. Raises ImageError where it cannot be read.
+
+        Where the tables say that all variables stay and the code that some moved, the matched variables are taken if
+        there is no doubt about them.
+        """
+        same = same_layout(len(data_layout(self.new).span))
+        if not self.new.machine.can_be_updated:
+            return same if self.has_same_layout else None
+        if self.has_same_layout and not self._some_moved():
+            return same
+        matched = self.matched_variables
+        if matched.doubts:
+            return same if self.has_same_layout else None
+        return matched.correspondence
+
+    def _some_moved(self) -> bool:
+        try:
+            found = self._evidence_of_same_layout
+        except ImageError:
+            return False  # code-comparison says it
+        return any(it[0].kind is Kind.VARIABLE and counts(it, found.staying) for it in grouped(found))
 
     @cached_property
     def old_debug(self) -> DebugInfo:
@@ -64,6 +120,44 @@ class Pair:
             for image, debug in ((self.old, self.old_debug), (self.new, self.new_debug))
         )
         return is_unchanged(old, new)
+
+
+def different_places(old: Image, new: Image) -> Iterator[str]:
+    """How the tables of two versions differ in where variables lie, in words. Raises ImageError where the variables of
+    one of them cannot be located."""
+    layouts = data_layout(old), data_layout(new)
+    spans = layouts[0].span, layouts[1].span
+    if len(spans[0]) != len(spans[1]):
+        yield f"the writable data changes from {len(spans[0])} to {len(spans[1])} bytes"
+    for one, other in zip(layouts[0].sections, layouts[1].sections, strict=False):
+        places = one.address - spans[0].start, other.address - spans[1].start
+        if (one.name, one.size, places[0]) != (other.name, other.size, places[1]):
+            yield (
+                f"the section {one.name} of {one.size} bytes at +{places[0]:#x} of the writable data becomes "
+                f"{other.name} of {other.size} bytes at +{places[1]:#x}"
+            )
+    if len(layouts[0].sections) != len(layouts[1].sections):
+        yield f"the writable data changes from {len(layouts[0].sections)} to {len(layouts[1].sections)} sections"
+    for key, before in old.defined.items():
+        after = new.defined.get(key)
+        if after is not None and before.type == tables.STT_OBJECT and before.value in spans[0]:
+            moved = before.value - spans[0].start, after.value - spans[1].start
+            if moved[0] != moved[1]:
+                yield f"the exported variable {before} moves from +{moved[0]:#x} to +{moved[1]:#x}"
+
+
+def _named_variables(image: Image, debug: DebugInfo) -> list[NamedVariable]:
+    """The variables in writable memory that have a name of their own."""
+    span = data_layout(image).span
+    found = {
+        it.name: NamedVariable(it.name, it.offset, it.size) for it in debug.variables.values() if not it.is_thread_local
+    }
+    for symbol in image.symbols:
+        if symbol.is_defined and symbol.type == tables.STT_OBJECT and symbol.value in span:
+            name = str(symbol)
+            found.pop(symbol.name, None)
+            found[name] = NamedVariable(name, symbol.value - span.start, symbol.size)
+    return [it for name, it in found.items() if not is_numbered(name)]
 
 
 def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:

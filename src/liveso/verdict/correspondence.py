@@ -1,0 +1,56 @@
+"""Which stretches of two versions' writable data are the same variables."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the new version's data, from `start` to `end`, in bytes from the start of its data span.
+
+    It holds the variables that begin at `old` in the old version's data span, or new ones where that is None.
+    """
+
+    start: int
+    end: int
+    old: int | None
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Where each byte of the new version's data span was in the old version's.
+
+    `pieces` cover the span in order. `elsewhere` are references that lead past the end of the variable they are about,
+    or before its start: the place in the old data that each must lead to, by the address of its displacement or word.
+    """
+
+    pieces: tuple[Piece, ...]
+    elsewhere: dict[int, int]
+
+    def old(self, at: int) -> int | None:
+        """Where the byte `at` of the new data was in the old data; None where it is a new variable's. The end of the
+        span belongs to its last piece."""
+        index = bisect_right(self.pieces, at, key=lambda it: it.start) - 1
+        if index < 0:
+            return None
+        piece = self.pieces[index]
+        return None if piece.old is None else piece.old + at - piece.start
+
+    def led_to(self, place: int, at: int) -> int | None:
+        """Where the reference at the address `place`, which leads to the byte `at` of the new data, leads to in the old
+        data; None where that is a new variable's."""
+        return self.elsewhere[place] if place in self.elsewhere else self.old(at)
+
+    @property
+    def is_same_layout(self) -> bool:
+        return not self.elsewhere and all(it.old == it.start for it in self.pieces)
+
+    @property
+    def new_bytes(self) -> int:
+        """How much of the new data has no counterpart: new variables, and padding before them."""
+        return sum(it.end - it.start for it in self.pieces if it.old is None)
+
+
+def same_layout(size: int) -> Correspondence:
+    """All variables of a data span of `size` bytes stay where they are."""
+    return Correspondence((Piece(0, size, 0),) if size else (), {})

@@ -1,0 +1,636 @@
+"""Match the variables of two versions whose writable data have another layout: by name, by the references of matched
+functions, and by the relocated words of variables that are matched already.
+
+A reference of the new code leads where the same instruction of the old code leads. From these, each stretch of the new
+data gets its counterpart; what cannot be told with certainty is a doubt.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from liveso.code import Instruction, Matching, Operation, Reader, References, function_names
+from liveso.elf import Image
+from liveso.elf.data import data_layout
+from liveso.elf.tables import Table
+from liveso.verdict.alignment import aligned, in_unique_surroundings
+from liveso.verdict.correspondence import Correspondence, Piece
+from liveso.verdict.initial import InitialWord, Kind, initial_bytes, initial_words
+
+_LEAST_TELLING = 32  # bytes: a smaller function without a name may be any that looks like it
+_LARGEST_PADDING = (
+    31  # bytes before a variable: compilers align none on their own to more than 32 (psABI x86-64, 3.1.2)
+)
+_LONGEST_COMPARED = 256  # bytes of a variable's initial content
+_LONGEST_TEXT = 64  # bytes
+_ROUNDS = 8  # of following pointers from variable to variable
+_DEEPEST = 2  # tables of tables
+_Row = tuple[int, int, int, bool]
+"""A row of References.table."""
+
+
+class Trust(IntEnum):
+    """How certain it is that two references are about one variable."""
+
+    WEAK = 0
+    """Beside an edit, or of a function that others look like."""
+    LIKELY = 1
+    """The instructions around are the same."""
+    CERTAIN = 2
+    """The whole function is the same but for addresses; or the variables have one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedVariable:
+    """A variable that a symbol table or debug information names: its place in the data span, and its size, in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class MatchedVariables:
+    """`doubts` say, in words, what could not be told; where there is one, `correspondence` must not be used."""
+
+    correspondence: Correspondence
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """Two references that are the same one in both versions: where they lead in each data span.
+
+    `place` is the address of the new one's displacement, or of a relocated word. `forms_address`: it is not an access;
+    `is_unedited`: their functions are the same but for addresses.
+    """
+
+    place: int
+    new: int
+    old: int
+    trust: Trust
+    forms_address: bool
+    is_unedited: bool = False
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What is known of one version: its references, sorted by place, and the variables that have a name."""
+
+    image: Image
+    rows: Table
+    named: dict[str, NamedVariable]
+
+    @cached_property
+    def span(self) -> range:
+        return data_layout(self.image).span
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where something is known to begin: what code, words or names lead to, in bytes from the span's start."""
+        words = self.image.relocations
+        pointed = words["addend"][words["type"] == self.image.machine.relative]
+        found = {int(it) - self.span.start for it in [*self.rows["target"].tolist(), *pointed.tolist()]}
+        found |= {it.offset for it in self.named.values()} | {0}
+        return sorted(it for it in found if 0 <= it < len(self.span))
+
+    @cached_property
+    def sizes(self) -> dict[int, int]:
+        """The sizes of named variables, by place."""
+        return {it.offset: it.size for it in self.named.values() if it.size}
+
+    @cached_property
+    def arrays(self) -> frozenset[int]:
+        """The places whose address code or words form: what is only ever accessed in one piece is no array."""
+        words = self.image.relocations
+        pointed = words["addend"][words["type"] == self.image.machine.relative]
+        formed = self.rows["target"][self.rows["forms_address"]]
+        return frozenset(int(it) - self.span.start for it in [*formed.tolist(), *pointed.tolist()])
+
+    def objects_outside(self, function: Table) -> list[int]:
+        """The places where variables may begin, as names, words and the code outside of one function tell."""
+        words = self.image.relocations
+        formed = self.rows[self.rows["forms_address"]]
+        outside = (formed["place"] < function["start"]) | (formed["place"] >= function["end"])
+        places = [
+            *formed["target"][outside].tolist(),
+            *words["addend"][words["type"] == self.image.machine.relative].tolist(),
+        ]
+        known = {it - self.span.start for it in places if it in self.span}
+        return sorted({0} | known | {it.offset for it in self.named.values()})
+
+    @cached_property
+    def referred(self) -> list[int]:
+        """The places that code refers to, in bytes from the span's start."""
+        found = set((self.rows["target"].astype("<i8") - self.span.start).tolist())
+        return sorted(it for it in found if 0 <= it < len(self.span))
+
+    def names_of(self, places: list[int]) -> list[NamedVariable] | None:
+        """The named variables that lie at `places`; None where one of these has no name."""
+        named = sorted(self.named.values(), key=lambda it: it.offset)
+        found: dict[str, NamedVariable] = {}
+        for at in places:
+            index = bisect_right(named, at, key=lambda it: it.offset) - 1
+            if index < 0 or at >= named[index].offset + max(1, named[index].size):
+                return None
+            found[named[index].name] = named[index]
+        return list(found.values())
+
+    @cached_property
+    def words(self) -> dict[int, InitialWord]:
+        return initial_words(self.image)
+
+    @cached_property
+    def pointed_by(self) -> dict[int, int]:
+        """Where the words lead that hold addresses of the image's own."""
+        rows = self.image.relocations[self.image.relocations["type"] == self.image.machine.relative]
+        return dict(zip(rows["offset"].tolist(), rows["addend"].tolist(), strict=True))
+
+    @cached_property
+    def word_places(self) -> list[int]:
+        return sorted(self.words)
+
+    @cached_property
+    def content(self) -> bytes:
+        return initial_bytes(self.image)
+
+    @cached_property
+    def _by_target(self) -> Table:
+        return np.sort(self.rows, order="target")
+
+    def rows_to(self, first: int, end: int) -> list[_Row]:
+        """The references to the places from `first` up to, and without, `end`."""
+        low, high = np.searchsorted(self._by_target["target"], [self.span.start + first, self.span.start + end])
+        found: list[_Row] = self._by_target[low:high].tolist()
+        return found
+
+    def next_start(self, at: int) -> int:
+        index = bisect_right(self.starts, at)
+        return self.starts[index] if index < len(self.starts) else len(self.span)
+
+    def section_end(self, at: int) -> int:
+        """The end of the section that holds the place `at`, in bytes from the span's start."""
+        ends = (it.end - self.span.start for it in data_layout(self.image).sections)
+        return next((it for it in ends if it > at), len(self.span))
+
+
+def match_variables(
+    old: Image,
+    new: Image,
+    matching: Matching,
+    references: tuple[References, References],
+    names: tuple[Iterable[NamedVariable], Iterable[NamedVariable]],
+) -> MatchedVariables:
+    """Match the variables of `new` with those of `old`. `references` and `names` are of the old and the new version.
+
+    Raises ImageError where the data of one of them cannot be located.
+    """
+    sides = tuple(
+        _Side(image, np.sort(found.table, order="place"), {it.name: it for it in named})
+        for image, found, named in zip((old, new), references, names, strict=True)
+    )
+    return _Matcher(sides[0], sides[1], matching).match()
+
+
+class _Matcher:
+    def __init__(self, old: _Side, new: _Side, matching: Matching) -> None:
+        self._old, self._new, self._matching = old, new, matching
+        self._votes: dict[int, set[_Vote]] = defaultdict(set)
+        self._anchors: dict[int, int] = {}
+        self._counterparts: dict[int, int] = {}
+        self._anchored: list[int] = []
+        self._doubts: list[str] = []
+        self._codes: dict[int, list[Instruction]] = {}
+        self._readers = Reader(old.image), Reader(new.image)
+
+    def match(self) -> MatchedVariables:
+        found = set(self._votes_of_code())
+        for _round in range(_ROUNDS):
+            for vote in found:
+                self._votes[vote.new].add(vote)
+            self._anchors = self._elected()
+            self._counterparts = {old: new for new, old in self._anchors.items()}
+            self._anchored = sorted(self._counterparts)
+            self._doubts.clear()
+            pieces = Correspondence(tuple(self._pieces()), {})
+            known = {it for votes in self._votes.values() for it in votes}
+            found = set(self._votes_of_words(pieces)) - known or set(self._votes_of_content(pieces)) - known
+            if not found:
+                break
+        elsewhere = dict(self._elsewhere(pieces))
+        self._ask_about_ends(pieces, elsewhere)
+        self._ask_about_successors(pieces)
+        return MatchedVariables(Correspondence(pieces.pieces, elsewhere), tuple(dict.fromkeys(self._doubts)))
+
+    # --- which references are the same
+
+    def _votes_of_code(self) -> Iterator[_Vote]:
+        matching = self._matching
+        named = set(function_names(self._old.image).values())
+        readers = self._readers
+        for i, j in matching.pairs:
+            one, other = matching.old.functions[i], matching.new.functions[j]
+            rows = _inside(self._old.rows, one), _inside(self._new.rows, other)
+            if not (rows[0] and rows[1]):
+                continue
+            shape, (start, end) = matching.old.shapes[i], one.item()
+            if shape == matching.new.shapes[j] and len(rows[0]) == len(rows[1]):
+                is_certain = start in named or (shape not in matching.ambiguous and end - start >= _LEAST_TELLING)
+                for pair in zip(*rows, strict=True):
+                    yield replace(self._vote(*pair, Trust.CERTAIN if is_certain else Trust.WEAK), is_unedited=True)
+                continue
+            codes = readers[0].read(*one.item()), readers[1].read(*other.item())
+            by_instruction = [
+                {code[bisect_right(code, row[0], key=lambda it: it.address) - 1].address: row for row in part}
+                for code, part in zip(codes, rows, strict=True)
+            ]
+            unique = in_unique_surroundings(codes[0]), in_unique_surroundings(codes[1])
+            for a, b, is_isolated in aligned(*codes):
+                first, second = by_instruction[0].get(a.address), by_instruction[1].get(b.address)
+                if first and second:
+                    is_likely = is_isolated and a.address in unique[0] and b.address in unique[1]
+                    yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
+
+    def _vote(self, old: _Row, new: _Row, trust: Trust) -> _Vote:
+        return _Vote(new[0], new[1] - self._new.span.start, old[1] - self._old.span.start, trust, new[3])
+
+    def _votes_of_words(self, pieces: Correspondence) -> Iterator[_Vote]:
+        """Pointers inside of variables that are matched already."""
+        for at, word in self._new.words.items():
+            before = pieces.old(at)
+            other = self._old.words.get(before) if before is not None else None
+            if other and word.kind is other.kind is Kind.OWN_VARIABLE:
+                yield _Vote(self._new.span.start + at, word.value, other.value, Trust.LIKELY, True)
+
+    def _votes_of_content(self, pieces: Correspondence) -> Iterator[_Vote]:
+        """Variables that code alone could not match, which start with something that only the two of them have."""
+        gone, come = self._unmatched(pieces)
+        alike = [(new, old) for new in come for old in gone if self._is_content_alike(new, old)]
+        counts = [Counter(pair[side] for pair in alike) for side in (0, 1)]
+        for new, old in alike:
+            if counts[0][new] == counts[1][old] == 1:
+                yield _Vote(self._new.span.start + new, new, old, Trust.LIKELY, True)
+
+    def _unmatched(self, pieces: Correspondence) -> tuple[list[int], list[int]]:
+        """The places that code refers to and that have no counterpart: of the old data, and of the new."""
+        kept = [range(it.old, it.old + it.end - it.start) for it in pieces.pieces if it.old is not None]
+        gone = [it for it in self._old.referred if not any(it in one for one in kept)]
+        return gone, [it for it in self._new.referred if pieces.old(it) is None]
+
+    # --- which places are the same
+
+    def _elected(self) -> dict[int, int]:
+        """The places of the new data whose counterpart is known, one to one: the most certain come first."""
+        handles = [it for it in self._new.words.keys() & self._old.words.keys() if self._is_own_handle(it)]
+        found = [(Trust.CERTAIN, 1, -it, it) for it in handles]
+        for name in self._old.named.keys() & self._new.named.keys():
+            one, other = self._old.named[name], self._new.named[name]
+            found.append((Trust.CERTAIN, len(self._new.rows) + 1, -other.offset, one.offset))
+            if one.size != other.size:
+                self._doubts.append(f"the variable {name} changes from {one.size} to {other.size} bytes")
+        for new, votes in self._votes.items():
+            old = _candidate(votes)
+            if old is not None:
+                agreeing = [it.trust for it in votes if it.old == old]
+                if max(agreeing) is Trust.CERTAIN or old == new or self._is_content_alike(new, old):
+                    found.append((max(agreeing), len(agreeing), -new, old))
+        anchors: dict[int, int] = {}
+        taken: set[int] = set()
+        strong: list[int] = []
+        for trust, count, negative, old in sorted(found, reverse=True):
+            new = -negative
+            if new in anchors or old in taken or new >= len(self._new.span):
+                continue
+            if trust is not Trust.CERTAIN and count == 1:
+                strong = strong or sorted(anchors)
+                if self._is_better_among_neighbours(new, old, strong, anchors):
+                    continue
+            anchors[new] = old
+            taken.add(old)
+        return anchors
+
+    def _is_better_among_neighbours(self, new: int, old: int, strong: list[int], anchors: dict[int, int]) -> bool:
+        """Whether a place that a single edited function leads to `old` fits as well where its neighbours on both sides
+        are, as `strong` has them: then the edit was aligned wrongly."""
+        index = bisect_right(strong, new)
+        if not 0 < index < len(strong):
+            return False
+        distances = {anchors[it] - it for it in strong[index - 1 : index + 1]}
+        if len(distances) != 1 or old - new in distances:
+            return False
+        end = min(self._new.next_start(new), new + _LONGEST_COMPARED)
+        return self._is_alike(new, new + distances.pop(), end)
+
+    def _is_own_handle(self, at: int) -> bool:
+        """Whether both versions have __dso_handle there, which leads to itself (Itanium C++ ABI, 3.3.6)."""
+        return all(it.words[at].kind is Kind.OWN_VARIABLE and it.words[at].value == at for it in (self._old, self._new))
+
+    def _is_content_alike(self, new: int, old: int) -> bool:
+        """Whether what lies at the place `new` starts with what lay at `old`, and no more so with what lay at `new`
+        before: else an edited function only refers to another variable now."""
+        end = min(self._new.next_start(new), new + _LONGEST_COMPARED)
+        if not self._is_alike(new, old, end):
+            return False
+        is_told = any(self._new.content[new:end]) or bool(range_of(self._new.word_places, new, end))
+        return not (is_told and self._is_alike(new, new, end))
+
+    def _is_alike(self, new: int, old: int, end: int) -> bool:
+        length = end - new
+        one, other = (
+            {at - start: side.words[at] for at in range_of(side.word_places, start, start + length)}
+            for side, start in ((self._new, new), (self._old, old))
+        )
+        if one.keys() != other.keys() or not all(self._is_same_word(other[at], it) for at, it in one.items()):
+            return False
+        contents = bytearray(self._new.content[new:end]), bytearray(self._old.content[old : old + length])
+        for at in one:  # a relocated word's own bytes may hold its addend
+            for content in contents:
+                content[at : at + self._new.image.machine.word] = bytes(self._new.image.machine.word)
+        return contents[0] == contents[1]
+
+    def _is_same_word(self, old: InitialWord, new: InitialWord) -> bool:
+        if old.kind is not new.kind or old.symbol != new.symbol:
+            return False
+        return old.kind is not Kind.OWN_CONSTANT or self._is_same_constant(old.value, new.value)
+
+    def _is_same_constant(self, old: int, new: int, depth: int = 0) -> bool:
+        """Whether two addresses are those of one function, of equal texts, or of tables that begin with such."""
+        if old in self._partners or new in self._partnered:
+            return self._partners.get(old) == new
+        first = self._old.pointed_by.get(old), self._new.pointed_by.get(new)
+        if first[0] is None and first[1] is None:
+            return _text_at(self._old.image, old) == _text_at(self._new.image, new)
+        if first[0] is None or first[1] is None or depth == _DEEPEST:
+            return False
+        return self._is_same_constant(first[0], first[1], depth + 1)
+
+    @cached_property
+    def _partners(self) -> dict[int, int]:
+        """The addresses of the matched functions."""
+        starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
+        return {starts[0][i]: starts[1][j] for i, j in self._matching.pairs}
+
+    @cached_property
+    def _partnered(self) -> frozenset[int]:
+        return frozenset(self._partners.values())
+
+    def _pieces(self) -> Iterator[Piece]:
+        """The stretches of the new data, each with its counterpart: runs of places that moved by one distance."""
+        distances = self._distances()
+        run: list[int] = []
+        position = 0
+        for start in [*self._new.starts, len(self._new.span)]:
+            if run and start < len(self._new.span) and self._goes_on(run[-1], start, distances):
+                run.append(start)
+                continue
+            if run:
+                piece = self._run(run, start, distances)
+                if position < piece.start:
+                    yield Piece(position, piece.start, None)
+                yield piece
+                position = piece.end
+            run = [start] if distances.get(start) is not None else []
+        if position < len(self._new.span):
+            yield Piece(position, len(self._new.span), None)
+
+    def _distances(self) -> dict[int, int | None]:
+        """How far each start of the new data is from its place in the old data; None where it is a new variable's."""
+        anchored = sorted(self._anchors)
+        old_starts = set(self._old.starts)
+        found: dict[int, int | None] = {}
+        for start in self._new.starts:
+            if start in self._anchors:
+                found[start] = self._anchors[start] - start
+                continue
+            index = bisect_right(anchored, start)
+            before, after = anchored[index - 1 : index] if index else [], anchored[index : index + 1]
+            fitting = {}
+            for anchor in [*before, *after]:
+                distance = self._anchors[anchor] - anchor
+                low, high = sorted((self._anchors[anchor], start + distance))
+                if low >= 0 and high < len(self._old.span) and self._stays_whole(low, high + 1, distance):
+                    fitting[distance] = anchor
+            known = [it for it in fitting if start + it in old_starts]
+            if len(known) > 1:
+                seen = {it.old for it in self._votes[start]}
+                known = [it for it in known if start + it in seen] or known
+            if len(known) > 1:
+                end = min(self._new.next_start(start), start + _LONGEST_COMPARED)
+                known = [it for it in known if self._is_alike(start, start + it, end)]
+            named = [it for it in before if start < it + self._new.sizes.get(it, 0)]
+            if named:
+                found[start] = self._anchors[named[0]] - named[0]
+            elif len(known) == 1 or (
+                len(fitting) == 1
+                and before
+                and after
+                and len({self._anchors[it] - it for it in (*before, *after)}) == 1
+            ):
+                found[start] = known[0] if known else next(iter(fitting))
+            elif len(known) > 1:
+                self._doubts.append(f"what lies at +{start:#x} of the writable data may be either of two variables")
+                found[start] = None
+            else:
+                # inside the variable before, or in what was its padding
+                found[start] = next((d for d, anchor in fitting.items() if anchor < start), None)
+        return found
+
+    def _goes_on(self, before: int, start: int, distances: dict[int, int | None]) -> bool:
+        """Whether two starts of the new data belong to one run, in the middle of which nothing was taken out."""
+        distance = distances[before]
+        if distance is None or distances[start] != distance:
+            return False
+        return self._stays_whole(before + distance, start + distance, distance)
+
+    def _stays_whole(self, low: int, high: int, distance: int) -> bool:
+        """Whether all that is known of the old data from `low` up to `high` moved by one distance."""
+        between = range_of(self._anchored, low, high)
+        return all(self._counterparts[it] + distance == it for it in between)
+
+    def _run(self, run: list[int], end: int, distances: dict[int, int | None]) -> Piece:
+        """The piece of a run: as long as its last variable may be, for which there must be room in the old data."""
+        last, distance = run[-1], distances[run[-1]]
+        assert distance is not None
+        was = last + distance
+        index = bisect_right(self._anchored, was)
+        following = self._anchored[index] if index < len(self._anchored) else len(self._old.span)
+        room = min(following, self._old.section_end(was)) - was
+        need = min(end, self._new.section_end(last)) - last
+        size = self._new.sizes.get(last) or self._old.sizes.get(was) or 0
+        if size:
+            return Piece(run[0], last + min(max(need, size), room), run[0] + distance)
+        padding = min(_LARGEST_PADDING, _alignment(self._new.span.start + end) - 1)
+        if need - room > padding and not self._is_told(run, end):
+            self._doubts.append(
+                f"the variable at +{was:#x} of the writable data, of {room} bytes at most, may have grown: at "
+                f"+{last:#x}, where it is now, the next comes {need} bytes later"
+            )
+        return Piece(run[0], last + min(need, room), run[0] + distance)
+
+    def _is_told(self, run: list[int], end: int) -> bool:
+        """Whether all functions that refer to the last variable of a run are the same in both versions: it may be that
+        what follows is a variable that nothing refers to."""
+        first = next((it for it in reversed(run) if it in self._new.arrays), run[-1])
+        rows = self._new.rows_to(first, end)
+        return len(rows) > 0 and all(
+            any(it.place == place and it.is_unedited for it in self._votes[target - self._new.span.start])
+            for place, target, *_rest in rows
+        )
+
+    # --- references that lead to the end of a variable
+
+    def _elsewhere(self, pieces: Correspondence) -> Iterator[tuple[int, int]]:
+        for new, votes in self._votes.items():
+            for it in votes:
+                old = pieces.old(new)
+                if it.old == old or it.trust is Trust.WEAK:
+                    continue
+                supported = sum(other.old == old for other in votes)
+                if it.forms_address and it.trust is Trust.CERTAIN:
+                    yield it.place, it.old
+                elif supported < 2 and (it.trust is Trust.CERTAIN or not self._is_reordered(it, pieces)):
+                    self._doubts.append(
+                        f"code refers at {it.place:#x} to +{new:#x} of the writable data, which was +{it.old:#x} here "
+                        "and something else for other code"
+                    )
+
+    def _is_reordered(self, it: _Vote, pieces: Correspondence) -> bool:
+        """Whether an edited function refers to both variables in both versions, so that it may have changed their order
+        only."""
+        j = self._index_at(it.place)
+        i = self._partner_of.get(j)
+        before = pieces.old(it.new)
+        if i is None or before is None:
+            return False
+        function, start = self._matching.old.functions[i], self._old.span.start
+        objects = self._old.objects_outside(function)
+
+        def variable(at: int) -> int:
+            return objects[bisect_right(objects, at) - 1]
+
+        old = {variable(row[1] - start) for row in _inside(self._old.rows, function)}
+        places = [
+            pieces.old(row[1] - self._new.span.start)
+            for row in _inside(self._new.rows, self._matching.new.functions[j])
+        ]
+        new = {variable(place) for place in places if place is not None}
+        return variable(it.old) in new and variable(before) in old
+
+    @cached_property
+    def _partner_of(self) -> dict[int, int]:
+        return {j: i for i, j in self._matching.pairs}
+
+    def _ask_about_ends(self, pieces: Correspondence, elsewhere: dict[int, int]) -> None:
+        """An address at the border of two variables that were no neighbours may be the end of the first, where the same
+        instruction of the old version does not tell."""
+        borders = {
+            second.start
+            for first, second in pairwise(pieces.pieces)
+            if first.old is None or second.old != first.old + first.end - first.start
+        }
+        told = {it.place for votes in self._votes.values() for it in votes if it.trust is not Trust.WEAK}
+        for place, target, _displacement, forms_address in self._new.rows.tolist():
+            at = target - self._new.span.start
+            if at not in borders or not forms_address or place in told or place in elsewhere:
+                continue
+            before = self._new.starts[bisect_right(self._new.starts, at - 1) - 1]
+            if before in self._new.arrays and self._is_compared(place) and not self._is_about_next(place, at, pieces):
+                self._doubts.append(
+                    f"the address +{at:#x} of the writable data, formed at {place:#x}, may be the end of the variable "
+                    f"at +{before:#x} or the start of the next, which came elsewhere"
+                )
+
+    def _is_about_next(self, place: int, at: int, pieces: Correspondence) -> bool:
+        """Whether the function that refers to the border `at` also refers to other places of the variables that begin
+        there, and to none of those that end there."""
+        index = bisect_right(pieces.pieces, at, key=lambda it: it.start) - 1
+        before, after = pieces.pieces[index - 1], pieces.pieces[index]
+        places = {row[1] - self._new.span.start for row in _inside(self._new.rows, self._function_at(place))}
+        return any(at < it < after.end for it in places) and not any(before.start <= it < at for it in places)
+
+    def _ask_about_successors(self, pieces: Correspondence) -> None:
+        """A variable that is gone and one that is new may be the same one, of another size or in code that was
+        rewritten, unless their names say that they are not."""
+        gone, come = self._unmatched(pieces)
+        if not (gone and come):
+            return
+        names = self._old.names_of(gone), self._new.names_of(come)
+        if names[0] is None or names[1] is None:
+            self._doubts.append(
+                f"the variable at +{gone[0]:#x} of the writable data is gone and the one at +{come[0]:#x} is new: they "
+                "may be one"
+            )
+            return
+        for one in names[0]:
+            for other in names[1]:
+                if one.size == other.size:
+                    self._doubts.append(f"the variable {one.name} is gone and {other.name} is new: they may be one")
+
+    def _index_at(self, place: int) -> int:
+        """The new version's function that holds an address, by its index."""
+        return int(np.searchsorted(self._matching.new.functions["start"], place, side="right")) - 1
+
+    def _function_at(self, place: int) -> Table:
+        found: Table = self._matching.new.functions[self._index_at(place)]
+        return found
+
+    def _is_compared(self, place: int) -> bool:
+        """Whether the address that is formed at `place` is compared with another later in the function."""
+        start, end = self._function_at(place).item()
+        if start not in self._codes:
+            self._codes[start] = self._readers[1].read(start, end)
+        code = self._codes[start]
+        index = bisect_right(code, place, key=lambda it: it.address) - 1
+        registers = set(code[index].form.written)
+        for it in code[index + 1 :]:
+            if it.form.base in registers:
+                return False  # the end of a variable is not accessed
+            if it.form.outline.startswith("cmp") and any(register in it.form.outline for register in registers):
+                return True
+            registers -= set(it.form.written)
+            if it.operation in (Operation.JUMP, Operation.RETURN):
+                break
+        return False
+
+
+def range_of(ordered: list[int], low: int, high: int) -> list[int]:
+    """The numbers of a sorted list from `low` up to, and without, `high`."""
+    return ordered[bisect_right(ordered, low - 1) : bisect_right(ordered, high - 1)]
+
+
+def _text_at(image: Image, address: int) -> bytes:
+    """What a constant begins with: a text to its end, if it is one."""
+    offset = image.file_offset(address)
+    content = image.content[offset : offset + _LONGEST_TEXT] if offset is not None else b""
+    return content.partition(b"\0")[0] or content[:8]
+
+
+def _alignment(address: int) -> int:
+    """The largest power of two that an address is a multiple of."""
+    return address & -address
+
+
+def _candidate(votes: Iterable[_Vote]) -> int | None:
+    """The counterpart that the votes for a place agree on."""
+    for trust in (Trust.CERTAIN, Trust.LIKELY):
+        counts = Counter(it.old for it in votes if it.trust is trust)
+        if not counts:
+            continue
+        accessed = {it.old for it in votes if it.trust is trust and not it.forms_address}
+        ranked = counts.most_common(2)
+        if len(ranked) == 1 or ranked[0][1] > 2 * ranked[1][1]:
+            return ranked[0][0]
+        return accessed.pop() if len(accessed) == 1 else None
+    return None
+
+
+def _inside(rows: Table, function: Table) -> list[_Row]:
+    low, high = np.searchsorted(rows["place"], [function["start"], function["end"]])
+    found: list[_Row] = rows[low:high].tolist()
+    return found
