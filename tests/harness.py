@@ -1,7 +1,6 @@
 """What the tests of running processes share: a daemon of their own, targets whose output can be waited for."""
 
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -12,6 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from liveso.cli.status import ask_daemon
+from liveso.errors import NoDaemon
+from liveso.settings import read_settings
 
 LIMIT = 60.0  # seconds: generous, for a loaded machine
 BIN = Path(sys.executable).parent
@@ -153,10 +156,10 @@ class Bench:
 
     def status(self) -> list[dict[str, Any]]:
         """The targets, as `liveso status --json` prints them; none while no daemon answers."""
-        answer = subprocess.run(
-            [LIVESO, "status", "--json"], env=self.environment, capture_output=True, text=True, check=False
-        )
-        targets: list[dict[str, Any]] = json.loads(answer.stdout)["targets"] if answer.returncode == 0 else []
+        try:
+            targets: list[dict[str, Any]] = ask_daemon(read_settings(self.environment), "/status")["targets"]
+        except NoDaemon:
+            return []
         return targets
 
     def library(self, pid: int, name: str) -> dict[str, Any]:
@@ -197,14 +200,29 @@ class Bench:
     def wait_for_version(self, file: str | Path, name: str, *pids: int) -> None:
         """Wait until each process runs, as library `name`, the version that `file` holds."""
         digest = hashlib.sha256((self.folder / file).read_bytes()).hexdigest()
-        wait_until(
-            lambda: all(self.library(pid, name)["version"] == digest for pid in pids), f"{file} as {name} in {pids}"
-        )
+        try:
+            wait_until(
+                lambda: all(self.library(pid, name)["version"] == digest for pid in pids), f"{file} as {name} in {pids}"
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {[self.library(pid, name)['reason'] for pid in pids]}") from error
 
     def update(self, file: str, name: str, *pids: int) -> None:
         """Lead the link `name` to `file`, and wait until each process runs that."""
         self.link(file, name)
         self.wait_for_version(file, name, *pids)
+
+    def update_or_refusal(self, file: str, name: str, pid: int) -> str:
+        """Lead the link `name` to `file`, and wait until the process runs that, or has refused it; the result."""
+        digest = hashlib.sha256((self.folder / file).read_bytes()).hexdigest()
+        self.link(file, name)
+
+        def find() -> str:
+            library = self.library(pid, name)
+            return library["result"] if library["result"] == "refused" or library["version"] == digest else ""
+
+        found: str = wait_until(find, f"an answer for {file} as {name} in {pid}")
+        return found
 
     def link(self, target: str, name: str) -> None:
         """Lead the symbolic link `name` to `target`, as `ln -sf` does."""

@@ -29,14 +29,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sees_the_same(bench: Bench, mutation: Mutation, old: Path, new: Path) -> bool:
-    """Whether a program that uses the old version sees all its objects and variables after the update as before it."""
+    """Whether a program that uses the old version sees all its objects and variables after the update as before it.
+
+    The process may refuse what the verdict accepts: where both it and the new version changed a variable's value.
+    """
     bench.link(str(old), "libsubject.so")
     bench.compile(SOURCES / PROGRAMS[mutation.source], "program", "./libsubject.so", "-Wl,-rpath,$ORIGIN")
     program = bench.run("./program")
     bench.library(program.pid, "libsubject.so")
     program.ask("")
     before = program.wait_for(" end")
-    bench.update(str(new), "libsubject.so", program.pid)
+    bench.update_or_refusal(str(new), "libsubject.so", program.pid)
     seen = len(program.lines)
     program.ask("")
     try:

@@ -9,7 +9,7 @@ from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.parameters import parameters
 from liveso.code.references import References, data_references
-from liveso.code.start_up import has_own_code
+from liveso.code.start_up import finaliser_flag, has_own_code
 
 __all__ = [
     "Allocators",
@@ -23,6 +23,7 @@ __all__ = [
     "asks_for_next_definition",
     "call_sites",
     "data_references",
+    "finaliser_flag",
     "function_names",
     "functions",
     "has_own_code",

@@ -31,7 +31,8 @@ class Form:
     `base` is the register that memory is addressed by, `displacement` the number that is added, in bytes, `width` the
     size of the access in bytes, or of the result where only an address is formed (0: not known). `immediate` is a
     constant operand, `target` the address that a branch or PAGE leads to. `written` are the whole registers that it
-    writes, `source` the one that a MOVE reads, and `is_store` says whether it writes to memory.
+    writes, `source` the one that a MOVE reads, and `is_store` says whether it writes to memory. `scale` is what an
+    index into memory is multiplied by (0: there is none).
     """
 
     operation: Operation
@@ -44,3 +45,4 @@ class Form:
     written: tuple[str, ...] = ()
     source: str = ""
     is_store: bool = False
+    scale: int = 0

@@ -77,8 +77,8 @@ class Instruction:
         elsewhere."""
         form, place = self.form, self.place
         if place is None:
-            return form.outline, form.width, form.immediate, form.displacement
-        return form.outline, form.width, form.immediate, place.kind, place.name
+            return form.outline, form.width, form.immediate, form.displacement, form.scale
+        return form.outline, form.width, form.immediate, form.scale, place.kind, place.name
 
 
 class Reader:

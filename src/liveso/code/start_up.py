@@ -1,10 +1,13 @@
 """The linker's own code in a library: PLT stubs, and what crtbeginS.o and crti.o bring, which runs at start and end."""
 
+from liveso.code.form import Operation
 from liveso.code.functions import functions
-from liveso.code.syntax import decoder
+from liveso.code.syntax import decoder, syntax
 from liveso.elf import Image, Section, tables
+from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 
+_LONGEST_LOOK = 32  # bytes: the flag is the first thing that the finaliser asks about
 _SECTIONS = frozenset({".init", ".fini"})
 
 
@@ -23,6 +26,21 @@ def has_own_code(image: Image) -> bool:
         it.is_code and it.size and not is_start_up(it) and not (it.address >= stubs.start and it.end <= stubs.stop)
         for it in image.sections
     )
+
+
+def finaliser_flag(image: Image) -> int | None:
+    """The address of the variable in which the first finaliser (crtstuff.c) remembers that it ran, if it has one."""
+    first = image.tag(tables.DT_FINI_ARRAY)
+    rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
+    entry = int(rows[0]["addend"]) if first and len(rows) else 0
+    if entry not in start_up_stubs(image, functions(image)):
+        return None
+    span = data_layout(image).span
+    decoded = decoder(image.machine).disasm_lite(image.bytes_at(entry, _LONGEST_LOOK), entry)
+    for _address, form, target in syntax(image.machine).forms(decoded, frozenset()):
+        if target is not None and target in span and form.operation is not Operation.ADDRESS:
+            return target
+    return None
 
 
 def start_up_stubs(image: Image, known: Table) -> range:

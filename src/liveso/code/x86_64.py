@@ -15,6 +15,7 @@ from liveso.elf.tables import Table
 _MEMORY = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]*)\]")
 _RELATIVE = re.compile(rf"\[{X86_64.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]")
 _LAST_TERM = re.compile(r"(?:([+-]) |^)(0x[0-9a-f]+|\d+)$")
+_SCALE = re.compile(r"\*([1248])\b")
 _NUMBER = re.compile(r"(?<![\w.])-?(?:0x[0-9a-f]+|\d+)(?![\w.])")
 _REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _WIDTHS = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "tbyte": 10, "xmmword": 16, "ymmword": 32, "zmmword": 64}
@@ -59,7 +60,7 @@ def _branch(mnemonic: str, operands: str) -> Form | None:
 def _form(mnemonic: str, operands: str) -> Form:
     operation = _OPERATIONS.get(mnemonic.removeprefix("bnd ").removeprefix("notrack "), Operation.OTHER)
     name = "mov" if operation is Operation.MOVE else mnemonic.removeprefix("bnd ").removeprefix("notrack ")
-    base, displacement, width, text = "", None, 0, operands
+    base, displacement, width, scale, text = "", None, 0, 0, operands
     memory = _MEMORY.search(operands)
     if memory:
         last = _LAST_TERM.search(memory[3])
@@ -67,6 +68,9 @@ def _form(mnemonic: str, operands: str) -> Form:
         terms = memory[3][: last.start()].strip() if last else memory[3]
         if terms == X86_64.program_counter:
             displacement = None
+        index = _SCALE.search(terms)
+        if index:
+            scale, terms = int(index[1]), f"{terms[: index.start()]}*S{terms[index.end() :]}"
         base, terms = _whole(terms.split(" ")[0]), _wholes(terms)
         width = _WIDTHS.get(memory[1] or "", 0)
         if operation is Operation.ADDRESS:
@@ -84,7 +88,9 @@ def _form(mnemonic: str, operands: str) -> Form:
     writes = first and "[" not in first and name not in _ONLY_READ and name[0] != "j"
     source = second if operation is Operation.MOVE and "[" not in second and immediate is None else ""
     written = (first,) if writes else ()
-    return Form(operation, f"{name} {text}", base, displacement, width, immediate, None, written, source, is_store)
+    return Form(
+        operation, f"{name} {text}", base, displacement, width, immediate, None, written, source, is_store, scale
+    )
 
 
 def _whole(register: str) -> str:

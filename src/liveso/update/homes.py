@@ -9,6 +9,7 @@ from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
+from liveso.update.analysis import Analysis
 from liveso.verdict.correspondence import Correspondence
 
 
@@ -79,10 +80,18 @@ def address_of(homes: Homes, at: int) -> int:
     return _stretch(homes, at).distance + at
 
 
-def agree(expected: Homes, present: Homes) -> bool:
-    """Whether a version's variables live where they are expected."""
-    cuts = sorted({cut for it in (*expected, *present) for cut in (it.start, it.end)})
-    return all(address_of(expected, cut) == address_of(present, cut) for cut in cuts[:-1])
+def agree(analysis: Analysis, correspondence: Correspondence, running: Homes, present: Homes) -> bool:
+    """Whether a version that is loaded already, with the homes `present`, leads to where the variables live for the
+    one that runs."""
+    new, span = analysis.new, data_layout(analysis.new).span
+    words = new.relocations[new.relocations["type"] == new.machine.relative]
+    code = analysis.references.table
+    for place, target in [*code[["place", "target"]].tolist(), *words[["offset", "addend"]].tolist()]:
+        if target in span and place not in correspondence.elsewhere:
+            before = correspondence.old(target - span.start)
+            if before is not None and address_of(running, before) != address_of(present, target - span.start):
+                return False
+    return True
 
 
 @dataclass(frozen=True)

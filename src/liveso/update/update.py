@@ -16,7 +16,7 @@ from liveso.target import LoadedObject, ObjectsChanged, WordChanged
 from liveso.target.objects import Dynamic, imported_names, read_slots, read_words
 from liveso.target.protocol import WORD
 from liveso.update.analysis import Analysis, Analyst
-from liveso.update.homes import agree, later_homes
+from liveso.update.homes import agree
 from liveso.update.imports import Provider, later_imports
 from liveso.update.merge import candidates, merge
 from liveso.update.open import forget, learn_home, load
@@ -146,8 +146,7 @@ async def _load(
         raise Refused("its variables cannot be located")
     present = state.loaded(to)
     if present is not None:
-        expected = later_homes(correspondence, state.running.homes, analysis.new, present.base)
-        if not agree(expected, present.homes):
+        if not agree(analysis, correspondence, state.running.homes, present.homes):
             raise Refused(
                 "it ran before in this process, when its variables lived elsewhere; restart the program to get it"
             )

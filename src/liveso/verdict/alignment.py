@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from liveso.code import Instruction
 
@@ -39,3 +40,12 @@ def in_unique_surroundings(code: list[Instruction]) -> frozenset[int]:
     windows = [tuple(exact[max(0, at - _SURROUNDINGS) : at + _SURROUNDINGS + 1]) for at in range(len(code))]
     counts = Counter(windows)
     return frozenset(it.address for it, window in zip(code, windows, strict=True) if counts[window] == 1)
+
+
+def repetitions(code: list[Instruction]) -> dict[int, int]:
+    """How often the instruction at each address stands there one after another."""
+    found = {}
+    for _exact, run in groupby(code, key=lambda it: it.exact):
+        members = list(run)
+        found.update({it.address: len(members) for it in members})
+    return found

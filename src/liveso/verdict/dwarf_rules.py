@@ -27,7 +27,10 @@ def variables_keep_their_types(pair: Pair) -> Iterator[Difference]:
         correspondence = pair.correspondence
     except ImageError:
         return  # data-layout says it
-    old, new = pair.old_debug.variables, pair.new_debug.variables
+    # a symbol without a size is a place that the linker names
+    old, new = (
+        {name: it for name, it in debug.variables.items() if it.size} for debug in (pair.old_debug, pair.new_debug)
+    )
     gone = {(it.is_thread_local, it.offset): it for name, it in old.items() if name not in new or is_numbered(name)}
     for name, after in new.items():
         place = after.offset if after.is_thread_local or correspondence is None else correspondence.old(after.offset)

@@ -450,6 +450,8 @@ class _Comparison:
             return
         if a.displacement is not None and b.displacement is not None:
             yield from self._access(a, b, name)
+        if a.form.scale != b.form.scale and a.form.width == b.form.width:
+            yield Witness(Kind.ELEMENT, a.form.scale, b.form.scale, name, a.address, b.address)
         if a.form.immediate is not None and b.form.immediate is not None and a.form.immediate != b.form.immediate:
             yield from self._constant(a, b, name)
 

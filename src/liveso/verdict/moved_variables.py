@@ -8,18 +8,18 @@ data gets its counterpart; what cannot be told with certainty is a doubt.
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import Instruction, Matching, Operation, Reader, References, function_names
+from liveso.code import Instruction, Matching, Operation, Reader, References, finaliser_flag, function_names
 from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
-from liveso.verdict.alignment import aligned, in_unique_surroundings
+from liveso.verdict.alignment import aligned, in_unique_surroundings, repetitions
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.initial import InitialWord, Kind, initial_bytes, initial_words
 
@@ -67,8 +67,7 @@ class MatchedVariables:
 class _Vote:
     """Two references that are the same one in both versions: where they lead in each data span.
 
-    `place` is the address of the new one's displacement, or of a relocated word. `forms_address`: it is not an access;
-    `is_unedited`: their functions are the same but for addresses.
+    `place` is the address of the new one's displacement, or of a relocated word. `forms_address`: it is not an access.
     """
 
     place: int
@@ -76,7 +75,6 @@ class _Vote:
     old: int
     trust: Trust
     forms_address: bool
-    is_unedited: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,15 @@ class _Side:
         pointed = words["addend"][words["type"] == self.image.machine.relative]
         found = {int(it) - self.span.start for it in [*self.rows["target"].tolist(), *pointed.tolist()]}
         found |= {it.offset for it in self.named.values()} | {0}
+        if self.finaliser_flag is not None:
+            found.add(self.finaliser_flag)
         return sorted(it for it in found if 0 <= it < len(self.span))
+
+    @cached_property
+    def finaliser_flag(self) -> int | None:
+        """The place of the variable that belongs to the linker's own finaliser."""
+        address = finaliser_flag(self.image)
+        return None if address is None else address - self.span.start
 
     @cached_property
     def sizes(self) -> dict[int, int]:
@@ -161,14 +167,14 @@ class _Side:
         return initial_bytes(self.image)
 
     @cached_property
-    def _by_target(self) -> Table:
-        return np.sort(self.rows, order="target")
+    def _objects(self) -> list[int]:
+        return sorted(self.arrays | {it.offset for it in self.named.values()})
 
-    def rows_to(self, first: int, end: int) -> list[_Row]:
-        """The references to the places from `first` up to, and without, `end`."""
-        low, high = np.searchsorted(self._by_target["target"], [self.span.start + first, self.span.start + end])
-        found: list[_Row] = self._by_target[low:high].tolist()
-        return found
+    def room_around(self, at: int) -> range:
+        """The places around one up to where the next variables begin whose address is formed, or that have a name."""
+        index = bisect_right(self._objects, at)
+        start = self._objects[index - 1] if index else 0
+        return range(start, self._objects[index] if index < len(self._objects) else len(self.span))
 
     def next_start(self, at: int) -> int:
         index = bisect_right(self.starts, at)
@@ -206,6 +212,7 @@ class _Matcher:
         self._counterparts: dict[int, int] = {}
         self._anchored: list[int] = []
         self._doubts: list[str] = []
+        self._resized: set[int] = set()
         self._codes: dict[int, list[Instruction]] = {}
         self._readers = Reader(old.image), Reader(new.image)
 
@@ -223,8 +230,11 @@ class _Matcher:
             found = set(self._votes_of_words(pieces)) - known or set(self._votes_of_content(pieces)) - known
             if not found:
                 break
+        self._ask_about_overlaps(pieces)
+        self._ask_about_sizes(pieces)
         elsewhere = dict(self._elsewhere(pieces))
         self._ask_about_ends(pieces, elsewhere)
+        self._ask_about_new(pieces)
         self._ask_about_successors(pieces)
         return MatchedVariables(Correspondence(pieces.pieces, elsewhere), tuple(dict.fromkeys(self._doubts)))
 
@@ -243,7 +253,7 @@ class _Matcher:
             if shape == matching.new.shapes[j] and len(rows[0]) == len(rows[1]):
                 is_certain = start in named or (shape not in matching.ambiguous and end - start >= _LEAST_TELLING)
                 for pair in zip(*rows, strict=True):
-                    yield replace(self._vote(*pair, Trust.CERTAIN if is_certain else Trust.WEAK), is_unedited=True)
+                    yield self._vote(*pair, Trust.CERTAIN if is_certain else Trust.WEAK)
                 continue
             codes = readers[0].read(*one.item()), readers[1].read(*other.item())
             by_instruction = [
@@ -251,11 +261,15 @@ class _Matcher:
                 for code, part in zip(codes, rows, strict=True)
             ]
             unique = in_unique_surroundings(codes[0]), in_unique_surroundings(codes[1])
+            repeated = repetitions(codes[0]), repetitions(codes[1])
             for a, b, is_isolated in aligned(*codes):
                 first, second = by_instruction[0].get(a.address), by_instruction[1].get(b.address)
                 if first and second:
                     is_likely = is_isolated and a.address in unique[0] and b.address in unique[1]
+                    is_likely &= repeated[0][a.address] == repeated[1][b.address]
                     yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
+                    if a.form.width != b.form.width and a.operation is not Operation.ADDRESS:
+                        self._resized.add(first[1] - self._old.span.start)
 
     def _vote(self, old: _Row, new: _Row, trust: Trust) -> _Vote:
         return _Vote(new[0], new[1] - self._new.span.start, old[1] - self._old.span.start, trust, new[3])
@@ -289,6 +303,8 @@ class _Matcher:
         """The places of the new data whose counterpart is known, one to one: the most certain come first."""
         handles = [it for it in self._new.words.keys() & self._old.words.keys() if self._is_own_handle(it)]
         found = [(Trust.CERTAIN, 1, -it, it) for it in handles]
+        if self._old.finaliser_flag is not None and self._new.finaliser_flag is not None:
+            found.append((Trust.CERTAIN, len(self._new.rows) + 1, -self._new.finaliser_flag, self._old.finaliser_flag))
         for name in self._old.named.keys() & self._new.named.keys():
             one, other = self._old.named[name], self._new.named[name]
             found.append((Trust.CERTAIN, len(self._new.rows) + 1, -other.offset, one.offset))
@@ -324,8 +340,13 @@ class _Matcher:
         distances = {anchors[it] - it for it in strong[index - 1 : index + 1]}
         if len(distances) != 1 or old - new in distances:
             return False
-        end = min(self._new.next_start(new), new + _LONGEST_COMPARED)
-        return self._is_alike(new, new + distances.pop(), end)
+        other = new + distances.pop()
+        return self._is_alike(new, other, self._compared_end(new, other))
+
+    def _compared_end(self, new: int, old: int) -> int:
+        """Up to where the variables at two places can be compared: to where another may begin, in either version."""
+        room = min(self._new.next_start(new) - new, self._old.next_start(old) - old, _LONGEST_COMPARED)
+        return new + max(0, room)
 
     def _is_own_handle(self, at: int) -> bool:
         """Whether both versions have __dso_handle there, which leads to itself (Itanium C++ ABI, 3.3.6)."""
@@ -334,7 +355,7 @@ class _Matcher:
     def _is_content_alike(self, new: int, old: int) -> bool:
         """Whether what lies at the place `new` starts with what lay at `old`, and no more so with what lay at `new`
         before: else an edited function only refers to another variable now."""
-        end = min(self._new.next_start(new), new + _LONGEST_COMPARED)
+        end = self._compared_end(new, old)
         if not self._is_alike(new, old, end):
             return False
         is_told = any(self._new.content[new:end]) or bool(range_of(self._new.word_places, new, end))
@@ -383,6 +404,7 @@ class _Matcher:
     def _pieces(self) -> Iterator[Piece]:
         """The stretches of the new data, each with its counterpart: runs of places that moved by one distance."""
         distances = self._distances()
+        matched = sorted(start + distance for start, distance in distances.items() if distance is not None)
         run: list[int] = []
         position = 0
         for start in [*self._new.starts, len(self._new.span)]:
@@ -390,7 +412,7 @@ class _Matcher:
                 run.append(start)
                 continue
             if run:
-                piece = self._run(run, start, distances)
+                piece = self._run(run, start, distances, matched)
                 if position < piece.start:
                     yield Piece(position, piece.start, None)
                 yield piece
@@ -414,32 +436,47 @@ class _Matcher:
             for anchor in [*before, *after]:
                 distance = self._anchors[anchor] - anchor
                 low, high = sorted((self._anchors[anchor], start + distance))
-                if low >= 0 and high < len(self._old.span) and self._stays_whole(low, high + 1, distance):
+                is_taken = self._counterparts.get(start + distance, start) != start
+                is_inside = low >= 0 and high < len(self._old.span)
+                if is_inside and not is_taken and self._stays_whole(low, high + 1, distance):
                     fitting[distance] = anchor
+            agree = len({self._anchors[it] - it for it in (*before, *after)}) == 1 and before and after
             known = [it for it in fitting if start + it in old_starts]
+            if not agree:  # at the border of a run another variable may have come
+                known = [it for it in known if self._is_supported(start, start + it)]
             if len(known) > 1:
                 seen = {it.old for it in self._votes[start]}
                 known = [it for it in known if start + it in seen] or known
             if len(known) > 1:
-                end = min(self._new.next_start(start), start + _LONGEST_COMPARED)
-                known = [it for it in known if self._is_alike(start, start + it, end)]
+                known = [it for it in known if self._is_alike(start, start + it, self._compared_end(start, start + it))]
             named = [it for it in before if start < it + self._new.sizes.get(it, 0)]
             if named:
                 found[start] = self._anchors[named[0]] - named[0]
-            elif len(known) == 1 or (
-                len(fitting) == 1
-                and before
-                and after
-                and len({self._anchors[it] - it for it in (*before, *after)}) == 1
-            ):
+            elif len(known) == 1 or (len(fitting) == 1 and agree):
                 found[start] = known[0] if known else next(iter(fitting))
             elif len(known) > 1:
                 self._doubts.append(f"what lies at +{start:#x} of the writable data may be either of two variables")
                 found[start] = None
             else:
                 # inside the variable before, or in what was its padding
-                found[start] = next((d for d, anchor in fitting.items() if anchor < start), None)
+                inside = (d for d, anchor in fitting.items() if anchor < start and anchor not in self._new.sizes)
+                found[start] = next((d for d in inside if start + d not in old_starts), None)
         return found
+
+    def _is_supported(self, new: int, old: int) -> bool:
+        """Whether anything besides its neighbour tells that the variable at `new` is the one at `old`: that the same
+        functions refer to it, for example."""
+        referrers = self._referrers
+        if referrers[0].get(old) and referrers[0].get(old) == referrers[1].get(new):
+            return True
+        if any(it.old == old for it in self._votes[new]):
+            return True
+        here, there = self._new.room_around(new), self._old.room_around(old)
+        if len(here) == len(there) and new - here.start == old - there.start:
+            new, old = here.start, there.start  # inside of a variable, or of a few that keep together
+        room = min(here.stop - new, there.stop - old, _LONGEST_COMPARED)
+        is_told = any(self._new.content[new : new + room]) or range_of(self._new.word_places, new, new + room)
+        return bool(is_told) and self._is_alike(new, old, new + room)
 
     def _goes_on(self, before: int, start: int, distances: dict[int, int | None]) -> bool:
         """Whether two starts of the new data belong to one run, in the middle of which nothing was taken out."""
@@ -453,35 +490,26 @@ class _Matcher:
         between = range_of(self._anchored, low, high)
         return all(self._counterparts[it] + distance == it for it in between)
 
-    def _run(self, run: list[int], end: int, distances: dict[int, int | None]) -> Piece:
-        """The piece of a run: as long as its last variable may be, for which there must be room in the old data."""
+    def _run(self, run: list[int], end: int, distances: dict[int, int | None], matched: list[int]) -> Piece:
+        """The piece of a run: as long as its last variable may be, for which there must be room in the old data, up to
+        the next of the places that are `matched`."""
         last, distance = run[-1], distances[run[-1]]
         assert distance is not None
         was = last + distance
-        index = bisect_right(self._anchored, was)
-        following = self._anchored[index] if index < len(self._anchored) else len(self._old.span)
+        index = bisect_right(matched, was)
+        following = matched[index] if index < len(matched) else len(self._old.span)
         room = min(following, self._old.section_end(was)) - was
         need = min(end, self._new.section_end(last)) - last
         size = self._new.sizes.get(last) or self._old.sizes.get(was) or 0
         if size:
-            return Piece(run[0], last + min(max(need, size), room), run[0] + distance)
+            return Piece(run[0], last + min(need, size, room), run[0] + distance)
         padding = min(_LARGEST_PADDING, _alignment(self._new.span.start + end) - 1)
-        if need - room > padding and not self._is_told(run, end):
+        if need - room > padding:
             self._doubts.append(
                 f"the variable at +{was:#x} of the writable data, of {room} bytes at most, may have grown: at "
                 f"+{last:#x}, where it is now, the next comes {need} bytes later"
             )
         return Piece(run[0], last + min(need, room), run[0] + distance)
-
-    def _is_told(self, run: list[int], end: int) -> bool:
-        """Whether all functions that refer to the last variable of a run are the same in both versions: it may be that
-        what follows is a variable that nothing refers to."""
-        first = next((it for it in reversed(run) if it in self._new.arrays), run[-1])
-        rows = self._new.rows_to(first, end)
-        return len(rows) > 0 and all(
-            any(it.place == place and it.is_unedited for it in self._votes[target - self._new.span.start])
-            for place, target, *_rest in rows
-        )
 
     # --- references that lead to the end of a variable
 
@@ -546,6 +574,60 @@ class _Matcher:
                     f"at +{before:#x} or the start of the next, which came elsewhere"
                 )
 
+    def _ask_about_sizes(self, pieces: Correspondence) -> None:
+        """A variable that is accessed in another width, or what may be two members of one that moved apart, may have
+        another type now."""
+        for piece in pieces.pieces:
+            for old in self._resized:
+                if piece.old is not None and piece.old <= old < piece.old + piece.end - piece.start:
+                    self._doubts.append(f"the variable at +{old:#x} of the writable data is accessed in another width")
+        matched = [it for it in pieces.pieces if it.old is not None]
+        for first, second in pairwise(matched):
+            assert first.old is not None and second.old is not None
+            has_moved_apart = second.old - second.start != first.old - first.start
+            between = range_of(self._anchored, first.old + first.end - first.start, second.old)
+            if not has_moved_apart or second.old < first.old or between:
+                continue
+            before = self._old.room_around(second.old - 1).start
+            if second.old in self._old.arrays or before not in self._old.arrays or before < first.old:
+                continue
+            referrers = self._referrers[0]
+            if self._old.section_end(before) != self._old.section_end(second.old) or not (
+                referrers.get(before, set()) & referrers.get(second.old, set())
+            ):
+                continue
+            size = self._old.sizes.get(before)
+            if size is None or before + size > second.old:
+                self._doubts.append(
+                    f"what lies at +{before:#x} and +{second.old:#x} of the writable data moved apart: it may be one "
+                    "variable, of another size now"
+                )
+
+    @cached_property
+    def _referrers(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+        """By each place of the old data, and of the new, the functions that refer to it, as indexes into the new
+        version's; one that has no counterpart there is -1."""
+        partners = dict(self._matching.pairs)
+        found: tuple[dict[int, set[int]], dict[int, set[int]]] = ({}, {})
+        for places, side, functions in zip(
+            found, (self._old, self._new), (self._matching.old.functions, self._matching.new.functions), strict=True
+        ):
+            indexes = np.searchsorted(functions["start"], side.rows["place"], side="right") - 1
+            for index, target in zip(indexes.tolist(), side.rows["target"].tolist(), strict=True):
+                function = partners.get(index, -1) if side is self._old else index
+                places.setdefault(target - side.span.start, set()).add(function)
+        return found
+
+    def _ask_about_overlaps(self, pieces: Correspondence) -> None:
+        """No two variables of the new version can have been one."""
+        known = sorted((it.old, it.end - it.start, it.start) for it in pieces.pieces if it.old is not None)
+        for (old, size, start), (next_old, _size, next_start) in pairwise(known):
+            if old + size > next_old:
+                self._doubts.append(
+                    f"what lies at +{start:#x} and +{next_start:#x} of the writable data may both have been at "
+                    f"+{next_old:#x}"
+                )
+
     def _is_about_next(self, place: int, at: int, pieces: Correspondence) -> bool:
         """Whether the function that refers to the border `at` also refers to other places of the variables that begin
         there, and to none of those that end there."""
@@ -553,6 +635,19 @@ class _Matcher:
         before, after = pieces.pieces[index - 1], pieces.pieces[index]
         places = {row[1] - self._new.span.start for row in _inside(self._new.rows, self._function_at(place))}
         return any(at < it < after.end for it in places) and not any(before.start <= it < at for it in places)
+
+    def _ask_about_new(self, pieces: Correspondence) -> None:
+        """What some code takes for a variable that was there is new only where that one is certainly another."""
+        counterparts = {old: new for new, old in self._anchors.items()}
+        for new, votes in self._votes.items():
+            for it in votes if pieces.old(new) is None else ():
+                other = counterparts.get(it.old)
+                trusts = [one.trust for one in self._votes[other] if one.old == it.old] if other is not None else []
+                if Trust.CERTAIN not in trusts and len(trusts) < 2:
+                    self._doubts.append(
+                        f"code refers at {it.place:#x} to +{new:#x} of the writable data, new or what was at "
+                        f"+{it.old:#x}"
+                    )
 
     def _ask_about_successors(self, pieces: Correspondence) -> None:
         """A variable that is gone and one that is new may be the same one, of another size or in code that was

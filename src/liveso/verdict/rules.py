@@ -157,7 +157,7 @@ def _named_variables(image: Image, debug: DebugInfo) -> list[NamedVariable]:
             name = str(symbol)
             found.pop(symbol.name, None)
             found[name] = NamedVariable(name, symbol.value - span.start, symbol.size)
-    return [it for name, it in found.items() if not is_numbered(name)]
+    return [it for name, it in found.items() if it.size and not is_numbered(name)]
 
 
 def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:

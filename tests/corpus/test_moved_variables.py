@@ -1,0 +1,141 @@
+"""Variables of made-up libraries that moved, came and went between two versions, matched without their names and held
+against the symbol tables that the linker wrote before they were stripped."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from liveso.code import data_references
+from liveso.elf import Image, read_image, tables
+from liveso.elf.data import data_layout
+from liveso.verdict import judge
+
+BUILDS = (("gcc", "-O0"), ("gcc", "-O2"), ("gcc", "-O3"), ("clang", "-O2"))
+SEEDS = range(12)
+VARIABLES, FUNCTIONS = 40, 50
+LEAST_ACCEPTED = 0.5  # of all pairs: where two variables cannot be told apart, the verdict rightly refuses
+
+TYPES = (
+    ("static int {0};", "{0} += n;", "return {0} * 3;"),
+    ("static int {0} = {1};", "{0} ^= n;", "return {0} + n;"),
+    ("static long {0};", "{0} -= n;", "return {0} >> 2;"),
+    ("static double {0} = {1}.5;", "{0} *= n;", "return (int){0};"),
+    ("static char {0}[{1}];", "{0}[n % {1}] = n;", "return {0}[n % {1}] + {0}[0];"),
+    ("static int {0}[{1}] = {{1, {1}}};", "{0}[n % {1}]++;", "for (int *p = {0}; p < &{0}[{1}];) n += *p++; return n;"),
+    ("static struct {{ int a; long b; char c[{1}]; }} {0};", "{0}.b += n, {0}.a = 3;", "return {0}.a + {0}.c[1];"),
+    ('static const char *{0} = "text {1}";', '{0} = n ? "other {1}" : 0;', "return {0} ? {0}[0] : n;"),
+    ("int exported_{0} = {1};", "exported_{0} += n;", "return exported_{0};"),
+)
+
+
+class Source:
+    """A library's source: variables with their kinds, and functions that refer to some of them."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.variables = [self._variable(number) for number in range(VARIABLES)]
+        self.pointers = [(f"p{number}", chance.choice(self.variables)[0]) for number in range(4)]
+        self.functions = [self._function(number) for number in range(FUNCTIONS)]
+
+    def _variable(self, number: int) -> tuple[str, int, int]:
+        return f"v{number}", self._chance.randrange(len(TYPES)), self._chance.choice((3, 5, 8, 17, 40))
+
+    def _function(self, number: int) -> tuple[str, list[tuple[str, int, int]], str]:
+        used = self._chance.sample(self.variables, self._chance.choice((1, 2, 2, 3)))
+        return f"f{number}", used, f"n = n * {self._chance.randrange(3, 9999)} + {number};"
+
+    def changed(self) -> "Source":
+        """Another version: variables in another order, some new and used, one gone, one in ten functions edited."""
+        chance, other = self._chance, Source.__new__(Source)
+        other._chance = chance
+        gone = chance.choice(self.variables) if chance.random() < 0.3 else None
+        other.variables = [it for it in self.variables if it is not gone]
+        for number in range(chance.choice((0, 1, 3))):
+            other.variables.insert(chance.randrange(len(other.variables)), self._variable(VARIABLES + number))
+        for _exchange in range(chance.choice((0, 2, 8))):
+            i, j = chance.randrange(len(other.variables)), chance.randrange(len(other.variables))
+            other.variables[i], other.variables[j] = other.variables[j], other.variables[i]
+        other.pointers = [(name, to) for name, to in self.pointers if not gone or to != gone[0]]
+        added = [it for it in other.variables if it not in self.variables]
+        other.functions = []
+        for name, used, line in self.functions:
+            kept = [it for it in used if it is not gone]
+            if chance.random() < 0.1:
+                line += f" if (n == {chance.randrange(9999)}) return n / 7;"
+                kept = kept + added[:1]
+            other.functions.append((name, kept or other.variables[:1], line))
+        return other
+
+    def text(self) -> str:
+        lines = [TYPES[kind][0].format(name, size) for name, kind, size in self.variables]
+        for name, to in self.pointers:
+            _to, kind, _size = next(it for it in self.variables if it[0] == to)
+            target = f"exported_{to}" if TYPES[kind][0].startswith("int exported") else to
+            lines.append(f"static void *{name} = &{target};")
+            lines.append(f"void *get_{name}(void) {{ return {name}; }} void set_{name}(void *p) {{ {name} = p; }}")
+        for name, used, line in self.functions:
+            body = " ".join(TYPES[kind][1].format(name, size) for name, kind, size in used)
+            last = TYPES[used[-1][1]][2].format(used[-1][0], used[-1][2])
+            lines.append(f"int {name}(int n) {{ n &= 0xffff; {line} {body} {last} }}")
+        return "\n".join(lines) + "\n"
+
+
+def build(folder: Path, name: str, text: str, compiler: str, level: str) -> tuple[Image, Image]:
+    """The library with its symbol table, and without."""
+    file = folder / f"{name}.so"
+    flags = ("-w", "-shared", "-fPIC", "-Wl,-soname,libsubject.so", "-x", "c", "-")
+    subprocess.run([compiler, level, "-o", file, *flags], input=text, text=True, check=True)
+    subprocess.run(["strip", "-o", f"{file}.stripped", file], check=True)
+    return read_image(file.read_bytes()), read_image(Path(f"{file}.stripped").read_bytes())
+
+
+def variables(image: Image) -> dict[str, range]:
+    """Where the symbol table says that variables lie, in bytes from the start of the data span."""
+    table, strings = image.section(".symtab"), image.section(".strtab")
+    assert table and strings
+    text, span = image.section_bytes(strings), data_layout(image).span
+    found = {}
+    for name, info, _other, _section, value, size in np.frombuffer(image.section_bytes(table), tables.SYMBOL).tolist():
+        if info & 15 == tables.STT_OBJECT and value in span and size:
+            found[text[name : text.index(b"\0", name)].decode()] = range(value - span.start, value - span.start + size)
+    return found
+
+
+def referred(image: Image) -> set[int]:
+    """The places of the data span that code refers to."""
+    start = data_layout(image).span.start
+    return {target - start for target in data_references(image).table["target"].tolist()}
+
+
+def test_no_variable_is_taken_for_another(tmp_path: Path) -> None:
+    accepted = moved = 0
+    for compiler, level in BUILDS:
+        for seed in SEEDS:
+            source = Source(random.Random(seed))
+            texts = source.text(), source.changed().text()
+            (old_named, old), (new_named, new) = (
+                build(tmp_path, f"{compiler}{level}-{seed}-{number}", text, compiler, level)
+                for number, text in enumerate(texts)
+            )
+            verdict = judge(old, new)
+            if any(it.rule not in ("initialiser", "symbol-removed") for it in verdict.refusals(None)):
+                continue
+            accepted += 1
+            before, after = variables(old_named), variables(new_named)
+            correspondence = verdict.correspondence
+            assert correspondence is not None
+            used = referred(new)
+            for name, places in after.items():
+                if not used.intersection(places):
+                    continue  # nobody will ever ask where it lives
+                found = [correspondence.old(at) for at in places]
+                expected = before.get(name)
+                if expected is None:  # a new variable may live in what was padding
+                    assert not any(it in old for it in found for old in before.values()), (compiler, level, seed, name)
+                else:
+                    assert found == list(expected), (compiler, level, seed, name)
+                    moved += expected != places
+    assert accepted >= LEAST_ACCEPTED * len(BUILDS) * len(SEEDS), accepted
+    assert moved > 100
