@@ -155,6 +155,52 @@ def test_threads_of_the_library_and_calls_under_way_go_on(ledger: Ledger) -> Non
     assert "a thread ends after 2" in ledger.program.lines
 
 
+# what Rust's run-time does with each panic since it has marks, in C, because Debian's is older
+PANICS = """
+#include <stdint.h>
+struct exception { volatile uint64_t class; void *cleanup, *private[2]; const char *mark; };
+static const char mark;
+static const uint64_t class = 0x54535552005a4f4d; /* MOZ RUST */
+void make(struct exception *it) { it->class = class; it->cleanup = 0; it->mark = &mark; }
+int is_own(struct exception *it) { return it->class == class && it->mark == &mark ? VERSION : -VERSION; }
+"""
+KEEPER = """
+#include <stdio.h>
+void make(void *);
+int is_own(void *);
+int main(void)
+{
+    long first[5], last[5];
+    make(first), make(last);
+    while (getchar() != EOF) {
+        printf("%d %d\\n", is_own(first), is_own(last));
+        fflush(stdout);
+        make(last);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_panic_is_known_to_all_versions(bench: Bench, compiler: str) -> None:
+    def make(version: int) -> None:
+        flags = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libpanics.so", f"-DVERSION={version}")
+        bench.compile(PANICS, "libpanics.so", *flags, compiler=compiler)
+
+    make(1)
+    bench.compile(KEEPER, "keeper", "-L.", "-lpanics", "-Wl,-rpath,$ORIGIN", compiler=compiler)
+    program = bench.run("./keeper")
+    bench.library(program.pid, "libpanics.so")
+    for version in (2, 3, 1):
+        make(version)
+        bench.wait_for_version("libpanics.so", "libpanics.so", program.pid)
+        before = len(program.lines)
+        program.ask("")
+        program.wait_for(f"{version} {version}", before)
+    assert program.end() == 0
+
+
 @debug_build
 @pytest.mark.xfail(strict=True, reason="the table of a trait object that exists already still leads to the old version")
 def test_trait_objects_from_before_run_new_code(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import References
+from liveso.code import PanicMark, References
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -22,13 +22,14 @@ class Home:
     """Where a library's variables live: the image and load address of the version that brought them.
 
     `tls_module` is its module ID, `tls_offset` the distance of its block from the thread pointer in bytes, None where
-    its block has no fixed one.
+    its block has no fixed one. `panic_mark` is the address of the first version's that has one.
     """
 
     image: Image
     base: int
     tls_module: int
     tls_offset: int | None
+    panic_mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,18 @@ class Relinking:
 
 
 def relink(
-    new: Image, base: int, references: References, home: Home, bound: dict[int, int], left_out: LeftOut
+    new: Image,
+    base: int,
+    references: References,
+    mark: PanicMark | None,
+    home: Home,
+    bound: dict[int, int],
+    left_out: LeftOut,
 ) -> Relinking:
     """Lead `new`, loaded at `base`, to the variables at `home`.
 
-    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused
-    where that cannot be done completely.
+    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. `mark` is what its
+    code knows its panics by. Raises Refused where that cannot be done completely.
     """
     old_span, new_span = data_layout(home.image).span, data_layout(new).span
     distance = (home.base + old_span.start) - (base + new_span.start)
@@ -68,11 +75,16 @@ def relink(
         *_tls_words(new, base, home),
         *_left_out_words(new, base, new_span, distance, left_out),
     ]
-    return Relinking(_displacements(references, base, distance), np.array(words, WORD))
+    halves = _displacements(references.table, base, distance)
+    if mark and home.panic_mark is not None:
+        if not mark.is_clear:
+            raise Refused("its code may take panics of the old version for foreign ones, which end the program")
+        marks = _displacements(mark.references, base, home.panic_mark - (base + mark.address))
+        halves = np.concatenate([halves, marks])
+    return Relinking(halves, np.array(words, WORD))
 
 
-def _displacements(references: References, base: int, distance: int) -> Table:
-    table = references.table
+def _displacements(table: Table, base: int, distance: int) -> Table:
     displacements = table["displacement"].astype("<i8") + distance
     if len(displacements) and not (displacements.min() >= -(1 << 31) and displacements.max() < 1 << 31):
         raise Refused(
