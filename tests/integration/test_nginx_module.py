@@ -130,8 +130,11 @@ def test_what_a_module_calls_is_new_at_once_and_its_handlers_after_a_reload(serv
     wait_until(lambda: len(server.workers()) == 2 and not {*server.workers()} & {*workers}, "other workers")
     wait_until(lambda: server.ask()[:3] == (3, 3, 3), "handlers of version 3")
     subprocess.run(["wrk", "-t1", "-c4", "-d1s", server.url], check=True, capture_output=True)
-    ends = [line for line in server.program.error_lines if "greeting ends" in line]
-    assert len(ends) == 2 and all("version 3" in line for line in ends), ends
+    ends = wait_until(
+        lambda: len(found := [it for it in server.program.error_lines if "greeting ends" in it]) == 2 and found,
+        "the ends of both workers",
+    )
+    assert all("version 3" in line for line in ends), ends
     for pid in server.workers():
         server.bench.library(pid, NAME)
     server.update(2)
