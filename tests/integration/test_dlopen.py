@@ -23,6 +23,7 @@ PROGRAM = """
 #include <stdlib.h>
 #include <string.h>
 static void *handles[9];
+static void (*kept)(void);
 int main(void)
 {
     char line[99];
@@ -35,6 +36,10 @@ int main(void)
             int (*run)(void) = (int (*)(void))dlsym(handles[number], "run");
             printf("run %d\\n", run());
         }
+        if (line[0] == 'k')
+            kept = (void (*)(void))dlsym(handles[number], "run"), printf("kept\\n");
+        if (line[0] == 'R')
+            kept();
         if (line[0] == 'c')
             printf("closed %d %d\\n", number, dlclose(handles[number]));
         fflush(stdout);
@@ -94,6 +99,20 @@ def test_a_plugin_goes_with_all_its_versions_when_it_is_unloaded(bench: Bench, p
     ask(program, "r0", "version 4, call 2, 101 in the thread")
     assert program.end() == 0
     assert program.lines[-1] == "end after 2"
+
+
+def test_what_a_function_calls_that_the_program_keeps_from_a_version_between_is_new(
+    bench: Bench, program: Program
+) -> None:
+    ask(program, "o0./plugin.so", "opened 0 1")
+    bench.library(program.pid, "plugin.so")
+    for version in (2, 3, 2, 4):
+        build(bench, version)
+        bench.wait_for_version("plugin.so", "plugin.so", program.pid)
+        if version == 2:
+            ask(program, "k0", "kept")
+        ask(program, "R0", f"version {version}, ")
+    assert program.end() == 0
 
 
 def test_loading_again_at_once_is_clean(bench: Bench, program: Program) -> None:

@@ -13,7 +13,11 @@ static int calls;
 int base_version(void) { ++calls; return VERSION; }
 int base_calls(void) { return calls; }
 #if VERSION > 1
+#ifdef NAME
+const char *base_name(void) { return "name 3"; }
+#else
 const char *base_name(void) { return "new"; }
+#endif
 const int base_limits[2] = {40, 50};
 #endif
 #ifdef MOVED
@@ -137,6 +141,19 @@ def test_one_needs_what_only_the_other_new_one_has(bench: Bench, program: Progra
     install(bench, "next")
     bench.wait_for_version("next/libtop.so", "libtop.so", program.pid)
     says(program, "top 3, base 3, new, 50")
+    assert program.end() == 0
+
+
+def test_what_only_new_versions_have_goes_on_to_the_newest_of_one_library(bench: Bench, program: Program) -> None:
+    build(bench, 2, "two")
+    install(bench, "two")
+    bench.wait_for_version("two/libtop.so", "libtop.so", program.pid)
+    says(program, "top 2, base 2, new, 50")
+    build(bench, 3, "three", "-DNAME")
+    shutil.copy(bench.folder / "three" / "libbase.so.1", bench.folder / "next")
+    os.rename(bench.folder / "next", bench.folder / "libbase.so.1")
+    bench.wait_for_version("three/libbase.so.1", "libbase.so.1", program.pid)
+    says(program, "top 2, base 3, name 3, 50")
     assert program.end() == 0
 
 

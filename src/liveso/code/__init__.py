@@ -7,6 +7,7 @@ from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_
 from liveso.code.matching import Matching, match_functions
 from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
+from liveso.code.panics import PanicMark, panic_mark
 from liveso.code.parameters import parameters
 from liveso.code.references import References, data_references
 from liveso.code.start_up import finaliser_flag, has_own_code
@@ -17,6 +18,7 @@ __all__ = [
     "Instruction",
     "Matching",
     "Operation",
+    "PanicMark",
     "Place",
     "Reader",
     "References",
@@ -28,5 +30,6 @@ __all__ = [
     "functions",
     "has_own_code",
     "match_functions",
+    "panic_mark",
     "parameters",
 ]

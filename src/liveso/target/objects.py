@@ -1,5 +1,6 @@
 """The slots of the loaded objects, found in the target's own memory: what ld.so relocated, whatever is on disk now."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,12 +90,21 @@ class Slots:
     value: Table
 
 
-async def read_slots(agent: Agent, machine: Machine, objects: list[LoadedObject], dynamic: list[Dynamic]) -> Slots:
-    """The present contents of all slots of `objects`."""
+async def read_slots(
+    agent: Agent, machine: Machine, dynamics: dict[LoadedObject, Dynamic], prepared: Container[int]
+) -> Slots:
+    """The present contents of all slots of the objects in `dynamics`.
+
+    `prepared` are the load addresses of prepared copies. These have relocations without a type for the slots that
+    relinking filled in place of the dynamic linker.
+    """
     kinds = sorted(machine.slot_relocations)
     addresses = [
-        it.relocations["offset"][np.isin(it.relocations["type"], kinds)] + np.uint64(owner.base)
-        for owner, it in zip(objects, dynamic, strict=True)
+        it.relocations["offset"][
+            np.isin(it.relocations["type"], [*kinds, machine.none] if owner.base in prepared else kinds)
+        ]
+        + np.uint64(owner.base)
+        for owner, it in dynamics.items()
     ]
     every = np.unique(np.concatenate([*addresses, np.zeros(0, "<u8")]))
     every = every[every % machine.word == 0]

@@ -110,6 +110,8 @@ class Placement:
 
     def all_led_to(self, places: Table, ats: Table) -> Table:
         """The same for many references at once."""
+        if not len(ats):
+            return np.zeros(0, "<i8")
         starts = np.array([it.start for it in self.homes], "<i8")
         distances = np.array([it.distance for it in self.homes], "<i8")
         index = np.maximum(0, np.searchsorted(starts, ats, side="right") - 1)

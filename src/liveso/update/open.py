@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from liveso.code import References
+from liveso.code import References, panic_mark
 from liveso.elf import Image, Symbol, tables
 from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version
@@ -176,12 +176,14 @@ async def _relink(
         (image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], sorted(target.machine.slot_relocations))
     ]
     offsets = np.setdiff1d(by_name["offset"], image.relocations["offset"][sorted(left_out.rows)])
+    mark = await asyncio.to_thread(panic_mark, image)
+    first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
-        home = _home(target, state, images, places, objects)
+        home = replace(_home(target, state, images, places, objects), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
-        plan = relink(image, loaded.base, references, home, bound, left_out)
+        plan = relink(image, loaded.base, references, mark, home, bound, left_out)
         mappings = process.mappings(target.pid, target.hello.thread)
         code = NO_SPANS if through_proc else spans_for_code(mappings, plan.halves["address"])
         transaction = Transaction(
@@ -197,6 +199,15 @@ async def _relink(
         except ObjectsChanged:
             if attempt == ATTEMPTS - 1:
                 raise
+
+
+def _first_panic_mark(state: LibraryState, loaded: LoadedVersion, images: Images) -> int | None:
+    """The mark that all versions before `loaded` know their panics by."""
+    for it in state.versions:
+        found = panic_mark(images[it.version]) if it.version != loaded.version else None
+        if found:
+            return it.base + found.address
+    return None
 
 
 def _home(target: Target, state: LibraryState, images: Images, places: Placement, objects: ObjectList) -> Home:

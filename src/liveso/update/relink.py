@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import References
+from liveso.code import PanicMark, References
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -20,7 +20,7 @@ class Home:
     relinked live.
 
     `tls_module` is its module ID, `tls_offset` the distance of its block from the thread pointer in bytes, None where
-    its block has no fixed one.
+    its block has no fixed one. `panic_mark` is the address of the first version's that has one.
     """
 
     image: Image
@@ -28,6 +28,7 @@ class Home:
     placement: Placement
     tls_module: int
     tls_offset: int | None
+    panic_mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,18 @@ class Relinking:
 
 
 def relink(
-    new: Image, base: int, references: References, home: Home, bound: dict[int, int], left_out: LeftOut
+    new: Image,
+    base: int,
+    references: References,
+    mark: PanicMark | None,
+    home: Home,
+    bound: dict[int, int],
+    left_out: LeftOut,
 ) -> Relinking:
     """Lead `new`, loaded at `base`, to the variables at `home`.
 
-    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. Raises Refused
-    where that cannot be done completely.
+    `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. `mark` is what its
+    code knows its panics by. Raises Refused where that cannot be done completely.
     """
     words = [
         *_relative_words(new, base, home.placement),
@@ -65,15 +72,22 @@ def relink(
         *_tls_words(new, base, home),
         *_left_out_words(new, base, home.placement, left_out),
     ]
-    return Relinking(_displacements(new, base, references, home.placement), np.array(words, WORD))
-
-
-def _displacements(new: Image, base: int, references: References, placement: Placement) -> Table:
     table = references.table
+    led_to = home.placement.all_led_to(table["place"], table["target"].astype("<i8") - data_layout(new).span.start)
+    halves = _displacements(table, base, led_to)
+    if mark and home.panic_mark is not None:
+        if not mark.is_clear:
+            raise Refused("its code may take panics of the old version for foreign ones, which end the program")
+        led_to = np.full(len(mark.references), home.panic_mark, "<i8")
+        halves = np.concatenate([halves, _displacements(mark.references, base, led_to)])
+    return Relinking(halves, np.array(words, WORD))
+
+
+def _displacements(table: Table, base: int, led_to: Table) -> Table:
+    """The changes to the references in `table`, each of which shall lead to the address in `led_to`."""
     if not len(table):
         return np.zeros(0, HALF)
-    targets = table["target"].astype("<i8")
-    distances = placement.all_led_to(table["place"], targets - data_layout(new).span.start) - (targets + base)
+    distances = led_to - (table["target"].astype("<i8") + base)
     displacements = table["displacement"].astype("<i8") + distances
     if not (displacements.min() >= -(1 << 31) and displacements.max() < 1 << 31):
         raise Refused(

@@ -49,6 +49,11 @@ async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict
     return kept
 
 
+def prepared_copies(target: Target) -> frozenset[int]:
+    """The load addresses of all versions after the first."""
+    return frozenset(it.base for state in target.libraries.values() for it in state.versions[1:])
+
+
 async def warm(target: Target) -> None:
     """Read ahead what every update of the target needs."""
     async with target.turn:

@@ -24,7 +24,15 @@ from liveso.update.own_data import values_of_the_moment
 from liveso.update.permission import require_permission
 from liveso.update.record import LibraryState
 from liveso.update.redirect import Images, count_stale, function_moves, slot_words, symbol_table_words
-from liveso.update.target import ATTEMPTS, NO_WORDS, Target, commit_words, dynamics_of, list_objects
+from liveso.update.target import (
+    ATTEMPTS,
+    NO_WORDS,
+    Target,
+    commit_words,
+    dynamics_of,
+    list_objects,
+    prepared_copies,
+)
 from liveso.verdict.initial import changed_words
 
 
@@ -188,7 +196,7 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
         dynamics = await dynamics_of(target, objects.objects)
-        slots = await read_slots(target.agent, target.machine, list(dynamics), list(dynamics.values()))
+        slots = await read_slots(target.agent, target.machine, dynamics, prepared_copies(target))
         words = slot_words(slots, moves)
         if not switched:
             first, last = [], []
@@ -253,7 +261,7 @@ async def sweep(target: Target, store: Store) -> int:
             moves |= function_moves(state, images, state.current)
         objects = await list_objects(target)
         dynamics = await dynamics_of(target, objects.objects)
-        slots = await read_slots(target.agent, target.machine, list(dynamics), list(dynamics.values()))
+        slots = await read_slots(target.agent, target.machine, dynamics, prepared_copies(target))
         words = slot_words(slots, moves)
         if len(words):
             await commit_words(target, objects, words, states)

@@ -1,0 +1,147 @@
+"""A module of Debian's nginx, which hands its functions to nginx by tables and pointers, is rebuilt under load."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Bench, Program, wait_until
+from tests.integration.test_nginx import free_port
+from tests.packages import LIBRARIES, package
+
+PROGRAMS = Path(__file__).parent / "programs"
+NAME = "ngx_greeting.so"
+CONFIGURATION = """
+load_module {folder}/ngx_greeting.so;
+user root;
+worker_processes 2;
+daemon off;
+pid nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        keepalive_requests 20;
+        location / {{ greeting; }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def headers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The compiler's flags for modules of Debian's nginx, whose features have to be the same (--with-compat)."""
+    source = tmp_path_factory.mktemp("nginx") / "src"
+    shutil.copytree(package("nginx-dev") / "usr/share/nginx/src", source)
+    pcre, zlib = package("libpcre2-dev"), package("zlib1g-dev")
+    subprocess.run(
+        [
+            *("sh", "./configure", "--with-compat", "--with-debug", "--with-threads"),
+            f"--with-cc-opt=-I{pcre}/usr/include -I{zlib}/usr/include",
+            f"--with-ld-opt=-L{pcre}/{LIBRARIES} -L{zlib}/{LIBRARIES}",
+        ],
+        check=True,
+        cwd=source,
+        env=os.environ | {"PATH": f"{pcre}/usr/bin:{os.environ['PATH']}"},
+        capture_output=True,
+    )
+    folders = ("src/core", "src/event", "src/event/modules", "src/os/unix", "src/http", "src/http/modules", "objs")
+    return ["-w", f"-I{pcre}/usr/include", f"-I{zlib}/usr/include", *(f"-I{source / it}" for it in folders)]
+
+
+class Server:
+    """nginx, a master and two workers, with the module."""
+
+    def __init__(self, bench: Bench, headers: list[str]) -> None:
+        self.bench, self.headers, self.port = bench, headers, free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.build(1)
+        text = CONFIGURATION.format(folder=bench.folder, port=self.port)
+        (bench.folder / "nginx.conf").write_text(text)
+        nginx = package("nginx") / "usr/sbin/nginx"
+        path = str(package("libssl3") / LIBRARIES)  # nginx wants at least the one that it was built with
+        self.program: Program = bench.run(
+            nginx, "-p", bench.folder, "-c", bench.folder / "nginx.conf", LD_LIBRARY_PATH=path, LIVE_LOGLEVEL="1"
+        )
+        wait_until(lambda: len(self.workers()) == 2, f"two workers: {self.program.output()}")
+        for pid in (self.program.pid, *self.workers()):
+            bench.library(pid, NAME)
+
+    def build(self, version: int) -> None:
+        flags = ("-O2", "-g", "-fPIC", "-shared", f"-DVERSION={version}", *self.headers)
+        self.bench.compile(PROGRAMS / "ngx_greeting.c", NAME, *flags)
+
+    def update(self, version: int) -> None:
+        self.build(version)
+        self.bench.wait_for_version(NAME, NAME, self.program.pid, *self.workers())
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.program.pid}/task/{self.program.pid}/children")
+        return [int(it) for it in children.read_text().split()]
+
+    def ask(self) -> tuple[int, int, int, int, int]:
+        """The versions of header filter, handler and what this calls; how often which process was asked."""
+        with urllib.request.urlopen(self.url) as answer:
+            found = re.match(r"handler (\d), called (\d), asked (\d+) in (\d+)$", answer.read().decode())
+            assert found
+            handler, called, asked, pid = map(int, found.groups())
+            return int(answer.headers["X-Filter"]), handler, called, asked, pid
+
+    def load(self) -> Program:
+        return self.bench.run_plain("wrk", "-t1", "-c8", "-d600s", self.url)
+
+
+@pytest.fixture
+def server(bench: Bench, headers: list[str]) -> Server:
+    return Server(bench, headers)
+
+
+def end_load(load: Program) -> None:
+    """No request failed so far."""
+    assert load.process.poll() is None, load.output()
+    load.process.send_signal(signal.SIGINT)  # wrk(1) prints its sums then
+    assert load.end() == 0
+    shown = load.output()
+    requests = re.search(r"(\d+) requests in", shown)
+    assert requests and int(requests[1]) > 100, shown
+    assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
+
+
+def test_what_a_module_calls_is_new_at_once_and_its_handlers_after_a_reload(server: Server) -> None:
+    """nginx keeps the handlers in its own memory from the moment that it read its configuration."""
+    workers, load = server.workers(), server.load()
+    for version in (2, 3):
+        server.update(version)
+        filter_, handler, called, asked, pid = server.ask()
+        assert (filter_, handler, called) == (1, 1, version)
+        assert asked > 1 and pid in workers
+    assert server.workers() == workers
+    end_load(load)
+    server.program.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(server.workers()) == 2 and not {*server.workers()} & {*workers}, "other workers")
+    wait_until(lambda: server.ask()[:3] == (3, 3, 3), "handlers of version 3")
+    subprocess.run(["wrk", "-t1", "-c4", "-d1s", server.url], check=True, capture_output=True)
+    ends = wait_until(
+        lambda: len(found := [it for it in server.program.error_lines if "greeting ends" in it]) == 2 and found,
+        "the ends of both workers",
+    )
+    assert all("version 3" in line for line in ends), ends
+    for pid in server.workers():
+        server.bench.library(pid, NAME)
+    server.update(2)
+    assert server.ask()[:3] == (3, 3, 2)
+
+
+@pytest.mark.xfail(strict=True, reason="nginx keeps the addresses of handlers and filters in its own memory")
+def test_handlers_and_filters_are_new_at_once(server: Server) -> None:
+    server.update(2)
+    assert server.ask()[:3] == (2, 2, 2)
