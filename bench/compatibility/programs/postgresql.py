@@ -1,0 +1,35 @@
+"""PostgreSQL with queries over XML, from clients that connect anew now and then, so that new server processes are made."""
+
+from pathlib import Path
+
+from bench.compatibility.load import Connection
+from bench.compatibility.site import Pipe, Site
+
+_CLIENT = Path(__file__).parent / "query.c"
+CONNECTIONS = 4
+
+
+def start(site: Site) -> None:
+    programs = site.copy_of_root() / "usr/lib/postgresql/15/bin"
+    user = site.as_other_user()
+    data = site.folder / "data"
+    data.mkdir()
+    site.give(data)
+    data.chmod(0o700)
+    options = ("--auth=trust", "--username=postgres", "--no-sync", "--no-locale", "--encoding=UTF8")
+    site.run(*user, programs / "initdb", *options, "-D", data)
+    settings = ("fsync=off", "listen_addresses=", f"unix_socket_directories={data}", "shared_buffers=16MB")
+    server = (*user, programs / "postgres", "-D", data, *(part for it in settings for part in ("-c", it)))
+    site.start(*server)
+    site.wait_until((data / ".s.PGSQL.5432").exists, "it does not listen")
+    client = site.compile(_CLIENT, "libpq.so.5")
+    for _ in range(CONNECTIONS):
+        site.start(client, f"host={data} user=postgres dbname=postgres", client=True)
+
+
+def connect(site: Site, index: int) -> Connection:
+    return Pipe(site.clients[index], _judge)
+
+
+def _judge(number: int, answer: str) -> str:
+    return "" if answer == f"item {number} of 5: <sum>{number + 5}</sum>" else answer[:120]
