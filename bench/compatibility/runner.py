@@ -16,6 +16,7 @@ from liveso.errors import PackageError
 
 _LIMIT = 60.0  # seconds for one change, in all processes
 _WARM_UP = 1.0  # seconds of load before the first change
+_POLL = 0.2  # seconds
 _SHORTEST = 1.0  # seconds that are looked at, with and without a change
 
 
@@ -89,9 +90,9 @@ def _try(subject: Subject, site: Site, plans: Sequence[Sequence[Replacement]], b
     for library, file in first.items():
         site.install(library, file)
     subject.start(site)
-    _wait_until_known(site, first)
     load = Load(lambda index: subject.connect(site, index), subject.connections)
     try:
+        _wait_until_known(site, first)  # under load: some libraries are loaded when they are needed
         time.sleep(_WARM_UP)
         _expect_answers(site, load)
         now = {name: digest(file) for name, file in first.items()}
@@ -112,15 +113,14 @@ def _expect_answers(site: Site, load: Load) -> None:
 
 
 def _wait_until_known(site: Site, libraries: dict[str, Path]) -> None:
-    """Wait until the daemon knows each library in each process."""
+    """Wait until some process has loaded each library, and the daemon knows it in each that has."""
 
-    def missing() -> set[Mapped]:
-        return site.mapped(libraries) - {it for it, row in site.status().items() if row["version"]}
+    def is_known() -> bool:
+        mapped = site.mapped(libraries)
+        known = {it for it, row in site.status().items() if row["version"]}
+        return {it.name for it in mapped} == libraries.keys() and mapped <= known
 
-    site.wait_until(lambda: bool(site.mapped(libraries)) and not missing(), "the daemon does not know all processes")
-    unused = libraries.keys() - {it.name for it in site.mapped(libraries)}
-    if unused:
-        raise Broken(f"no process has loaded {', '.join(sorted(unused))}")
+    site.wait_until(is_known, "the daemon does not know each library, or no process has loaded it")
 
 
 def _change(
@@ -136,8 +136,10 @@ def _change(
     time.sleep(max(0.0, end - time.monotonic()))
     time.sleep(_SHORTEST)
     quiet = time.monotonic()
-    time.sleep(end - begin)
-    last = time.monotonic()
+    last = quiet + end - begin
+    while time.monotonic() < last:
+        site.status()  # as before
+        time.sleep(_POLL)
     problem = problem or _wait_until_settled(site, wanted, moment)  # processes that were made since, too
     status = site.status()
     changed, usual = load.within(begin, end), load.within(quiet, last)
@@ -151,6 +153,7 @@ def _change(
         else:
             verdict, reason = "unchanged", "both packages contain the same file"
         if verdict == "applies":
+            row = replace(row, milliseconds=max(float(found["milliseconds"]) for found in of_library))
             after[it.library] = wanted[it.library]
         failed = [sample for sample in everything if sample.problem]
         rows.append(
@@ -158,7 +161,6 @@ def _change(
                 row,
                 verdict=verdict,
                 reason=reason or (failed[0].problem if failed else ""),
-                milliseconds=max((float(found["milliseconds"]) for found in of_library), default=0.0),
                 stall=_longest(changed),
                 usual=_longest(usual),
                 requests=len(everything),
@@ -182,7 +184,7 @@ def _wait_until_settled(site: Site, wanted: dict[str, str], moment: float) -> st
             row = status.get(one)
             said = f"{row['result']} {row['reason']} {row['note']}" if row else "not known to the daemon"
             return f"neither updated nor refused in {len(open_ends)} cases; {one.name} in {one.pid}: {said}"
-        time.sleep(0.1)
+        time.sleep(_POLL)
 
 
 def _is_settled(row: dict[str, Any] | None, wanted: str, moment: float) -> bool:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.harness import AGENT, Bench
 
 _LIMIT = 20.0  # seconds, to start
@@ -46,6 +48,8 @@ class Site:
         self.port = _free_port()
         self.bench = Bench(folder)
         self.bench.start_daemon()
+        transport = httpx.HTTPTransport(uds=f"{self.bench.environment['LIVE_SOCKET']}.api")
+        self._daemon = httpx.Client(transport=transport, timeout=30)
         self.started: list[subprocess.Popen[bytes]] = []
         self.clients: list[subprocess.Popen[bytes]] = []
         self._log = (folder / "log").open("wb")
@@ -72,11 +76,12 @@ class Site:
         *command: str | Path,
         client: bool = False,
         with_agent: bool = True,
+        as_root: bool = True,
         root: Path | None = None,
         **environment: str,
     ) -> subprocess.Popen[bytes]:
         """Start a program in the folder, with live.so and the libraries that change or without them. A `client` is
-        talked to by its standard input and output."""
+        talked to by its standard input and output. Some programs refuse to run `as_root`."""
         stream = subprocess.PIPE if client else subprocess.DEVNULL
         process = subprocess.Popen(
             [str(it) for it in command],
@@ -86,20 +91,22 @@ class Site:
             stdout=stream if client else self._log,
             stderr=self._log,
             start_new_session=True,
+            **_other_user(as_root),
         )
         self.started.append(process)
         if client:
             self.clients.append(process)
         return process
 
-    def run(self, *command: str | Path, root: Path | None = None, **environment: str) -> None:
+    def run(self, *command: str | Path, as_root: bool = True) -> None:
         """Run a program that prepares something, without live.so, to its end. Raises Broken."""
         done = subprocess.run(
             [str(it) for it in command],
             cwd=self.folder,
-            env={**self.environment(root, with_agent=False), **environment},
+            env=self.environment(with_agent=False),
             capture_output=True,
             check=False,
+            **_other_user(as_root),
         )
         if done.returncode != 0:
             raise Broken(f"{Path(command[0]).name} fails: {done.stderr.decode(errors='replace')[-300:]}")
@@ -115,13 +122,9 @@ class Site:
             raise Broken(f"{source.name} cannot be compiled: {done.stderr[-300:]}")
         return program
 
-    def as_other_user(self) -> list[str]:
-        """What a command is led in by, so that it does not run as root; nothing where it would not."""
-        return ["setpriv", f"--reuid={_USER}", f"--regid={_GROUP}", "--clear-groups", "--"] if os.geteuid() == 0 else []
-
     def give(self, path: Path) -> None:
-        """Make something the property of the user of `as_other_user`."""
-        if os.geteuid() == 0:
+        """Make something the property of the user that a program runs as which does not run as root."""
+        if is_root():
             shutil.chown(path, _USER, _GROUP)
 
     def copy_of_root(self) -> Path:
@@ -196,10 +199,15 @@ class Site:
         return found
 
     def status(self) -> dict[Mapped, dict[str, Any]]:
-        """What the daemon says of each library of each process."""
+        """What the daemon says of each library of each process. It is asked from here, since a command that is started
+        again and again would be a load of its own."""
+        try:
+            answer = self._daemon.get("http://liveso/status").raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise Broken(f"the daemon does not answer: {error}") from error
         return {
-            Mapped(target["pid"], Path(it["path"]).name): {**it, "note": target["note"], "command": target["command"]}
-            for target in self.bench.status()
+            Mapped(target["pid"], Path(it["path"]).name): {**it, "note": target["note"]}
+            for target in answer["targets"]
             for it in target["libraries"]
             if Path(it["path"]).parent == self.libraries
         }
@@ -218,6 +226,7 @@ class Site:
             if str(self.folder) in _environment(pid):  # not ended with its parent; no other process by this number
                 os.kill(pid, signal.SIGKILL)
         self._log.close()
+        self._daemon.close()
         self.bench.close()
 
 
@@ -245,8 +254,16 @@ class Pipe:
         pass
 
 
+def is_root() -> bool:
+    return os.geteuid() == 0
+
+
 def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _other_user(as_root: bool) -> dict[str, Any]:
+    return {} if as_root or not is_root() else {"user": _USER, "group": _GROUP, "extra_groups": []}
 
 
 def _free_port() -> int:

@@ -22,7 +22,6 @@ _KERBEROS = Change(
 )
 _NGINX = ("bookworm", ("nginx",))
 _POSTGRESQL = ("postgresql-15", "postgresql-client-15", "tzdata")
-_PYTHON = ("python3.11", "python3.11-minimal")
 _MAGICK = ("libmagickwand-6.q16-6", "imagemagick-6-common", "fontconfig-config")
 
 SUBJECTS = (
@@ -54,7 +53,6 @@ SUBJECTS = (
         (
             *_OPENSSL,
             Change(("libsystemd0",), ("libsystemd.so.0",)),
-            Change(("liblua5.1-0",), ("liblua5.1.so.0",), old_from="bullseye"),
             Change(("libjemalloc2",), ("libjemalloc.so.2",), old_from="bullseye"),
         ),
         redis.start,
@@ -100,14 +98,23 @@ SUBJECTS = (
     ),
     Subject(
         "Python",
-        _PYTHON,
+        ("python3.11", "python3.11-minimal"),
+        (_LZMA, _EXPAT, Change(("libsqlite3-0",), ("libsqlite3.so.0",))),
+        python.start,
+        python.connect,
+        connections=python.CONNECTIONS,
+    ),
+    Subject(
+        "Python (bullseye)",
+        ("python3.9", "python3.9-minimal"),
         (
             Change(("libsqlite3-0",), ("libsqlite3.so.0",), release="bullseye"),
-            _LZMA,
-            _EXPAT,
+            Change(("liblzma5",), ("liblzma.so.5",), release="bullseye"),
+            Change(("libexpat1",), ("libexpat.so.1",), release="bullseye"),
         ),
         python.start,
         python.connect,
+        release="bullseye",
         connections=python.CONNECTIONS,
     ),
     Subject(

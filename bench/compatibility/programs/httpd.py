@@ -1,6 +1,7 @@
 """Apache httpd with worker threads: files in two encodings over TLS, and WebDAV, whose requests are XML.
 
 Each worker process ends after some connections, so that new ones are made while the libraries change, and afterwards.
+A process that ends closes idle connections, and a request may be on its way there: each request has its own connection.
 """
 
 import functools
@@ -10,7 +11,7 @@ from bench.compatibility.programs.web import Web, unbrotli, ungzip
 from bench.compatibility.site import Site
 
 _PAGES = 10
-_MODULES = "mpm_event authz_core unixd dir mime alias headers filter deflate brotli ssl socache_shmcb dav dav_fs rewrite"
+_MODULES = "mpm_event authz_core dir mime alias headers filter deflate brotli ssl socache_shmcb dav dav_fs rewrite"
 _CONFIGURATION = """
 ServerRoot "{folder}"
 ServerName localhost
@@ -27,7 +28,8 @@ MinSpareThreads 8
 MaxSpareThreads 64
 ThreadsPerChild 16
 MaxRequestWorkers 64
-MaxConnectionsPerChild 150
+MaxConnectionsPerChild 500
+KeepAlive off
 TypesConfig "{folder}/mime.types"
 DocumentRoot "{folder}/pages"
 DavLockDB "{folder}/locks/db"

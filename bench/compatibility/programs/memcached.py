@@ -3,11 +3,11 @@
 import socket
 
 from bench.compatibility.load import Connection
-from bench.compatibility.site import Site
+from bench.compatibility.site import Site, is_root
 
 
 def start(site: Site) -> None:
-    user = ("-u", "root") if site.as_other_user() else ()
+    user = ("-u", "root") if is_root() else ()
     site.start(site.root / "usr/bin/memcached", "-l", "127.0.0.1", "-p", str(site.port), *user)
     site.wait_for_port()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.compatibility.load import Connection
 from bench.compatibility.programs.web import Web, ungzip
-from bench.compatibility.site import Site
+from bench.compatibility.site import Site, is_root
 
 _TEXT = "some text to compress " * 100
 _CONFIGURATION = """
@@ -32,7 +32,7 @@ http {{
 def serve(site: Site, root: Path, with_agent: bool) -> None:
     """Start nginx in the site, and wait until it listens."""
     site.make_certificate()
-    user = "user root;" if site.as_other_user() else ""
+    user = "user root;" if is_root() else ""
     (site.folder / "nginx.conf").write_text(_CONFIGURATION.format(user=user, port=site.port, text=_TEXT))
     command = (root / "usr/sbin/nginx", "-e", "stderr", "-p", site.folder, "-c", site.folder / "nginx.conf")
     site.start(*command, with_agent=with_agent, root=root)

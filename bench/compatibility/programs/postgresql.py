@@ -11,16 +11,15 @@ CONNECTIONS = 4
 
 def start(site: Site) -> None:
     programs = site.copy_of_root() / "usr/lib/postgresql/15/bin"
-    user = site.as_other_user()
     data = site.folder / "data"
     data.mkdir()
     site.give(data)
     data.chmod(0o700)
-    options = ("--auth=trust", "--username=postgres", "--no-sync", "--no-locale", "--encoding=UTF8")
-    site.run(*user, programs / "initdb", *options, "-D", data)
+    layout = ("--auth=trust", "--username=postgres", "--no-sync", "--no-locale", "--encoding=UTF8")
+    site.run(programs / "initdb", *layout, "-D", data, as_root=False)
     settings = ("fsync=off", "listen_addresses=", f"unix_socket_directories={data}", "shared_buffers=16MB")
-    server = (*user, programs / "postgres", "-D", data, *(part for it in settings for part in ("-c", it)))
-    site.start(*server)
+    options = [part for it in settings for part in ("-c", it)]
+    site.start(programs / "postgres", "-D", data, *options, as_root=False)
     site.wait_until((data / ".s.PGSQL.5432").exists, "it does not listen")
     client = site.compile(_CLIENT, "libpq.so.5")
     for _ in range(CONNECTIONS):
@@ -32,4 +31,4 @@ def connect(site: Site, index: int) -> Connection:
 
 
 def _judge(number: int, answer: str) -> str:
-    return "" if answer == f"item {number} of 5: <sum>{number + 5}</sum>" else answer[:120]
+    return "" if answer == f"item {number} of 4: <sum>{number + 5}</sum>" else answer[:120]

@@ -11,7 +11,7 @@ CONNECTIONS = 4
 
 
 def start(site: Site) -> None:
-    interpreter = site.root / "usr/bin/python3.11"
+    interpreter = next((site.root / "usr/bin").glob("python3.*[0-9]"))
     for _ in range(CONNECTIONS):
         site.start(interpreter, "-s", "-B", _SCRIPT, client=True, PYTHONHOME=str(site.root / "usr"))
 
