@@ -87,8 +87,7 @@ def _all(blank: Row, change: Change, verdict: str, reason: str) -> Iterator[Row]
 
 def _try(subject: Subject, site: Site, plans: Sequence[Sequence[Replacement]], blank: Row) -> Iterator[Row]:
     first = {it.library: it.old for plan in reversed(plans) for it in plan}
-    for library, file in first.items():
-        site.install(library, file)
+    site.install(first)
     subject.start(site)
     load = Load(lambda index: subject.connect(site, index), subject.connections)
     try:
@@ -129,8 +128,7 @@ def _change(
     """Change the libraries of a plan under load; their rows, and the digests that all libraries run then."""
     wanted = {it.library: digest(it.new) for it in plan if digest(it.new) != now[it.library]}
     begin, moment = time.monotonic(), time.time()
-    for it in plan:
-        site.install(it.library, it.new)
+    site.install({it.library: it.new for it in plan})
     problem = _wait_until_settled(site, wanted, moment)
     end = max(time.monotonic(), begin + _SHORTEST)
     time.sleep(max(0.0, end - time.monotonic()))

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,12 @@ class Site:
 
     # --- the libraries on disk
 
-    def install(self, library: str, file: Path) -> None:
-        """Put a file in the place of a library, as dpkg does: write it beside, then rename it."""
-        beside = self.libraries / f"{library}.dpkg-new"
-        shutil.copyfile(file, beside)
-        beside.rename(self.libraries / library)
+    def install(self, files: Mapping[str, Path]) -> None:
+        """Put files in the places of libraries, as dpkg does: write all of them beside, then rename them."""
+        for library, file in files.items():
+            shutil.copyfile(file, self.libraries / f"{library}.dpkg-new")
+        for library in files:
+            (self.libraries / f"{library}.dpkg-new").rename(self.libraries / library)
 
     # --- programs
 

@@ -28,7 +28,7 @@ MinSpareThreads 8
 MaxSpareThreads 64
 ThreadsPerChild 16
 MaxRequestWorkers 64
-MaxConnectionsPerChild 500
+MaxConnectionsPerChild 2000
 KeepAlive off
 TypesConfig "{folder}/mime.types"
 DocumentRoot "{folder}/pages"
