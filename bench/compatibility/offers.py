@@ -40,14 +40,14 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Offers:
-    """The archive as it is now, with everything that is taken from it kept below `cache`."""
+    """The archive as it is now, with everything that is taken from it kept below `folder`."""
 
-    cache: Path
+    folder: Path
 
     @cache  # noqa: B019, there is one for a run
     def release(self, name: str) -> Release:
         """A release whose lists are fresh. Raises NotOffered where they cannot be fetched."""
-        found = Release(name, _ARCHITECTURE, self.cache / f"{name}-{_ARCHITECTURE}")
+        found = Release(name, _ARCHITECTURE, self.folder / f"{name}-{_ARCHITECTURE}")
         try:
             found.refresh()
         except CalledProcessError as error:
@@ -77,7 +77,7 @@ class Offers:
         return tuple(found)
 
     def _unpacked(self, release: str, package: str, version: str) -> Path:
-        return unpack(package, version, self.cache / "packages", self.release(release).options)
+        return unpack(package, version, self.folder / "packages", self.release(release).options)
 
     def version(self, release: str, package: str) -> str:
         return self._versions(release, package)[-1]
@@ -93,7 +93,7 @@ class Offers:
         """A folder in which `packages` and the libraries that they need are unpacked together. Raises NotOffered."""
         wanted = self._with_dependencies(release, packages)
         name = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:16]
-        root = self.cache / "roots" / f"{release}-{packages[0]}-{name}"
+        root = self.folder / "roots" / f"{release}-{packages[0]}-{name}"
         if root.exists():
             return root
         partial, archives = root.with_name(f".{root.name}"), root.with_name(f".{root.name}.archives")
@@ -116,7 +116,7 @@ class Offers:
     def _with_dependencies(self, release: str, packages: tuple[str, ...]) -> list[str]:
         """`packages` and the libraries that they need, with their versions, as apt would install them on an empty
         system."""
-        nothing = self.cache / "nothing-installed"
+        nothing = self.folder / "nothing-installed"
         nothing.touch()
         options = (*self.release(release).options, "-o", f"Dir::State::status={nothing}")
         shown = _run(["apt-get", *options, "--simulate", "--no-install-recommends", "install", *packages])
@@ -130,7 +130,12 @@ class Offers:
 
 def _run(command: list[object], folder: Path | None = None, stdin: object = None) -> str:
     done = subprocess.run(
-        [str(it) for it in command], cwd=folder, stdin=stdin, capture_output=True, text=True, check=False  # type: ignore[call-overload]
+        [str(it) for it in command],
+        cwd=folder,
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        check=False,  # type: ignore[call-overload]
     )
     if done.returncode != 0:
         raise NotOffered(f"{command[0]} fails: {done.stderr.strip()[-300:]}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.compatibility.load import Load, Sample
 from bench.compatibility.offers import NotOffered, Offers, Replacement
-from bench.compatibility.site import Broken, Mapped, Site, digest
+from bench.compatibility.site import Broken, Site, digest
 from bench.compatibility.subject import Change, Subject
 from liveso.errors import PackageError
 
@@ -147,7 +147,9 @@ def _change(
         of_library = [row for found, row in status.items() if found.name == it.library]
         row = replace(blank, library=it.library, before=it.before, after=it.after, processes=len(of_library))
         if it.library in wanted:
-            verdict, reason = ("failed", problem) if problem else _verdict(of_library, now[it.library], wanted[it.library])
+            verdict, reason = _verdict(of_library, now[it.library], wanted[it.library])
+            if problem:
+                verdict, reason = "failed", problem
         else:
             verdict, reason = "unchanged", "both packages contain the same file"
         if verdict == "applies":

@@ -30,8 +30,8 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A program of a release: `start` brings it up in a site with the old versions in place, and `connect` gives one of
-    the `connections` over which its answers are asked for and checked. `helpers` are other programs that it needs (release
-    and packages), which run without live.so."""
+    the `connections` over which its answers are asked for and checked. `helpers` are other programs that it needs
+    (release and packages), which run without live.so."""
 
     name: str
     packages: tuple[str, ...]

@@ -1,5 +1,5 @@
-/* For each number on standard input: make a picture, write and read it as PNG, TIFF and PNG, and print the digest of its
- * pixels before and after. One first request has the libraries of both formats loaded. */
+/* For each number on standard input: make a picture, write and read it as PNG, TIFF and PNG, and print the digest of
+ * its pixels before and after. One first request has the libraries of both formats loaded. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 """A program that converts pictures with ImageMagick (PNG to TIFF and back) and compares what has come of them."""
 
 from pathlib import Path
+from typing import Any
 
 from bench.compatibility.load import Connection
 from bench.compatibility.site import Pipe, Site
@@ -13,7 +14,7 @@ CONNECTIONS = 3
 def start(site: Site) -> None:
     client = site.compile(_CLIENT, "libMagickWand-6.Q16.so.6")
     folder = next((site.root / _LIBRARIES).glob("ImageMagick-6*"))
-    environment = {
+    environment: dict[str, Any] = {
         "MAGICK_CODER_MODULE_PATH": str(next(folder.glob("modules*/coders"))),
         "MAGICK_CODER_FILTER_PATH": str(next(folder.glob("modules*/filters"))),
         "MAGICK_CONFIGURE_PATH": f"{next(folder.glob('config*'))}:{site.root}/etc/ImageMagick-6",

@@ -1,4 +1,4 @@
-"""PostgreSQL with queries over XML, from clients that connect anew now and then, so that new server processes are made."""
+"""PostgreSQL with queries over XML; the clients connect anew now and then, so that new server processes are made."""
 
 from pathlib import Path
 

@@ -15,10 +15,10 @@ char *PQgetvalue(const result *, int, int);
 void PQclear(result *);
 
 static const char QUERY[] =
-    "select 'item ' || (xpath('/list/item[@of = 5]/text()', document))[1] || ' of ' || "
-    "(xpath('/list/item/@of', document))[1] || ': ' || xmlelement(name sum, $1::int + 5) "
-    "from (select xmlparse(document '<list><item of=\"4\">0</item><item of=\"5\">' || $1 || '</item></list>') "
-    "as document) as made where xpath_exists('/list', document)";
+	"select 'item ' || (xpath('/list/item[@of = 5]/text()', document))[1] || ' of ' || "
+	"(xpath('/list/item/@of', document))[1] || ': ' || xmlelement(name sum, $1::int + 5) "
+	"from (select xmlparse(document '<list><item of=\"4\">0</item><item of=\"5\">' || $1 || '</item></list>') "
+	"as document) as made where xpath_exists('/list', document)";
 
 int main(int count, char **arguments)
 {

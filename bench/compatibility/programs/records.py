@@ -1,4 +1,4 @@
-"""For each number on standard input: records as XML, through a parser, a database and a compressor that all live on."""
+"""For each number on standard input: records as XML, through a parser, a database that lives on, and a compressor."""
 
 import hashlib
 import lzma
@@ -8,7 +8,6 @@ from xml.parsers import expat
 
 database = sqlite3.connect(":memory:", isolation_level=None)
 database.execute("create table records (number integer primary key, text)")
-compressor, decompressor = lzma.LZMACompressor(), lzma.LZMADecompressor()
 
 
 def parse(document: str) -> dict[int, str]:
@@ -29,10 +28,12 @@ def parse(document: str) -> dict[int, str]:
 
 
 def answer(number: int) -> str:
-    rows = "".join(f'<record number="{it}">record &#{ord(str(it)[0])};{str(it)[1:]}</record>' for it in range(number, number + 5))
-    for key, text in parse(f"<list>{rows}</list>").items():
+    numbers = range(number, number + 5)
+    rows = [f'<record number="{it}">record &#{ord(str(it)[0])};{str(it)[1:]}</record>' for it in numbers]
+    for key, text in parse(f"<list>{''.join(rows)}</list>").items():
         database.execute("insert or replace into records values (?, ?)", (key, text))
-    query = "select group_concat(text, char(10)), sum(number) from (select * from records where number >= ? order by number)"
+    chosen = "select * from records where number >= ? order by number"
+    query = f"select group_concat(text, char(10)), sum(number) from ({chosen})"
     texts, total = database.execute(query, (number,)).fetchone()
     database.execute("delete from records where number < ?", (number,))
     again = lzma.decompress(lzma.compress(texts.encode()))
