@@ -1,5 +1,6 @@
 """Where one subject runs: a folder with a daemon of its own, the libraries that change, and the program's processes."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -47,6 +48,8 @@ class Site:
         self.agent = Path(shutil.copy(AGENT, folder / "live.so"))
         self.port = _free_port()
         self.bench = Bench(folder)
+        self._lock = folder / "lock"
+        self.bench.environment["LIVE_PACKAGE_LOCKS"] = str(self._lock)
         self.bench.start_daemon()
         transport = httpx.HTTPTransport(uds=f"{self.bench.environment['LIVE_SOCKET']}.api")
         self._daemon = httpx.Client(transport=transport, timeout=30)
@@ -57,11 +60,13 @@ class Site:
     # --- the libraries on disk
 
     def install(self, files: Mapping[str, Path]) -> None:
-        """Put files in the places of libraries, as dpkg does: write all of them beside, then rename them."""
-        for library, file in files.items():
-            shutil.copyfile(file, self.libraries / f"{library}.dpkg-new")
-        for library in files:
-            (self.libraries / f"{library}.dpkg-new").rename(self.libraries / library)
+        """Put files in the places of libraries, as dpkg does: write all of them beside, then rename them, under a lock."""
+        with self._lock.open("w") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            for library, file in files.items():
+                shutil.copyfile(file, self.libraries / f"{library}.dpkg-new")
+            for library in files:
+                (self.libraries / f"{library}.dpkg-new").rename(self.libraries / library)
 
     # --- programs
 

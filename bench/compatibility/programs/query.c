@@ -44,7 +44,7 @@ int main(int count, char **arguments)
 			printf("failed: %.60s\n", PQerrorMessage(to));
 		fflush(stdout);
 		PQclear(answer);
-		if (++asked % 50 == 0) {
+		if (++asked % 400 == 0) {
 			PQfinish(to);
 			to = NULL;
 		}
