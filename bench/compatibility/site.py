@@ -60,7 +60,7 @@ class Site:
     # --- the libraries on disk
 
     def install(self, files: Mapping[str, Path]) -> None:
-        """Put files in the places of libraries, as dpkg does: write all of them beside, then rename them, under a lock."""
+        """Put files in the places of libraries, as dpkg does: under a lock, all are written beside, then renamed."""
         with self._lock.open("w") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX)
             for library, file in files.items():
