@@ -85,7 +85,7 @@ def _cells(it: Row) -> tuple[object, ...]:
 
 
 def _refusals(rows: list[Row]) -> Iterator[str]:
-    """Each pair once, with its evidence and what the sources' differences say of it."""
+    """Each pair once, with its evidence and an opinion on it."""
     refused: dict[tuple[str, str, str], Row] = {}
     for it in rows:
         if it.verdict == "refused":
@@ -101,7 +101,7 @@ def _refusals(rows: list[Row]) -> Iterator[str]:
         if it.reason.startswith("it goes together with"):
             yield "  - The other library decides."
         elif review is None:
-            yield "  - Not held against the sources yet."
+            yield "  - Nobody has looked yet whether it is right."
         elif review["truth"] == "refused":
             yield f"  - Right: {review['why']}."
         else:
