@@ -1,4 +1,4 @@
-# make · make demo · make test · make bench · make backtest · make lint
+# make · make demo · make test · make bench · make backtest · make compatibility · make lint
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -6,7 +6,7 @@ PACKAGES := $(VENV)/.packages
 SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
 C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' -not -path '*/build*' 2>/dev/null)
 
-.PHONY: all demo test bench backtest lint clean system-packages
+.PHONY: all demo test bench backtest compatibility lint clean system-packages
 
 all: live.so
 
@@ -41,6 +41,10 @@ bench: all
 
 backtest: all
 	$(VENV)/bin/python -m bench.backtest
+
+compatibility: all
+	@tools/system-packages compatibility
+	$(VENV)/bin/python -m bench.compatibility
 
 lint: all
 	@tools/system-packages lint

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -26,6 +27,9 @@ int base_more[64];
 """
 
 TOP = """
+#ifdef GROWN
+__thread int top_more[8];
+#endif
 int base_version(void);
 #if VERSION > 1
 const char *base_name(void);
@@ -68,6 +72,26 @@ int main(void)
     while (fgets(line, sizeof line, stdin)) {
         top(line);
         puts(line);
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+FORKING = """
+#include <stdio.h>
+#include <unistd.h>
+int top(char *);
+int main(void)
+{
+    char line[99];
+    while (fgets(line, sizeof line, stdin)) {
+        pid_t child = fork();
+        if (child == 0) {
+            top(line);
+            for (;;)
+                pause();
+        }
+        printf("child %d\\n", child);
         fflush(stdout);
     }
     return 0;
@@ -169,6 +193,32 @@ def test_all_or_nothing(bench: Bench, program: Program) -> None:
     os.rename(bench.folder / "repaired", bench.folder / "libbase.so.1")
     bench.wait_for_result(program.pid, "libtop.so", "updated")
     says(program, "top 2, base 2, new, 50")
+    assert program.end() == 0
+
+
+def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_afterwards(bench: Bench) -> None:
+    build(bench, 1, "one")
+    install(bench, "one")
+    bench.compile(FORKING, "program", "-L.", "-ltop", "-Wl,-rpath,$ORIGIN", f"-Wl,-rpath-link,{bench.folder}")
+    program = bench.run("./program")
+    for name in ("libtop.so", "libbase.so.1"):
+        bench.library(program.pid, name)
+    build(bench, 2, "bad", "-DGROWN")
+    install(bench, "bad")
+    for name in ("libtop.so", "libbase.so.1"):
+        bench.wait_for_result(program.pid, name, "refused")
+    children = []
+    try:
+        for number in range(4):
+            program.ask("")
+            program.wait_for("child", number)
+            children.append(int(program.lines[-1].split()[1]))
+        for child in children:
+            bench.wait_for_result(child, "libtop.so", "refused")
+            bench.wait_for_result(child, "libbase.so.1", "refused")
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
     assert program.end() == 0
 
 

@@ -152,11 +152,15 @@ class Service:
         for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
             log.info("unloaded", pid=target.pid, library=path)
             del served.libraries[path]
+        learned = []
         for it in listed.objects:
             name = served_path(it, folder, self.store, ignore, only)
             mapping = mapped[it.base]
             if name is not None and mapping is not None and name not in served.libraries:
                 await self._learn_library(served, name, it.base, mapping)
+                learned.append(name)
+        for name in learned:  # only now, so that those that need each other are examined together
+            self._settling.put(name, 0.0)
 
     async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
         library = Library(path, mapping.inode, base, served.target.libraries.get(path))
@@ -167,7 +171,6 @@ class Service:
         elif len(library.state.versions) > 1:
             library.note(Result.UPDATED)
         self._show_build_id(library)
-        self._settling.put(path, 0.0)
 
     async def _learn_version(self, served: ServedTarget, library: Library, mapping: process.Mapping) -> None:
         same = next(

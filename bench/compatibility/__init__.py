@@ -1,0 +1,1 @@
+"""Real programs under load, while Debian's versions of their libraries change."""

@@ -1,0 +1,1 @@
+"""How each program is started, and how its answers are judged."""
