@@ -40,12 +40,16 @@ COUNTERS = """
 long count(void), static_sum(void);
 int version(void);
 extern long exported;
-static atomic_int stop;
+static atomic_int stop, is_calm;
 static void *run(void *calls)
 {
 	long own = 0, last = 0;
-	while (!stop)
-		last = count(), own++;
+	while (!stop) {
+		last = count();
+		own++;
+		if (is_calm)
+			usleep(500);
+	}
 	*(long *)calls = own;
 	return last == own ? calls : NULL;
 }
@@ -57,8 +61,10 @@ static void run_child(pid_t parent)
 	}
 	_exit(0);
 }
-int main(void)
+int main(int count_of_arguments, char **arguments)
 {
+	(void)arguments;
+	is_calm = count_of_arguments > 1;
 	pthread_t threads[6];
 	long calls[6], sum = 0, exact = 0;
 	char line[9];
@@ -95,9 +101,10 @@ def build(bench: Bench, program: str = COUNTERS) -> None:
     bench.compile(program, "program", "-O2", "-pthread", "-L.", "-lcount", "-Wl,-rpath,$ORIGIN")
 
 
-def start(bench: Bench) -> Program:
+def start(bench: Bench, *arguments: str) -> Program:
+    """A program whose threads count all the time, or, with the argument "calm", most of it."""
     build(bench)
-    program = bench.run("./program", LIVE_LOGLEVEL="1")
+    program = bench.run("./program", *arguments, LIVE_LOGLEVEL="1")
     bench.library(program.pid, "libcount.so")
     return program
 
@@ -147,7 +154,7 @@ def test_threads_count_on_while_their_library_is_overwritten(bench: Bench) -> No
 
 
 def test_the_copy_that_is_mapped_is_the_first_version_and_nothing_more_is_written(bench: Bench) -> None:
-    program = start(bench)
+    program = start(bench, "calm")
     before = private_dirty(program)
     overwrite(bench, "/dev/null")
     wait_for_log(bench, "event=carried", f"pid={program.pid}")
@@ -161,7 +168,7 @@ def test_the_copy_that_is_mapped_is_the_first_version_and_nothing_more_is_writte
 
 
 def test_a_file_that_is_cut_short_is_refused_and_the_program_runs_on(bench: Bench) -> None:
-    program = start(bench)
+    program = start(bench, "calm")
     for content, reason in (("", "the file is empty"), ("no library\n", "not an ELF file")):
         subprocess.run(["sh", "-c", f"printf '%s' '{content}' > libcount.so"], check=True, cwd=bench.folder)
         wait_for_log(bench, "event=refused", reason)
@@ -173,7 +180,7 @@ def test_a_file_that_is_cut_short_is_refused_and_the_program_runs_on(bench: Benc
 
 
 def test_a_child_that_was_just_forked_is_kept_alive_and_updated_as_well(bench: Bench) -> None:
-    program = start(bench)
+    program = start(bench, "calm")
     program.ask("f")
     child = int(program.wait_for("child ").split()[-1])
     overwrite(bench, "libcount.2.so")
@@ -183,7 +190,7 @@ def test_a_child_that_was_just_forked_is_kept_alive_and_updated_as_well(bench: B
 
 
 def test_the_first_version_comes_back(bench: Bench) -> None:
-    program = start(bench)
+    program = start(bench, "calm")
     for version in (2, 1, 3, 1):
         take(bench, program, version)
     assert bench.library(program.pid, "libcount.so")["versions_loaded"] == 3
@@ -191,7 +198,7 @@ def test_the_first_version_comes_back(bench: Bench) -> None:
 
 
 def test_a_new_daemon_knows_what_an_overwritten_library_runs(bench: Bench) -> None:
-    program, refused = start(bench), bench.run("./program", LIVE_ONLY="*count*")
+    program, refused = start(bench, "calm"), bench.run("./program", "calm", LIVE_ONLY="*count*")
     bench.library(refused.pid, "libcount.so")
     overwrite(bench, "/dev/null")
     for it in (program, refused):
@@ -211,9 +218,9 @@ def test_a_new_daemon_knows_what_an_overwritten_library_runs(bench: Bench) -> No
 
 
 def test_a_process_that_starts_afterwards_is_protected_again(bench: Bench) -> None:
-    program = start(bench)
+    program = start(bench, "calm")
     take(bench, program, 2)
-    later = bench.run("./program")
+    later = bench.run("./program", "calm")
     bench.library(later.pid, "libcount.so")
     wait_until(lambda: leases(bench), "a lease on the new content")
     take(bench, later, 3)
@@ -223,7 +230,7 @@ def test_a_process_that_starts_afterwards_is_protected_again(bench: Bench) -> No
 
 
 def test_a_stopped_process_stays_stopped_and_alive(bench: Bench) -> None:
-    program = start(bench)
+    program = start(bench, "calm")
     os.kill(program.pid, signal.SIGSTOP)
     wait_until(lambda: state(program) == "T", "a stop")
     overwrite(bench, "libcount.2.so")
@@ -272,7 +279,7 @@ def test_a_thread_that_cannot_be_stopped_now_is_waited_for(bench: Bench) -> None
 
 
 def test_a_process_that_is_traced_holds_up_neither_the_writer_nor_the_others(bench: Bench) -> None:
-    traced, free = start(bench), bench.run("./program")
+    traced, free = start(bench, "calm"), bench.run("./program", "calm")
     bench.library(free.pid, "libcount.so")
     assert _ptrace(_SEIZE, traced.pid)
     begin = time.monotonic()
@@ -291,7 +298,7 @@ def test_a_process_that_is_traced_holds_up_neither_the_writer_nor_the_others(ben
 def test_nobody_is_held_up_where_that_is_switched_off(idle_bench: Bench) -> None:
     idle_bench.environment["LIVE_OVERWRITE"] = "ignore"
     idle_bench.start_daemon()
-    program = start(idle_bench)
+    program = start(idle_bench, "calm")
     assert not leases(idle_bench)
     assert "LIVE_OVERWRITE" in idle_bench.library(program.pid, "libcount.so")["unprotected"]
     overwrite(idle_bench, "/dev/null")
@@ -311,13 +318,13 @@ def test_a_users_own_daemon_protects_the_users_own_libraries(bench: Bench) -> No
             own.environment["HOME"] = folder
             own.daemon = own.run_plain(*user, LIVESO, "daemon")
             own.daemon.wait_for_error("event=started")
-            program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program")
+            program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program", "calm")
             assert own.library(program.pid, "libcount.so")["unprotected"] == ""
             take(own, program, 2)
             expect_exact_sums(program)
             shutil.copy(own.folder / "libcount.1.so", own.folder / "new")
             os.rename(own.folder / "new", own.folder / "libcount.so")
-            program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program")
+            program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program", "calm")
             assert "belongs to another user" in own.library(program.pid, "libcount.so")["unprotected"]
             wait_for_log(own, "event=unprotected", "belongs to another user")
         finally:

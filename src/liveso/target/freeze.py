@@ -130,6 +130,7 @@ def _stop_of(pid: int, thread: int) -> int | None:
     if found is None:  # a first thread that has ended waits for the others
         return -1 if _state(pid, thread) in ("Z", "X", "") else None
     if found.si_code not in (os.CLD_TRAPPED, os.CLD_STOPPED):
+        os.waitid(os.P_PID, thread, os.WEXITED | os.WNOHANG | _WALL)  # only then it is gone
         return -1
     return 0 if found.si_status >> _EVENT else found.si_status
 
