@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from liveso.errors import TargetError
 from liveso.target.freeze import _SEIZE, _ptrace, still
 from tests.harness import Bench, Program
 
-FREEZES = 150
+FREEZES, DEATHS = 150, 30
 
 PROGRAM = """
 #include <pthread.h>
@@ -74,31 +76,37 @@ def states(program: Program) -> list[str]:
     return [file.read_text().rpartition(")")[2].split()[0] for file in files]
 
 
-def test_all_threads_stand_still_and_no_signal_is_lost(program: Program) -> None:
-    sent = 0
+@contextmanager
+def signals(program: Program) -> Iterator[list[int]]:
+    """Send signals that are queued, one after another, inside the block, and count them."""
+    sent = [0]
     stop = threading.Event()
 
     def send() -> None:
-        nonlocal sent
         while not stop.is_set():
             os.kill(program.pid, signal.SIGRTMIN)
-            sent += 1
+            sent[0] += 1
             stop.wait(0.0002)
 
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        sender.join()
+
+
+def test_all_threads_stand_still_and_no_signal_is_lost(program: Program) -> None:
     async def freeze() -> None:
         for _ in range(FREEZES):
             async with still(program.pid, 0, 10):
                 assert set(states(program)) <= {"t", "Z"}
             await asyncio.sleep(0.001)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
+    with signals(program) as sent:
         asyncio.run(freeze())
-    finally:
-        stop.set()
-        sender.join()
-    assert sent > FREEZES and numbers(program)[0] == sent
+    assert sent[0] > FREEZES and numbers(program)[0] == sent[0]
     before = numbers(program)[1]
     assert numbers(program)[1] >= before > 0
     assert "t" not in states(program) and program.end() == 0
@@ -116,24 +124,24 @@ def test_what_is_traced_already_cannot_be_held(program: Program) -> None:
 
 
 def test_threads_go_on_when_their_holder_dies(program: Program) -> None:
-    """A signal that was on its way to one of them arrives."""
-    reader, writer = os.pipe()
-    holder = os.fork()
-    if holder == 0:
+    """Also with a signal that was on its way to one of them when that was stopped."""
+    with signals(program) as sent:
+        for _ in range(DEATHS):
+            reader, writer = os.pipe()
+            holder = os.fork()
+            if holder == 0:
+                asyncio.run(hold_for_ever(program, writer))
+            assert os.read(reader, 1) == b"."
+            assert set(states(program)) <= {"t", "Z"}
+            os.kill(holder, signal.SIGKILL)
+            os.waitpid(holder, 0)
+            os.close(reader)
+            os.close(writer)
+    assert numbers(program)[0] == sent[0]
+    assert "t" not in states(program) and program.end() == 0
 
-        async def hold() -> None:
-            async with still(program.pid, 0, 10):
-                os.write(writer, b".")
-                await asyncio.sleep(1000)
 
-        try:
-            asyncio.run(hold())
-        finally:
-            os._exit(1)
-    assert os.read(reader, 1) == b"."
-    assert set(states(program)) <= {"t", "Z"}
-    os.kill(program.pid, signal.SIGRTMIN)
-    os.kill(holder, signal.SIGKILL)
-    os.waitpid(holder, 0)
-    assert numbers(program)[0] == 1 and "t" not in states(program)
-    assert program.end() == 0
+async def hold_for_ever(program: Program, writer: int) -> None:
+    async with still(program.pid, 0, 10):
+        os.write(writer, b".")
+        await asyncio.sleep(1000)
