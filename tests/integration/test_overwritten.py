@@ -1,10 +1,12 @@
 """A library file that is overwritten in place (`cp new lib.so`), which cuts short what is mapped of it."""
 
+import ctypes
 import hashlib
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -295,6 +297,40 @@ def test_a_process_that_is_traced_holds_up_neither_the_writer_nor_the_others(ben
     assert f"would not survive to be overwritten in place: {reason}" in shown
 
 
+def test_a_probe_in_the_code_does_not_end_the_program(bench: Bench) -> None:
+    """The kernel's breakpoint (uprobes, as perf and BPF set them) belongs to the file, and not to its copy."""
+    program = start(bench, "calm")
+    symbols = subprocess.check_output(["nm", "-D", "libcount.so"], text=True, cwd=bench.folder)
+    offset = next(int(line.split()[0], 16) for line in symbols.splitlines() if line.endswith(" T count"))
+    probe = set_probe(bench.folder / "libcount.so", offset, program.pid)
+    try:
+        code = int(next(line for line in maps(program) if "libcount.so" in line).split("-")[0], 16) + offset
+        breakpoint_instruction = b"\xcc"
+        assert memory(program, code) == breakpoint_instruction
+        overwrite(bench, "/dev/null")
+        wait_for_log(bench, "event=carried", f"pid={program.pid}")
+        assert memory(program, code) != breakpoint_instruction
+        assert version_of(program) == "version 1"
+        expect_exact_sums(program)
+    finally:
+        os.close(probe)
+
+
+def set_probe(file: Path, offset: int, pid: int) -> int:
+    """Count how often a process gets to an instruction in a file (perf_event_open(2)), until the result is closed."""
+    try:
+        kind = int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
+    except OSError:
+        pytest.skip("this kernel has no uprobes")
+    path = ctypes.create_string_buffer(bytes(file))
+    attributes = struct.pack("=IIQQQQQIIQQ", kind, 72, 0, 0, 0, 0, 0, 0, 0, ctypes.addressof(path), offset)
+    perf_event_open, exclusively = 298, 8  # on x86-64; PERF_FLAG_FD_CLOEXEC
+    number = ctypes.CDLL(None, use_errno=True).syscall(perf_event_open, attributes, pid, -1, -1, exclusively)
+    if number < 0:
+        pytest.skip(f"no probe can be set: {os.strerror(ctypes.get_errno())}")
+    return int(number)
+
+
 def test_nobody_is_held_up_where_that_is_switched_off(idle_bench: Bench) -> None:
     idle_bench.environment["LIVE_OVERWRITE"] = "ignore"
     idle_bench.start_daemon()
@@ -320,6 +356,12 @@ def test_a_users_own_daemon_protects_the_users_own_libraries(bench: Bench) -> No
             own.daemon.wait_for_error("event=started")
             program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program", "calm")
             assert own.library(program.pid, "libcount.so")["unprotected"] == ""
+            overwrite(own, "/dev/null")
+            own.wait_for_result(program.pid, "libcount.so", "refused")
+            own.kill_daemon()
+            own.daemon = own.run_plain(*user, LIVESO, "daemon")
+            digest = hashlib.sha256((own.folder / "libcount.1.so").read_bytes()).hexdigest()
+            assert own.library(program.pid, "libcount.so")["version"] == digest
             take(own, program, 2)
             expect_exact_sums(program)
             shutil.copy(own.folder / "libcount.1.so", own.folder / "new")
@@ -355,6 +397,11 @@ def wait_for_log(bench: Bench, *texts: str) -> None:
 
 def maps(program: Program) -> list[str]:
     return Path(f"/proc/{program.pid}/maps").read_text().splitlines()
+
+
+def memory(program: Program, address: int) -> bytes:
+    with Path(f"/proc/{program.pid}/mem").open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), 1, address)
 
 
 def private_dirty(program: Program) -> int:
