@@ -216,7 +216,10 @@ class Service:
 
     def _protect(self, library: Library) -> None:
         """Hold up whoever wants to overwrite the file that a target has mapped."""
-        if library.state is None or self.store.version_of(library.file.path):
+        if library.state is None:
+            library.unprotected = "the version that runs is not known"
+            return
+        if self.store.version_of(library.file.path):
             return
         if self.settings.overwrite == "ignore":
             library.unprotected = "switched off (LIVE_OVERWRITE)"

@@ -37,13 +37,14 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[None]:
     """
     loop = asyncio.get_running_loop()
     reached: asyncio.Future[TargetError | None] = loop.create_future()
+    over: asyncio.Future[TargetError | None] = loop.create_future()
     end = threading.Event()
 
-    def report(problem: TargetError | None) -> None:
-        loop.call_soon_threadsafe(_tell, reached, problem)
+    def hold() -> None:
+        _hold(pid, agent, limit, lambda problem: _tell(loop, reached, problem), end)
+        _tell(loop, over, None)
 
-    holder = threading.Thread(target=_hold, args=(pid, agent, limit, report, end), daemon=True, name="freeze")
-    holder.start()
+    threading.Thread(target=hold, daemon=True, name="freeze").start()
     try:
         problem = await reached
         if problem is not None:
@@ -51,12 +52,13 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[None]:
         yield
     finally:
         end.set()
-        await asyncio.to_thread(holder.join)
+        await over
 
 
-def _tell(reached: asyncio.Future[TargetError | None], problem: TargetError | None) -> None:
-    if not reached.done():
-        reached.set_result(problem)
+def _tell(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[TargetError | None], problem: TargetError | None
+) -> None:
+    loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(problem))
 
 
 def _hold(

@@ -1,12 +1,11 @@
 """Carry a target's mappings of a file over to the store's copy of it, before the file is overwritten in place."""
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from liveso.errors import Refused, TargetError
-from liveso.store import Store, Version
 from liveso.target import process
 from liveso.target.agent import AgentSilent
 from liveso.target.freeze import NotYetStill, still
@@ -26,16 +25,14 @@ class Carried:
     held: float
 
 
-async def carry(target: Target, file: MappedFile, version: Version, store: Store, source: int, end: float) -> Carried:
-    """Let the target's mappings of `file`, an open descriptor of which is `source`, be mappings of the store's copy of
-    `version`, with all that is different in them.
+async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Carried:
+    """Let the target's mappings of `file` be mappings of its `copy`, with all that is different in them.
 
     Raises TargetError or Refused where that cannot be; NotYetStill or AgentSilent where it did not come to it
     before `end` (time.monotonic()).
     """
     if process.system_call_filters(target.pid, target.hello.thread) > target.system_call_filters:
         raise Refused("the program filters its system calls since it started (seccomp), the agent's could end it")
-    copy = await asyncio.to_thread(store.carried, version, os.path.basename(file.path), source)
     limit = _SHORTEST
     while True:
         try:
