@@ -6,6 +6,7 @@ Machines are noisy: figures that compare are ratios of interleaved runs, and med
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -26,6 +27,7 @@ int add(int number) { return sum += number; }
 int version(void) { return VERSION; }
 """
 ROUNDS = 21
+OVERWRITES = 11
 LIBCRYPTO = ("3.0.20-1~deb12u2", "3.0.22-1~deb12u2")
 
 
@@ -142,6 +144,12 @@ def private(program: Program) -> int:
     return sum(int(size) for size in re.findall(r"^Private_Dirty:\s+(\d+)", text, re.M))
 
 
+def anonymous(program: Program) -> int:
+    """Memory of a process that no file holds, in KiB: unlike the above, without what a file's writer has just left."""
+    text = Path(f"/proc/{program.pid}/smaps_rollup").read_text()
+    return sum(int(size) for size in re.findall(r"^Anonymous:\s+(\d+)", text, re.M))
+
+
 def memory(bench: Bench) -> dict[str, float]:
     """Written private memory of a process with live.so and no update, more than without, and what an update adds."""
     build(bench, "calls")
@@ -174,9 +182,41 @@ def large_library(bench: Bench) -> dict[str, float]:
     return {"update of libcrypto (ms)": taken, "memory of an update of libcrypto (KiB)": added}
 
 
+def overwritten(bench: Bench) -> dict[str, float]:
+    """What it costs that libcrypto is overwritten in place while 8 busy threads have it mapped: the longest time that
+    any of them was blocked, how long the writer waited, what private memory is written by it. Each process meets it
+    once, so that there are several."""
+    files = [package("libssl3", version) / LIBRARIES / "libcrypto.so.3" for version in LIBCRYPTO]
+    build(bench, "stall")
+    shutil.copy(files[0], bench.folder / "libcrypto.so.3")
+    flags = ("-Wl,--no-as-needed", "./libcrypto.so.3", "-Wl,-rpath,$ORIGIN")
+    bench.compile(PROGRAMS / "stall.c", "stall", "-O2", "-pthread", "-L.", "-lbench", *flags)
+    assert bench.daemon
+    log, stalls, waits, memories = bench.daemon.error_lines, [], [], []
+    for number in range(1, OVERWRITES + 1):
+        program = bench.run("./stall", LIVE_LOGLEVEL="0", LIVE_ONLY="libcrypto*")
+        bench.library(program.pid, "libcrypto.so.3")
+        ask(program)
+        before, seen, start = anonymous(program), len(log), time.perf_counter()
+        with (bench.folder / "libcrypto.so.3").open("r+b") as file:  # returns when the writer may go on
+            waits.append((time.perf_counter() - start) * 1e3)
+            stalls.append(ask(program))
+            memories.append(anonymous(program) - before)
+            file.write(files[number % 2].read_bytes())
+        assert any("event=carried" in line for line in log[seen:])
+        program.kill()
+    return {
+        "stall with libcrypto overwritten, median (ms)": statistics.median(stalls),
+        "stall with libcrypto overwritten, longest (ms)": max(stalls),
+        "its writer waits, median (ms)": statistics.median(waits),
+        "its writer waits, longest (ms)": max(waits),
+        "memory of libcrypto overwritten, median (KiB)": statistics.median(memories),
+    }
+
+
 def main() -> None:
     measurements: tuple[Callable[[Bench], dict[str, float]], ...] = (
-        *(calls, latency, start_up, stall, memory, large_library),
+        *(calls, latency, start_up, stall, memory, large_library, overwritten),
     )
     results: dict[str, float] = {}
     for measure in measurements:

@@ -26,6 +26,7 @@ class Settings:
     linger: float
     policy: str
     package_locks: tuple[str, ...]
+    overwrite: str
 
     @property
     def command_socket(self) -> Path:
@@ -42,6 +43,7 @@ class Settings:
 
 
 POLICIES = ("strict", "elf", "force")
+OVERWRITES = ("protect", "ignore")
 VARIABLES = {
     "socket": "LIVE_SOCKET",
     "store": "LIVE_STORE",
@@ -52,6 +54,7 @@ VARIABLES = {
     "linger": "LIVE_LINGER",
     "policy": "LIVE_POLICY",
     "package_locks": "LIVE_PACKAGE_LOCKS",
+    "overwrite": "LIVE_OVERWRITE",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -75,8 +78,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         loglevel=loglevel(values["loglevel"]),
         settle=_number("LIVE_SETTLE", values["settle"]) / 1000,
         linger=_number("LIVE_LINGER", values["linger"]),
-        policy=_policy(values["policy"]),
+        policy=_one_of("LIVE_POLICY", POLICIES, values["policy"]),
         package_locks=patterns(values["package_locks"]),
+        overwrite=_one_of("LIVE_OVERWRITE", OVERWRITES, values["overwrite"]),
     )
 
 
@@ -92,6 +96,7 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "linger": 30,
         "policy": "strict",
         "package_locks": "/var/lib/dpkg/lock-frontend:/var/lib/dpkg/lock:/var/lib/rpm/.rpm.lock",
+        "overwrite": "protect",
     }
 
 
@@ -146,9 +151,9 @@ def loglevel(value: Any) -> int:
     return level
 
 
-def _policy(value: Any) -> str:
-    if value not in POLICIES:
-        raise SettingsError(f"LIVE_POLICY: {value!r} is not one of {', '.join(POLICIES)}")
+def _one_of(name: str, choices: tuple[str, ...], value: Any) -> str:
+    if value not in choices:
+        raise SettingsError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     return str(value)
 
 

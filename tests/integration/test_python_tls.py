@@ -3,6 +3,7 @@
 import hashlib
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ def file_of(library: str, version: str) -> Path:
 def install(bench: Bench, library: str, version: str) -> None:
     """Lead the link through which the program loads a library to the file of a version."""
     bench.link(str(file_of(library, version)), f"lib/{library}")
+
+
+Install = Callable[[Bench, str, str], None]
+"""Puts a version of a library in its place."""
 
 
 def digest_of(library: str, version: str) -> str:
@@ -49,7 +54,7 @@ def make_certificate(bench: Bench) -> None:
     )
 
 
-def start(bench: Bench, version: str) -> Program:
+def start(bench: Bench, version: str, install: Install = install) -> Program:
     """Start the loop with a version of both libraries, and wait until it is served."""
     (bench.folder / "lib").mkdir()
     for library in (LIBCRYPTO, LIBSSL):
@@ -82,7 +87,9 @@ def expect_more_handshakes(program: Program, count: int) -> None:
     wait_until(are_there, f"{count} more handshakes")
 
 
-def update(bench: Bench, program: Program, libraries: tuple[str, ...], version: str) -> None:
+def update(
+    bench: Bench, program: Program, libraries: tuple[str, ...], version: str, install: Install = install
+) -> None:
     """Change libraries on disk, and wait until the running program calls and has the new ones."""
     assert bench.daemon
     lines, seen = len(program.lines), len(bench.daemon.error_lines)

@@ -22,6 +22,7 @@ def test_variables_go_before_the_file_which_goes_before_the_defaults(tmp_path: P
     [
         ({"LIVE_LOGLEVEL": "5"}, "LIVE_LOGLEVEL: '5' is not one of"),
         ({"LIVE_LOGLEVEL": "loud"}, "LIVE_LOGLEVEL"),
+        ({"LIVE_OVERWRITE": "maybe"}, "LIVE_OVERWRITE: 'maybe' is not one of protect, ignore"),
         ({"LIVE_SETTLE": "-1"}, "LIVE_SETTLE"),
         ({"LIVE_SETTLE": "nan"}, "LIVE_SETTLE"),
         ({"LIVE_SOCKET": "relative.sock"}, "must be absolute"),

@@ -1,7 +1,9 @@
 """The store: versions by content, complete or not there, and pruned only when nobody uses them."""
 
 import os
+import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +11,18 @@ import pytest
 
 from liveso.errors import FileInFlux, ImageError, StoreError
 from liveso.store import Store, Version
+
+READER = """
+import sys, pathlib
+from liveso.errors import FileInFlux
+from liveso.store.snapshot import take_snapshot
+print("ready", flush=True)
+while True:
+    try:
+        take_snapshot(pathlib.Path(sys.argv[1]))
+    except FileInFlux:
+        pass
+"""
 
 
 @pytest.fixture
@@ -38,6 +52,39 @@ def test_what_is_being_written_is_not_taken(tmp_path: Path, library: Path) -> No
     with library.open("ab"), pytest.raises(FileInFlux):
         store.add(library)
     store.add(library)
+
+
+def test_a_writer_that_comes_while_a_file_is_read_does_not_end_the_reader(tmp_path: Path, library: Path) -> None:
+    reader = subprocess.Popen([sys.executable, "-c", READER, library], stdout=subprocess.PIPE)
+    assert reader.stdout and reader.stdout.readline()
+    met = 0
+    while met < 5 and reader.poll() is None:
+        try:
+            os.close(os.open(library, os.O_WRONLY | os.O_NONBLOCK))
+        except BlockingIOError:
+            met += 1
+    with pytest.raises(subprocess.TimeoutExpired):
+        reader.wait(0.5)
+    reader.kill()
+    reader.wait()
+
+
+def test_the_store_gives_a_copy_of_a_version_under_the_librarys_name(tmp_path: Path, library: Path) -> None:
+    store = Store(tmp_path / "store")
+    version = store.add(library)
+    with library.open("rb") as source:
+        copy = store.carried(version, "libanswer.so.1", source.fileno())
+        assert copy.name == "libanswer.so.1" and copy.read_bytes() == library.read_bytes()
+        assert store.version_of(str(copy)) == version
+        shutil.rmtree(store.root)
+        assert store.carried(version, "libanswer.so.1", source.fileno()).read_bytes() == library.read_bytes()
+        original = store.root / version.digest[:2] / version.digest / "original"
+        original.unlink()
+        original.write_bytes(b"spoilt")
+        assert store.carried(version, "libanswer.so.1", source.fileno()).read_bytes() == library.read_bytes()
+        shutil.rmtree(store.root)
+        with pytest.raises(StoreError, match="not in the store"):
+            store.carried(Version("0" * 64), "libanswer.so.1", source.fileno())
 
 
 def test_the_prepared_copy_differs_in_what_the_dynamic_linker_owns(tmp_path: Path, library: Path) -> None:

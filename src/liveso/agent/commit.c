@@ -10,7 +10,7 @@
 
 #include "live.h"
 
-/* A transaction in memory of our own: the sheet could be cut short under a mapping of it (SIGBUS). */
+/* A transaction, in memory of our own. */
 struct transaction {
 	size_t size;
 	struct live_transaction *header;
@@ -40,19 +40,29 @@ static bool copy_out(int sheet, void *data, size_t size)
 	return true;
 }
 
-static enum live_status take_from_sheet(int sheet, struct transaction *transaction)
+void *live_take_sheet(int sheet, size_t least, size_t *size)
 {
 	struct stat info;
-	if (fstat(sheet, &info) != 0 || info.st_size < (off_t)sizeof(struct live_transaction))
-		return LIVE_MALFORMED;
-	size_t size = (size_t)info.st_size;
-	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fstat(sheet, &info) != 0 || info.st_size < (off_t)least)
+		return NULL;
+	*size = (size_t)info.st_size;
+	void *copy = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (copy == MAP_FAILED)
+		return NULL;
+	if (copy_out(sheet, copy, *size))
+		return copy;
+	munmap(copy, *size);
+	return NULL;
+}
+
+static enum live_status take_transaction(int sheet, struct transaction *transaction)
+{
+	size_t size;
+	void *copy = live_take_sheet(sheet, sizeof(struct live_transaction), &size);
+	if (!copy)
 		return LIVE_NO_MEMORY;
 	transaction->size = size;
 	transaction->header = copy;
-	if (!copy_out(sheet, copy, size))
-		return LIVE_NO_MEMORY;
 	const struct live_transaction *header = copy;
 	transaction->spans = (struct live_span *)(transaction->header + 1);
 	transaction->words = (struct live_word *)(transaction->spans + header->spans);
@@ -192,7 +202,7 @@ enum live_status live_commit(int sheet, uint64_t *position)
 {
 	struct transaction transaction = {.code = -1};
 	char *next_record = NULL;
-	transaction.status = take_from_sheet(sheet, &transaction);
+	transaction.status = take_transaction(sheet, &transaction);
 	if (transaction.status == LIVE_DONE && transaction.header->record_size > 0 &&
 	    !(next_record = copy_record(&transaction)))
 		transaction.status = LIVE_NO_MEMORY;

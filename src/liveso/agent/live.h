@@ -51,6 +51,14 @@ enum live_status live_commit(int sheet, uint64_t *position);
 /* Write the record of the last commit to the sheet. */
 enum live_status live_commit_recall(int sheet, uint64_t *size);
 
+/* commit.c: Copy the sheet into memory of our own, to be unmapped by the caller: it could be cut short under a mapping
+ * of it (SIGBUS). NULL where it is shorter than `least`, or where there is no memory. */
+void *live_take_sheet(int sheet, size_t least, size_t *size);
+
+/* carry.c: Lay mappings onto the file at `path`, which has the same content, all of them or none. Takes no lock, and
+ * allocates nothing: all other threads are held still, and may hold any lock. */
+enum live_status live_carry(int sheet, const char *path, uint64_t *failure);
+
 /* live.c: held by the agent while the loader's data is in flux; a fork waits for it. */
 extern pthread_mutex_t live_work_lock;
 

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum { LIVE_PROTOCOL = 1, LIVE_TEXT_SIZE = 8192 };
+enum { LIVE_PROTOCOL = 2, LIVE_TEXT_SIZE = 8192 };
 
 enum live_kind {
 	LIVE_HELLO = 1,	  /* agent: argument = protocol, thread ID, address of malloc, thread pointer; text = LIVE_*
@@ -24,6 +24,7 @@ enum live_kind {
 	LIVE_RECALL = 8, /* the record of the last commit onto the sheet; reply: argument = its bytes */
 	LIVE_SAY = 9,	 /* text = a line for the program's standard error */
 	LIVE_LEAVE = 10, /* the agent's thread ends */
+	LIVE_CARRY = 11, /* text = path of a file; a live_carry on the sheet; no other thread runs meanwhile */
 };
 
 enum live_status {
@@ -35,6 +36,8 @@ enum live_status {
 	LIVE_NOT_OPENED = 5,	   /* dlopen(3) or dlsym(3) failed; text = dlerror(3) */
 	LIVE_DESCRIPTORS_LEFT = 6, /* an initialiser opened descriptors, which the program would not see */
 	LIVE_NO_MEMORY = 7,	   /* no memory, or the sheet could not be read or written */
+	LIVE_NO_FILE = 8,	   /* a file cannot be opened, read or mapped; reply: argument = errno */
+	LIVE_WITHDRAWN = 9,	   /* the daemon took its request back */
 };
 
 struct live_message {
@@ -99,6 +102,25 @@ struct live_half {
 	uint32_t value;
 };
 
+/* Mappings that are to be laid onto another file: this header, then its parts. Each side writes its word before it
+ * reads the other's: so either the agent sees that it may not begin any more, or the daemon sees that it has begun. */
+struct live_carry {
+	uint32_t withdrawn; /* by the daemon: other threads run again */
+	uint32_t begun;	    /* by the agent: it goes through with it */
+	uint32_t parts;
+	uint32_t unused;
+};
+
+/* A mapping (mmap(2)), and where its content lies in the file. `place` is the agent's own. */
+struct live_part {
+	uint64_t address;
+	uint64_t size;
+	uint64_t offset;
+	uint64_t place;
+	uint32_t protection;
+	uint32_t unused;
+};
+
 _Static_assert(sizeof(struct live_message) == 48 + LIVE_TEXT_SIZE, "message");
 _Static_assert(sizeof(struct live_object) == 32, "object");
 _Static_assert(sizeof(struct live_range) == 24, "range");
@@ -106,5 +128,7 @@ _Static_assert(sizeof(struct live_transaction) == 40, "transaction");
 _Static_assert(sizeof(struct live_span) == 24, "span");
 _Static_assert(sizeof(struct live_word) == 24, "word");
 _Static_assert(sizeof(struct live_half) == 16, "half");
+_Static_assert(sizeof(struct live_carry) == 16, "carry");
+_Static_assert(sizeof(struct live_part) == 40, "part");
 
 #endif

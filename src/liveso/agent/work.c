@@ -148,8 +148,8 @@ static void exclude_forks(void)
 bool live_work(struct live_message *message, int sheet)
 {
 	bool needs_sheet = message->kind == LIVE_LIST || message->kind == LIVE_READ || message->kind == LIVE_COMMIT ||
-			   message->kind == LIVE_RECALL;
-	bool needs_text = message->kind == LIVE_OPEN || message->kind == LIVE_RESOLVE;
+			   message->kind == LIVE_RECALL || message->kind == LIVE_CARRY;
+	bool needs_text = message->kind == LIVE_OPEN || message->kind == LIVE_RESOLVE || message->kind == LIVE_CARRY;
 	message->status = LIVE_DONE;
 	if ((needs_sheet && sheet < 0) ||
 	    (needs_text && (message->text_size == 0 || message->text[message->text_size - 1] != 0))) {
@@ -157,7 +157,8 @@ bool live_work(struct live_message *message, int sheet)
 		message->text_size = 0;
 		return true;
 	}
-	bool uses_loader = message->kind != LIVE_READ && message->kind != LIVE_RECALL && message->kind != LIVE_SAY;
+	bool uses_loader = message->kind != LIVE_READ && message->kind != LIVE_RECALL && message->kind != LIVE_SAY &&
+			   message->kind != LIVE_CARRY;
 	bool stay = true;
 	if (uses_loader)
 		exclude_forks();
@@ -185,6 +186,10 @@ bool live_work(struct live_message *message, int sheet)
 		break;
 	case LIVE_SAY:
 		live_report(message->text, message->text_size);
+		message->text_size = 0;
+		break;
+	case LIVE_CARRY:
+		message->status = live_carry(sheet, message->text, &message->argument[0]);
 		message->text_size = 0;
 		break;
 	case LIVE_LEAVE:

@@ -30,7 +30,7 @@ def ask_daemon(settings: Settings, path: str) -> Any:
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every reason of a refusal.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every reason.")] = False,
 ) -> None:
     """Show the targets, their libraries, the version each runs, and the last result with its reason."""
     answer = ask_daemon(read_settings(), "/status")
@@ -49,6 +49,9 @@ def status(
         for library in target["libraries"] if verbose else ():
             for detail in library["details"]:
                 console.print(f"  {escape(library['path'])}: {escape(detail)}", soft_wrap=True, highlight=False)
+            if library["unprotected"]:
+                text = f"would not survive to be overwritten in place: {library['unprotected']}"
+                console.print(f"  {escape(library['path'])}: {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def _table(libraries: list[dict[str, Any]]) -> Table:

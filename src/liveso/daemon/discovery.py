@@ -34,13 +34,17 @@ def mapping_of(it: LoadedObject, mappings: list[Mapping]) -> Mapping | None:
 def running_version(pid: int, path: str, mapping: Mapping, store: Store, same_inode: Version | None) -> Version:
     """The version that a target loaded by itself.
 
-    The path may lead to another file by now: then the mapped file is read through /proc/PID/map_files, which only root
+    A copy in the store, to which the target was carried over, tells by its path. Otherwise the path may lead to another
+    file by now: then the mapped file is read through /proc/PID/map_files, which only root
     may; `same_inode` is what another target, that has the same file mapped, is known to run. Raises StoreError where
     nothing tells.
     """
+    carried = store.version_of(mapping.file.path)
+    if carried is not None:
+        return carried
     try:
         info = os.stat(path)
-        if info.st_ino == mapping.inode and not mapping.path.endswith(" (deleted)"):
+        if info.st_ino == mapping.file.inode and not mapping.file.is_deleted:
             return store.add(Path(path))
     except (FileNotFoundError, NotADirectoryError):
         pass

@@ -77,6 +77,7 @@ async def _serve(settings: Settings, on_demand: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGIO, service.let_writers_go_on)
     log.info("started", pid=os.getpid(), socket=str(settings.socket), store=str(settings.store))
     service.start(_accept(service, agents))
     service.start(service.watch())

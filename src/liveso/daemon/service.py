@@ -13,6 +13,7 @@ from typing import Any
 from liveso.daemon.discovery import mapping_of, running_version, served_path
 from liveso.daemon.groups import groups
 from liveso.daemon.log import log
+from liveso.daemon.overwrite import carry_targets
 from liveso.daemon.state import Library, Result, ServedTarget, view
 from liveso.elf.machine import X86_64
 from liveso.errors import (
@@ -28,6 +29,7 @@ from liveso.errors import (
 from liveso.settings import Settings, loglevel, patterns
 from liveso.store import Store, Version
 from liveso.target import Agent, process
+from liveso.target.process import MappedFile
 from liveso.update import (
     Analyst,
     Change,
@@ -43,7 +45,7 @@ from liveso.update import (
     warm,
 )
 from liveso.verdict import Policy
-from liveso.watch import Settling, Watcher, is_at_work
+from liveso.watch import IN_WRITING, Lease, Leases, Settling, Watcher, is_at_work
 
 _SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
 _LONGEST_RETRY = 1.0  # seconds
@@ -66,6 +68,9 @@ class Service:
         self._is_waiting = False
         self._examining: dict[str, asyncio.Lock] = {}
         self._retries: dict[str, float] = {}
+        self._leases = Leases()
+        self._letting_go: set[MappedFile] = set()
+        self._said_unprotected: set[tuple[MappedFile, str]] = set()
 
     def start(self, job: Coroutine[Any, Any, None]) -> None:
         """Run `job` besides; what goes wrong in it is logged and ends only itself."""
@@ -146,7 +151,7 @@ class Service:
         replaced = frozenset(
             path
             for path, it in served.libraries.items()
-            if (mapping := mapped.get(it.base)) and mapping.inode != it.inode
+            if (mapping := mapped.get(it.base)) and mapping.file != it.file
         )
         gone = replaced | await release_unloaded(target, self.store, listed, replaced)
         for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
@@ -163,7 +168,7 @@ class Service:
             self._settling.put(name, 0.0)
 
     async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
-        library = Library(path, mapping.inode, base, served.target.libraries.get(path))
+        library = Library(path, mapping.file, base, served.target.libraries.get(path))
         served.libraries[path] = library
         self.watcher.add(path)
         if library.state is None:
@@ -171,6 +176,7 @@ class Service:
         elif len(library.state.versions) > 1:
             library.note(Result.UPDATED)
         self._show_build_id(library)
+        self._protect(library)
 
     async def _learn_version(self, served: ServedTarget, library: Library, mapping: process.Mapping) -> None:
         same = next(
@@ -178,7 +184,7 @@ class Service:
                 other.state.home.version
                 for others in self.targets.values()
                 for other in others.libraries.values()
-                if other.path == library.path and other.inode == library.inode and other.state
+                if other.path == library.path and other.file == library.file and other.state
             ),
             None,
         )
@@ -207,6 +213,51 @@ class Service:
             del self._examining[path]
         for path in self.watcher.paths - used:
             self.watcher.remove(path)
+        self._leases.keep_only(it.file for served in self.targets.values() for it in served.libraries.values())
+
+    # --- files that are overwritten in place
+
+    def _protect(self, library: Library) -> None:
+        """Hold up whoever wants to overwrite the file that a target has mapped."""
+        if library.state is None:
+            library.unprotected = "the version that runs is not known"
+            return
+        if self.store.version_of(library.file.path):
+            return
+        if self.settings.overwrite == "ignore":
+            library.unprotected = "switched off (LIVE_OVERWRITE)"
+            return
+        library.unprotected = self._leases.take(library.file, library.state.home.version)
+        said = (library.file, library.unprotected)
+        if library.unprotected and said not in self._said_unprotected:
+            self._said_unprotected.add(said)
+            log.info("unprotected", library=library.path, reason=library.unprotected)
+
+    def let_writers_go_on(self) -> None:
+        """Somebody may wait to overwrite library files: carry the targets over to the store's copies first."""
+        for lease in self._leases.broken():
+            if lease.file not in self._letting_go:
+                self._letting_go.add(lease.file)
+                self.start(self._let_writer_go_on(lease))
+
+    async def _let_writer_go_on(self, lease: Lease) -> None:
+        start = time.perf_counter()
+        log.info("overwrite", library=lease.file.path)
+        try:
+            await carry_targets(lease, self.targets, self.store, self._not_carried)
+        finally:
+            self._leases.release(lease)
+            self._letting_go.discard(lease.file)
+        milliseconds = (time.perf_counter() - start) * 1000
+        log.info("overwrite-goes-on", library=lease.file.path, milliseconds=round(milliseconds, 1))
+
+    def _not_carried(self, served: ServedTarget, file: MappedFile, reason: str) -> None:
+        log.warning("not-carried", pid=served.target.pid, library=file.path, reason=reason)
+        name = os.path.basename(file.path)
+        self._say(served, 1, f"{name}: overwritten in place, which may end the program: not carried over: {reason}")
+        for library in served.libraries.values():
+            if library.file == file:
+                library.unprotected = reason
 
     # --- changes on disk
 
@@ -416,6 +467,9 @@ class Service:
                         self.start(self._learn_objects(served))
                 except TargetError:
                     continue
+                for library in served.libraries.values():
+                    if library.unprotected == IN_WRITING:
+                        self._protect(library)
 
     async def keep_store(self) -> None:
         """Keep the store from growing for ever. The first time comes when the targets of an earlier daemon are back."""

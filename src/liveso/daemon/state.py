@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from liveso.store import Version
+from liveso.target.process import MappedFile
 from liveso.update import LibraryState, Target
 
 
@@ -23,11 +24,12 @@ class Library:
     """A library in one target, which loaded it at address `base`. `state` is None where its version is not known.
 
     `failed` is the version that the last refusal was about, so that it is not tried again before one of the libraries
-    that were to be updated `together` with it has changed.
+    that were to be updated `together` with it has changed. `file` is what the target has mapped as its first version;
+    `unprotected` says why it would not survive that this is overwritten in place.
     """
 
     path: str
-    inode: int
+    file: MappedFile
     base: int
     state: LibraryState | None
     build_id: str = ""
@@ -39,6 +41,7 @@ class Library:
     milliseconds: float = 0.0
     failed: Version | None = None
     together: frozenset[str] = frozenset()
+    unprotected: str = ""
 
     def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
         self.result, self.reason, self.details, self.changed = result, reason, details, time.time()
@@ -71,6 +74,7 @@ class LibraryView:
     stale_slots: int
     milliseconds: float
     versions_loaded: int
+    unprotected: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ def view(served: ServedTarget) -> dict[str, object]:
             stale_slots=it.stale,
             milliseconds=round(it.milliseconds, 3),
             versions_loaded=len(it.state.versions) if it.state else 0,
+            unprotected=it.unprotected,
         )
         for it in served.libraries.values()
     ]

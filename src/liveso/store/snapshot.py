@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import signal
 import stat
 import time
 from dataclasses import dataclass
@@ -65,8 +66,11 @@ def take_snapshot(path: Path) -> Snapshot:
 
 
 def _has_writer(descriptor: int, info: os.stat_result) -> bool:
-    """A read lease is granted only where nobody has the file open for writing (fcntl(2), F_SETLEASE)."""
+    """A read lease is granted only where nobody has the file open for writing (fcntl(2), F_SETLEASE).
+
+    Whoever opens it now causes a signal, which by default is ignored, and waits for this moment."""
     try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:

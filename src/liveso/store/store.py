@@ -16,7 +16,7 @@ from liveso.errors import StoreError
 from liveso.store.prepare import prepare
 from liveso.store.snapshot import FileIdentity, identity_of, take_snapshot
 
-_ORIGINAL = "original"
+_ORIGINAL, _CARRIED = "original", "carried"
 _PREPARATION = "2"  # another number for another way to prepare: what an earlier liveso left is not used again
 _IMAGES_IN_MEMORY = 64
 _KEPT_UNUSED = 14 * 24 * 3600  # seconds
@@ -56,7 +56,7 @@ class Store:
         if known and self._original(known).exists():
             return known
         snapshot = take_snapshot(path)
-        version = Version(hashlib.sha256(snapshot.content).hexdigest())
+        version = Version(_digest(snapshot.content))
         if not self._original(version).exists():
             self._write(self._original(version), snapshot.content, snapshot.mode)
         self._known[snapshot.identity] = version
@@ -85,8 +85,33 @@ class Store:
             self._write(path, prepare(self.image(version), left_out), mode)
         return path
 
+    def carried(self, version: Version, name: str, source: int) -> Path:
+        """The path of the version itself, under the library's own name. What the store has lost or spoilt is taken from
+        the open file `source`. Raises StoreError where that is another version."""
+        try:
+            is_there = _digest(self._content(version)) == version.digest
+        except StoreError:
+            is_there = False
+        if not is_there:
+            content = os.pread(source, os.fstat(source).st_size, 0)
+            if _digest(content) != version.digest:
+                raise StoreError(f"version {version} is not in the store any more")
+            self._write(self._original(version), content, os.fstat(source).st_mode)
+        original, path = self._original(version), self._folder(version) / _CARRIED / name
+        try:
+            if path.exists() and path.samefile(original):
+                return path
+            path.parent.mkdir(exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.hardlink_to(original)
+        except FileExistsError:
+            pass  # made by another thread at this moment
+        except OSError:  # a file system without hard links
+            self._write(path, self._content(version), original.stat().st_mode)
+        return path
+
     def version_of(self, path: str) -> Version | None:
-        """The version whose prepared copy `path` is."""
+        """The version whose copy in the store `path` is."""
         try:
             return Version(Path(path).relative_to(self.root).parts[1])
         except (ValueError, IndexError):
@@ -135,3 +160,7 @@ class Store:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
             raise StoreError(f"the store {self.root} cannot be written: {os.strerror(error.errno or 0)}") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

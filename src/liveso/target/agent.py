@@ -3,16 +3,21 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from liveso.errors import TargetError, TargetGone
 from liveso.target import protocol
+from liveso.target.process import Mapping
 from liveso.target.protocol import Kind, Message, Status, Transaction
 
 _ANSWER_LIMIT = 60.0  # seconds
+_CARRY_LIMIT = 3.0  # seconds: all other threads stand still for that long
+_TRUE = (1).to_bytes(4, sys.byteorder)
 
 
 class WordChanged(TargetError):
@@ -21,6 +26,10 @@ class WordChanged(TargetError):
 
 class ObjectsChanged(TargetError):
     """Objects came or went while a commit was planned; it changed nothing."""
+
+
+class AgentSilent(TargetGone):
+    """The agent did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ _MESSAGES = {
     Status.NOT_MAPPED: "memory is not mapped as expected",
     Status.DESCRIPTORS_LEFT: "an initialiser of a new dependency opened descriptors",
     Status.NO_MEMORY: "the agent has no memory",
+    Status.NO_FILE: "a file cannot be opened or mapped",
+    Status.WITHDRAWN: "the request came too late",
 }
 
 
@@ -81,10 +92,11 @@ class Agent:
         self._turn = asyncio.Lock()
         self._records: asyncio.Queue[bytes] = asyncio.Queue()
         self._is_gone = False
+        self._owed = 0
 
     async def greet(self) -> Hello:
         """Receive the hello that every connection starts with. Raises TargetError where it is none."""
-        message = await self._next_record()
+        message = await self._next_record(_ANSWER_LIMIT)
         if message.kind != Kind.HELLO or message.argument[0] != protocol.PROTOCOL:
             raise TargetError("live.so speaks another version of the protocol; install one version of liveso")
         variables = (part.partition("=") for part in message.text.decode("utf-8", "replace").split("\0") if part)
@@ -144,6 +156,32 @@ class Agent:
             reply = await self._ask(Message(Kind.RECALL), sheet)
             return sheet.read(0, reply.argument[0])
 
+    @asynccontextmanager
+    async def idle(self) -> AsyncIterator[None]:
+        """No other request is under way inside the block: only `carry` may be asked for there."""
+        async with self._turn:
+            yield
+
+    async def carry(self, path: str, parts: Sequence[Mapping]) -> None:
+        """Lay mappings onto the file at `path`, which has the same content, while no other thread of the target runs.
+
+        Raises TargetError where nothing was done. An agent that does not come to it in time is told not to begin; one
+        that has begun is waited for."""
+        rows = (protocol.PART.pack(it.start, it.end - it.start, it.offset, 0, it.protection, 0) for it in parts)
+        with _Sheet(protocol.CARRY.pack(0, 0, len(parts), 0) + b"".join(rows)) as sheet:
+            self._send(Message(Kind.CARRY, text=os.fsencode(path) + b"\0"), sheet)
+            try:
+                reply = await self._next_record(_CARRY_LIMIT)
+            except AgentSilent:
+                sheet.write(_TRUE, protocol.WORD_WITHDRAWN)
+                if sheet.read(protocol.WORD_BEGUN, len(_TRUE)) != _TRUE:
+                    self._owed += 1
+                    raise
+                reply = await self._next_record(_ANSWER_LIMIT)
+        if reply.status == Status.NO_FILE:
+            raise TargetError(f"{path} cannot be mapped there ({os.strerror(reply.argument[0])})")
+        _check(reply)
+
     async def say(self, line: str) -> None:
         """Put a line on the program's standard error."""
         await self._ask(Message(Kind.SAY, text=(line + "\n").encode()[: protocol.TEXT_SIZE]))
@@ -161,30 +199,34 @@ class Agent:
 
     async def _ask(self, message: Message, sheet: "_Sheet | None" = None) -> Message:
         async with self._turn:
-            if self._is_gone:
-                raise TargetGone("the target has ended")
-            try:
-                socket.send_fds(self._connection, [message.encode()], [sheet.descriptor] if sheet else [])
-            except OSError as error:
-                raise TargetGone("the target has ended") from error
-            reply = await self._next_record()
+            self._send(message, sheet)
+            reply = await self._next_record(_ANSWER_LIMIT)
         if reply.status == Status.WORD_CHANGED:
             raise WordChanged(f"word {reply.argument[0]} of the transaction changed meanwhile")
         if reply.status == Status.OBJECTS_CHANGED:
             raise ObjectsChanged("libraries were loaded or unloaded meanwhile")
         if reply.status == Status.NOT_OPENED:
             raise TargetError(f"the dynamic linker says: {reply.text.decode('utf-8', 'replace') or 'not found'}")
-        if reply.status != Status.DONE:
-            raise TargetError(_MESSAGES.get(Status(reply.status), f"status {reply.status}"))
-        return reply
+        return _check(reply)
 
-    async def _next_record(self) -> Message:
+    def _send(self, message: Message, sheet: "_Sheet | None") -> None:
+        if self._is_gone:
+            raise TargetGone("the target has ended")
         try:
-            async with asyncio.timeout(_ANSWER_LIMIT):
+            socket.send_fds(self._connection, [message.encode()], [sheet.descriptor] if sheet else [])
+        except OSError as error:
+            raise TargetGone("the target has ended") from error
+
+    async def _next_record(self, limit: float) -> Message:
+        try:
+            async with asyncio.timeout(limit):
+                while self._owed:  # the answer to a request that was withdrawn
+                    await self._records.get()
+                    self._owed -= 1
                 record = await self._records.get()
             return protocol.decode(record)
         except TimeoutError as error:
-            raise TargetGone("the agent does not answer") from error
+            raise AgentSilent("the agent does not answer") from error
         except ValueError as error:
             raise TargetGone("the target has ended") from error
 
@@ -201,6 +243,12 @@ class Agent:
         self._is_gone = True
 
 
+def _check(reply: Message) -> Message:
+    if reply.status != Status.DONE:
+        raise TargetError(_MESSAGES.get(Status(reply.status), f"status {reply.status}"))
+    return reply
+
+
 class _Sheet:
     """A memfd with bulk data for one request, closed at the end of a `with` block."""
 
@@ -215,6 +263,9 @@ class _Sheet:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
+
+    def write(self, content: bytes, offset: int) -> None:
+        os.pwrite(self.descriptor, content, offset)
 
     def read(self, offset: int, size: int) -> bytes:
         content = os.pread(self.descriptor, size, offset) if size else b""

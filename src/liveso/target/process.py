@@ -1,10 +1,24 @@
 """What the kernel shows of a target (proc(5))."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from liveso.errors import TargetError, TargetGone
+
+
+@dataclass(frozen=True, slots=True)
+class MappedFile:
+    """A file as /proc/PID/maps shows it: the same one has the same device and inode, whatever its path is by now."""
+
+    device: str
+    inode: int
+    path: str = field(compare=False)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether no path leads to it any more."""
+        return self.path.endswith(" (deleted)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +28,9 @@ class Mapping:
     start: int
     end: int
     protection: int
-    device: str
-    inode: int
-    path: str
+    is_shared: bool
+    offset: int
+    file: MappedFile
 
     @property
     def is_writable(self) -> bool:
@@ -55,13 +69,14 @@ def mappings(pid: int, thread: int) -> list[Mapping]:
         start, _dash, end = fields[0].partition("-")
         protection = sum(bit for bit, letter in ((1, "r"), (2, "w"), (4, "x")) if letter in fields[1])
         path = fields[5] if len(fields) > 5 else ""
-        found.append(Mapping(int(start, 16), int(end, 16), protection, fields[3], int(fields[4]), path))
+        file = MappedFile(fields[3], int(fields[4]), path)
+        found.append(Mapping(int(start, 16), int(end, 16), protection, "s" in fields[1], int(fields[2], 16), file))
     return found
 
 
 def mapped_code(pid: int, thread: int) -> frozenset[tuple[int, int]]:
     """Address and inode of each file that is mapped to be executed: it changes when objects come or go."""
-    return frozenset((it.start, it.inode) for it in mappings(pid, thread) if it.is_executable and it.inode)
+    return frozenset((it.start, it.file.inode) for it in mappings(pid, thread) if it.is_executable and it.file.inode)
 
 
 def program(pid: int, thread: int) -> bytes:

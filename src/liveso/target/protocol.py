@@ -8,7 +8,7 @@ import numpy as np
 
 from liveso.elf.tables import Table
 
-PROTOCOL = 1
+PROTOCOL = 2
 TEXT_SIZE = 8192
 THROUGH_PROC = 1
 
@@ -24,6 +24,7 @@ class Kind(IntEnum):
     RECALL = 8
     SAY = 9
     LEAVE = 10
+    CARRY = 11
 
 
 class Status(IntEnum):
@@ -35,6 +36,8 @@ class Status(IntEnum):
     NOT_OPENED = 5
     DESCRIPTORS_LEFT = 6
     NO_MEMORY = 7
+    NO_FILE = 8
+    WITHDRAWN = 9
 
 
 HEAD = struct.Struct("=II4QII")
@@ -44,6 +47,10 @@ RANGE = np.dtype([("address", "<u8"), ("size", "<u8"), ("offset", "<u8")])
 SPAN = np.dtype([("start", "<u8"), ("size", "<u8"), ("protection", "<u4"), ("unused", "<u4")])
 WORD = np.dtype([("address", "<u8"), ("expected", "<u8"), ("value", "<u8")])
 HALF = np.dtype([("address", "<u8"), ("expected", "<u4"), ("value", "<u4")])
+CARRY = struct.Struct("=IIII")
+PART = struct.Struct("=QQQQII")
+WORD_WITHDRAWN, WORD_BEGUN = 0, 4
+"""Where the header of CARRY has its two words (struct live_carry)."""
 
 
 @dataclass(frozen=True, slots=True)

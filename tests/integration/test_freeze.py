@@ -1,0 +1,147 @@
+"""Threads that are held still: they get each signal that comes meanwhile, and all of them stand."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from liveso.errors import TargetError
+from liveso.target.freeze import _SEIZE, _ptrace, still
+from tests.harness import Bench, Program
+
+FREEZES, DEATHS = 150, 30
+
+PROGRAM = """
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+static atomic_long signals, made;
+static void on_signal(int number) { (void)number; signals++; }
+static void *end_at_once(void *unused) { made++; return unused; }
+static void *make_threads(void *unused)
+{
+    pthread_t thread;
+    for (;;)
+        if (pthread_create(&thread, NULL, end_at_once, NULL) == 0)
+            pthread_join(thread, NULL);
+    return unused;
+}
+static void *wait_for_signals(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+int main(void)
+{
+    pthread_t thread;
+    char character;
+    signal(SIGRTMIN, on_signal);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&thread, NULL, wait_for_signals, NULL);
+    pthread_create(&thread, NULL, make_threads, NULL);
+    puts("ready");
+    fflush(stdout);
+    while (read(0, &character, 1) == 1)
+        printf("signals %ld made %ld\\n", signals, made), fflush(stdout);
+    return 0;
+}
+"""
+
+
+@pytest.fixture
+def program(idle_bench: Bench) -> Program:
+    idle_bench.compile(PROGRAM, "program", "-O2", "-pthread")
+    program = idle_bench.run_plain("./program")
+    program.wait_for("ready")
+    return program
+
+
+def numbers(program: Program) -> tuple[int, int]:
+    before = len(program.lines)
+    program.ask("x")
+    words = program.wait_for("signals", before).split()
+    return int(words[1]), int(words[3])
+
+
+def states(program: Program) -> list[str]:
+    files = list(Path(f"/proc/{program.pid}/task").glob("*/stat"))
+    return [file.read_text().rpartition(")")[2].split()[0] for file in files]
+
+
+@contextmanager
+def signals(program: Program) -> Iterator[list[int]]:
+    """Send signals that are queued, one after another, inside the block, and count them."""
+    sent = [0]
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            os.kill(program.pid, signal.SIGRTMIN)
+            sent[0] += 1
+            stop.wait(0.0002)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        sender.join()
+
+
+def test_all_threads_stand_still_and_no_signal_is_lost(program: Program) -> None:
+    async def freeze() -> None:
+        for _ in range(FREEZES):
+            async with still(program.pid, 0, 10):
+                assert set(states(program)) <= {"t", "Z"}
+            await asyncio.sleep(0.001)
+
+    with signals(program) as sent:
+        asyncio.run(freeze())
+    assert sent[0] > FREEZES and numbers(program)[0] == sent[0]
+    before = numbers(program)[1]
+    assert numbers(program)[1] >= before > 0
+    assert "t" not in states(program) and program.end() == 0
+
+
+def test_what_is_traced_already_cannot_be_held(program: Program) -> None:
+    async def freeze() -> None:
+        async with still(program.pid, 0, 10):
+            pass
+
+    assert _ptrace(_SEIZE, program.pid)
+    with pytest.raises(TargetError, match=f"process {os.getpid()} traces it already"):
+        asyncio.run(freeze())
+    assert set(states(program)) - {"R", "S", "D", "Z", "X"} == set()
+
+
+def test_threads_go_on_when_their_holder_dies(program: Program) -> None:
+    """Also with a signal that was on its way to one of them when that was stopped."""
+    with signals(program) as sent:
+        for _ in range(DEATHS):
+            reader, writer = os.pipe()
+            holder = os.fork()
+            if holder == 0:
+                asyncio.run(hold_for_ever(program, writer))
+            assert os.read(reader, 1) == b"."
+            assert set(states(program)) <= {"t", "Z"}
+            os.kill(holder, signal.SIGKILL)
+            os.waitpid(holder, 0)
+            os.close(reader)
+            os.close(writer)
+    assert numbers(program)[0] == sent[0]
+    assert "t" not in states(program) and program.end() == 0
+
+
+async def hold_for_ever(program: Program, writer: int) -> None:
+    async with still(program.pid, 0, 10):
+        os.write(writer, b".")
+        await asyncio.sleep(1000)
