@@ -35,7 +35,9 @@ def test_the_same_question_is_not_judged_again(tmp_path: Path, build: Callable[[
     first = kept.judge(old, new, Policy.STRICT, DebugSource())
     assert first.refusals(None)
     path = kept_file(kept)
-    path.write_text('{"findings": [], "pieces": null, "elsewhere": []}')  # what is answered now comes from here
+    path.write_text(
+        '{"findings": [], "pieces": null, "elsewhere": [], "tables": []}'
+    )  # what is answered now comes from here
     assert kept.judge(old, new, Policy.STRICT, DebugSource()) == Verdict(())
     path.write_text("no JSON")
     assert kept.judge(old, new, Policy.STRICT, DebugSource()) == first

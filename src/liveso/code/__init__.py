@@ -3,13 +3,14 @@
 from liveso.code.allocators import Allocators
 from liveso.code.form import Operation
 from liveso.code.functions import functions
-from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_sites
+from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_sites, keeps_frame
 from liveso.code.matching import Matching, match_functions
 from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.panics import PanicMark, panic_mark
 from liveso.code.parameters import parameters
 from liveso.code.references import References, data_references
+from liveso.code.shapes import Shapes
 from liveso.code.start_up import finaliser_flag, has_own_code
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Place",
     "Reader",
     "References",
+    "Shapes",
     "asks_for_next_definition",
     "call_sites",
     "data_references",
@@ -29,6 +31,7 @@ __all__ = [
     "function_names",
     "functions",
     "has_own_code",
+    "keeps_frame",
     "match_functions",
     "panic_mark",
     "parameters",

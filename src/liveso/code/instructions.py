@@ -179,3 +179,12 @@ def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[in
         if form.operation is Operation.ADDRESS and form.base in (machine.stack_pointer, machine.frame_pointer):
             on_stack.update(set(form.written) & set(machine.argument_registers))
     return found
+
+
+def keeps_frame(instructions: list[Instruction], machine: Machine) -> bool:
+    """Whether the frame pointer holds the frame's address, as a function's first instructions tell."""
+    frame, stack = machine.frame_pointer, machine.stack_pointer
+    return any(
+        frame in it.form.written and stack in (it.form.source, it.form.base) and not it.form.is_store
+        for it in instructions[:8]
+    )

@@ -8,7 +8,7 @@ decoded, which tells the references from bytes that only look like one.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.syntax import decoder
 from liveso.elf import Image, Section
-from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout, is_linker_owned
+from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
 from liveso.elf.tables import Table
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
@@ -32,7 +32,8 @@ class References:
     `table` has a row for each reference: the address of its displacement, the address it leads to, the displacement
     itself, and whether it forms the address for later use, where others access what lies there. `undecoded` are
     addresses inside functions where a reference may be that cannot be decoded, and `unclear` those of instructions that
-    form an address in the linker's tables, which may be meant for a variable. `outside` counts the references in code
+    form an address in the linker's tables, which may be meant for a variable. `constants` are the references to
+    constants that relocation writes, as `table` has those to variables. `outside` counts the references in code
     without unwind entry (hand-written assembly), which are in the table too, and `doubtful` the places there whose
     bytes would lead to a variable but that linear decoding took for none.
     """
@@ -42,6 +43,7 @@ class References:
     unclear: tuple[int, ...]
     outside: int
     doubtful: int
+    constants: Table
 
     @property
     def may_be_incomplete(self) -> bool:
@@ -71,7 +73,11 @@ class _Instruction:
 
 def data_references(image: Image) -> References:
     """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
-    span = data_layout(image).span
+    found = _references_to(image, data_layout(image).span)
+    return replace(found, constants=_references_to(image, constant_span(image)).table)
+
+
+def _references_to(image: Image, span: range) -> References:
     known = functions(image)
     stubs = start_up_stubs(image, known)
     rows: list[tuple[int, int, int, bool]] = []
@@ -94,7 +100,9 @@ def data_references(image: Image) -> References:
                 outside += len(found)
                 doubtful += len(places) - len(found)
         unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, targets, known))
-    return References(np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful)
+    return References(
+        np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful, np.zeros(0, REFERENCE)
+    )
 
 
 def _code_sections(image: Image) -> Iterator[Section]:

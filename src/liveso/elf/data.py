@@ -54,6 +54,15 @@ def data_layout(image: Image) -> DataLayout:
     return DataLayout(span, variables)
 
 
+def constant_span(image: Image) -> range:
+    """The addresses of constants that only relocation writes: tables of pointers. Empty where there are none, or where
+    something else lies between them."""
+    present = sorted((it for it in image.sections if it.is_allocated and it.size), key=lambda it: it.address)
+    found = [it for it in present if it.name.startswith(CONSTANT_AFTER_RELOCATION[0])]
+    span = range(found[0].address, found[-1].end) if found else range(0)
+    return range(0) if any(it.address in span for it in present if it not in found) else span
+
+
 def _holds_variables(image: Image, section: Section) -> bool:
     return (
         not is_linker_owned(section)

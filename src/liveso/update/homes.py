@@ -10,26 +10,8 @@ from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.update.analysis import Analysis
-from liveso.verdict.correspondence import Correspondence
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Variables that lie together in a version and in their homes: from `start` to `end` of the version's data span, in
-    bytes, at `address` of the target."""
-
-    start: int
-    end: int
-    address: int
-
-    @property
-    def distance(self) -> int:
-        """From a place in the data span to its address."""
-        return self.address - self.start
-
-
-Homes = tuple[Stretch, ...]
-"""The stretches cover a version's data span, in order."""
+from liveso.update.record import Homes, LoadedVersion, Stretch
+from liveso.verdict.correspondence import Correspondence, Piece
 
 
 def own_homes(image: Image, base: int) -> Homes:
@@ -92,6 +74,26 @@ def agree(analysis: Analysis, correspondence: Correspondence, running: Homes, pr
             if before is not None and address_of(running, before) != address_of(present, target - span.start):
                 return False
     return True
+
+
+def later_tables(pieces: tuple[Piece, ...], running: LoadedVersion) -> Homes:
+    """Where the constant tables of a version live that it has in common with the one before it, `running`: from `start`
+    to `end` of its addresses relative to the load address."""
+    found = []
+    for piece in pieces:
+        assert piece.old is not None
+        address = table_address(running, piece.old)
+        if table_address(running, piece.old + piece.end - piece.start - 1) - address == piece.end - piece.start - 1:
+            found.append(Stretch(piece.start, piece.end, address))
+    return tuple(found)
+
+
+def table_address(loaded: LoadedVersion, at: int) -> int:
+    """Where the constant at `at`, relative to the load address, lives for a version."""
+    index = bisect_right(loaded.tables, at, key=lambda it: it.start) - 1
+    if index >= 0 and at < loaded.tables[index].end:
+        return loaded.tables[index].distance + at
+    return loaded.base + at
 
 
 @dataclass(frozen=True)

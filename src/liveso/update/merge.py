@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import Refused
-from liveso.update.homes import Homes, address_of
-from liveso.update.record import LoadedVersion
+from liveso.update.homes import address_of, table_address
+from liveso.update.record import Homes, LoadedVersion
 from liveso.verdict.initial import ChangedWord, InitialWord, Kind
 
 
@@ -51,8 +51,8 @@ def candidates(
         found.append(
             Candidate(
                 address=_copied_address(change.at, copied) or address,
-                base=_value(change.old, before.base, before.homes),
-                theirs=_value(change.new, new.base, (new if change.new.kind is Kind.NEW_VARIABLE else before).homes),
+                base=_value(change.old, before, before.homes),
+                theirs=_value(change.new, new, (new if change.new.kind is Kind.NEW_VARIABLE else before).homes),
                 at=change.at,
                 is_code_or_constant=change.new.kind is Kind.OWN_CONSTANT is change.old.kind,
             )
@@ -64,12 +64,12 @@ def _copied_address(at: int, copied: list[tuple[int, Symbol, int]]) -> int | Non
     return next((copy + at - start for start, symbol, copy in copied if start <= at < start + symbol.size), None)
 
 
-def _value(word: InitialWord, base: int, homes: Homes) -> int:
-    """What a word holds. `base` is the load address of its version, `homes` are those of the version in whose data span
-    its value counts."""
+def _value(word: InitialWord, loaded: LoadedVersion, homes: Homes) -> int:
+    """What a word of the version `loaded` holds. `homes` are those of the version in whose data span its value
+    counts."""
     match word.kind:
         case Kind.OWN_CONSTANT:
-            return base + word.value
+            return table_address(loaded, word.value)
         case Kind.OWN_VARIABLE | Kind.NEW_VARIABLE:
             return address_of(homes, word.value)
         case _:

@@ -16,13 +16,13 @@ from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
 from liveso.target.objects import Dynamic, imported_names, read_words, started_with
 from liveso.update.dependencies import hidden_dependencies
-from liveso.update.homes import Placement, later_homes, own_homes, placement
+from liveso.update.homes import Placement, later_homes, later_tables, own_homes, placement
 from liveso.update.record import LibraryState, LoadedVersion, encode_record
 from liveso.update.redirect import Images
 from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
-from liveso.verdict.correspondence import Correspondence
+from liveso.verdict.correspondence import Correspondence, Piece
 
 _NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
 
@@ -82,12 +82,13 @@ async def load(
     images: Images,
     references: References,
     correspondence: Correspondence,
+    tables: tuple[Piece, ...],
     imports: dict[int, int],
     step: Step,
 ) -> LibraryState:
     """Open the prepared copy of `to`, and relink it. `correspondence` is that of its variables to those of the version
-    that runs, `imports` are addresses that the dynamic linker does not find, by
-    the rows of their relocations."""
+    that runs, `tables` are the constant tables that both have, and `imports` addresses that the dynamic linker does not
+    find, by the rows of their relocations."""
     left_out = LeftOut(imports)
     for through_proc in (False, True):
         with step("open"):
@@ -99,7 +100,8 @@ async def load(
                 path, opened = await _open(target, state, to, store, images[to], left_out)
         try:
             homes = later_homes(correspondence, state.running.homes, images[to], opened.base)
-            loaded = LoadedVersion(to, opened.base, opened.handle, homes=homes)
+            kept = later_tables(tables, state.running)
+            loaded = LoadedVersion(to, opened.base, opened.handle, homes=homes, tables=kept)
             places = placement(correspondence, state.running.homes, homes)
             with step("relink"):
                 after = state.with_version(loaded)
@@ -180,7 +182,7 @@ async def _relink(
     first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
-        home = replace(_home(target, state, images, places, objects), panic_mark=first_mark)
+        home = replace(_home(target, state, loaded, images, places, objects), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, loaded.base, references, mark, home, bound, left_out)
@@ -210,12 +212,19 @@ def _first_panic_mark(state: LibraryState, loaded: LoadedVersion, images: Images
     return None
 
 
-def _home(target: Target, state: LibraryState, images: Images, places: Placement, objects: ObjectList) -> Home:
+def _home(
+    target: Target,
+    state: LibraryState,
+    loaded: LoadedVersion,
+    images: Images,
+    places: Placement,
+    objects: ObjectList,
+) -> Home:
     owner = next((it for it in objects.objects if it.base == state.home.base), None)
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
     offset = owner.tls_block - target.hello.thread_pointer if owner.tls_block else None
-    return Home(images[state.home.version], state.home.base, places, owner.tls_module, offset)
+    return Home(images[state.home.version], state.home.base, places, loaded, owner.tls_module, offset)
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

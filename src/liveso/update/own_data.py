@@ -7,7 +7,7 @@ from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.target import Agent
 from liveso.target.protocol import WORD
-from liveso.update.homes import Homes
+from liveso.update.record import Homes
 
 
 async def values_of_the_moment(agent: Agent, new: Image, base: int, homes: Homes) -> Table:

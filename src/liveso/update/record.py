@@ -6,7 +6,25 @@ from typing import Any
 
 from liveso.errors import TargetError
 from liveso.store import Version
-from liveso.update.homes import Homes, Stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Variables that lie together in a version and in their homes: from `start` to `end` of the version's data span, in
+    bytes, at `address` of the target."""
+
+    start: int
+    end: int
+    address: int
+
+    @property
+    def distance(self) -> int:
+        """From a place in the data span to its address."""
+        return self.address - self.start
+
+
+Homes = tuple[Stretch, ...]
+"""The stretches cover a version's data span, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +33,8 @@ class LoadedVersion:
 
     `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `is_joined`: its
     symbol table follows the version that runs, which it does from the first redirection after it was loaded. `homes`
-    are where its variables live, empty as long as that is not known.
+    are where its variables live, empty as long as that is not known, and `tables` where those of its constant tables do
+    that an earlier version brought, by their addresses relative to the load address.
     """
 
     version: Version
@@ -24,6 +43,7 @@ class LoadedVersion:
     indirect: dict[str, int] = field(default_factory=dict)
     is_joined: bool = False
     homes: Homes = ()
+    tables: Homes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +95,15 @@ def encode_record(libraries: dict[str, LibraryState]) -> bytes:
 
 
 def _encoded(it: LoadedVersion) -> list[Any]:
-    homes = [[stretch.start, stretch.end, stretch.address] for stretch in it.homes]
-    return [it.version.digest, it.base, it.handle, it.indirect, it.is_joined, homes]
+    places = [[[one.start, one.end, one.address] for one in part] for part in (it.homes, it.tables)]
+    return [it.version.digest, it.base, it.handle, it.indirect, it.is_joined, *places]
 
 
 def _decoded(
-    digest: str, base: int, handle: int, indirect: dict[str, int], is_joined: bool, homes: Any
+    digest: str, base: int, handle: int, indirect: dict[str, int], is_joined: bool, homes: Any, tables: Any
 ) -> LoadedVersion:
-    return LoadedVersion(Version(digest), base, handle, indirect, is_joined, tuple(Stretch(*row) for row in homes))
+    places = (tuple(Stretch(*row) for row in part) for part in (homes, tables))
+    return LoadedVersion(Version(digest), base, handle, indirect, is_joined, *places)
 
 
 def decode_record(content: bytes) -> dict[str, LibraryState]:

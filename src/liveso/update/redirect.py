@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from liveso.elf import Image, Symbol, tables
-from liveso.elf.data import data_layout
+from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
 from liveso.store import Version
 from liveso.target.objects import Slots
 from liveso.target.protocol import WORD
+from liveso.update.homes import address_of, table_address
 from liveso.update.record import LibraryState, LoadedVersion
 
 Images = dict[Version, Image]
@@ -99,11 +100,33 @@ def slot_words(slots: Slots, moves: dict[int, int]) -> Table:
     return words
 
 
+def table_values(state: LibraryState, images: Images, to: Version) -> tuple[Table, Table]:
+    """The words of constant tables, by address, sorted, and what each is to hold while version `to` runs: a table
+    that several versions have in common leads to the code of the one that runs."""
+    image, loaded = images[to], state.loaded(to)
+    assert loaded is not None
+    constants, variables = constant_span(image), data_layout(image).span
+    rows = image.relocations
+    inside = rows[
+        (rows["type"] == image.machine.relative)
+        & (rows["offset"] >= constants.start)
+        & (rows["offset"] < constants.stop)
+        & (rows["offset"] % image.machine.word == 0)
+    ]
+    found = {}
+    for offset, _type, _symbol, addend in inside.tolist():
+        is_variable = variables and variables.start <= addend <= variables.stop
+        value = address_of(loaded.homes, addend - variables.start) if is_variable else table_address(loaded, addend)
+        found[table_address(loaded, offset)] = value
+    places = sorted(found)
+    return np.array(places, "<u8"), np.array([found[it] for it in places], "<u8")
+
+
 def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) -> int:
     """How many slots still hold an address in the code of a version that does not run any more.
 
     PLT stubs, which unbound slots lead to, are no such code. The lists of initialisers and finalisers are no slots, nor
-    is the data of a version whose variables live elsewhere.
+    is the data of a version whose variables live elsewhere, nor are its tables that do.
     """
     stale = np.zeros(len(slots.value), np.bool_)
     unused = np.zeros(len(slots.value), np.bool_)
@@ -114,6 +137,9 @@ def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) 
                 unused |= (slots.address >= low) & (slots.address < high)
             elif section.is_code and not section.name.startswith(".plt") and loaded.version != to:
                 stale |= (slots.value >= low) & (slots.value < high)
+        for table in loaded.tables:
+            low, high = loaded.base + table.start, loaded.base + table.end
+            unused |= (slots.address >= low) & (slots.address < high)
         start = loaded.base + data_layout(images[loaded.version]).span.start
         for it in loaded.homes:
             if it.address != start + it.start:

@@ -11,13 +11,14 @@ from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.store import own_tls_relocations
 from liveso.target.protocol import HALF, WORD
-from liveso.update.homes import Placement
+from liveso.update.homes import Placement, table_address
+from liveso.update.record import LoadedVersion
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The version that a target loaded by itself, with its load address, and where the variables of the version that is
-    relinked live.
+    """The version that a target loaded by itself, with its load address, and where the variables and tables of the
+    version that is relinked, `loaded`, live.
 
     `tls_module` is its module ID, `tls_offset` the distance of its block from the thread pointer in bytes, None where
     its block has no fixed one. `panic_mark` is the address of the first version's that has one.
@@ -26,6 +27,7 @@ class Home:
     image: Image
     base: int
     placement: Placement
+    loaded: LoadedVersion
     tls_module: int
     tls_offset: int | None
     panic_mark: int | None = None
@@ -68,19 +70,29 @@ def relink(
     """
     words = [
         *_relative_words(new, base, home.placement),
+        *_table_words(new, home.loaded),
         *_bound_words(new, base, home, bound),
         *_tls_words(new, base, home),
-        *_left_out_words(new, base, home.placement, left_out),
+        *_left_out_words(new, home, left_out),
     ]
     table = references.table
     led_to = home.placement.all_led_to(table["place"], table["target"].astype("<i8") - data_layout(new).span.start)
-    halves = _displacements(table, base, led_to)
+    halves = np.concatenate([_displacements(table, base, led_to), _table_displacements(references, home.loaded)])
     if mark and home.panic_mark is not None:
         if not mark.is_clear:
             raise Refused("its code may take panics of the old version for foreign ones, which end the program")
         led_to = np.full(len(mark.references), home.panic_mark, "<i8")
         halves = np.concatenate([halves, _displacements(mark.references, base, led_to)])
     return Relinking(halves, np.array(words, WORD))
+
+
+def _table_displacements(references: References, loaded: LoadedVersion) -> Table:
+    """The changes to the references to constant tables that live with an earlier version."""
+    targets = references.constants["target"].astype("<i8")
+    led_to = np.array([table_address(loaded, it) for it in targets.tolist()], "<i8")
+    elsewhere = led_to != targets + loaded.base
+    table, led_to = references.constants[elsewhere], led_to[elsewhere]
+    return _displacements(table, loaded.base, led_to)
 
 
 def _displacements(table: Table, base: int, led_to: Table) -> Table:
@@ -117,6 +129,16 @@ def _relative_words(new: Image, base: int, placement: Placement) -> list[tuple[i
     ]
 
 
+def _table_words(new: Image, loaded: LoadedVersion) -> list[tuple[int, int, int]]:
+    """Words that hold the address of a constant table, by its place, that lives with an earlier version."""
+    rows = new.relocations[new.relocations["type"] == new.machine.relative]
+    return [
+        (loaded.base + offset, loaded.base + addend, table_address(loaded, addend))
+        for offset, _type, _symbol, addend in rows.tolist()
+        if table_address(loaded, addend) != loaded.base + addend
+    ]
+
+
 def _bound_words(new: Image, base: int, home: Home, bound: dict[int, int]) -> list[tuple[int, int, int]]:
     """Words that ld.so filled by name. One that led to the new version's own variable goes to its home; one that led
     to a constant of the old version goes to the new one's."""
@@ -130,21 +152,26 @@ def _bound_words(new: Image, base: int, home: Home, bound: dict[int, int]) -> li
         symbol = new.symbols[index] if index else None
         if span and span.start <= value - base <= span.stop:
             changes.append((base + offset, value, home.placement.led_to(offset, value - base - span.start)))
-        elif symbol and _is_constant(symbol, span) and home.base <= value < old_end:
-            changes.append((base + offset, value, base + symbol.value + addend))
+        elif symbol and _is_constant(symbol, span):
+            led_to = table_address(home.loaded, symbol.value) + addend
+            if value != led_to and (home.base <= value < old_end or value == base + symbol.value + addend):
+                changes.append((base + offset, value, led_to))
     return changes
 
 
-def _left_out_words(new: Image, base: int, placement: Placement, left_out: LeftOut) -> list[tuple[int, int, int]]:
+def _left_out_words(new: Image, home: Home, left_out: LeftOut) -> list[tuple[int, int, int]]:
     """Words that ld.so left as they are in the file."""
     span = data_layout(new).span
     found = dict(left_out.imports)
     for row in left_out.own:
         offset, _type, index, addend = new.relocations[row].item()
         value = new.symbols[index].value
-        is_variable = value in span
-        found[row] = (placement.led_to(offset, value - span.start) if is_variable else base + value) + addend
+        if value in span:
+            found[row] = home.placement.led_to(offset, value - span.start) + addend
+        else:
+            found[row] = table_address(home.loaded, value) + addend
     offsets = {row: int(new.relocations["offset"][row]) for row in found}
+    base = home.loaded.base
     return [(base + offsets[row], _initial(new, offsets[row]), value) for row, value in found.items()]
 
 

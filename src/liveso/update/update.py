@@ -23,7 +23,7 @@ from liveso.update.open import forget, learn_home, load
 from liveso.update.own_data import values_of_the_moment
 from liveso.update.permission import require_permission
 from liveso.update.record import LibraryState
-from liveso.update.redirect import Images, count_stale, function_moves, slot_words, symbol_table_words
+from liveso.update.redirect import Images, count_stale, function_moves, slot_words, symbol_table_words, table_values
 from liveso.update.target import (
     ATTEMPTS,
     NO_WORDS,
@@ -149,7 +149,7 @@ async def _load(
         state = await learn_home(target, change.state, store)
         images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
         images[to] = analysis.new
-    correspondence = analysis.verdict.correspondence
+    correspondence, tables = analysis.verdict.correspondence, analysis.verdict.tables
     if correspondence is None:
         raise Refused("its variables cannot be located")
     present = state.loaded(to)
@@ -162,7 +162,7 @@ async def _load(
     with watch.step("open"):
         imports = await _addresses_of_later_imports(target, state, analysis, earlier, store)
         references = await asyncio.to_thread(analyst.references, to)
-    state = await load(target, state, to, store, images, references, correspondence, imports, watch.step)
+    state = await load(target, state, to, store, images, references, correspondence, tables, imports, watch.step)
     return _Step(state, to, analysis, images, is_fresh=True)
 
 
@@ -203,6 +203,7 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
             for it in steps:
                 first.append(await _merged_words(target, it, dynamics))
                 first.append(symbol_table_words(it.state, it.images, it.to))
+                first.append(await _table_words(target, it))
                 last.append(await _own_data_words(target, it))
             words = np.concatenate([*first, words, *last])
             words = words[np.sort(np.unique(words["address"], return_index=True)[1])]
@@ -219,6 +220,15 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
     return {
         state.path: (state, count_stale(slots, state, it.images, it.to)) for state, it in zip(after, steps, strict=True)
     }
+
+
+async def _table_words(target: Target, it: _Step) -> Table:
+    places, values = table_values(it.state, it.images, it.to)
+    live = await read_words(target.agent, places)
+    differing = np.flatnonzero(live != values)
+    words = np.zeros(len(differing), WORD)
+    words["address"], words["expected"], words["value"] = places[differing], live[differing], values[differing]
+    return words
 
 
 async def _own_data_words(target: Target, it: _Step) -> Table:

@@ -22,6 +22,7 @@ from liveso.code import (
     Reader,
     call_sites,
     function_names,
+    keeps_frame,
     match_functions,
     parameters,
 )
@@ -365,7 +366,7 @@ class _Comparison:
         """
         old = self._readers[0].read(*self._matching.old.functions[i].item())
         new = self._readers[1].read(*self._matching.new.functions[j].item())
-        frames = _keeps_frame(old, self._readers[0]), _keeps_frame(new, self._readers[1])
+        frames = keeps_frame(old, self._readers[0].machine), keeps_frame(new, self._readers[1].machine)
         found: list[Witness] = []
         partners = list(aligned(old, new))
         self.staying.update(
@@ -549,12 +550,3 @@ def initialisers(image: Image) -> list[int]:
         addend + (image.symbols[index].value if index else 0)
         for _offset, _kind, index, addend in np.sort(inside, order="offset").tolist()
     ]
-
-
-def _keeps_frame(instructions: list[Instruction], reader: Reader) -> bool:
-    """Whether the frame pointer holds the frame's address, as a function's first instructions tell."""
-    frame, stack = reader.machine.frame_pointer, reader.machine.stack_pointer
-    return any(
-        frame in it.form.written and stack in (it.form.source, it.form.base) and not it.form.is_store
-        for it in instructions[:8]
-    )

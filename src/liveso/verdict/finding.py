@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from liveso.verdict.correspondence import Correspondence
+from liveso.verdict.correspondence import Correspondence, Piece
 
 
 class Weight(StrEnum):
@@ -40,10 +40,12 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a version may replace another: it may, where no finding refuses. `correspondence` says where each
-    variable was, None where that is not known."""
+    variable was, None where that is not known; `tables` are the constant tables that are the same objects in both, by
+    the addresses of their bytes."""
 
     findings: tuple[Finding, ...]
     correspondence: Correspondence | None = None
+    tables: tuple[Piece, ...] = ()
 
     def refusals(self, needed: frozenset[str] | None) -> tuple[Finding, ...]:
         """The findings that stand in the way in a target whose other objects refer to the names `needed`; None stands

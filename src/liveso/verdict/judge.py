@@ -6,10 +6,11 @@ from liveso.code import References
 from liveso.elf import Image
 from liveso.errors import ImageError
 from liveso.verdict import dwarf_rules, elf_rules, witness_rules
-from liveso.verdict.correspondence import Correspondence
+from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.rules import Pair, Rule
+from liveso.verdict.tables import match_tables
 
 LAYERS: dict[str, tuple[Rule, ...]] = {
     "ELF": elf_rules.RULES,
@@ -37,7 +38,7 @@ def judge(
     found = [finding for layer, rules in layers.items() for rule in rules for finding in rule.findings(layer, pair)]
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
-    return Verdict(tuple(sorted(found, key=_telling)), _correspondence(pair))
+    return Verdict(tuple(sorted(found, key=_telling)), _correspondence(pair), _tables(pair))
 
 
 def _correspondence(pair: Pair) -> Correspondence | None:
@@ -47,6 +48,16 @@ def _correspondence(pair: Pair) -> Correspondence | None:
         return pair.correspondence
     except ImageError:
         return None
+
+
+def _tables(pair: Pair) -> tuple[Piece, ...]:
+    if pair.old.machine != pair.new.machine or not pair.new.machine.can_be_updated:
+        return ()
+    try:
+        references = pair.old_references.constants, pair.references.constants
+        return match_tables(pair.old, pair.new, pair.matching, references)
+    except ImageError:
+        return ()  # without functions, no table is known
 
 
 _WEIGHTS, _MOST_TELLING = list(Weight), ("DWARF", "ELF", "witness")

@@ -74,6 +74,7 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in verdict.findings],
         "pieces": [[piece.start, piece.end, piece.old] for piece in it.pieces] if it else None,
         "elsewhere": sorted(it.elsewhere.items()) if it else [],
+        "tables": [[piece.start, piece.end, piece.old] for piece in verdict.tables],
     }
 
 
@@ -82,10 +83,11 @@ def _read(path: Path) -> Verdict | None:
     try:
         kept = json.loads(path.read_text())
         findings = tuple(_finding(row) for row in kept["findings"])
+        tables = tuple(Piece(*row) for row in kept["tables"])
         if kept["pieces"] is None:
-            return Verdict(findings)
+            return Verdict(findings, None, tables)
         pieces = tuple(Piece(*row) for row in kept["pieces"])
-        return Verdict(findings, Correspondence(pieces, dict(kept["elsewhere"])))
+        return Verdict(findings, Correspondence(pieces, dict(kept["elsewhere"])), tables)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -15,11 +15,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import Instruction, Matching, Operation, Reader, References, finaliser_flag, function_names
+from liveso.code import Matching, Operation, Reader, References, finaliser_flag, function_names
 from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.verdict.alignment import aligned, in_unique_surroundings, repetitions
+from liveso.verdict.comparisons import Comparisons
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.initial import InitialWord, Kind, initial_bytes, initial_words
 
@@ -213,8 +214,8 @@ class _Matcher:
         self._anchored: list[int] = []
         self._doubts: list[str] = []
         self._resized: set[int] = set()
-        self._codes: dict[int, list[Instruction]] = {}
         self._readers = Reader(old.image), Reader(new.image)
+        self._comparisons = Comparisons(self._readers[1], matching.new.functions)
 
     def match(self) -> MatchedVariables:
         found = set(self._votes_of_code())
@@ -568,7 +569,11 @@ class _Matcher:
             if at not in borders or not forms_address or place in told or place in elsewhere:
                 continue
             before = self._new.starts[bisect_right(self._new.starts, at - 1) - 1]
-            if before in self._new.arrays and self._is_compared(place) and not self._is_about_next(place, at, pieces):
+            if (
+                before in self._new.arrays
+                and self._comparisons.may_be_end(place)
+                and not self._is_about_next(place, at, pieces)
+            ):
                 self._doubts.append(
                     f"the address +{at:#x} of the writable data, formed at {place:#x}, may be the end of the variable "
                     f"at +{before:#x} or the start of the next, which came elsewhere"
@@ -674,24 +679,6 @@ class _Matcher:
     def _function_at(self, place: int) -> Table:
         found: Table = self._matching.new.functions[self._index_at(place)]
         return found
-
-    def _is_compared(self, place: int) -> bool:
-        """Whether the address that is formed at `place` is compared with another later in the function."""
-        start, end = self._function_at(place).item()
-        if start not in self._codes:
-            self._codes[start] = self._readers[1].read(start, end)
-        code = self._codes[start]
-        index = bisect_right(code, place, key=lambda it: it.address) - 1
-        registers = set(code[index].form.written)
-        for it in code[index + 1 :]:
-            if it.form.base in registers:
-                return False  # the end of a variable is not accessed
-            if it.form.outline.startswith("cmp") and any(register in it.form.outline for register in registers):
-                return True
-            registers -= set(it.form.written)
-            if it.operation in (Operation.JUMP, Operation.RETURN):
-                break
-        return False
 
 
 def range_of(ordered: list[int], low: int, high: int) -> list[int]:

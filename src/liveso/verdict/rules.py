@@ -35,6 +35,11 @@ class Pair:
         return data_references(self.new) if self.known_references is None else self.known_references
 
     @cached_property
+    def old_references(self) -> References:
+        """What the old version's code refers to. Raises ImageError as `references` does."""
+        return data_references(self.old)
+
+    @cached_property
     def matching(self) -> Matching:
         """Which function is which. Raises ImageError where their unwind tables cannot be read."""
         return match_functions(self.old, self.new)
@@ -60,10 +65,9 @@ class Pair:
     @cached_property
     def matched_variables(self) -> MatchedVariables:
         """Which variable is which, by names and code. Raises ImageError where that cannot be read."""
-        old_references = data_references(self.old)
         names = [_named_variables(image, it) for image, it in ((self.old, self.old_debug), (self.new, self.new_debug))]
         return match_variables(
-            self.old, self.new, self.matching, (old_references, self.references), (names[0], names[1])
+            self.old, self.new, self.matching, (self.old_references, self.references), (names[0], names[1])
         )
 
     @cached_property

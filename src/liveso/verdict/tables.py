@@ -1,0 +1,196 @@
+"""Which constant tables of pointers (of virtual functions, of methods) are the same objects in two versions.
+
+Such a table keeps its address: objects that were made before hold it, and code compares it. A table is taken for the
+same where its name and size say so, or where all that it holds corresponds, and that of no other.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from liveso.code import Matching, Reader, Shapes, function_names
+from liveso.elf import Image, tables
+from liveso.elf.data import constant_span, data_layout
+from liveso.elf.tables import Table
+from liveso.verdict.comparisons import Comparisons
+from liveso.verdict.correspondence import Piece
+
+_LONGEST_TEXT = 64  # bytes
+
+_Token = tuple[object, ...]
+"""What a word of a table is, in terms that both versions share."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One version: `functions` are numbers that functions share which are certainly the same, by address, `shapes` what
+    look-alikes have in common, and `rows` its code's references to the constants (References.table)."""
+
+    image: Image
+    functions: dict[int, int]
+    shapes: dict[int, int]
+    rows: Table
+
+    @cached_property
+    def span(self) -> range:
+        return constant_span(self.image)
+
+    @cached_property
+    def words(self) -> dict[int, tuple[int, int, int]]:
+        """Type, symbol and addend of each relocated word of the constants, by address."""
+        table = self.image.relocations
+        inside = table[(table["offset"] >= self.span.start) & (table["offset"] < self.span.stop)]
+        return {offset: (kind, index, addend) for offset, kind, index, addend in inside.tolist()}
+
+    @cached_property
+    def named(self) -> dict[str, range]:
+        """The exported tables, by name and version."""
+        return {
+            str(it): range(it.value, it.value + it.size)
+            for it in self.image.symbols
+            if it.is_defined and it.type == tables.STT_OBJECT and it.size and it.value in self.span
+        }
+
+    @cached_property
+    def unnamed(self) -> list[range]:
+        """The tables without a name: from each place that something leads to, up to the next."""
+        relocations = self.image.relocations
+        pointed = relocations["addend"][relocations["type"] == self.image.machine.relative].tolist()
+        named = sorted(self.named.values(), key=lambda it: it.start)
+        starts = {it for it in (*self.rows["target"].tolist(), *pointed) if it in self.span}
+        starts = {it for it in starts if not _is_inside(named, it)}
+        borders = sorted(starts | {it for one in named for it in (one.start, one.stop)} | {self.span.stop})
+        return [range(a, self._end(a, b)) for a, b in pairwise(borders) if a in starts]
+
+    def _end(self, start: int, border: int) -> int:
+        """The end of what starts at `start`, without the zeros that follow it, which may be padding."""
+        last = max((at + self.image.machine.word for at in range(start, border) if at in self.words), default=start)
+        rest = self.image.bytes_at(last, border - last).rstrip(b"\0")
+        return last + len(rest)
+
+    def token(self, at: int) -> _Token:
+        """What the relocated word at `at` holds."""
+        kind, index, addend = self.words[at]
+        if kind != self.image.machine.relative:
+            return kind, str(self.image.symbols[index]), addend
+        if addend in self.functions:
+            return ("function", self.functions[addend])
+        if addend in self.shapes:
+            return ("look-alike", self.shapes[addend])
+        if any(addend in range(it.address, it.end) for it in self.image.sections if it.is_code):
+            return ("function", "unmatched", id(self), addend)
+        if addend in self.span or addend in data_layout(self.image).span:
+            return ("own",)
+        return ("text", self.image.bytes_at(addend, _LONGEST_TEXT).partition(b"\0")[0])
+
+    def places(self, it: range) -> list[int]:
+        """The relocated words of a table, in bytes from its start."""
+        return [at - it.start for at in range(it.start, it.stop) if at in self.words]
+
+    def plain(self, it: range) -> bytes:
+        """What a table holds besides."""
+        content = bytearray(self.image.bytes_at(it.start, len(it)))
+        for at in self.places(it):
+            content[at : at + self.image.machine.word] = bytes(self.image.machine.word)
+        return bytes(content)
+
+    def signature(self, it: range) -> tuple[object, ...]:
+        return self.plain(it), tuple((at, self.token(it.start + at)) for at in self.places(it))
+
+
+def match_tables(old: Image, new: Image, matching: Matching, references: tuple[Table, Table]) -> tuple[Piece, ...]:
+    """The tables of `new` that are tables of `old`, by the addresses of their bytes. `references` are those of the old
+    and the new version's code to their constants."""
+    starts = [it.functions["start"].tolist() for it in (matching.old, matching.new)]
+    named = frozenset(function_names(old).values())
+    certain = [
+        (i, j)
+        for i, j in matching.pairs
+        if starts[0][i] in named or matching.ambiguous.isdisjoint((matching.old.shapes[i], matching.new.shapes[j]))
+    ]
+    sides = (
+        _Side(old, {starts[0][i]: i for i, _j in certain}, _look_alikes(matching.old, matching), references[0]),
+        _Side(new, {starts[1][j]: i for i, j in certain}, _look_alikes(matching.new, matching), references[1]),
+    )
+    found = {after.start: (before, after) for before, after in (*_by_name(*sides), *_by_content(*sides))}
+    pieces = [Piece(after.start, after.stop, before.start) for before, after in found.values()]
+    return tuple(_without_borders(sides[1], matching, sorted(pieces, key=lambda it: it.start)))
+
+
+def _look_alikes(it: Shapes, matching: Matching) -> dict[int, int]:
+    starts: list[int] = it.functions["start"].tolist()
+    return {start: shape for start, shape in zip(starts, it.shapes, strict=True) if shape in matching.ambiguous}
+
+
+def _by_name(old: _Side, new: _Side) -> Iterator[tuple[range, range]]:
+    for name in old.named.keys() & new.named.keys():
+        before, after = old.named[name], new.named[name]
+        if len(before) != len(after) or old.plain(before) != new.plain(after):
+            continue
+        pairs = [
+            (old.words.get(before.start + at), new.words.get(after.start + at))
+            for at in sorted({*old.places(before), *new.places(after)})
+        ]
+        if pairs and all(one and other and _is_same_kind(old, one, new, other) for one, other in pairs):
+            yield before, after
+
+
+def _is_same_kind(old: _Side, one: tuple[int, int, int], new: _Side, other: tuple[int, int, int]) -> bool:
+    """Whether two words are relocated in the same way: both by place, or by the same symbol."""
+    if one[0] != other[0]:
+        return False
+    return one[0] == old.image.machine.relative or (
+        one[2] == other[2] and str(old.image.symbols[one[1]]) == str(new.image.symbols[other[1]])
+    )
+
+
+def _by_content(old: _Side, new: _Side) -> Iterator[tuple[range, range]]:
+    signatures = [{it: side.signature(it) for it in side.unnamed if side.places(it)} for side in (old, new)]
+    counts = [Counter(it.values()) for it in signatures]
+    by_signature = {signature: it for it, signature in signatures[0].items()}
+    for after, signature in signatures[1].items():
+        if counts[0][signature] == counts[1][signature] == 1 and _has_functions(signature):
+            yield by_signature[signature], after
+
+
+def _has_functions(signature: tuple[object, ...]) -> bool:
+    words = signature[1]
+    return isinstance(words, tuple) and any(token[0] == "function" for _at, token in words)
+
+
+def _without_borders(new: _Side, matching: Matching, pieces: list[Piece]) -> list[Piece]:
+    """Leave out tables at whose start or end an address is compared that may be meant for the neighbour: both are to be
+    kept together then."""
+    comparisons = Comparisons(Reader(new.image), matching.new.functions)
+    compared = {
+        target
+        for place, target, _displacement, forms_address in new.rows.tolist()
+        if forms_address and comparisons.may_be_end(place)
+    }
+    while True:
+        ends = {it.end: it for it in pieces}
+        starts = {it.start: it for it in pieces}
+
+        def is_clear(it: Piece, ends: dict[int, Piece] = ends, starts: dict[int, Piece] = starts) -> bool:
+            follows = it.start not in compared or _goes_on(ends.get(it.start), it)
+            return follows and (it.end not in compared or _goes_on(it, starts.get(it.end)))
+
+        kept = [it for it in pieces if is_clear(it)]
+        if len(kept) == len(pieces):
+            return kept
+        pieces = kept
+
+
+def _goes_on(first: Piece | None, second: Piece | None) -> bool:
+    """Whether two tables that follow each other in the new version did so in the old one."""
+    if first is None or second is None or first.old is None or second.old is None:
+        return False
+    return second.old - first.old == second.start - first.start
+
+
+def _is_inside(named: list[range], at: int) -> bool:
+    index = bisect_right(named, at, key=lambda it: it.start) - 1
+    return index >= 0 and at in named[index]
