@@ -50,13 +50,6 @@ def test_a_module_of_the_name_service_is_updated_behind_its_entries(bench: Bench
     assert names.lines[-1] == "failures 0"
 
 
-@pytest.mark.xfail(strict=True, reason="glibc keeps the addresses of a module's entries in its own memory, enciphered")
-def test_the_entries_of_a_module_of_the_name_service_are_the_new_ones(bench: Bench, names: Program) -> None:
-    build(bench, "names.c", NSS, 2, f"-Wl,-soname,{NSS}")
-    bench.wait_for_version(NSS, NSS, names.pid)
-    assert ask(names, "", "guest-1") == ["guest-1: guest-1, asked for 2 times, entry 2"]
-
-
 @pytest.fixture
 def pam(bench: Bench) -> Program:
     """A program that authenticates with a module of its own."""

@@ -18,7 +18,7 @@ from liveso.elf.tables import Table
 from liveso.verdict.comparisons import Comparisons
 from liveso.verdict.correspondence import Piece
 
-_LONGEST_TEXT = 64  # bytes
+_LEAST_TEXT, _LONGEST_TEXT = 6, 64  # bytes
 
 _Token = tuple[object, ...]
 """What a word of a table is, in terms that both versions share."""
@@ -152,13 +152,16 @@ def _by_content(old: _Side, new: _Side) -> Iterator[tuple[range, range]]:
     counts = [Counter(it.values()) for it in signatures]
     by_signature = {signature: it for it, signature in signatures[0].items()}
     for after, signature in signatures[1].items():
-        if counts[0][signature] == counts[1][signature] == 1 and _has_functions(signature):
+        if counts[0][signature] == counts[1][signature] == 1 and _is_telling(signature):
             yield by_signature[signature], after
 
 
-def _has_functions(signature: tuple[object, ...]) -> bool:
+def _is_telling(signature: tuple[object, ...]) -> bool:
+    """Whether a table holds a function or a text that is not found just anywhere."""
     words = signature[1]
-    return isinstance(words, tuple) and any(token[0] == "function" for _at, token in words)
+    return isinstance(words, tuple) and any(
+        token[0] == "function" or (token[0] == "text" and len(token[1]) >= _LEAST_TEXT) for _at, token in words
+    )
 
 
 def _without_borders(new: _Side, matching: Matching, pieces: list[Piece]) -> list[Piece]:
