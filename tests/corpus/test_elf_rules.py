@@ -93,7 +93,7 @@ READ = "int f(void) { return one; }\n"
             "int one = 1;" + READ,
             "int one = 1; __attribute__((constructor)) static void begin(void) { one = 2; }" + READ,
         ),
-        ("data-layout", "int one = 1;" + READ, "int one = 1, two[9] = {1};" + READ),
+        ("data-layout", "const int one = 1;" + READ, "int one = 1;" + READ),
     ],
 )
 def test_a_rule_refuses(build: Build, rule: str, before: str, after: str) -> None:

@@ -111,7 +111,7 @@ def test_a_library_for_another_known_machine_is_refused(bench: Bench, program: P
     [
         (("-Wl,-soname,libother.so",), "the SONAME changes"),
         (("-DWITHOUT_HELLO",), "the symbol hello is gone"),
-        (("-include", "extra.h"), "the writable data changes"),
+        (("-include", "extra.h"), "the thread-local storage changes"),
         (("-Wl,-z,execstack",), "an executable stack"),
         (("-DVERSION=missing()",), "undefined symbol: missing"),
     ],
@@ -120,7 +120,7 @@ def test_a_library_for_another_known_machine_is_refused(bench: Bench, program: P
 def test_a_version_that_does_not_fit_is_refused(
     bench: Bench, program: Program, flags: tuple[str, ...], reason: str
 ) -> None:
-    (bench.folder / "extra.h").write_text("long extra[100];\n")
+    (bench.folder / "extra.h").write_text("__thread long extra[100];\n")
     built = build_version(bench, "bad.so", "-Wno-implicit-function-declaration", *flags)
     put(bench, built.read_bytes())
     expect_refusal_then_good(bench, program, reason)

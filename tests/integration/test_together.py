@@ -21,8 +21,8 @@ const char *base_name(void) { return "new"; }
 #endif
 const int base_limits[2] = {40, 50};
 #endif
-#ifdef MOVED
-int base_more[64];
+#ifdef BASE_GROWN
+__thread int base_more[64];
 #endif
 """
 
@@ -182,7 +182,7 @@ def test_what_only_new_versions_have_goes_on_to_the_newest_of_one_library(bench:
 
 
 def test_all_or_nothing(bench: Bench, program: Program) -> None:
-    build(bench, 2, "bad", "-DMOVED")
+    build(bench, 2, "bad", "-DBASE_GROWN")
     install(bench, "bad")
     reason = bench.wait_for_result(program.pid, "libbase.so.1", "refused")["reason"]
     other = bench.wait_for_result(program.pid, "libtop.so", "refused")["reason"]

@@ -48,6 +48,8 @@ def data_layout(image: Image) -> DataLayout:
     if not variables:
         return DataLayout(range(0), ())
     span = range(variables[0].address, max(section.end for section in variables))
+    if span.stop > image.size_in_memory:
+        raise ImageError("its variables lie outside of its memory")
     for section in writable:
         if section.size and section not in variables and section.address in span:
             raise ImageError(f"the linker's {section.name} lies between its variables")

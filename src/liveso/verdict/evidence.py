@@ -28,7 +28,7 @@ from liveso.code import (
 )
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
-from liveso.verdict.alignment import aligned, in_unique_surroundings
+from liveso.verdict.alignment import aligned
 from liveso.verdict.correspondence import Correspondence, same_layout
 
 _DEEPEST = 4  # calls from an initialiser
@@ -76,7 +76,6 @@ CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}
 _KINDS = {"data": Kind.VARIABLE, "tls": Kind.THREAD_LOCAL}
 """Which witness a place of each kind gives."""
 _OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
-_VARIABLES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL)
 _LONGEST_INSTRUCTION = 15  # bytes, of any machine
 
 
@@ -384,14 +383,6 @@ class _Comparison:
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
         if not self._correspondence.is_same_layout:  # all of them were weighed when the variables were matched
             found = [it for it in found if it.kind not in (Kind.VARIABLE, Kind.NEW_VARIABLE)]
-        if any(it.kind in _VARIABLES for it in found):
-            unique = in_unique_surroundings(old), in_unique_surroundings(new)
-            found = [
-                it
-                if it.kind not in _VARIABLES or (it.old_address in unique[0] and it.new_address in unique[1])
-                else replace(it, is_isolated=False)
-                for it in found
-            ]
         if any(a.form.immediate != b.form.immediate for a, b, _is_isolated in partners):
             sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
             for a, b, _is_isolated in partners:
@@ -408,29 +399,18 @@ class _Comparison:
 
     def _without_exchanged(self, found: list[Witness], old: list[Instruction], new: list[Instruction]) -> list[Witness]:
         """In a function that was edited, accesses that only changed their order say nothing: the new version must have
-        one less of the old displacement or mask and one more of the new, or refer to another variable altogether."""
+        one less of the old displacement or mask, and one more of the new."""
         before, after = (
             Counter[object](it.displacement for it in code) + Counter[object](_mask(it) for it in code)
             for code in (old, new)
         )
         gone, come = before - after, after - before
-        places = (
-            {it.place for it in old if it.place and it.place.kind in _KINDS},
-            {self._before(it.place) for it in new if it.place and it.place.kind in _KINDS},
-        )
-        gone_places, come_places = places[0] - places[1], places[1] - places[0]
 
         def is_told(it: Witness) -> bool:
             if it.kind in _OFFSETS:
                 return it.old in gone and it.new in come
             if it.kind in (Kind.BITS, Kind.BIT_FIELD):
                 return ("mask", it.old) in gone and ("mask", it.new) in come
-            if it.kind is Kind.NEW_VARIABLE:
-                return Place("data", it.old) in gone_places and None in come_places
-            for kind, witnessed in _KINDS.items():
-                if it.kind is witnessed:
-                    now = self._before(Place(kind, it.new))
-                    return Place(kind, it.old) in gone_places and now in come_places
             return True
 
         return [it for it in found if is_told(it)]
