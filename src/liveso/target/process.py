@@ -104,6 +104,11 @@ def threads(pid: int) -> ThreadCount:
     return ThreadCount(int(fields[17]), fields[0] == "Z")
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal stopped the process (SIGSTOP and its like; proc(5), state T)."""
+    return _stat(pid)[0] == "T"
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on."""
     return _read(pid, "stat").rpartition(")")[2].split()

@@ -36,7 +36,7 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
     limit = _SHORTEST
     while True:
         try:
-            async with asyncio.timeout(_IDLE_LIMIT), target.agent.idle():
+            async with asyncio.timeout(_IDLE_LIMIT):
                 return await _carry(target, file, str(copy), limit)
         except TimeoutError as error:
             raise TargetError("its agent is busy with something else") from error
@@ -49,11 +49,20 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
 
 async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> Carried:
     pid, thread = target.pid, target.hello.thread
-    start = time.perf_counter()
-    async with still(pid, thread, limit):
-        parts = mappings_of(pid, thread, file)
-        if parts:
-            await target.agent.carry(copy, parts)
+    agent, threads = target.agent.idle(), still(pid, thread, limit)
+    # where a signal stopped the process, its agent can end what is under way only while the others are held
+    first_held, then_held = (threads, agent) if process.is_stopped(pid) else (agent, threads)
+    async with first_held:
+        start = time.perf_counter()
+        async with then_held:
+            return await _carry_now(target, file, copy, start)
+
+
+async def _carry_now(target: Target, file: MappedFile, copy: str, start: float) -> Carried:
+    pid, thread = target.pid, target.hello.thread
+    parts = mappings_of(pid, thread, file)
+    if parts:
+        await target.agent.carry(copy, parts)
     held = (time.perf_counter() - start) * 1000
     first = parts[0].start if parts else -1
     now = next((it.file for it in process.mappings(pid, thread) if it.start <= first < it.end), file)
