@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import drgn
 import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -19,6 +18,7 @@ from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.debug_files import DebugSource
+from liveso.verdict.type_reader import drgn
 
 logging.getLogger("drgn").setLevel(logging.CRITICAL)
 
