@@ -106,3 +106,25 @@ def test_a_few_are_noted(build: Build) -> None:
     assert few != text
     old, new = (read_image(build(few + extra, "-O2").read_bytes()) for extra in ("", "\nint more(void) { return 5; }"))
     assert [it.weight for it in judge(old, new).findings if it.rule == RULE] == ["note"]
+
+
+@pytest.mark.parametrize(("compiler", "level"), COMPILERS)
+def test_a_comparison_in_a_loop_is_found(build: Build, compiler: str, level: str) -> None:
+    """As CPython's `tp_new_wrapper` does: the loop begins behind a jump, and goes on from one type to its base."""
+    text = """
+    struct type { long count; struct type *base; void *(*make)(struct type *); };
+    int fail(struct type *), is_subtype(struct type *, struct type *);
+    static void *make(struct type *type) { return type->base; }
+    void ready(struct type *type) { type->make = make; }
+    int wrapper(struct type *self, struct type *type)
+    {
+        if (!is_subtype(type, self))
+            return fail(type);
+        while (type && type->make == make)
+            type = type->base;
+        return type && type->make != self->make ? fail(self) : 0;
+    }
+    """
+    image = read_image(build(text, level, compiler=compiler).read_bytes())
+    (comparison,) = {it.function: it for it in compared_functions(image).comparisons}.values()
+    assert comparison.inside == function_names(image)["wrapper"]

@@ -286,9 +286,9 @@ def test_a_real_library_goes_on_in_a_version_whose_variables_lie_elsewhere(bench
     bench.compile(MOUNTING, "program", f"./{name}", "-Wl,-rpath,$ORIGIN")
     program = bench.run("./program")
     bench.library(program.pid, name)
-    for turn, version in enumerate((0, 1, 0, 1)):
+    for turn, number in enumerate((0, 1, 0, 1)):
         if turn:
-            bench.update(f"{version}.so", name, program.pid)
+            bench.update(f"{number}.so", name, program.pid)
         program.ask(f"turn {turn}")
         assert program.wait_for(f"turn {turn}") == f"500 good for turn {turn}"
     assert program.end() == 0, program.output()

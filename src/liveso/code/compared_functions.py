@@ -14,7 +14,7 @@ from liveso.code.functions import functions
 from liveso.code.instructions import Instruction, Reader
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
-from liveso.elf import Image, Section, tables
+from liveso.elf import Image, Machine, Section, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 
@@ -59,8 +59,10 @@ def compared_functions(image: Image) -> ComparedFunctions:
     in_tables = {function for place, function in words.items() if place not in span}
     if not image.machine.can_be_updated or not len(known):
         return ComparedFunctions((), frozenset(kept))
-    exported = [it.value for it in image.defined.values() if it.type == tables.STT_FUNC]
-    starts = frozenset(known["start"].tolist()) | frozenset(exported)
+    symbols = dict(image.relocations[["offset", "symbol"]].tolist())
+    exported = {image.symbols[symbols[slot]].name: function for slot, function in slots.items()}
+    starts = frozenset(known["start"].tolist())
+    starts |= {it.value for it in image.defined.values() if it.type == tables.STT_FUNC}
     targets = np.array(sorted(starts | slots.keys()), "<i8")
     reader = Reader(image)
     comparisons: list[Comparison] = []
@@ -70,12 +72,12 @@ def compared_functions(image: Image) -> ComparedFunctions:
         formed, compares = _candidates(image, section, targets)
         places = np.array(sorted(formed), "<i8")
         indexes = np.searchsorted(known["start"].astype("<i8"), places, side="right") - 1
-        for group in np.split(places, np.flatnonzero(np.diff(indexes)) + 1) if len(places) else ():
-            index = int(np.searchsorted(known["start"].astype("<i8"), group[0], side="right")) - 1
+        first = np.flatnonzero(np.diff(indexes, prepend=-2))
+        for index, group in zip(indexes[first].tolist(), np.split(places, first[1:]), strict=False):
             start, end = known[max(index, 0)].item()
             used = set(group.tolist())
-            if start <= group[0] and np.searchsorted(compares, group[0]) < np.searchsorted(compares, end):
-                walk = _Walk(image, starts, words, slots)
+            if index >= 0 and np.searchsorted(compares, group[0]) < np.searchsorted(compares, end):
+                walk = _Walk(image.machine, span, starts, words, exported)
                 walk.through(reader.read(start, end))
                 comparisons.extend(Comparison(place, start, it) for place, it in walk.comparisons(in_tables))
                 used -= walk.only_compared
@@ -143,15 +145,14 @@ _Values = dict[str, _Value]
 
 
 class _Walk:
-    """Goes through a function in the order of addresses. After a jump, registers hold what they did at the first branch
-    to there."""
+    """Goes through a function in the order of addresses. Where a branch leads to, registers hold what they did there,
+    if it comes before, in what the instruction before leaves open."""
 
-    def __init__(self, image: Image, starts: frozenset[int], words: dict[int, int], slots: dict[int, int]) -> None:
-        self._machine = image.machine
-        self._span = data_layout(image).span
-        self._starts, self._words = starts, words
-        symbols = dict(image.relocations[["offset", "symbol"]].tolist())
-        self._exported = {image.symbols[symbols[slot]].name: function for slot, function in slots.items()}
+    def __init__(
+        self, machine: Machine, span: range, starts: frozenset[int], words: dict[int, int], exported: dict[str, int]
+    ) -> None:
+        self._machine, self._span = machine, span
+        self._starts, self._words, self._exported = starts, words, exported
         self._stack = {self._machine.stack_pointer}
         self._compared: list[tuple[int, _Value, _Value]] = []
         self._formed_for_comparison: set[int] = set()
@@ -185,7 +186,9 @@ class _Walk:
         goes_on = True
         for it in code:
             if not goes_on:
-                values = dict(at_target.get(it.address, {}))
+                values = {}
+            if it.address in at_target:
+                values = at_target[it.address] | values
             if it.outline.startswith("cmp "):
                 self._compare(it, values)
             elif it.is_call:
