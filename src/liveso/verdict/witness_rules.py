@@ -75,7 +75,7 @@ def initialisers_have_run(pair: Pair) -> Iterator[Difference]:
 @rule("function-identity")
 def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
     """Pointers to functions that objects hold go on leading to the old version, and do not equal the new version's
-    address of the same function. Where code knows a few functions by their address, it mostly chooses a faster way."""
+    address of the same function. What depends on a few such comparisons is mostly little (docs/verdict.md)."""
     try:
         found = compared_functions(pair.new)
         if not found.comparisons:
@@ -96,7 +96,7 @@ def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
 
     compared = sorted({name(it.function) for it in taken}, key=lambda it: (it.startswith("the function"), it))
     more = f" (and {len(compared) - 1} more)" if len(compared) > 1 else ""
-    tell, few = (refuse, "") if len(compared) >= _RELIES else (note, "; taken for a choice between equal ways")
+    tell, few = (refuse, "") if len(compared) >= _RELIES else (note, "; so few are only noted")
     yield tell(
         f"its code compares pointers that the process keeps with the address of {compared[0]}{more}: those that were "
         f"stored before the update would not equal it any more{few}",
