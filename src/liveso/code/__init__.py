@@ -1,6 +1,7 @@
 """The code of an image: its functions, their references to variables, and what they call in other libraries."""
 
 from liveso.code.allocators import Allocators
+from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
 from liveso.code.form import Operation
 from liveso.code.functions import functions
 from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_sites, keeps_frame
@@ -16,6 +17,8 @@ from liveso.code.start_up import finaliser_flag, has_own_code
 __all__ = [
     "Allocators",
     "CallSite",
+    "ComparedFunctions",
+    "Comparison",
     "Instruction",
     "Matching",
     "Operation",
@@ -26,6 +29,7 @@ __all__ = [
     "Shapes",
     "asks_for_next_definition",
     "call_sites",
+    "compared_functions",
     "data_references",
     "finaliser_flag",
     "function_names",

@@ -14,8 +14,11 @@ class Machine:
     bytes. `minus_one_passed` are the instructions that make -1 the first argument of a call, as compilers write them.
     `branch_opcodes` are followed by a displacement; a byte after one of `operand_opcodes` (the last byte of the opcode)
     that equals the second of `relative_operand` under the mask that is the first says that a displacement relative to
-    the instruction follows; `address_opcode` forms an address without access. Arguments are passed in
-    `argument_registers`, in this order, and `kept_registers` hold the same after a call; `register_parts` lead from
+    the instruction follows; `address_opcode` forms an address without access, `load_opcode` loads what lies at one, and
+    `compare_opcodes` compare two operands; under the mask that is the first of `whole_word`, the byte before equals its
+    second where they are about whole words. Arguments are passed in
+    `argument_registers`, in this order, results in
+    `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
     names of parts to the whole register's. `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
     """
@@ -38,6 +41,7 @@ class Machine:
     capstone_mode: int
     argument_registers: tuple[str, ...]
     kept_registers: frozenset[str]
+    result_register: str
     stack_pointer: str
     frame_pointer: str
     register_parts: dict[str, str]
@@ -48,6 +52,9 @@ class Machine:
     operand_opcodes: frozenset[int] = frozenset()
     relative_operand: tuple[int, int] = (0, 0)
     address_opcode: int = 0
+    load_opcode: int = 0
+    compare_opcodes: tuple[int, ...] = ()
+    whole_word: tuple[int, int] = (0, 0)
     can_be_updated: bool = False
 
     @property
@@ -108,9 +115,13 @@ X86_64 = Machine(
     ),
     relative_operand=(0xC7, 0x05),
     address_opcode=0x8D,
+    load_opcode=0x8B,
+    compare_opcodes=(0x39, 0x3B),
+    whole_word=(0xF8, 0x48),  # REX.W
     # 3.2.1 "Registers" and 3.2.3 "Parameter Passing"
     argument_registers=("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
     kept_registers=frozenset({"rbx", "rsp", "rbp", "r12", "r13", "r14", "r15"}),
+    result_register="rax",
     stack_pointer="rsp",
     frame_pointer="rbp",
     register_parts=_x86_register_parts(),
@@ -145,6 +156,7 @@ AARCH64 = Machine(
     # Procedure Call Standard for the Arm 64-bit Architecture, "Machine registers"
     argument_registers=tuple(f"x{number}" for number in range(8)),
     kept_registers=frozenset({*(f"x{number}" for number in range(19, 30)), "sp"}),
+    result_register="x0",
     stack_pointer="sp",
     frame_pointer="x29",
     register_parts=_aarch64_register_parts(),

@@ -3,9 +3,7 @@ of one version would be compared with another type of the other."""
 
 import os
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # read when libgomp is loaded (its manual, "OMP_NUM_THREADS")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when libgomp is loaded (its manual, "OMP_NUM_THREADS")
 
 import drgn
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from liveso.code import function_names, has_own_code
+from liveso.code import compared_functions, function_names, has_own_code
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Kind, Witness
@@ -11,6 +11,7 @@ from liveso.verdict.weighing import counts, grouped
 
 _ENOUGH = 0.5  # share of the code that must have been compared
 _SHOWN = 3
+_RELIES = 6  # functions known by their address, from which a library relies on it: docs/verdict.md, "Function identity"
 _NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED)
 
 
@@ -71,6 +72,38 @@ def initialisers_have_run(pair: Pair) -> Iterator[Difference]:
         yield refuse(f"{name}, at {address:#x}, is a new or changed initialiser, and does not run in an update")
 
 
+@rule("function-identity")
+def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
+    """Pointers to functions that objects hold go on leading to the old version, and do not equal the new version's
+    address of the same function. What depends on a few such comparisons is mostly little (docs/verdict.md)."""
+    try:
+        found = compared_functions(pair.new)
+        if not found.comparisons:
+            return
+        kept = compared_functions(pair.old).kept
+        matching = pair.matching
+    except ImageError:
+        return  # code-comparison says it
+    old, new = (it.functions["start"].tolist() for it in (matching.old, matching.new))
+    known = {new[j] for i, j in matching.pairs if old[i] in kept}  # of others, nobody can have stored the address
+    taken = [it for it in found.comparisons if it.function in known]
+    if not taken:
+        return
+    names = {address: name.partition("@")[0] for name, address in function_names(pair.new).items()}
+
+    def name(address: int) -> str:
+        return names.get(address, f"the function at {address:#x}")
+
+    compared = sorted({name(it.function) for it in taken}, key=lambda it: (it.startswith("the function"), it))
+    more = f" (and {len(compared) - 1} more)" if len(compared) > 1 else ""
+    tell, few = (refuse, "") if len(compared) >= _RELIES else (note, "; so few are only noted")
+    yield tell(
+        f"its code compares pointers that the process keeps with the address of {compared[0]}{more}: those that were "
+        f"stored before the update would not equal it any more{few}",
+        where=tuple(f"{name(it.inside)}: {it.place:#x}, {name(it.function)}" for it in taken),
+    )
+
+
 _WORDS = {
     Kind.MEMBER: "a member moved from {old:+#x} to {new:+#x}",
     Kind.ADDRESS: "a member moved from {old:+#x} to {new:+#x}",
@@ -99,4 +132,4 @@ def _describe(group: list[Witness]) -> str:
     return f"{who} that {change}{given}{some}; at {first.old_address:#x} and {first.new_address:#x}"
 
 
-RULES = (code_can_be_compared, code_agrees_about_data, initialisers_have_run)
+RULES = (code_can_be_compared, code_agrees_about_data, initialisers_have_run, functions_are_known_again)
