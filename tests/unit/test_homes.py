@@ -1,0 +1,80 @@
+"""Where variables and tables live after one version and the next, by stretches alone."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from liveso.errors import Refused
+from liveso.store import Version
+from liveso.update import LibraryState, homes
+from liveso.update.homes import address_of, later_homes, later_tables, placement, table_address
+from liveso.update.record import LoadedVersion, Stretch, decode_record, encode_record
+from liveso.verdict.correspondence import Correspondence, Piece
+
+FIRST = (Stretch(0, 64, 0x1000),)
+NEW = SimpleNamespace()
+"""Stands for the image of a version whose data span begins at 0x500."""
+
+
+@pytest.fixture(autouse=True)
+def span(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(homes, "data_layout", lambda _image: SimpleNamespace(span=range(0x500, 0x600)))
+
+
+def later(correspondence: Correspondence, running: tuple[Stretch, ...], base: int) -> tuple[Stretch, ...]:
+    image: Any = NEW
+    return later_homes(correspondence, running, image, base)
+
+
+def test_variables_that_moved_live_where_the_first_version_put_them_and_new_ones_in_the_new() -> None:
+    found = later(Correspondence((Piece(0, 16, 32), Piece(16, 24, None), Piece(24, 56, 0)), {}), FIRST, 0x9000)
+    assert found == (Stretch(0, 16, 0x1020), Stretch(16, 24, 0x9510), Stretch(24, 56, 0x1000))
+    assert [address_of(found, at) for at in (0, 15, 16, 24, 55)] == [0x1020, 0x102F, 0x9510, 0x1000, 0x101F]
+
+
+def test_a_third_version_finds_what_the_second_brought() -> None:
+    second = later(Correspondence((Piece(0, 16, 32), Piece(16, 24, None), Piece(24, 56, 0)), {}), FIRST, 0x9000)
+    third = later(Correspondence((Piece(0, 56, 0), Piece(56, 64, None)), {}), second, 0x20000)
+    assert third == (*second, Stretch(56, 64, 0x20538))
+    assert later(Correspondence((Piece(0, 4, 18),), {}), second, 0x20000) == (Stretch(0, 4, 0x9512),)
+
+
+def test_neighbours_that_stay_neighbours_are_one_stretch() -> None:
+    assert later(Correspondence((Piece(0, 8, 0), Piece(8, 64, 8)), {}), FIRST, 0x9000) == FIRST
+
+
+def test_a_variable_without_a_home_is_refused() -> None:
+    with pytest.raises(Refused, match="no home"):
+        later(Correspondence((Piece(0, 8, 64),), {}), FIRST, 0x9000)
+
+
+def test_the_end_of_a_variable_is_led_to_where_the_variable_ends() -> None:
+    pieces = Correspondence((Piece(0, 16, 48), Piece(16, 64, 0)), {0x77: 64})
+    found = placement(pieces, FIRST, later(pieces, FIRST, 0x9000))
+    assert found.led_to(0x77, 16) == 0x1040
+    assert found.led_to(0x78, 16) == 0x1000
+    places, ats = np.array([0x77, 0x78], "<u8"), np.array([16, 16], "<i8")
+    assert found.all_led_to(places, ats).tolist() == [0x1040, 0x1000]
+
+
+def test_an_end_between_variables_that_live_apart_is_refused() -> None:
+    running = (Stretch(0, 8, 0x1000), Stretch(8, 16, 0x5000))
+    with pytest.raises(Refused, match="border"):
+        placement(Correspondence((Piece(0, 16, 0),), {0x77: 8}), running, running)
+
+
+def test_a_table_lives_with_the_version_that_brought_it() -> None:
+    first = LoadedVersion(Version("1"), 0x1000)
+    tables = later_tables((Piece(0x40, 0x60, 0x80),), first)
+    second = LoadedVersion(Version("2"), 0x9000, tables=tables)
+    third = LoadedVersion(Version("3"), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second))
+    assert [table_address(second, at) for at in (0x3F, 0x40, 0x5F, 0x60)] == [0x903F, 0x1080, 0x109F, 0x9060]
+    assert table_address(third, 0x18) == 0x1088
+
+
+def test_the_record_keeps_homes_and_tables() -> None:
+    loaded = LoadedVersion(Version("1"), 0x1000, 5, {"f@V": 7}, True, FIRST, (Stretch(1, 2, 3),))
+    state = LibraryState("/lib/x.so", (loaded,), Version("1"), False)
+    assert decode_record(encode_record({state.path: state})) == {state.path: state}
