@@ -171,3 +171,54 @@ def test_objects_that_were_made_before_call_the_version_that_runs(
         stale = bench.library(program.pid, "libshape.so")["stale_slots"]
         assert (stale == 0) == (version > 1 or rounds == 1)  # what only the later versions have stays with them
     assert program.end() == 0
+
+
+PLUGIN_HOST = """
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+struct shape;
+int main(void)
+{
+	char line[100];
+	void *plugin = NULL;
+	struct shape *first[2] = {0};
+	while (fgets(line, sizeof line, stdin)) {
+		if (line[0] == 'u' && plugin)
+			plugin = (dlclose(plugin), NULL);
+		if (!plugin)
+			plugin = dlopen("./libshape.so", RTLD_NOW | RTLD_LOCAL), first[0] = NULL;
+		struct shape *(*make)(int, long) = (struct shape *(*)(int, long))dlsym(plugin, "shape_new");
+		void (*show)(struct shape *) = (void (*)(struct shape *))dlsym(plugin, "shape_show");
+		if (!first[0])
+			first[0] = make(0, 10), first[1] = make(1, 10);
+		for (int i = 0; i < 2; i++)
+			show(first[i]), show(make(i, 10));
+		printf("end\\n");
+		fflush(stdout);
+	}
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("linkage", ["static", ""], ids=["static", "exported"])
+def test_a_plugin_keeps_its_tables_until_it_is_unloaded(bench: Bench, linkage: str) -> None:
+    for version in (1, 2, 3):
+        options = ("-O2", "-s", "-w", "-fPIC", "-shared", f"-DVERSION={version}", f"-DLINKAGE={linkage}")
+        bench.compile(IN_C, f"libshape.{version}.so", *options)
+    bench.link("libshape.1.so", "libshape.so")
+    bench.compile(PLUGIN_HOST, "program", "-w")
+    program = bench.run("./program")
+    assert ask(program) == expected(1, 1)
+    bench.library(program.pid, "libshape.so")
+    for rounds, version in enumerate((2, 3, 1, 2), start=2):
+        bench.update(f"libshape.{version}.so", "libshape.so", program.pid)
+        assert ask(program) == expected(version, rounds)
+    seen = len(program.lines)
+    program.ask("unload")
+    program.wait_for("end", seen)
+    assert program.lines[seen:-1] == expected(2, 1)
+    bench.update("libshape.3.so", "libshape.so", program.pid)
+    assert ask(program) == expected(3, 2)
+    assert program.end() == 0

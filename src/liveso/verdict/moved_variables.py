@@ -15,25 +15,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import Matching, Operation, Reader, References, finaliser_flag, function_names
+from liveso.code import Matching, Operation, Reader, References, function_names
 from liveso.elf import Image
-from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.verdict.alignment import aligned, in_unique_surroundings, repetitions
 from liveso.verdict.comparisons import Comparisons
 from liveso.verdict.correspondence import Correspondence, Piece
-from liveso.verdict.initial import InitialWord, Kind, initial_bytes, initial_words
+from liveso.verdict.initial import InitialWord, Kind
+from liveso.verdict.known_data import NamedVariable, Row, Side, range_of, rows_inside
 
 _LEAST_TELLING = 32  # bytes: a smaller function without a name may be any that looks like it
-_LARGEST_PADDING = (
-    31  # bytes before a variable: compilers align none on their own to more than 32 (psABI x86-64, 3.1.2)
-)
+_LARGEST_PADDING = 31  # bytes before a variable: compilers align none on their own to more than 32
 _LONGEST_COMPARED = 256  # bytes of a variable's initial content
 _LONGEST_TEXT = 64  # bytes
 _ROUNDS = 8  # of following pointers from variable to variable
 _DEEPEST = 2  # tables of tables
-_Row = tuple[int, int, int, bool]
-"""A row of References.table."""
 
 
 class Trust(IntEnum):
@@ -45,15 +41,6 @@ class Trust(IntEnum):
     """The instructions around are the same."""
     CERTAIN = 2
     """The whole function is the same but for addresses; or the variables have one name."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedVariable:
-    """A variable that a symbol table or debug information names: its place in the data span, and its size, in bytes."""
-
-    name: str
-    offset: int
-    size: int
 
 
 @dataclass(frozen=True)
@@ -78,115 +65,6 @@ class _Vote:
     forms_address: bool
 
 
-@dataclass(frozen=True)
-class _Side:
-    """What is known of one version: its references, sorted by place, and the variables that have a name."""
-
-    image: Image
-    rows: Table
-    named: dict[str, NamedVariable]
-
-    @cached_property
-    def span(self) -> range:
-        return data_layout(self.image).span
-
-    @cached_property
-    def starts(self) -> list[int]:
-        """Where something is known to begin: what code, words or names lead to, in bytes from the span's start."""
-        words = self.image.relocations
-        pointed = words["addend"][words["type"] == self.image.machine.relative]
-        found = {int(it) - self.span.start for it in [*self.rows["target"].tolist(), *pointed.tolist()]}
-        found |= {it.offset for it in self.named.values()} | {0}
-        if self.finaliser_flag is not None:
-            found.add(self.finaliser_flag)
-        return sorted(it for it in found if 0 <= it < len(self.span))
-
-    @cached_property
-    def finaliser_flag(self) -> int | None:
-        """The place of the variable that belongs to the linker's own finaliser."""
-        address = finaliser_flag(self.image)
-        return None if address is None else address - self.span.start
-
-    @cached_property
-    def sizes(self) -> dict[int, int]:
-        """The sizes of named variables, by place."""
-        return {it.offset: it.size for it in self.named.values() if it.size}
-
-    @cached_property
-    def arrays(self) -> frozenset[int]:
-        """The places whose address code or words form: what is only ever accessed in one piece is no array."""
-        words = self.image.relocations
-        pointed = words["addend"][words["type"] == self.image.machine.relative]
-        formed = self.rows["target"][self.rows["forms_address"]]
-        return frozenset(int(it) - self.span.start for it in [*formed.tolist(), *pointed.tolist()])
-
-    def objects_outside(self, function: Table) -> list[int]:
-        """The places where variables may begin, as names, words and the code outside of one function tell."""
-        words = self.image.relocations
-        formed = self.rows[self.rows["forms_address"]]
-        outside = (formed["place"] < function["start"]) | (formed["place"] >= function["end"])
-        places = [
-            *formed["target"][outside].tolist(),
-            *words["addend"][words["type"] == self.image.machine.relative].tolist(),
-        ]
-        known = {it - self.span.start for it in places if it in self.span}
-        return sorted({0} | known | {it.offset for it in self.named.values()})
-
-    @cached_property
-    def referred(self) -> list[int]:
-        """The places that code refers to, in bytes from the span's start."""
-        found = set((self.rows["target"].astype("<i8") - self.span.start).tolist())
-        return sorted(it for it in found if 0 <= it < len(self.span))
-
-    def names_of(self, places: list[int]) -> list[NamedVariable] | None:
-        """The named variables that lie at `places`; None where one of these has no name."""
-        named = sorted(self.named.values(), key=lambda it: it.offset)
-        found: dict[str, NamedVariable] = {}
-        for at in places:
-            index = bisect_right(named, at, key=lambda it: it.offset) - 1
-            if index < 0 or at >= named[index].offset + max(1, named[index].size):
-                return None
-            found[named[index].name] = named[index]
-        return list(found.values())
-
-    @cached_property
-    def words(self) -> dict[int, InitialWord]:
-        return initial_words(self.image)
-
-    @cached_property
-    def pointed_by(self) -> dict[int, int]:
-        """Where the words lead that hold addresses of the image's own."""
-        rows = self.image.relocations[self.image.relocations["type"] == self.image.machine.relative]
-        return dict(zip(rows["offset"].tolist(), rows["addend"].tolist(), strict=True))
-
-    @cached_property
-    def word_places(self) -> list[int]:
-        return sorted(self.words)
-
-    @cached_property
-    def content(self) -> bytes:
-        return initial_bytes(self.image)
-
-    @cached_property
-    def _objects(self) -> list[int]:
-        return sorted(self.arrays | {it.offset for it in self.named.values()})
-
-    def room_around(self, at: int) -> range:
-        """The places around one up to where the next variables begin whose address is formed, or that have a name."""
-        index = bisect_right(self._objects, at)
-        start = self._objects[index - 1] if index else 0
-        return range(start, self._objects[index] if index < len(self._objects) else len(self.span))
-
-    def next_start(self, at: int) -> int:
-        index = bisect_right(self.starts, at)
-        return self.starts[index] if index < len(self.starts) else len(self.span)
-
-    def section_end(self, at: int) -> int:
-        """The end of the section that holds the place `at`, in bytes from the span's start."""
-        ends = (it.end - self.span.start for it in data_layout(self.image).sections)
-        return next((it for it in ends if it > at), len(self.span))
-
-
 def match_variables(
     old: Image,
     new: Image,
@@ -199,14 +77,14 @@ def match_variables(
     Raises ImageError where the data of one of them cannot be located.
     """
     sides = tuple(
-        _Side(image, np.sort(found.table, order="place"), {it.name: it for it in named})
+        Side(image, np.sort(found.table, order="place"), {it.name: it for it in named})
         for image, found, named in zip((old, new), references, names, strict=True)
     )
     return _Matcher(sides[0], sides[1], matching).match()
 
 
 class _Matcher:
-    def __init__(self, old: _Side, new: _Side, matching: Matching) -> None:
+    def __init__(self, old: Side, new: Side, matching: Matching) -> None:
         self._old, self._new, self._matching = old, new, matching
         self._votes: dict[int, set[_Vote]] = defaultdict(set)
         self._anchors: dict[int, int] = {}
@@ -222,10 +100,10 @@ class _Matcher:
         for _round in range(_ROUNDS):
             for vote in found:
                 self._votes[vote.new].add(vote)
+            self._doubts.clear()
             self._anchors = self._elected()
             self._counterparts = {old: new for new, old in self._anchors.items()}
             self._anchored = sorted(self._counterparts)
-            self._doubts.clear()
             pieces = Correspondence(tuple(self._pieces()), {})
             known = {it for votes in self._votes.values() for it in votes}
             found = set(self._votes_of_words(pieces)) - known or set(self._votes_of_content(pieces)) - known
@@ -247,7 +125,7 @@ class _Matcher:
         readers = self._readers
         for i, j in matching.pairs:
             one, other = matching.old.functions[i], matching.new.functions[j]
-            rows = _inside(self._old.rows, one), _inside(self._new.rows, other)
+            rows = rows_inside(self._old.rows, one), rows_inside(self._new.rows, other)
             if not (rows[0] and rows[1]):
                 continue
             shape, (start, end) = matching.old.shapes[i], one.item()
@@ -272,7 +150,7 @@ class _Matcher:
                     if a.form.width != b.form.width and a.operation is not Operation.ADDRESS:
                         self._resized.add(first[1] - self._old.span.start)
 
-    def _vote(self, old: _Row, new: _Row, trust: Trust) -> _Vote:
+    def _vote(self, old: Row, new: Row, trust: Trust) -> _Vote:
         return _Vote(new[0], new[1] - self._new.span.start, old[1] - self._old.span.start, trust, new[3])
 
     def _votes_of_words(self, pieces: Correspondence) -> Iterator[_Vote]:
@@ -543,10 +421,10 @@ class _Matcher:
         def variable(at: int) -> int:
             return objects[bisect_right(objects, at) - 1]
 
-        old = {variable(row[1] - start) for row in _inside(self._old.rows, function)}
+        old = {variable(row[1] - start) for row in rows_inside(self._old.rows, function)}
         places = [
             pieces.old(row[1] - self._new.span.start)
-            for row in _inside(self._new.rows, self._matching.new.functions[j])
+            for row in rows_inside(self._new.rows, self._matching.new.functions[j])
         ]
         new = {variable(place) for place in places if place is not None}
         return variable(it.old) in new and variable(before) in old
@@ -638,7 +516,7 @@ class _Matcher:
         there, and to none of those that end there."""
         index = bisect_right(pieces.pieces, at, key=lambda it: it.start) - 1
         before, after = pieces.pieces[index - 1], pieces.pieces[index]
-        places = {row[1] - self._new.span.start for row in _inside(self._new.rows, self._function_at(place))}
+        places = {row[1] - self._new.span.start for row in rows_inside(self._new.rows, self._function_at(place))}
         return any(at < it < after.end for it in places) and not any(before.start <= it < at for it in places)
 
     def _ask_about_new(self, pieces: Correspondence) -> None:
@@ -681,11 +559,6 @@ class _Matcher:
         return found
 
 
-def range_of(ordered: list[int], low: int, high: int) -> list[int]:
-    """The numbers of a sorted list from `low` up to, and without, `high`."""
-    return ordered[bisect_right(ordered, low - 1) : bisect_right(ordered, high - 1)]
-
-
 def _text_at(image: Image, address: int) -> bytes:
     """What a constant begins with: a text to its end, if it is one."""
     offset = image.file_offset(address)
@@ -710,9 +583,3 @@ def _candidate(votes: Iterable[_Vote]) -> int | None:
             return ranked[0][0]
         return accessed.pop() if len(accessed) == 1 else None
     return None
-
-
-def _inside(rows: Table, function: Table) -> list[_Row]:
-    low, high = np.searchsorted(rows["place"], [function["start"], function["end"]])
-    found: list[_Row] = rows[low:high].tolist()
-    return found

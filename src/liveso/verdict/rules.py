@@ -14,7 +14,8 @@ from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, is_numbered, read_debug_info
 from liveso.verdict.evidence import Evidence, Kind, gather_evidence
 from liveso.verdict.finding import Finding, Weight
-from liveso.verdict.moved_variables import MatchedVariables, NamedVariable, match_variables
+from liveso.verdict.known_data import NamedVariable
+from liveso.verdict.moved_variables import MatchedVariables, match_variables
 from liveso.verdict.type_census import is_unchanged, take_census
 from liveso.verdict.weighing import counts, grouped
 
