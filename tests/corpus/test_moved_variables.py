@@ -139,3 +139,30 @@ def test_no_variable_is_taken_for_another(tmp_path: Path) -> None:
                     moved += expected != places
     assert accepted >= LEAST_ACCEPTED * len(BUILDS) * len(SEEDS), accepted
     assert moved > 100
+
+
+ENDS = """
+static int first[6]; {0} static int second[10];
+static int *const range[2] = {{first, first + 6}};
+int *const *const where = range;
+int sum(int n) {{ for (int *p = range[0]; p != range[1]; p++) n += *p; return n; }}
+int count(int n) {{ return second[n]++ + first[n]; }}
+{1}
+"""
+
+
+def test_an_end_that_a_word_holds_is_not_taken_for_the_next_variable(tmp_path: Path) -> None:
+    parts = (("", ""), ("static int inserted[40];", "int more(int n) { return inserted[n]++; }"))
+    refused = 0
+    for number, (compiler, level) in enumerate(BUILDS):
+        (old_named, old), (new_named, new) = (
+            build(tmp_path, f"{number}{bool(part[0])}", ENDS.format(*part), compiler, level) for part in parts
+        )
+        verdict = judge(old, new)
+        if verdict.refusals(None):
+            refused += 1
+            continue
+        assert verdict.correspondence
+        before, after = variables(old_named)["first"], variables(new_named)["first"]
+        assert verdict.correspondence.old(after.stop) == before.stop
+    assert refused < len(BUILDS)

@@ -113,6 +113,7 @@ class _Matcher:
         self._ask_about_sizes(pieces)
         elsewhere = dict(self._elsewhere(pieces))
         self._ask_about_ends(pieces, elsewhere)
+        self._ask_about_pointed_ends(pieces)
         self._ask_about_new(pieces)
         self._ask_about_successors(pieces)
         return MatchedVariables(Correspondence(pieces.pieces, elsewhere), tuple(dict.fromkeys(self._doubts)))
@@ -456,6 +457,23 @@ class _Matcher:
                     f"the address +{at:#x} of the writable data, formed at {place:#x}, may be the end of the variable "
                     f"at +{before:#x} or the start of the next, which came elsewhere"
                 )
+
+    def _ask_about_pointed_ends(self, pieces: Correspondence) -> None:
+        """The same for an address that a word holds: it may be an end where a word of the old version led to the end of
+        the first variable, and none of the new one leads to what followed there."""
+        old_start, new_start = self._old.span.start, self._new.span.start
+        pointed = {it - old_start for it in self._old.pointed_by.values() if it >= old_start}
+        now = {it - new_start for it in self._new.pointed_by.values() if it >= new_start}
+        for first, second in pairwise(pieces.pieces):
+            if second.start in now and first.old is not None:
+                end = first.old + first.end - first.start
+                following = [it.start + end - it.old for it in pieces.pieces if it.old is not None and it.old <= end]
+                is_start = any(it in now for it in following if pieces.old(it) == end)
+                if end != second.old and end in pointed and not is_start:
+                    self._doubts.append(
+                        f"a word holds the address +{second.start:#x} of the writable data, the end of a variable or "
+                        "the start of the next, which came elsewhere"
+                    )
 
     def _ask_about_sizes(self, pieces: Correspondence) -> None:
         """A variable that is accessed in another width, or what may be two members of one that moved apart, may have
