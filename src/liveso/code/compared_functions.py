@@ -14,7 +14,7 @@ from liveso.code.functions import functions
 from liveso.code.instructions import Instruction, Reader
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
-from liveso.elf import Image, Machine, Section, tables
+from liveso.elf import Image, Machine, Section, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 
@@ -62,7 +62,7 @@ def compared_functions(image: Image) -> ComparedFunctions:
     symbols = dict(image.relocations[["offset", "symbol"]].tolist())
     exported = {image.symbols[symbols[slot]].name: function for slot, function in slots.items()}
     starts = frozenset(known["start"].tolist())
-    starts |= {it.value for it in image.defined.values() if it.type == tables.STT_FUNC}
+    starts |= {_address(it) for it in image.defined.values() if it.type == tables.STT_FUNC} - {-1}
     targets = np.array(sorted(starts | slots.keys()), "<i8")
     reader = Reader(image)
     comparisons: list[Comparison] = []
@@ -85,11 +85,16 @@ def compared_functions(image: Image) -> ComparedFunctions:
     return ComparedFunctions(tuple(comparisons), frozenset(kept))
 
 
+def _address(it: Symbol) -> int:
+    """Where a symbol of the image leads; -1 for one of another object, or a damaged one."""
+    return it.value if it.is_defined and it.value < 1 << 63 else -1
+
+
 def _own_words(image: Image) -> tuple[dict[int, int], dict[int, int]]:
     """The relocated words that lead to the image's own code, with the address there: those of data, and those through
     which code refers to an exported function."""
     machine, table = image.machine, image.relocations
-    own = np.array([it.value if it.is_defined else -1 for it in image.symbols] or [-1], "<i8")[table["symbol"]]
+    own = np.array([_address(it) for it in image.symbols] or [-1], "<i8")[table["symbol"]]
     is_slot = (table["type"] == machine.glob_dat) & (table["symbol"] != 0)
     is_named = (table["type"] == machine.absolute) & (table["symbol"] != 0)
     targets = np.where(is_slot, own, np.where(is_named, own + table["addend"], table["addend"]))

@@ -17,6 +17,7 @@ from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
 from liveso.verdict.comparisons import Comparisons
 from liveso.verdict.correspondence import Piece
+from liveso.verdict.known_data import range_of
 
 _LEAST_TEXT, _LONGEST_TEXT = 6, 64  # bytes
 
@@ -46,12 +47,20 @@ class _Side:
         return {offset: (kind, index, addend) for offset, kind, index, addend in inside.tolist()}
 
     @cached_property
+    def _word_places(self) -> list[int]:
+        return sorted(self.words)
+
+    @cached_property
     def named(self) -> dict[str, range]:
         """The exported tables, by name and version."""
         return {
             str(it): range(it.value, it.value + it.size)
             for it in self.image.symbols
-            if it.is_defined and it.type == tables.STT_OBJECT and it.size and it.value in self.span
+            if it.is_defined
+            and it.type == tables.STT_OBJECT
+            and it.size
+            and it.value in self.span
+            and it.value + it.size <= self.span.stop
         }
 
     @cached_property
@@ -67,7 +76,8 @@ class _Side:
 
     def _end(self, start: int, border: int) -> int:
         """The end of what starts at `start`, without the zeros that follow it, which may be padding."""
-        last = max((at + self.image.machine.word for at in range(start, border) if at in self.words), default=start)
+        inside = range_of(self._word_places, start, border)
+        last = inside[-1] + self.image.machine.word if inside else start
         rest = self.image.bytes_at(last, border - last).rstrip(b"\0")
         return last + len(rest)
 
@@ -88,7 +98,7 @@ class _Side:
 
     def places(self, it: range) -> list[int]:
         """The relocated words of a table, in bytes from its start."""
-        return [at - it.start for at in range(it.start, it.stop) if at in self.words]
+        return [at - it.start for at in range_of(self._word_places, it.start, it.stop)]
 
     def plain(self, it: range) -> bytes:
         """What a table holds besides."""
