@@ -42,7 +42,7 @@ def shapes(image: Image) -> Shapes:
             continue
         masked, found = syntax(image.machine).mask(image, section, known)
         fields.append(found)
-        inside = (starts >= section.address) & (ends <= section.end)
+        inside = (starts >= section.address) & (ends <= section.end) & ~kept  # damaged sections may overlap
         kept |= inside
         content = masked.tobytes()
         for start, end in known[inside].tolist():
