@@ -1,5 +1,6 @@
 """Functions from the unwind table, held against pyelftools' reading of the same table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 
 from liveso.code import functions
+from liveso.code.shapes import shapes
 from liveso.elf import read_image
 
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
@@ -26,3 +28,10 @@ def test_every_function_that_has_an_entry_is_found(name: str) -> None:
         }
     assert expected
     assert {tuple(row) for row in functions(read_image(path.read_bytes())).tolist()} == expected
+
+
+def test_a_function_in_two_sections_that_overlap_is_counted_once() -> None:
+    image = read_image((LIBRARIES / "libgcc_s.so.1").resolve().read_bytes())
+    code = [it for it in image.sections if it.is_code and it.name == ".text"]
+    damaged = shapes(replace(image, sections=(*image.sections, *code)))
+    assert code and len(damaged.functions) == len(damaged.shapes) == len(shapes(image).shapes)
