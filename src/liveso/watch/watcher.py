@@ -53,8 +53,9 @@ class Watcher:
             self._adjust()
 
     def follow(self, path: str) -> None:
-        """Find out anew which way `path` goes. A way that changes while it is looked up is looked up again."""
-        settled = False
+        """Find out anew which way `path` goes. A way that changes while it is looked up is looked up again. One that is
+        not watched any more is left alone."""
+        settled = path not in self._chains
         while not settled:
             found = chain(path)
             settled = found == self._chains[path]
