@@ -4,6 +4,7 @@ from liveso.code.allocators import Allocators
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
 from liveso.code.form import Operation
 from liveso.code.functions import functions
+from liveso.code.handed_functions import handed_functions
 from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_sites, keeps_frame
 from liveso.code.matching import Matching, match_functions
 from liveso.code.names import function_names
@@ -34,6 +35,7 @@ __all__ = [
     "finaliser_flag",
     "function_names",
     "functions",
+    "handed_functions",
     "has_own_code",
     "keeps_frame",
     "match_functions",

@@ -1,8 +1,9 @@
 """The witness layer: what the code itself says about the layout of data, where there is no debug information."""
 
+import re
 from collections.abc import Iterator
 
-from liveso.code import compared_functions, function_names, has_own_code
+from liveso.code import compared_functions, function_names, handed_functions, has_own_code
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Kind, Witness
@@ -11,6 +12,10 @@ from liveso.verdict.weighing import counts, grouped
 
 _ENOUGH = 0.5  # share of the code that must have been compared
 _SHOWN = 3
+_FORGETS = re.compile(
+    r"kill|unref|unregister|remove|disconnect|detach|cancel|_run$|_del(_|$|ete)|Del[A-Z]|is_valid", re.I
+)
+"""Names of functions that look for what was handed to another."""
 _RELIES = 6  # functions known by their address, from which a library relies on it: docs/verdict.md, "Function identity"
 _NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED)
 
@@ -132,4 +137,33 @@ def _describe(group: list[Witness]) -> str:
     return f"{who} that {change}{given}{some}; at {first.old_address:#x} and {first.new_address:#x}"
 
 
-RULES = (code_can_be_compared, code_agrees_about_data, initialisers_have_run, functions_are_known_again)
+@rule("handed-function")
+def functions_are_found_again(pair: Pair) -> Iterator[Difference]:
+    """Another library keeps the address of a function, and looks for it when it is to forget it: what the old version
+    handed over is not found by the new one's address, and is called when its object is gone."""
+    try:
+        matched = {j for _i, j in pair.matching.pairs}
+        found = handed_functions(pair.new, pair.matching.new)
+    except ImageError:
+        return  # code-comparison says it
+    indexes = {start: j for j, start in enumerate(pair.matching.new.functions["start"].tolist())}
+    names = {address: name for name, address in function_names(pair.new).items()}
+    for address, callees in sorted(found.items()):
+        forgetting = sorted(it for it in callees if _FORGETS.search(it))
+        others = sorted(callees - set(forgetting))
+        if forgetting and others and indexes.get(address) in matched:
+            name = names.get(address, f"the function at {address:#x}")
+            yield refuse(
+                f"it hands the address of {name} to {others[0]} and to {forgetting[0]}, which would not find again "
+                "what was handed over before the update",
+                where=tuple(sorted(callees)),
+            )
+
+
+RULES = (
+    code_can_be_compared,
+    code_agrees_about_data,
+    initialisers_have_run,
+    functions_are_known_again,
+    functions_are_found_again,
+)
