@@ -238,8 +238,11 @@ class _Matcher:
         end = self._compared_end(new, old)
         if not self._is_alike(new, old, end):
             return False
-        is_told = any(self._new.content[new:end]) or bool(range_of(self._new.word_places, new, end))
-        return not (is_told and self._is_alike(new, new, end))
+        return not (self._is_told(new, end) and self._is_alike(new, new, end))
+
+    def _is_told(self, new: int, end: int) -> bool:
+        """Whether the new data from `new` to `end` start with anything but zeros."""
+        return any(self._new.content[new:end]) or bool(range_of(self._new.word_places, new, end))
 
     def _is_alike(self, new: int, old: int, end: int) -> bool:
         length = end - new
@@ -355,8 +358,7 @@ class _Matcher:
         if len(here) == len(there) and new - here.start == old - there.start:
             new, old = here.start, there.start  # inside of a variable, or of a few that keep together
         room = min(here.stop - new, there.stop - old, _LONGEST_COMPARED)
-        is_told = any(self._new.content[new : new + room]) or range_of(self._new.word_places, new, new + room)
-        return bool(is_told) and self._is_alike(new, old, new + room)
+        return self._is_told(new, new + room) and self._is_alike(new, old, new + room)
 
     def _goes_on(self, before: int, start: int, distances: dict[int, int | None]) -> bool:
         """Whether two starts of the new data belong to one run, in the middle of which nothing was taken out."""
@@ -539,10 +541,9 @@ class _Matcher:
 
     def _ask_about_new(self, pieces: Correspondence) -> None:
         """What some code takes for a variable that was there is new only where that one is certainly another."""
-        counterparts = {old: new for new, old in self._anchors.items()}
         for new, votes in self._votes.items():
             for it in votes if pieces.old(new) is None else ():
-                other = counterparts.get(it.old)
+                other = self._counterparts.get(it.old)
                 trusts = [one.trust for one in self._votes[other] if one.old == it.old] if other is not None else []
                 if Trust.CERTAIN not in trusts and len(trusts) < 2:
                     self._doubts.append(
