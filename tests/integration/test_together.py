@@ -232,6 +232,7 @@ def test_a_package_manager_at_work_is_waited_for(idle_bench: Bench) -> None:
     install(bench, "one")
     bench.compile(PROGRAM, "program")
     program = bench.run("./program")
+    bench.library(program.pid, "libbase.so.1")  # the last one that is loaded: the files are not replaced before
     first = bench.library(program.pid, "libtop.so")["version"]
     with lock.open("w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
