@@ -14,6 +14,12 @@ from liveso.code.parameters import parameters
 from liveso.code.references import References, data_references
 from liveso.code.shapes import Shapes
 from liveso.code.start_up import finaliser_flag, has_own_code
+from liveso.code.thread_local import (
+    ThreadLocalReferences,
+    ThreadLocalSlots,
+    thread_local_references,
+    thread_local_slots,
+)
 
 __all__ = [
     "Allocators",
@@ -28,6 +34,8 @@ __all__ = [
     "Reader",
     "References",
     "Shapes",
+    "ThreadLocalReferences",
+    "ThreadLocalSlots",
     "asks_for_next_definition",
     "call_sites",
     "compared_functions",
@@ -41,4 +49,6 @@ __all__ = [
     "match_functions",
     "panic_mark",
     "parameters",
+    "thread_local_references",
+    "thread_local_slots",
 ]

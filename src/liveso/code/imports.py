@@ -1,9 +1,17 @@
 """What an image's code calls in other libraries: PLT stubs and slots, with the names behind them."""
 
+import re
+from collections.abc import Mapping
+
 import numpy as np
 
 from liveso.code.syntax import decoder, syntax
 from liveso.elf import Image
+
+# abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw
+_NEVER_RETURNS = re.compile(
+    r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
+)
 
 
 def slot_names(image: Image) -> dict[int, str]:
@@ -24,3 +32,8 @@ def stub_names(image: Image, slots: dict[int, str]) -> dict[int, str]:
                 if slot in slots:
                     found[address] = slots[slot]
     return found
+
+
+def last_calls(stubs: Mapping[int, str]) -> frozenset[int]:
+    """Those of the stubs, by their addresses, whose functions never return."""
+    return frozenset(it for it, name in stubs.items() if _NEVER_RETURNS.match(name))

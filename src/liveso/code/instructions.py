@@ -1,22 +1,17 @@
 """The instructions of one function, in a form in which two versions of it can be compared."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from liveso.code.form import Form, Operation
-from liveso.code.imports import slot_names, stub_names
+from liveso.code.imports import last_calls, slot_names, stub_names
 from liveso.code.syntax import decoder, syntax
+from liveso.code.thread_local import module_accesses, thread_local_slots
 from liveso.elf import Image, Machine
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
-
-# abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw
-_NEVER_RETURNS = re.compile(
-    r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +86,10 @@ class Reader:
         self._layout = data_layout(image)
         self._slots = slot_names(image)
         self._stubs = stub_names(image, self._slots)
-        self._last_calls = frozenset(it for it, name in self._stubs.items() if _NEVER_RETURNS.match(name))
-        self._tls = thread_local_slots(image)
+        self._last_calls = last_calls(self._stubs)
+        slots = thread_local_slots(image)
+        self._tls = slots.variables
+        self._module_accesses = module_accesses(image, slots)
         self._code = [range(it.address, it.end) for it in image.sections if it.is_code]
 
     def read(self, start: int, end: int) -> list[Instruction]:
@@ -101,7 +98,9 @@ class Reader:
         found = []
         for address, form, target in self._syntax.forms(decoded, self._last_calls):
             place = None
-            if form.target is not None and form.operation is not Operation.PAGE:
+            if address in self._module_accesses:
+                place = Place("tls", self._module_accesses[address])
+            elif form.target is not None and form.operation is not Operation.PAGE:
                 is_inside = start <= form.target < end
                 place = Place("own code", form.target) if is_inside else self.place(form.target)
             elif target is not None:
@@ -134,24 +133,6 @@ class Reader:
         if target in self._tls:
             return Place("tls", self._tls[target])
         return Place("data", target - self._layout.span.start) if self._layout.holds(target) else None
-
-
-def thread_local_slots(image: Image) -> dict[int, int]:
-    """The slots that lead to the image's own thread-local variables, with the place in its block, in bytes; a slot of
-    the module alone is not among them."""
-    machine = image.machine
-    kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}
-    found = {}
-    modules = image.relocations[(image.relocations["type"] == machine.tls_module) & (image.relocations["symbol"] == 0)]
-    for offset in modules["offset"].tolist():
-        # the second word of the pair has no relocation where the variable is the image's own
-        found[offset] = int.from_bytes(image.bytes_at(offset + machine.word, machine.word), "little")
-    for offset, kind, index, addend in image.relocations[np.isin(image.relocations["type"], sorted(kinds))].tolist():
-        if index == 0 or image.symbols[index].is_defined:
-            # code refers to the pair of module and offset by its first word (ELF TLS, 3.4.6)
-            slot = offset - (machine.word if kind == machine.tls_offset else 0)
-            found[slot] = addend + (image.symbols[index].value if index else 0)
-    return found
 
 
 def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[int, CallSite]:

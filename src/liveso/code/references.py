@@ -77,8 +77,18 @@ def data_references(image: Image) -> References:
     return replace(found, constants=_references_to(image, constant_span(image)).table)
 
 
-def _references_to(image: Image, span: range) -> References:
+def slot_references(image: Image, slots: frozenset[int]) -> References:
+    """Find the references of `image`'s code to certain words of the linker's tables. Raises ImageError as `functions`
+    does."""
+    ordered = sorted(slots)
+    span = range(ordered[0], ordered[-1] + 1) if ordered else range(0)
+    return _references_to(image, span, slots)
+
+
+def _references_to(image: Image, span: range, only: frozenset[int] | None = None) -> References:
+    """The references to a span of addresses and to its end, or of these only to those in `only`."""
     known = functions(image)
+    near = np.array(sorted({it - bytes_ for it in only or () for bytes_ in _BYTES_AFTER_DISPLACEMENT}), "<i8")
     stubs = start_up_stubs(image, known)
     rows: list[tuple[int, int, int, bool]] = []
     undecoded: list[int] = []
@@ -88,18 +98,21 @@ def _references_to(image: Image, span: range) -> References:
         code = image.section_bytes(section)
         numbers = displacements(code)
         targets = _targets(numbers, section)
-        candidates = (_leading_to(targets, span.start, span.stop) + section.address).tolist() if span else []
-        for stretch, places in _by_stretch(candidates, known, section):
+        candidates = _leading_to(targets, span.start, span.stop) if span else np.zeros(0, "<i8")
+        if only is not None:
+            candidates = candidates[np.isin(targets[candidates], near)]
+        for stretch, places in _by_stretch((candidates + section.address).tolist(), known, section):
             places = [place for place in places if place not in stubs]
             instructions, stop = _decode(image, code, section, stretch, places)
             found = [row for row in (_reference(image, i, places, numbers, section) for i in instructions) if row]
-            rows.extend(row for row in found if span.start <= row[1] <= span.stop)
+            rows.extend(row for row in found if span.start <= row[1] <= span.stop and (only is None or row[1] in only))
             if stretch.is_function:
                 undecoded.extend([place for place in places if place >= stop][:1])
             else:
                 outside += len(found)
                 doubtful += len(places) - len(found)
-        unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, targets, known))
+        if only is None:
+            unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, targets, known))
     return References(
         np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful, np.zeros(0, REFERENCE)
     )

@@ -16,7 +16,8 @@ class Machine:
     that equals the second of `relative_operand` under the mask that is the first says that a displacement relative to
     the instruction follows; `address_opcode` forms an address without access, `load_opcode` loads what lies at one, and
     `compare_opcodes` compare two operands; under the mask that is the first of `whole_word`, the byte before equals its
-    second where they are about whole words. Arguments are passed in
+    second where they are about whole words. `general_dynamic_prefix` stands before the instruction that forms the
+    address of a thread-local variable's slot, and not before that of the module's. Arguments are passed in
     `argument_registers`, in this order, results in
     `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
     names of parts to the whole register's. `can_be_updated` says whether liveso can update processes of this machine,
@@ -53,6 +54,7 @@ class Machine:
     relative_operand: tuple[int, int] = (0, 0)
     address_opcode: int = 0
     load_opcode: int = 0
+    general_dynamic_prefix: bytes = b""
     compare_opcodes: tuple[int, ...] = ()
     whole_word: tuple[int, int] = (0, 0)
     can_be_updated: bool = False
@@ -115,6 +117,7 @@ X86_64 = Machine(
     ),
     relative_operand=(0xC7, 0x05),
     address_opcode=0x8D,
+    general_dynamic_prefix=b"\x66",  # ELF Handling for Thread-Local Storage, 4.1.6; local dynamic has none (4.2.6)
     load_opcode=0x8B,
     compare_opcodes=(0x39, 0x3B),
     whole_word=(0xF8, 0x48),  # REX.W

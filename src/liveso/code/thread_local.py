@@ -1,0 +1,104 @@
+"""What an image's code says about its own thread-local variables (ELF TLS, 4: how code accesses them)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.code.functions import functions
+from liveso.code.imports import last_calls, slot_names, stub_names
+from liveso.code.module_base import Access, Accesses, accesses
+from liveso.code.references import REFERENCE, slot_references
+from liveso.elf import Image
+from liveso.elf.tables import Table
+
+
+@dataclass(frozen=True)
+class ThreadLocalReferences:
+    """The references of an image's code to its own thread-local variables.
+
+    `table` has the rows of `References.table`; a target is a place in the module's block, in bytes. `accesses` are
+    those of them where the place is a number in the code itself, beside the block's address, for which it asks by way
+    of a slot of the module alone; `sites` are all places that refer to such a slot. `unclear` are addresses of code
+    where there may be more of them.
+    """
+
+    table: Table
+    accesses: tuple[Access, ...]
+    sites: tuple[int, ...]
+    unclear: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadLocalSlots:
+    """The slots that lead to an image's own thread-local variables; of a pair of module and place, the first is meant
+    (ELF TLS, 3.4.6).
+
+    `variables` has the place of each slot's variable in the module's block, in bytes; `modules` are pairs that stand
+    for the block as a whole.
+    """
+
+    variables: dict[int, int]
+    modules: frozenset[int]
+
+
+def thread_local_references(image: Image) -> ThreadLocalReferences:
+    """Find the references of `image`'s code to its own thread-local variables. Raises ImageError as `functions`
+    does."""
+    slots = thread_local_slots(image)
+    found = slot_references(image, slots.modules.union(slots.variables))
+    rows = [
+        (place, slots.variables[target], 0, True)
+        for place, target, _displacement, _forms in found.table.tolist()
+        if target not in slots.modules
+    ]
+    sites, followed = _followed(image, found.table, slots.modules)
+    rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset >= 0]
+    unclear = (*found.undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset < 0))
+    return ThreadLocalReferences(np.sort(np.array(rows, REFERENCE), order="place"), followed.found, sites, unclear)
+
+
+def module_accesses(image: Image, slots: ThreadLocalSlots) -> dict[int, int]:
+    """The places in the block, in bytes, of variables that code leads to by a number of its own, by the address of the
+    instruction. Raises ImageError as `functions` does."""
+    if not slots.modules:
+        return {}
+    _sites, followed = _followed(image, slot_references(image, slots.modules).table, slots.modules)
+    return {it.instruction: it.offset for it in followed.found}
+
+
+def _followed(image: Image, references: Table, modules: frozenset[int]) -> tuple[tuple[int, ...], Accesses]:
+    sites = tuple(references["place"][np.isin(references["target"], sorted(modules))].tolist())
+    if not sites:
+        return sites, Accesses((), ())
+    never_returning = last_calls(stub_names(image, slot_names(image)))
+    return sites, accesses(image, functions(image), sites, never_returning)
+
+
+def thread_local_slots(image: Image) -> ThreadLocalSlots:
+    """Find the slots for an image's own thread-local variables. Raises ImageError as `functions` does."""
+    machine, table = image.machine, image.relocations
+    local = table["offset"][(table["type"] == machine.tls_module) & (table["symbol"] == 0)].tolist()
+    # the second word of a pair has no relocation where the variable is the image's own
+    places = {it: int.from_bytes(image.bytes_at(it + machine.word, machine.word), "little") for it in local}
+    modules = _modules(image, frozenset(it for it, place in places.items() if not place))
+    found = {it: place for it, place in places.items() if it not in modules}
+    kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}
+    for offset, kind, index, addend in table[np.isin(table["type"], sorted(kinds))].tolist():
+        if index == 0 or image.symbols[index].is_defined:
+            slot = offset - (machine.word if kind == machine.tls_offset else 0)
+            found[slot] = addend + (image.symbols[index].value if index else 0)
+    return ThreadLocalSlots(found, modules)
+
+
+def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
+    """Which of the pairs for the start of the block stand for all of it: the others are the first variable's, and where
+    code refers to these, its instruction has a prefix."""
+    prefix = image.machine.general_dynamic_prefix
+    if not (pairs and prefix):
+        return frozenset()
+    of_variable = set()
+    for place, target, _displacement, _forms in slot_references(image, pairs).table.tolist():
+        start = place - 3 - len(prefix)  # REX, opcode and operand come before the displacement
+        if image.bytes_at(start, len(prefix)) == prefix:
+            of_variable.add(target)
+    return pairs - of_variable
