@@ -21,14 +21,16 @@ const char *base_name(void) { return "new"; }
 #endif
 const int base_limits[2] = {40, 50};
 #endif
-#ifdef BASE_GROWN
-__thread int base_more[64];
+#ifdef BASE_STARTS
+int base_started;
+__attribute__((constructor)) static void start_base(void) { base_started = 1; }
 #endif
 """
 
 TOP = """
-#ifdef GROWN
-__thread int top_more[8];
+#ifdef TOP_STARTS
+int top_started;
+__attribute__((constructor)) static void start_top(void) { top_started = 1; }
 #endif
 int base_version(void);
 #if VERSION > 1
@@ -182,7 +184,7 @@ def test_what_only_new_versions_have_goes_on_to_the_newest_of_one_library(bench:
 
 
 def test_all_or_nothing(bench: Bench, program: Program) -> None:
-    build(bench, 2, "bad", "-DBASE_GROWN")
+    build(bench, 2, "bad", "-DBASE_STARTS")
     install(bench, "bad")
     reason = bench.wait_for_result(program.pid, "libbase.so.1", "refused")["reason"]
     other = bench.wait_for_result(program.pid, "libtop.so", "refused")["reason"]
@@ -203,7 +205,7 @@ def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_af
     program = bench.run("./program")
     for name in ("libtop.so", "libbase.so.1"):
         bench.library(program.pid, name)
-    build(bench, 2, "bad", "-DGROWN")
+    build(bench, 2, "bad", "-DTOP_STARTS")
     install(bench, "bad")
     for name in ("libtop.so", "libbase.so.1"):
         bench.wait_for_result(program.pid, name, "refused")

@@ -36,7 +36,7 @@ def test_the_same_question_is_not_judged_again(tmp_path: Path, build: Callable[[
     assert first.refusals(None)
     path = kept_file(kept)
     path.write_text(
-        '{"findings": [], "pieces": null, "elsewhere": [], "tables": []}'
+        '{"findings": [], "variables": null, "thread_locals": null, "tables": []}'
     )  # what is answered now comes from here
     assert kept.judge(old, new, Policy.STRICT, DebugSource()) == Verdict(())
     path.write_text("no JSON")

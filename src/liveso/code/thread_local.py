@@ -12,22 +12,6 @@ from liveso.elf import Image
 from liveso.elf.tables import Table
 
 
-@dataclass(frozen=True)
-class ThreadLocalReferences:
-    """The references of an image's code to its own thread-local variables.
-
-    `table` has the rows of `References.table`; a target is a place in the module's block, in bytes. `accesses` are
-    those of them where the place is a number in the code itself, beside the block's address, for which it asks by way
-    of a slot of the module alone; `sites` are all places that refer to such a slot. `unclear` are addresses of code
-    where there may be more of them.
-    """
-
-    table: Table
-    accesses: tuple[Access, ...]
-    sites: tuple[int, ...]
-    unclear: tuple[int, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class ThreadLocalSlots:
     """The slots that lead to an image's own thread-local variables; of a pair of module and place, the first is meant
@@ -39,6 +23,23 @@ class ThreadLocalSlots:
 
     variables: dict[int, int]
     modules: frozenset[int]
+
+
+@dataclass(frozen=True)
+class ThreadLocalReferences:
+    """The references of an image's code to its own thread-local variables.
+
+    `table` has the rows of `References.table`; a target is a place in the module's block, in bytes. `accesses` are
+    those of them where the place is a number in the code itself, beside the block's address, for which it asks by way
+    of a slot of the module alone; `sites` has the references to such slots, by their addresses. `unclear` are addresses
+    of code where there may be more of them.
+    """
+
+    table: Table
+    accesses: tuple[Access, ...]
+    sites: Table
+    unclear: tuple[int, ...]
+    slots: ThreadLocalSlots
 
 
 def thread_local_references(image: Image) -> ThreadLocalReferences:
@@ -54,7 +55,8 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     sites, followed = _followed(image, found.table, slots.modules)
     rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset >= 0]
     unclear = (*found.undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset < 0))
-    return ThreadLocalReferences(np.sort(np.array(rows, REFERENCE), order="place"), followed.found, sites, unclear)
+    table = np.sort(np.array(rows, REFERENCE), order="place")
+    return ThreadLocalReferences(table, followed.found, sites, unclear, slots)
 
 
 def module_accesses(image: Image, slots: ThreadLocalSlots) -> dict[int, int]:
@@ -66,12 +68,12 @@ def module_accesses(image: Image, slots: ThreadLocalSlots) -> dict[int, int]:
     return {it.instruction: it.offset for it in followed.found}
 
 
-def _followed(image: Image, references: Table, modules: frozenset[int]) -> tuple[tuple[int, ...], Accesses]:
-    sites = tuple(references["place"][np.isin(references["target"], sorted(modules))].tolist())
-    if not sites:
+def _followed(image: Image, references: Table, modules: frozenset[int]) -> tuple[Table, Accesses]:
+    sites = references[np.isin(references["target"], sorted(modules))]
+    if not len(sites):
         return sites, Accesses((), ())
     never_returning = last_calls(stub_names(image, slot_names(image)))
-    return sites, accesses(image, functions(image), sites, never_returning)
+    return sites, accesses(image, functions(image), sites["place"].tolist(), never_returning)
 
 
 def thread_local_slots(image: Image) -> ThreadLocalSlots:
@@ -79,7 +81,7 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
     machine, table = image.machine, image.relocations
     local = table["offset"][(table["type"] == machine.tls_module) & (table["symbol"] == 0)].tolist()
     # the second word of a pair has no relocation where the variable is the image's own
-    places = {it: int.from_bytes(image.bytes_at(it + machine.word, machine.word), "little") for it in local}
+    places = {it: image.word_at(it + machine.word) for it in local}
     modules = _modules(image, frozenset(it for it, place in places.items() if not place))
     found = {it: place for it, place in places.items() if it not in modules}
     kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}

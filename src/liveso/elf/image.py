@@ -141,6 +141,10 @@ class Image:
         found = b"" if offset is None else self.content[offset : offset + size]
         return found.ljust(size, b"\0")
 
+    def word_at(self, address: int) -> int:
+        """The word at `address`, before relocation."""
+        return int.from_bytes(self.bytes_at(address, self.machine.word), "little")
+
     def section_bytes(self, section: Section) -> bytes:
         return self.content[section.offset : section.offset + section.size] if section.has_bytes else b""
 

@@ -1,6 +1,6 @@
 """The folder of versions, by content, and the prepared copies that targets open."""
 
-from liveso.store.prepare import own_tls_relocations
+from liveso.store.prepare import own_tls_relocations, room_for_modules
 from liveso.store.store import Store, Version
 
-__all__ = ["Store", "Version", "own_tls_relocations"]
+__all__ = ["Store", "Version", "own_tls_relocations", "room_for_modules"]

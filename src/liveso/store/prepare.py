@@ -2,7 +2,8 @@
 
 It differs from the version only in what the dynamic linker owns, so that opening it runs none of its code and
 gives it no state of its own: initialisers, finalisers and thread-local storage are switched off, and so is the name by
-which another object could get it instead of the library.
+which another object could get it instead of the library. Only a version that has new thread-local variables keeps its
+block for them.
 """
 
 import struct
@@ -27,8 +28,11 @@ _IGNORED_TAG = 0x6000_1000
 _VERNEED, _VERNAUX, _VERSION_FLAGS_OFFSET = struct.Struct("<HHIII"), struct.Struct("<IHHII"), 4
 
 
-def prepare(image: Image, left_out: frozenset[int] = frozenset()) -> bytes:
-    """The bytes of the prepared copy of `image`.
+_MODULE_PAIRS = 4
+
+
+def prepare(image: Image, left_out: frozenset[int] = frozenset(), *, keeps_block: bool = False) -> bytes:
+    """The bytes of the prepared copy of `image`, which has thread-local storage of its own if it `keeps_block`.
 
     The dynamic linker leaves the relocations in the rows `left_out` of the image's table alone, and looks for no
     version of other libraries' symbols before it needs one: relinking writes the words of what it would not find.
@@ -38,8 +42,14 @@ def prepare(image: Image, left_out: frozenset[int] = frozenset()) -> bytes:
     for index, (tag, _value) in enumerate(image.dynamic.tolist()):
         if tag in _SWITCHED_OFF:
             _put(content, image.dynamic_offset + index * tables.DYNAMIC.itemsize, _IGNORED_TAG + tag, 8)
-    for index in np.flatnonzero(image.segments["type"] == tables.PT_TLS).tolist():
+    for index in np.flatnonzero(image.segments["type"] == tables.PT_TLS).tolist() if not keeps_block else ():
         _put(content, image.segments_offset + index * tables.SEGMENT.itemsize, tables.PT_NULL, 4)
+    if room := room_for_modules(image):
+        index = _last_load(image)
+        header = image.segments[index : index + 1].copy()
+        header["memory_size"] = room.stop - int(header["address"][0])
+        start = image.segments_offset + index * tables.SEGMENT.itemsize
+        content[start : start + tables.SEGMENT.itemsize] = header.tobytes()
     for index in [*own_tls_relocations(image), *left_out]:
         _put(content, image.relocations_offset[index] + 8, image.machine.none, 4)
     try:
@@ -48,6 +58,21 @@ def prepare(image: Image, left_out: frozenset[int] = frozenset()) -> bytes:
     except struct.error as error:
         raise ImageError("the file ends before its table of needed versions") from error
     return bytes(content)
+
+
+def room_for_modules(image: Image) -> range:
+    """The addresses, behind all that an image has in memory, where its prepared copy has room for pairs of module and
+    place (ELF TLS, 3.4.6): for thread-local blocks other than its home's. Empty where it has none."""
+    last = image.segments[_last_load(image)]
+    if image.segment(tables.PT_TLS) is None or not int(last["flags"]) & tables.PF_W:
+        return range(0)
+    start = -(-image.size_in_memory // image.machine.word) * image.machine.word
+    return range(start, start + _MODULE_PAIRS * 2 * image.machine.word)
+
+
+def _last_load(image: Image) -> int:
+    loads = np.flatnonzero(image.segments["type"] == tables.PT_LOAD)
+    return int(loads[np.argmax(image.segments["address"][loads])])
 
 
 def _needed_versions(image: Image) -> Iterator[int]:

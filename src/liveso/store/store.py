@@ -17,7 +17,7 @@ from liveso.store.prepare import prepare
 from liveso.store.snapshot import FileIdentity, identity_of, take_snapshot
 
 _ORIGINAL, _CARRIED = "original", "carried"
-_PREPARATION = "2"  # another number for another way to prepare: what an earlier liveso left is not used again
+_PREPARATION = "3"  # another number for another way to prepare: what an earlier liveso left is not used again
 _IMAGES_IN_MEMORY = 64
 _KEPT_UNUSED = 14 * 24 * 3600  # seconds
 
@@ -75,14 +75,17 @@ class Store:
                 self._images.popitem(last=False)
         return image
 
-    def prepared(self, version: Version, name: str, left_out: frozenset[int] = frozenset()) -> Path:
+    def prepared(
+        self, version: Version, name: str, left_out: frozenset[int] = frozenset(), *, keeps_block: bool = False
+    ) -> Path:
         """The path of the prepared copy, under the library's own name, made if it is not there. `left_out` are rows of
-        its relocations, as `prepare` has them."""
-        variant = f"{_PREPARATION}-{hashlib.sha256(repr(sorted(left_out)).encode()).hexdigest()[:16]}"
-        path = self._folder(version) / (variant if left_out else _PREPARATION) / name
+        its relocations, and `keeps_block` is about its thread-local storage, as `prepare` has them."""
+        preparation = _PREPARATION + ("-block" if keeps_block else "")
+        variant = f"{preparation}-{hashlib.sha256(repr(sorted(left_out)).encode()).hexdigest()[:16]}"
+        path = self._folder(version) / (variant if left_out else preparation) / name
         if not path.exists():
             mode = self._original(version).stat().st_mode
-            self._write(path, prepare(self.image(version), left_out), mode)
+            self._write(path, prepare(self.image(version), left_out, keeps_block=keeps_block), mode)
         return path
 
     def carried(self, version: Version, name: str, source: int) -> Path:

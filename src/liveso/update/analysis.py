@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from liveso.code import References, data_references
+from liveso.code import References, ThreadLocalReferences, data_references, thread_local_references
 from liveso.elf import Image
 from liveso.store import Store, Version
 from liveso.verdict import DebugSource, KeptVerdicts, Policy, Verdict
@@ -14,11 +14,13 @@ _KEPT = 256
 
 @dataclass(frozen=True)
 class Analysis:
-    """A pair of versions: both images, the verdict, and the new code's references to its variables."""
+    """A pair of versions: both images, the verdict, and the new code's references to its variables: to those that all
+    threads share, and to those of each thread."""
 
     old: Image
     new: Image
     references: References
+    thread_references: ThreadLocalReferences
     verdict: Verdict
 
 
@@ -29,13 +31,9 @@ class Analyst:
         self._store = store
         self._policy = policy
         self._verdicts = KeptVerdicts(store.root / "verdicts")
-        self._references: OrderedDict[Version, References] = OrderedDict()
+        self._references: OrderedDict[Version, tuple[References, ThreadLocalReferences]] = OrderedDict()
         self._analyses: OrderedDict[tuple[Version, Version], Analysis] = OrderedDict()
         self._turn = threading.Lock()
-
-    def references(self, version: Version) -> References:
-        with self._turn:
-            return self._references_of(version)
 
     def analyse(self, old: Version, new: Version) -> Analysis:
         """Judge whether `new` may replace `old`. Raises ImageError or StoreError where one of them is unreadable."""
@@ -45,17 +43,18 @@ class Analyst:
                 images = self._store.image(old), self._store.image(new)
                 references = self._references_of(new)
                 digests = old.digest, new.digest
-                verdict = self._verdicts.judge(*images, self._policy, DebugSource(), digests, references)
-                found = Analysis(*images, references, verdict)
+                verdict = self._verdicts.judge(*images, self._policy, DebugSource(), digests, references[0])
+                found = Analysis(*images, *references, verdict)
                 self._analyses[old, new] = found
                 while len(self._analyses) > _KEPT:
                     self._analyses.popitem(last=False)
             return found
 
-    def _references_of(self, version: Version) -> References:
+    def _references_of(self, version: Version) -> tuple[References, ThreadLocalReferences]:
         found = self._references.get(version)
         if found is None:
-            found = data_references(self._store.image(version))
+            image = self._store.image(version)
+            found = data_references(image), thread_local_references(image)
             self._references[version] = found
             while len(self._references) > _KEPT:
                 self._references.popitem(last=False)

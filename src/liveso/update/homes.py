@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.elf import Image
+from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.update.analysis import Analysis
 from liveso.update.record import Homes, LoadedVersion, Stretch
 from liveso.verdict.correspondence import Correspondence, Piece
+
+_BLOCK_BITS = 32
 
 
 def own_homes(image: Image, base: int) -> Homes:
@@ -20,12 +22,28 @@ def own_homes(image: Image, base: int) -> Homes:
     return (Stretch(0, len(span), base + span.start),) if span else ()
 
 
-def later_homes(correspondence: Correspondence, running: Homes, new: Image, base: int) -> Homes:
-    """The homes of the variables of `new`, loaded at `base`, which comes after the version that `running` is about.
+def own_thread_homes(image: Image, module: int) -> Homes:
+    """The same for its thread-local variables; `module` is its module ID."""
+    segment = image.segment(tables.PT_TLS)
+    return (Stretch(0, int(segment["memory_size"]), block_start(module)),) if segment is not None else ()
 
-    What has no counterpart lives in the new version's own data. Raises Refused where a counterpart has no home.
+
+def block_start(module: int) -> int:
+    """The address, so to speak, of the start of a module's thread-local block: in any thread, `in_block` leads back."""
+    return module << _BLOCK_BITS
+
+
+def in_block(address: int) -> tuple[int, int]:
+    """The module ID, and the place in its thread-local block in bytes, that an address in a block stands for."""
+    return address >> _BLOCK_BITS, address & ((1 << _BLOCK_BITS) - 1)
+
+
+def later_homes(correspondence: Correspondence, running: Homes, start: int) -> Homes:
+    """The homes of a new version's variables, which comes after the version that `running` is about.
+
+    What has no counterpart lives in the new version's own data, which begin at the address `start`. Raises Refused
+    where a counterpart has no home.
     """
-    start = base + data_layout(new).span.start
     found: list[Stretch] = []
     for piece in correspondence.pieces:
         if piece.old is None:
@@ -62,17 +80,30 @@ def address_of(homes: Homes, at: int) -> int:
     return _stretch(homes, at).distance + at
 
 
-def agree(analysis: Analysis, correspondence: Correspondence, running: Homes, present: Homes) -> bool:
-    """Whether a version that is loaded already, with the homes `present`, leads to where the variables live for the
-    one that runs."""
+def agree(
+    analysis: Analysis,
+    variables: Correspondence,
+    thread_locals: Correspondence,
+    running: LoadedVersion,
+    present: LoadedVersion,
+) -> bool:
+    """Whether a version that is loaded already, `present`, leads to where the variables live for the one that runs."""
     new, span = analysis.new, data_layout(analysis.new).span
     words = new.relocations[new.relocations["type"] == new.machine.relative]
-    code = analysis.references.table
-    for place, target in [*code[["place", "target"]].tolist(), *words[["offset", "addend"]].tolist()]:
-        if target in span and place not in correspondence.elsewhere:
-            before = correspondence.old(target - span.start)
-            if before is not None and address_of(running, before) != address_of(present, target - span.start):
-                return False
+    rows = [*analysis.references.table[["place", "target"]].tolist(), *words[["offset", "addend"]].tolist()]
+    own = [(place, target - span.start) for place, target in rows if target in span]
+    each_thread = analysis.thread_references.table[["place", "target"]].tolist()
+    return _agree(own, variables, running.homes, present.homes) and _agree(
+        each_thread, thread_locals, running.thread_homes, present.thread_homes
+    )
+
+
+def _agree(references: list[tuple[int, int]], correspondence: Correspondence, running: Homes, present: Homes) -> bool:
+    """The same for references from places in the image to places in its data span, or in its block."""
+    for place, at in references:
+        before = None if place in correspondence.elsewhere else correspondence.old(at)
+        if before is not None and address_of(running, before) != address_of(present, at):
+            return False
     return True
 
 

@@ -4,27 +4,39 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from liveso.code import References, panic_mark
+from liveso.code import References, ThreadLocalReferences, panic_mark
 from liveso.elf import Image, Symbol, tables
+from liveso.elf.data import data_layout
 from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
 from liveso.target.objects import Dynamic, imported_names, read_words, started_with
 from liveso.update.dependencies import hidden_dependencies
-from liveso.update.homes import Placement, later_homes, later_tables, own_homes, placement
+from liveso.update.homes import (
+    Placement,
+    block_start,
+    later_homes,
+    later_tables,
+    own_homes,
+    own_thread_homes,
+    placement,
+)
 from liveso.update.record import LibraryState, LoadedVersion, encode_record
 from liveso.update.redirect import Images
 from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
+from liveso.update.thread_locals import ThreadHome
 from liveso.verdict.correspondence import Correspondence, Piece
 
 _NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
+_AGENT_STACK = 256 * 1024  # bytes, live.c's STACK_SIZE: glibc puts a thread's static blocks at the end of its stack
+NO_MODULE = 0  # module IDs start at 1 (ELF TLS, 3.2)
 
 Step = Callable[[str], AbstractContextManager[None]]
 """Takes the time of a step, by its name."""
@@ -45,7 +57,12 @@ async def learn_home(target: Target, state: LibraryState, store: Store) -> Libra
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
     chosen = await _chosen_functions(target, state.home, image, dynamics)
-    home = replace(state.home, indirect=chosen, homes=own_homes(image, state.home.base))
+    home = replace(
+        state.home,
+        indirect=chosen,
+        homes=own_homes(image, state.home.base),
+        thread_homes=own_thread_homes(image, owner.tls_module),
+    )
     started = await started_with(target.agent, dynamics)
     return replace(state, versions=(home,), is_global=owner in started)
 
@@ -74,38 +91,55 @@ def _resolvers(image: Image) -> list[Symbol]:
     return [it for it in image.symbols if it.is_defined and it.type == tables.STT_GNU_IFUNC]
 
 
+@dataclass(frozen=True)
+class Opening:
+    """A version that is to be opened: what its code refers to, and where what it has in common with the version that
+    runs was in that: its variables, those of each thread, and its constant tables. `imports` are addresses that the
+    dynamic linker does not find, by the rows of their relocations."""
+
+    to: Version
+    references: References
+    thread_references: ThreadLocalReferences
+    variables: Correspondence
+    thread_locals: Correspondence
+    tables: tuple[Piece, ...]
+    imports: dict[int, int]
+
+    @property
+    def has_new_thread_locals(self) -> bool:
+        found = self.thread_references
+        places = {*found.table["target"].tolist(), *found.slots.variables.values()}
+        return any(self.thread_locals.old(at) is None for at in places)
+
+
 async def load(
-    target: Target,
-    state: LibraryState,
-    to: Version,
-    store: Store,
-    images: Images,
-    references: References,
-    correspondence: Correspondence,
-    tables: tuple[Piece, ...],
-    imports: dict[int, int],
-    step: Step,
+    target: Target, state: LibraryState, opening: Opening, store: Store, images: Images, step: Step
 ) -> LibraryState:
-    """Open the prepared copy of `to`, and relink it. `correspondence` is that of its variables to those of the version
-    that runs, `tables` are the constant tables that both have, and `imports` addresses that the dynamic linker does not
-    find, by the rows of their relocations."""
-    left_out = LeftOut(imports)
+    """Open the prepared copy of a version, and relink it."""
+    to, running = opening.to, state.running
+    left_out = LeftOut(opening.imports)
     for through_proc in (False, True):
         with step("open"):
-            path, opened = await _open(target, state, to, store, images[to], left_out)
+            path, opened = await _open(target, state, opening, store, images[to], left_out)
             own = await _rows_bound_to_home(target, state, images, to, opened)
             if own and not state.is_global:
                 await close(target, opened.handle)
-                left_out = LeftOut(imports, own)
-                path, opened = await _open(target, state, to, store, images[to], left_out)
+                left_out = LeftOut(opening.imports, own)
+                path, opened = await _open(target, state, opening, store, images[to], left_out)
         try:
-            homes = later_homes(correspondence, state.running.homes, images[to], opened.base)
-            kept = later_tables(tables, state.running)
-            loaded = LoadedVersion(to, opened.base, opened.handle, homes=homes, tables=kept)
-            places = placement(correspondence, state.running.homes, homes)
             with step("relink"):
-                after = state.with_version(loaded)
-                await _relink(target, after, loaded, images, references, places, left_out, through_proc)
+                module = await _module_of(target, opened) if opening.has_new_thread_locals else NO_MODULE
+                loaded = LoadedVersion(
+                    to,
+                    opened.base,
+                    opened.handle,
+                    homes=later_homes(
+                        opening.variables, running.homes, opened.base + data_layout(images[to]).span.start
+                    ),
+                    tables=later_tables(opening.tables, running),
+                    thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
+                )
+                await _relink(target, state.with_version(loaded), running, opening, images, left_out, through_proc)
             break
         except (Refused, WordChanged, ObjectsChanged):
             await close(target, opened.handle)
@@ -123,6 +157,12 @@ async def load(
     after = state.with_version(replace(loaded, indirect=indirect))
     target.libraries = target.libraries | {state.path: after}
     return after
+
+
+async def _module_of(target: Target, opened: Opened) -> int:
+    """The module ID of a version that has a thread-local block of its own."""
+    objects = await target.agent.list_objects()
+    return next((it.tls_module for it in objects.objects if it.base == opened.base), NO_MODULE)
 
 
 async def _rows_bound_to_home(
@@ -150,10 +190,16 @@ def _is_plain(symbol: Symbol) -> bool:
 
 
 async def _open(
-    target: Target, state: LibraryState, to: Version, store: Store, image: Image, left_out: LeftOut
+    target: Target, state: LibraryState, opening: Opening, store: Store, image: Image, left_out: LeftOut
 ) -> tuple[Path, Opened]:
     """Open the prepared copy. Dependencies that only the library's own folder leads to are opened first."""
-    path = await asyncio.to_thread(store.prepared, to, os.path.basename(state.path), left_out.rows)
+    path = await asyncio.to_thread(
+        store.prepared,
+        opening.to,
+        os.path.basename(state.path),
+        left_out.rows,
+        keeps_block=opening.has_new_thread_locals,
+    )
     objects = await target.agent.list_objects()
     hidden = hidden_dependencies(image, state.path, [it.name for it in objects.objects])
     found = [await target.agent.open(dependency, _NOW) for dependency in hidden]
@@ -166,14 +212,16 @@ async def _open(
 async def _relink(
     target: Target,
     state: LibraryState,
-    loaded: LoadedVersion,
+    running: LoadedVersion,
+    opening: Opening,
     images: Images,
-    references: References,
-    places: Placement,
     left_out: LeftOut,
     through_proc: bool,
 ) -> None:
-    image = images[loaded.version]
+    loaded, image = state.loaded(opening.to), images[opening.to]
+    assert loaded is not None
+    places = placement(opening.variables, running.homes, loaded.homes)
+    thread_places = placement(opening.thread_locals, running.thread_homes, loaded.thread_homes)
     by_name = image.relocations[
         (image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], sorted(target.machine.slot_relocations))
     ]
@@ -182,10 +230,10 @@ async def _relink(
     first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
-        home = replace(_home(target, state, loaded, images, places, objects), panic_mark=first_mark)
+        home = replace(_home(target, state, loaded, images, places, thread_places, objects), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
-        plan = relink(image, loaded.base, references, mark, home, bound, left_out)
+        plan = relink(image, opening.references, opening.thread_references, mark, home, bound, left_out)
         mappings = process.mappings(target.pid, target.hello.thread)
         code = NO_SPANS if through_proc else spans_for_code(mappings, plan.halves["address"])
         transaction = Transaction(
@@ -218,13 +266,17 @@ def _home(
     loaded: LoadedVersion,
     images: Images,
     places: Placement,
+    thread_places: Placement,
     objects: ObjectList,
 ) -> Home:
     owner = next((it for it in objects.objects if it.base == state.home.base), None)
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
-    offset = owner.tls_block - target.hello.thread_pointer if owner.tls_block else None
-    return Home(images[state.home.version], state.home.base, places, loaded, owner.tls_module, offset)
+    distances = {it.tls_module: it.tls_block - target.hello.thread_pointer for it in objects.objects if it.tls_block}
+    # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
+    static = {module: it for module, it in distances.items() if -_AGENT_STACK < it < 0}
+    threads = ThreadHome(thread_places, owner.tls_module, static)
+    return Home(images[state.home.version], state.home.base, places, threads, loaded)
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

@@ -34,7 +34,8 @@ class LoadedVersion:
     `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `is_joined`: its
     symbol table follows the version that runs, which it does from the first redirection after it was loaded. `homes`
     are where its variables live, empty as long as that is not known, and `tables` where those of its constant tables do
-    that an earlier version brought, by their addresses relative to the load address.
+    that an earlier version brought, by their addresses relative to the load address. `thread_homes` are as `homes`,
+    for the variables of each thread: from place to place of the version's block to addresses in blocks (`block_start`).
     """
 
     version: Version
@@ -44,6 +45,7 @@ class LoadedVersion:
     is_joined: bool = False
     homes: Homes = ()
     tables: Homes = ()
+    thread_homes: Homes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,16 @@ def encode_record(libraries: dict[str, LibraryState]) -> bytes:
 
 
 def _encoded(it: LoadedVersion) -> list[Any]:
-    places = [[[one.start, one.end, one.address] for one in part] for part in (it.homes, it.tables)]
+    parts = it.homes, it.tables, it.thread_homes
+    places = [[[one.start, one.end, one.address] for one in part] for part in parts]
     return [it.version.digest, it.base, it.handle, it.indirect, it.is_joined, *places]
 
 
 def _decoded(
-    digest: str, base: int, handle: int, indirect: dict[str, int], is_joined: bool, homes: Any, tables: Any
+    digest: str, base: int, handle: int, indirect: dict[str, int], is_joined: bool, *parts: Any
 ) -> LoadedVersion:
-    places = (tuple(Stretch(*row) for row in part) for part in (homes, tables))
-    return LoadedVersion(Version(digest), base, handle, indirect, is_joined, *places)
+    homes, tables, thread_homes = (tuple(Stretch(*row) for row in part) for part in parts)
+    return LoadedVersion(Version(digest), base, handle, indirect, is_joined, homes, tables, thread_homes)
 
 
 def decode_record(content: bytes) -> dict[str, LibraryState]:

@@ -4,32 +4,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import PanicMark, References
+from liveso.code import PanicMark, References, ThreadLocalReferences
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
-from liveso.store import own_tls_relocations
-from liveso.target.protocol import HALF, WORD
+from liveso.target.protocol import WORD
+from liveso.update.displacements import displacements
 from liveso.update.homes import Placement, table_address
 from liveso.update.record import LoadedVersion
+from liveso.update.thread_locals import ThreadHome, relink_thread_locals
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The version that a target loaded by itself, with its load address, and where the variables and tables of the
-    version that is relinked, `loaded`, live.
-
-    `tls_module` is its module ID, `tls_offset` the distance of its block from the thread pointer in bytes, None where
-    its block has no fixed one. `panic_mark` is the address of the first version's that has one.
+    """The version that a target loaded by itself, with its load address, and where the variables, those of each thread,
+    and tables of the version that is relinked, `loaded`, live. `panic_mark` is the address of the first version's that
+    has one.
     """
 
     image: Image
     base: int
     placement: Placement
+    threads: ThreadHome
     loaded: LoadedVersion
-    tls_module: int
-    tls_offset: int | None
     panic_mark: int | None = None
 
 
@@ -56,33 +54,37 @@ class Relinking:
 
 def relink(
     new: Image,
-    base: int,
     references: References,
+    thread_references: ThreadLocalReferences,
     mark: PanicMark | None,
     home: Home,
     bound: dict[int, int],
     left_out: LeftOut,
 ) -> Relinking:
-    """Lead `new`, loaded at `base`, to the variables at `home`.
+    """Lead `new`, which is loaded, to the variables at `home`.
 
     `bound` has the present value of each word of `new` that was relocated by symbol, by its offset. `mark` is what its
     code knows its panics by. Raises Refused where that cannot be done completely.
     """
+    base = home.loaded.base
+    thread_words, thread_halves = relink_thread_locals(new, base, thread_references, home.threads)
     words = [
         *_relative_words(new, base, home.placement),
         *_table_words(new, home.loaded),
         *_bound_words(new, base, home, bound),
-        *_tls_words(new, base, home),
+        *thread_words,
         *_left_out_words(new, home, left_out),
     ]
     table = references.table
     led_to = home.placement.all_led_to(table["place"], table["target"].astype("<i8") - data_layout(new).span.start)
-    halves = np.concatenate([_displacements(table, base, led_to), _table_displacements(references, home.loaded)])
+    halves = np.concatenate(
+        [displacements(table, base, led_to), _table_displacements(references, home.loaded), thread_halves]
+    )
     if mark and home.panic_mark is not None:
         if not mark.is_clear:
             raise Refused("its code may take panics of the old version for foreign ones, which end the program")
         led_to = np.full(len(mark.references), home.panic_mark, "<i8")
-        halves = np.concatenate([halves, _displacements(mark.references, base, led_to)])
+        halves = np.concatenate([halves, displacements(mark.references, base, led_to)])
     return Relinking(halves, np.array(words, WORD))
 
 
@@ -92,25 +94,7 @@ def _table_displacements(references: References, loaded: LoadedVersion) -> Table
     led_to = np.array([table_address(loaded, it) for it in targets.tolist()], "<i8")
     elsewhere = led_to != targets + loaded.base
     table, led_to = references.constants[elsewhere], led_to[elsewhere]
-    return _displacements(table, loaded.base, led_to)
-
-
-def _displacements(table: Table, base: int, led_to: Table) -> Table:
-    """The changes to the references in `table`, each of which shall lead to the address in `led_to`."""
-    if not len(table):
-        return np.zeros(0, HALF)
-    distances = led_to - (table["target"].astype("<i8") + base)
-    displacements = table["displacement"].astype("<i8") + distances
-    if not (displacements.min() >= -(1 << 31) and displacements.max() < 1 << 31):
-        raise Refused(
-            f"the new version could only be loaded {int(abs(distances).max()) / 2**30:.1f} GiB from the variables, "
-            "its code reaches 2 GiB; restart the program to get it"
-        )
-    halves = np.zeros(len(table), HALF)
-    halves["address"] = table["place"] + np.uint64(base)
-    halves["expected"] = table["displacement"].view("<u4")
-    halves["value"] = displacements.astype("<i4").view("<u4")
-    return halves
+    return displacements(table, loaded.base, led_to)
 
 
 def _relative_words(new: Image, base: int, placement: Placement) -> list[tuple[int, int, int]]:
@@ -172,33 +156,8 @@ def _left_out_words(new: Image, home: Home, left_out: LeftOut) -> list[tuple[int
             found[row] = table_address(home.loaded, value) + addend
     offsets = {row: int(new.relocations["offset"][row]) for row in found}
     base = home.loaded.base
-    return [(base + offsets[row], _initial(new, offsets[row]), value) for row, value in found.items()]
+    return [(base + offsets[row], new.word_at(offsets[row]), value) for row, value in found.items()]
 
 
 def _is_constant(symbol: Symbol, span: range) -> bool:
     return symbol.type == tables.STT_OBJECT and symbol.is_defined and symbol.value not in span
-
-
-def _tls_words(new: Image, base: int, home: Home) -> list[tuple[int, int, int]]:
-    """Words that lead to thread-local variables: those of the module that the threads have blocks of (ELF TLS, 3.4).
-
-    ld.so left them as they are in the file, because the prepared copy has no relocations for them.
-    """
-    machine, changes = new.machine, []
-    for row in own_tls_relocations(new):
-        offset, kind, index, addend = new.relocations[row].item()
-        start = (new.symbols[index].value if index else 0) + addend
-        if kind == machine.tls_module:
-            value = home.tls_module
-        elif kind == machine.tls_offset:
-            value = start
-        elif home.tls_offset is not None:
-            value = home.tls_offset + start
-        else:
-            raise Refused("its thread-local variables have no fixed place in this process; restart the program")
-        changes.append((base + offset, _initial(new, offset), value % (1 << 8 * machine.word)))
-    return changes
-
-
-def _initial(new: Image, offset: int) -> int:
-    return int.from_bytes(new.bytes_at(offset, new.machine.word), "little")

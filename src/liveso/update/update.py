@@ -19,7 +19,7 @@ from liveso.update.analysis import Analysis, Analyst
 from liveso.update.homes import agree
 from liveso.update.imports import Provider, later_imports
 from liveso.update.merge import candidates, merge
-from liveso.update.open import forget, learn_home, load
+from liveso.update.open import Opening, forget, learn_home, load
 from liveso.update.own_data import values_of_the_moment
 from liveso.update.permission import require_permission
 from liveso.update.record import LibraryState
@@ -95,7 +95,7 @@ async def update(target: Target, changes: Sequence[Change], store: Store, analys
         try:
             for change, analysis in _in_order_of_need(pairs):
                 with _about(change.state.path):
-                    steps.append(await _load(target, change, analysis, steps, store, analyst, watch))
+                    steps.append(await _load(target, change, analysis, steps, store, watch))
             with watch.step("redirect"):
                 found = await _redirect(target, steps)
         except LivesoError:
@@ -141,7 +141,6 @@ async def _load(
     analysis: Analysis,
     earlier: list[_Step],
     store: Store,
-    analyst: Analyst,
     watch: _Watch,
 ) -> _Step:
     to = change.to
@@ -149,20 +148,28 @@ async def _load(
         state = await learn_home(target, change.state, store)
         images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
         images[to] = analysis.new
-    correspondence, tables = analysis.verdict.correspondence, analysis.verdict.tables
-    if correspondence is None:
+    verdict = analysis.verdict
+    if verdict.correspondence is None or verdict.thread_locals is None:
         raise Refused("its variables cannot be located")
     present = state.loaded(to)
     if present is not None:
-        if not agree(analysis, correspondence, state.running.homes, present.homes):
+        if not agree(analysis, verdict.correspondence, verdict.thread_locals, state.running, present):
             raise Refused(
                 "it ran before in this process, when its variables lived elsewhere; restart the program to get it"
             )
         return _Step(state, to, analysis, images, is_fresh=False)
     with watch.step("open"):
         imports = await _addresses_of_later_imports(target, state, analysis, earlier, store)
-        references = await asyncio.to_thread(analyst.references, to)
-    state = await load(target, state, to, store, images, references, correspondence, tables, imports, watch.step)
+    opening = Opening(
+        to,
+        analysis.references,
+        analysis.thread_references,
+        verdict.correspondence,
+        verdict.thread_locals,
+        verdict.tables,
+        imports,
+    )
+    state = await load(target, state, opening, store, images, watch.step)
     return _Step(state, to, analysis, images, is_fresh=True)
 
 

@@ -24,16 +24,17 @@ def debug_information_is_there(pair: Pair) -> Iterator[Difference]:
 def variables_keep_their_types(pair: Pair) -> Iterator[Difference]:
     """A variable's home holds what the old version's type says."""
     try:
-        correspondence = pair.correspondence
+        correspondences = pair.correspondence, pair.thread_locals
     except ImageError:
-        return  # data-layout says it
+        return  # data-layout says it, or tls-block
     # a symbol without a size is a place that the linker names
     old, new = (
         {name: it for name, it in debug.variables.items() if it.size} for debug in (pair.old_debug, pair.new_debug)
     )
     gone = {(it.is_thread_local, it.offset): it for name, it in old.items() if name not in new or is_numbered(name)}
     for name, after in new.items():
-        place = after.offset if after.is_thread_local or correspondence is None else correspondence.old(after.offset)
+        correspondence = correspondences[after.is_thread_local]
+        place = after.offset if correspondence is None else correspondence.old(after.offset)
         before = None if is_numbered(name) else old.get(name)
         if before is None and place is not None:
             before = gone.get((after.is_thread_local, place))

@@ -8,6 +8,7 @@ from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.initial import Kind, changed_words
 from liveso.verdict.rules import Difference, Pair, different_places, impossible, note, refuse, refuse_if_needed, rule
+from liveso.verdict.thread_local import changed_starts, different_blocks
 
 _SHOWN = 3  # doubts
 
@@ -168,30 +169,35 @@ def no_clones_are_registered(pair: Pair) -> Iterator[Difference]:
 
 
 @rule("tls-block")
-def tls_block_stays(pair: Pair) -> Iterator[Difference]:
-    """Threads that run have a block of the old version's shape; it cannot grow (ELF TLS, 3.4.2)."""
-    old, new = pair.old.segment(tables.PT_TLS), pair.new.segment(tables.PT_TLS)
-    old_size, new_size = (0 if it is None else int(it["memory_size"]) for it in (old, new))
-    if old_size != new_size:
-        yield impossible(f"the thread-local storage changes from {old_size} to {new_size} bytes")
-    elif old is not None and new is not None:
-        if int(old["align"]) != int(new["align"]):
-            yield impossible("the thread-local storage changes its alignment")
-        if _tls_start(pair.old) != _tls_start(pair.new):
-            yield impossible("a thread-local variable changes its initial value, which threads to come would not get")
-    for before, after in _in_both(pair):
-        if before.type == tables.STT_TLS and before.value != after.value:
-            yield impossible(f"the thread-local variable {before} moves from +{before.value:#x} to +{after.value:#x}")
-
-
-def _tls_start(image: Image) -> tuple[bytes, list[tuple[int, str]]]:
-    segment = image.segment(tables.PT_TLS)
-    assert segment is not None
-    start, size = int(segment["address"]), int(segment["file_size"])
-    table = image.relocations
-    inside = table[(table["offset"] >= start) & (table["offset"] < start + size)]
-    relocated = [(row[0] - start, str(image.symbols[row[2]]) if row[2] else "own") for row in inside.tolist()]
-    return image.bytes_at(start, size), relocated
+def thread_local_variables_are_found_again(pair: Pair) -> Iterator[Difference]:
+    """Threads that run have a block of the old version's shape: new code is led to the variables in it, and new ones
+    get a block of their own (ELF TLS, 3.4)."""
+    try:
+        if not pair.has_same_block and not pair.new.machine.can_be_updated:
+            yield from map(impossible, different_blocks(pair.old, pair.new))
+            return
+        thread_locals, data = pair.thread_locals, pair.correspondence
+        if thread_locals is None:
+            why = next(different_blocks(pair.old, pair.new))
+            for doubt in pair.matched_thread_locals.doubts[:_SHOWN]:
+                yield impossible(f"it is not certain which thread-local variable is which: {doubt}; {why}")
+            return
+        if data is None:
+            return  # data-layout says it
+        changed = next(changed_starts(pair.old, pair.new, thread_locals, data), None)
+    except ImageError as error:
+        yield impossible(f"its thread-local variables cannot be located: {error}")
+        return
+    if changed is not None:
+        yield impossible(
+            f"the thread-local variable at +{changed:#x} changes its initial value, which threads to come would not get"
+        )
+    if not thread_locals.is_same_layout:
+        moved = sum(it.old is not None and it.old != it.start for it in thread_locals.pieces)
+        yield note(
+            f"thread-local variables moved, in {moved} pieces, and {thread_locals.new_bytes} bytes are new: its code "
+            "is led to them"
+        )
 
 
 @rule("relocation")
@@ -265,7 +271,7 @@ RULES = (
     objects_keep_their_size,
     variables_are_found_again,
     initial_pointers_keep_their_meaning,
-    tls_block_stays,
+    thread_local_variables_are_found_again,
     relocations_are_known,
     code_can_be_decoded,
     next_definition_is_not_asked_for,

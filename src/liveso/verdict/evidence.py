@@ -115,13 +115,22 @@ class Evidence:
 
 
 def gather_evidence(
-    old: Image, new: Image, matching: Matching | None = None, correspondence: Correspondence | None = None
+    old: Image,
+    new: Image,
+    matching: Matching | None = None,
+    correspondence: Correspondence | None = None,
+    thread_locals: Correspondence | None = None,
 ) -> Evidence:
-    """Compare the code of two versions, whose functions `matching` has, and their variables `correspondence`; without
-    that, they are taken to lie where they lay. Raises ImageError where one of them has no unwind table that can be
-    read."""
+    """Compare the code of two versions, whose functions `matching` has, and their variables `correspondence`, and
+    `thread_locals` those of each thread; without that, they are taken to lie where they lay. Raises ImageError where
+    one of them has no unwind table that can be read."""
     matching = matching or match_functions(old, new)
-    comparison = _Comparison(old, new, matching, correspondence or same_layout(len(data_layout(new).span)))
+    segment = new.segment(tables.PT_TLS)
+    places = {
+        "data": correspondence or same_layout(len(data_layout(new).span)),
+        "tls": thread_locals or same_layout(int(segment["memory_size"]) if segment is not None else 0),
+    }
+    comparison = _Comparison(old, new, matching, places)
     witnesses = list(comparison.same_shape())
     compared = changed = 0
     for i, j in matching.pairs:
@@ -162,9 +171,10 @@ _Tables = dict[int, list[_Slot]]
 
 
 class _Comparison:
-    def __init__(self, old: Image, new: Image, matching: Matching, correspondence: Correspondence) -> None:
+    def __init__(self, old: Image, new: Image, matching: Matching, correspondences: dict[str, Correspondence]) -> None:
+        """`correspondences` are by the kind of Place."""
         self._matching = matching
-        self._correspondence = correspondence
+        self._correspondences = correspondences
         self._both = matching.old, matching.new
         self._images = old, new
         self._readers = Reader(old), Reader(new)
@@ -236,21 +246,24 @@ class _Comparison:
 
     def _before(self, it: Place) -> Place | None:
         """Where a variable of the new version was in the old one; None where it is a new variable."""
-        if it.kind != "data":
+        correspondence = self._correspondences.get(it.kind)
+        if correspondence is None:
             return it
-        offset = self._correspondence.old(it.offset)
+        offset = correspondence.old(it.offset)
         return None if offset is None else replace(it, offset=offset)
 
     def _is_same_variable(self, old: Place, new: Place, there: int) -> bool:
         """Whether two places are the same to an instruction that refers to the new one at `there` or just behind."""
-        if old.kind == new.kind == "data" and self._correspondence.elsewhere:
+        correspondence = self._correspondences.get(new.kind)
+        if old.kind == new.kind and correspondence is not None and correspondence.elsewhere:
             near = range(there, there + _LONGEST_INSTRUCTION)
-            if any(self._correspondence.elsewhere.get(it) == old.offset for it in near):
+            if any(correspondence.elsewhere.get(it) == old.offset for it in near):
                 return True
         return self._before(new) == old
 
     def _variable(self, old: Place, new: Place, i: int, at: int, there: int) -> Witness:
-        kind = Kind.NEW_VARIABLE if self._before(new) is None else _KINDS[old.kind]
+        is_new = old.kind == "data" and self._before(new) is None
+        kind = Kind.NEW_VARIABLE if is_new else _KINDS[old.kind]
         return Witness(kind, old.offset, new.offset, self._name(i), at, there)
 
     # --- tables of functions, and initialisers
@@ -381,8 +394,6 @@ class _Comparison:
         for a, b, is_isolated in partners:
             if a.form is not b.form or a.place is not None:
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
-        if not self._correspondence.is_same_layout:  # all of them were weighed when the variables were matched
-            found = [it for it in found if it.kind not in (Kind.VARIABLE, Kind.NEW_VARIABLE)]
         if any(a.form.immediate != b.form.immediate for a, b, _is_isolated in partners):
             sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
             for a, b, _is_isolated in partners:
@@ -419,7 +430,8 @@ class _Comparison:
         name = self._name(i)
         if a.place and b.place and a.place.kind == b.place.kind and a.place.kind in _KINDS:
             if not self._is_same_variable(a.place, b.place, b.address):
-                yield self._variable(a.place, b.place, i, a.address, b.address)
+                if self._correspondences[a.place.kind].is_same_layout:  # else it was weighed when they were matched
+                    yield self._variable(a.place, b.place, i, a.address, b.address)
             elif a.form.width != b.form.width and a.operation is not Operation.ADDRESS:
                 yield Witness(Kind.WIDTH, a.form.width, b.form.width, name, a.address, b.address)
             return

@@ -40,11 +40,12 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a version may replace another: it may, where no finding refuses. `correspondence` says where each
-    variable was, None where that is not known; `tables` are the constant tables that are the same objects in both, by
-    the addresses of their bytes."""
+    variable was, and `thread_locals` where each thread-local one was, None where that is not known; `tables` are the
+    constant tables that are the same objects in both, by the addresses of their bytes."""
 
     findings: tuple[Finding, ...]
     correspondence: Correspondence | None = None
+    thread_locals: Correspondence | None = None
     tables: tuple[Piece, ...] = ()
 
     def refusals(self, needed: frozenset[str] | None) -> tuple[Finding, ...]:

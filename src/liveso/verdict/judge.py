@@ -38,16 +38,16 @@ def judge(
     found = [finding for layer, rules in layers.items() for rule in rules for finding in rule.findings(layer, pair)]
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
-    return Verdict(tuple(sorted(found, key=_telling)), _correspondence(pair), _tables(pair))
+    return Verdict(tuple(sorted(found, key=_telling)), *_correspondences(pair), _tables(pair))
 
 
-def _correspondence(pair: Pair) -> Correspondence | None:
+def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence | None]:
     if pair.old.machine != pair.new.machine:
-        return None
+        return None, None
     try:
-        return pair.correspondence
+        return pair.correspondence, pair.thread_locals
     except ImageError:
-        return None
+        return None, None
 
 
 def _tables(pair: Pair) -> tuple[Piece, ...]:

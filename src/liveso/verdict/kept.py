@@ -69,13 +69,20 @@ class KeptVerdicts:
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:
-    it = verdict.correspondence
     return {
         "findings": [asdict(finding) for finding in verdict.findings],
-        "pieces": [[piece.start, piece.end, piece.old] for piece in it.pieces] if it else None,
-        "elsewhere": sorted(it.elsewhere.items()) if it else [],
-        "tables": [[piece.start, piece.end, piece.old] for piece in verdict.tables],
+        "variables": _correspondence_as_json(verdict.correspondence),
+        "thread_locals": _correspondence_as_json(verdict.thread_locals),
+        "tables": _pieces_as_json(verdict.tables),
     }
+
+
+def _correspondence_as_json(it: Correspondence | None) -> list[Any] | None:
+    return [_pieces_as_json(it.pieces), sorted(it.elsewhere.items())] if it else None
+
+
+def _pieces_as_json(pieces: tuple[Piece, ...]) -> list[list[int | None]]:
+    return [[it.start, it.end, it.old] for it in pieces]
 
 
 def _read(path: Path) -> Verdict | None:
@@ -83,13 +90,18 @@ def _read(path: Path) -> Verdict | None:
     try:
         kept = json.loads(path.read_text())
         findings = tuple(_finding(row) for row in kept["findings"])
-        tables = tuple(Piece(*row) for row in kept["tables"])
-        if kept["pieces"] is None:
-            return Verdict(findings, None, tables)
-        pieces = tuple(Piece(*row) for row in kept["pieces"])
-        return Verdict(findings, Correspondence(pieces, dict(kept["elsewhere"])), tables)
+        both = _correspondence(kept["variables"]), _correspondence(kept["thread_locals"])
+        return Verdict(findings, *both, _pieces(kept["tables"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _correspondence(row: list[Any] | None) -> Correspondence | None:
+    return None if row is None else Correspondence(_pieces(row[0]), dict(row[1]))
+
+
+def _pieces(rows: list[list[Any]]) -> tuple[Piece, ...]:
+    return tuple(Piece(*row) for row in rows)
 
 
 def _finding(row: dict[str, Any]) -> Finding:

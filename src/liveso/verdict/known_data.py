@@ -1,6 +1,7 @@
 """What is known of one version's variables: what refers to them, what they start with, and which have names."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,32 +28,34 @@ class NamedVariable:
 
 @dataclass(frozen=True)
 class Side:
-    """What is known of one version: its references, sorted by place, and the variables that have a name."""
+    """What is known of one version: its references, sorted by place, the variables that have a name, and the memory
+    that holds them, `span`, in which all places are counted from its start, in bytes.
+
+    `led_to` are the places that relocated words hold the address of, as far as they may be variables; `words` are those
+    that lie in the span, and `content` its bytes before relocation. `section_ends` are places, too, in order.
+    `finaliser_flag` is the place of the variable that belongs to the linker's own finaliser, and `where` names the
+    memory.
+    """
 
     image: Image
+    where: str
     rows: Table
     named: dict[str, NamedVariable]
-
-    @cached_property
-    def span(self) -> range:
-        return data_layout(self.image).span
+    span: range
+    led_to: frozenset[int]
+    words: dict[int, InitialWord]
+    content: bytes
+    section_ends: tuple[int, ...]
+    finaliser_flag: int | None = None
 
     @cached_property
     def starts(self) -> list[int]:
-        """Where something is known to begin: what code, words or names lead to, in bytes from the span's start."""
-        words = self.image.relocations
-        pointed = words["addend"][words["type"] == self.image.machine.relative]
-        found = {int(it) - self.span.start for it in [*self.rows["target"].tolist(), *pointed.tolist()]}
+        """Where something is known to begin: what code, words or names lead to."""
+        found = {int(it) - self.span.start for it in self.rows["target"].tolist()} | self.led_to
         found |= {it.offset for it in self.named.values()} | {0}
         if self.finaliser_flag is not None:
             found.add(self.finaliser_flag)
         return sorted(it for it in found if 0 <= it < len(self.span))
-
-    @cached_property
-    def finaliser_flag(self) -> int | None:
-        """The place of the variable that belongs to the linker's own finaliser."""
-        address = finaliser_flag(self.image)
-        return None if address is None else address - self.span.start
 
     @cached_property
     def sizes(self) -> dict[int, int]:
@@ -62,22 +65,15 @@ class Side:
     @cached_property
     def arrays(self) -> frozenset[int]:
         """The places whose address code or words form: what is only ever accessed in one piece is no array."""
-        words = self.image.relocations
-        pointed = words["addend"][words["type"] == self.image.machine.relative]
         formed = self.rows["target"][self.rows["forms_address"]]
-        return frozenset(int(it) - self.span.start for it in [*formed.tolist(), *pointed.tolist()])
+        return self.led_to.union(int(it) - self.span.start for it in formed.tolist())
 
     def objects_outside(self, function: Table) -> list[int]:
         """The places where variables may begin, as names, words and the code outside of one function tell."""
-        words = self.image.relocations
         formed = self.rows[self.rows["forms_address"]]
         outside = (formed["place"] < function["start"]) | (formed["place"] >= function["end"])
-        places = [
-            *formed["target"][outside].tolist(),
-            *words["addend"][words["type"] == self.image.machine.relative].tolist(),
-        ]
-        known = {it - self.span.start for it in places if it in self.span}
-        return sorted({0} | known | {it.offset for it in self.named.values()})
+        known = self.led_to.union(int(it) - self.span.start for it in formed["target"][outside].tolist())
+        return sorted({0}.union((it for it in known if 0 <= it < len(self.span)), self._named_places))
 
     @cached_property
     def referred(self) -> list[int]:
@@ -97,10 +93,6 @@ class Side:
         return list(found.values())
 
     @cached_property
-    def words(self) -> dict[int, InitialWord]:
-        return initial_words(self.image)
-
-    @cached_property
     def pointed_by(self) -> dict[int, int]:
         """Where the words lead that hold addresses of the image's own."""
         rows = self.image.relocations[self.image.relocations["type"] == self.image.machine.relative]
@@ -111,12 +103,12 @@ class Side:
         return sorted(self.words)
 
     @cached_property
-    def content(self) -> bytes:
-        return initial_bytes(self.image)
+    def _named_places(self) -> frozenset[int]:
+        return frozenset(it.offset for it in self.named.values())
 
     @cached_property
     def _objects(self) -> list[int]:
-        return sorted(self.arrays | {it.offset for it in self.named.values()})
+        return sorted(self.arrays | self._named_places)
 
     def room_around(self, at: int) -> range:
         """The places around one up to where the next variables begin whose address is formed, or that have a name."""
@@ -129,9 +121,28 @@ class Side:
         return self.starts[index] if index < len(self.starts) else len(self.span)
 
     def section_end(self, at: int) -> int:
-        """The end of the section that holds the place `at`, in bytes from the span's start."""
-        ends = (it.end - self.span.start for it in data_layout(self.image).sections)
-        return next((it for it in ends if it > at), len(self.span))
+        """The end of the section that holds the place `at`."""
+        return next((it for it in self.section_ends if it > at), len(self.span))
+
+
+def data_side(image: Image, references: Table, named: Iterable[NamedVariable]) -> Side:
+    """What is known of the variables that all threads share. Raises ImageError where they cannot be located."""
+    layout = data_layout(image)
+    start = layout.span.start
+    rows = image.relocations[image.relocations["type"] == image.machine.relative]
+    flag = finaliser_flag(image)
+    return Side(
+        image,
+        "the writable data",
+        np.sort(references, order="place"),
+        {it.name: it for it in named},
+        layout.span,
+        frozenset((rows["addend"] - start).tolist()),
+        initial_words(image),
+        initial_bytes(image),
+        tuple(it.end - start for it in layout.sections),
+        None if flag is None else flag - start,
+    )
 
 
 def range_of(ordered: list[int], low: int, high: int) -> list[int]:

@@ -15,14 +15,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import Matching, Operation, Reader, References, function_names
+from liveso.code import Matching, Operation, Reader, function_names
 from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.verdict.alignment import aligned, in_unique_surroundings, repetitions
 from liveso.verdict.comparisons import Comparisons
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.initial import InitialWord, Kind
-from liveso.verdict.known_data import NamedVariable, Row, Side, range_of, rows_inside
+from liveso.verdict.known_data import Row, Side, range_of, rows_inside
 
 _LEAST_TELLING = 32  # bytes: a smaller function without a name may be any that looks like it
 _LARGEST_PADDING = 31  # bytes before a variable: compilers align none on their own to more than 32
@@ -65,27 +65,14 @@ class _Vote:
     forms_address: bool
 
 
-def match_variables(
-    old: Image,
-    new: Image,
-    matching: Matching,
-    references: tuple[References, References],
-    names: tuple[Iterable[NamedVariable], Iterable[NamedVariable]],
-) -> MatchedVariables:
-    """Match the variables of `new` with those of `old`. `references` and `names` are of the old and the new version.
-
-    Raises ImageError where the data of one of them cannot be located.
-    """
-    sides = tuple(
-        Side(image, np.sort(found.table, order="place"), {it.name: it for it in named})
-        for image, found, named in zip((old, new), references, names, strict=True)
-    )
-    return _Matcher(sides[0], sides[1], matching).match()
+def match_variables(old: Side, new: Side, matching: Matching) -> MatchedVariables:
+    """Match the variables of the new version with those of the old one."""
+    return _Matcher(old, new, matching).match()
 
 
 class _Matcher:
     def __init__(self, old: Side, new: Side, matching: Matching) -> None:
-        self._old, self._new, self._matching = old, new, matching
+        self._old, self._new, self._matching, self._where = old, new, matching, new.where
         self._votes: dict[int, set[_Vote]] = defaultdict(set)
         self._anchors: dict[int, int] = {}
         self._counterparts: dict[int, int] = {}
@@ -130,12 +117,15 @@ class _Matcher:
             if not (rows[0] and rows[1]):
                 continue
             shape, (start, end) = matching.old.shapes[i], one.item()
-            if shape == matching.new.shapes[j] and len(rows[0]) == len(rows[1]):
+            is_as_long = len(rows[0]) == len(rows[1])
+            codes = None
+            if shape != matching.new.shapes[j] or not is_as_long:
+                codes = readers[0].read(*one.item()), readers[1].read(*other.item())
+            if codes is None or (is_as_long and [it.exact for it in codes[0]] == [it.exact for it in codes[1]]):
                 is_certain = start in named or (shape not in matching.ambiguous and end - start >= _LEAST_TELLING)
                 for pair in zip(*rows, strict=True):
                     yield self._vote(*pair, Trust.CERTAIN if is_certain else Trust.WEAK)
                 continue
-            codes = readers[0].read(*one.item()), readers[1].read(*other.item())
             by_instruction = [
                 {code[bisect_right(code, row[0], key=lambda it: it.address) - 1].address: row for row in part}
                 for code, part in zip(codes, rows, strict=True)
@@ -338,7 +328,7 @@ class _Matcher:
             elif len(known) == 1 or (len(fitting) == 1 and agree):
                 found[start] = known[0] if known else next(iter(fitting))
             elif len(known) > 1:
-                self._doubts.append(f"what lies at +{start:#x} of the writable data may be either of two variables")
+                self._doubts.append(f"what lies at +{start:#x} of {self._where} may be either of two variables")
                 found[start] = None
             else:
                 # inside the variable before, or in what was its padding
@@ -388,7 +378,7 @@ class _Matcher:
         padding = min(_LARGEST_PADDING, _alignment(self._new.span.start + end) - 1)
         if need - room > padding:
             self._doubts.append(
-                f"the variable at +{was:#x} of the writable data, of {room} bytes at most, may have grown: at "
+                f"the variable at +{was:#x} of {self._where}, of {room} bytes at most, may have grown: at "
                 f"+{last:#x}, where it is now, the next comes {need} bytes later"
             )
         return Piece(run[0], last + min(need, room), run[0] + distance)
@@ -406,7 +396,7 @@ class _Matcher:
                     yield it.place, it.old
                 elif supported < 2 and (it.trust is Trust.CERTAIN or not self._is_reordered(it, pieces)):
                     self._doubts.append(
-                        f"code refers at {it.place:#x} to +{new:#x} of the writable data, which was +{it.old:#x} here "
+                        f"code refers at {it.place:#x} to +{new:#x} of {self._where}, which was +{it.old:#x} here "
                         "and something else for other code"
                     )
 
@@ -456,16 +446,14 @@ class _Matcher:
                 and not self._is_about_next(place, at, pieces)
             ):
                 self._doubts.append(
-                    f"the address +{at:#x} of the writable data, formed at {place:#x}, may be the end of the variable "
+                    f"the address +{at:#x} of {self._where}, formed at {place:#x}, may be the end of the variable "
                     f"at +{before:#x} or the start of the next, which came elsewhere"
                 )
 
     def _ask_about_pointed_ends(self, pieces: Correspondence) -> None:
         """The same for an address that a word holds: it may be an end where a word of the old version led to the end of
         the first variable, and none of the new one leads to what followed there."""
-        old_start, new_start = self._old.span.start, self._new.span.start
-        pointed = {it - old_start for it in self._old.pointed_by.values() if it >= old_start}
-        now = {it - new_start for it in self._new.pointed_by.values() if it >= new_start}
+        pointed, now = self._old.led_to, self._new.led_to
         for first, second in pairwise(pieces.pieces):
             if second.start in now and first.old is not None:
                 end = first.old + first.end - first.start
@@ -473,7 +461,7 @@ class _Matcher:
                 is_start = any(it in now for it in following if pieces.old(it) == end)
                 if end != second.old and end in pointed and not is_start:
                     self._doubts.append(
-                        f"a word holds the address +{second.start:#x} of the writable data, the end of a variable or "
+                        f"a word holds the address +{second.start:#x} of {self._where}, the end of a variable or "
                         "the start of the next, which came elsewhere"
                     )
 
@@ -483,7 +471,7 @@ class _Matcher:
         for piece in pieces.pieces:
             for old in self._resized:
                 if piece.old is not None and piece.old <= old < piece.old + piece.end - piece.start:
-                    self._doubts.append(f"the variable at +{old:#x} of the writable data is accessed in another width")
+                    self._doubts.append(f"the variable at +{old:#x} of {self._where} is accessed in another width")
         matched = [it for it in pieces.pieces if it.old is not None]
         for first, second in pairwise(matched):
             assert first.old is not None and second.old is not None
@@ -502,7 +490,7 @@ class _Matcher:
             size = self._old.sizes.get(before)
             if size is None or before + size > second.old:
                 self._doubts.append(
-                    f"what lies at +{before:#x} and +{second.old:#x} of the writable data moved apart: it may be one "
+                    f"what lies at +{before:#x} and +{second.old:#x} of {self._where} moved apart: it may be one "
                     "variable, of another size now"
                 )
 
@@ -527,7 +515,7 @@ class _Matcher:
         for (old, size, start), (next_old, _size, next_start) in pairwise(known):
             if old + size > next_old:
                 self._doubts.append(
-                    f"what lies at +{start:#x} and +{next_start:#x} of the writable data may both have been at "
+                    f"what lies at +{start:#x} and +{next_start:#x} of {self._where} may both have been at "
                     f"+{next_old:#x}"
                 )
 
@@ -547,8 +535,7 @@ class _Matcher:
                 trusts = [one.trust for one in self._votes[other] if one.old == it.old] if other is not None else []
                 if Trust.CERTAIN not in trusts and len(trusts) < 2:
                     self._doubts.append(
-                        f"code refers at {it.place:#x} to +{new:#x} of the writable data, new or what was at "
-                        f"+{it.old:#x}"
+                        f"code refers at {it.place:#x} to +{new:#x} of {self._where}, new or what was at +{it.old:#x}"
                     )
 
     def _ask_about_successors(self, pieces: Correspondence) -> None:
@@ -560,7 +547,7 @@ class _Matcher:
         names = self._old.names_of(gone), self._new.names_of(come)
         if names[0] is None or names[1] is None:
             self._doubts.append(
-                f"the variable at +{gone[0]:#x} of the writable data is gone and the one at +{come[0]:#x} is new: they "
+                f"the variable at +{gone[0]:#x} of {self._where} is gone and the one at +{come[0]:#x} is new: they "
                 "may be one"
             )
             return

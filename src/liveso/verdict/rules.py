@@ -14,8 +14,9 @@ from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, is_numbered, read_debug_info
 from liveso.verdict.evidence import Evidence, Kind, gather_evidence
 from liveso.verdict.finding import Finding, Weight
-from liveso.verdict.known_data import NamedVariable
+from liveso.verdict.known_data import NamedVariable, data_side
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
+from liveso.verdict.thread_local import block_of, different_blocks, match_thread_locals
 from liveso.verdict.type_census import is_unchanged, take_census
 from liveso.verdict.weighing import counts, grouped
 
@@ -48,10 +49,10 @@ class Pair:
     @cached_property
     def evidence(self) -> Evidence:
         """What their code says about their data. Raises ImageError where it cannot be read."""
-        correspondence = self.correspondence
-        if correspondence is None or correspondence.is_same_layout:
+        found = self.correspondence, self.thread_locals
+        if all(it is None or it.is_same_layout for it in found):
             return self._evidence_of_same_layout
-        return gather_evidence(self.old, self.new, self.matching, correspondence)
+        return gather_evidence(self.old, self.new, self.matching, *found)
 
     @cached_property
     def _evidence_of_same_layout(self) -> Evidence:
@@ -66,10 +67,9 @@ class Pair:
     @cached_property
     def matched_variables(self) -> MatchedVariables:
         """Which variable is which, by names and code. Raises ImageError where that cannot be read."""
-        names = [_named_variables(image, it) for image, it in ((self.old, self.old_debug), (self.new, self.new_debug))]
-        return match_variables(
-            self.old, self.new, self.matching, (self.old_references, self.references), (names[0], names[1])
-        )
+        old = data_side(self.old, self.old_references.table, _named_variables(self.old, self.old_debug))
+        new = data_side(self.new, self.references.table, _named_variables(self.new, self.new_debug))
+        return match_variables(old, new, self.matching)
 
     @cached_property
     def correspondence(self) -> Correspondence | None:
@@ -81,19 +81,43 @@ class Pair:
         same = same_layout(len(data_layout(self.new).span))
         if not self.new.machine.can_be_updated:
             return same if self.has_same_layout else None
-        if self.has_same_layout and not self._some_moved():
+        if self.has_same_layout and not self._some_moved(Kind.VARIABLE):
             return same
         matched = self.matched_variables
         if matched.doubts:
             return same if self.has_same_layout else None
         return matched.correspondence
 
-    def _some_moved(self) -> bool:
+    @cached_property
+    def matched_thread_locals(self) -> MatchedVariables:
+        """Which thread-local variable is which, by names and code. Raises ImageError where that cannot be read."""
+        return match_thread_locals(self.old, self.new, self.matching, (self.old_debug, self.new_debug))
+
+    @cached_property
+    def has_same_block(self) -> bool:
+        """Whether, by all that the files' tables say, each thread-local variable lies where it lay. Raises ImageError
+        where those of one of them cannot be located."""
+        return not any(different_blocks(self.old, self.new))
+
+    @cached_property
+    def thread_locals(self) -> Correspondence | None:
+        """Where each thread-local variable was in its thread's block, as `correspondence` says it of the others."""
+        same = same_layout(len(block_of(self.new).content))
+        if not self.new.machine.can_be_updated:
+            return same if self.has_same_block else None
+        if not same.pieces or (self.has_same_block and not self._some_moved(Kind.THREAD_LOCAL)):
+            return same
+        matched = self.matched_thread_locals
+        if matched.doubts:
+            return same if self.has_same_block else None
+        return matched.correspondence
+
+    def _some_moved(self, kind: Kind) -> bool:
         try:
             found = self._evidence_of_same_layout
         except ImageError:
             return False  # code-comparison says it
-        return any(it[0].kind is Kind.VARIABLE and counts(it, found.staying) for it in grouped(found))
+        return any(it[0].kind is kind and counts(it, found.staying) for it in grouped(found))
 
     @cached_property
     def old_debug(self) -> DebugInfo:
