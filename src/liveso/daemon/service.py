@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -322,9 +322,10 @@ class Service:
     async def _bring(self, served: ServedTarget, versions: dict[str, Version], snapshot: float) -> None:
         """Bring the libraries of one target to `versions`: those that need each other together."""
         wanted: list[tuple[Library, Version]] = []
+        due_again = {path for path, it in served.libraries.items() if _is_due_again(it, served, versions)}
         for library in served.libraries.values():
             version = versions.get(library.path)
-            if library.failed is not None and not library.together.isdisjoint(versions):
+            if library.path in due_again:
                 version, library.failed = version or library.failed, None
             if version is not None and self._is_to_do(library, version):
                 wanted.append((library, version))
@@ -491,6 +492,15 @@ async def _guarded(job: Coroutine[Any, Any, None]) -> None:
         log.warning("failed", reason=str(error))
     except Exception as error:  # one target's trouble must not end the daemon
         log.error("internal-error", reason=f"{type(error).__name__}: {error}", exc_info=True)
+
+
+def _is_due_again(library: Library, served: ServedTarget, versions: Mapping[str, Version]) -> bool:
+    """Whether a library that was refused is to be tried once more: one that was to be updated together with it has
+    changed since."""
+    if library.failed is None:
+        return False
+    others = {path: served.libraries.get(path) for path in library.together & versions.keys()}
+    return any(it is None or it.failed != versions[path] for path, it in others.items())
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:
