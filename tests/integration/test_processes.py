@@ -1,5 +1,6 @@
 """The life of processes: fork, exec, descriptors, signals, children, and daemons that come and go."""
 
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -94,6 +95,58 @@ def test_parent_and_child_go_on_separately_and_both_are_updated(bench: Bench) ->
         program.wait_for(f"child: version {version}")
     assert program.end() == 0
     assert "parent: version 1, count 4" in program.lines and "child: version 1, count 5" in program.lines
+
+
+# For each line, a child that first prints what `in_child` makes of it, and then waits to be ended.
+FORKING = """
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <signal.h>
+#include <unistd.h>
+void hello(const char *who);
+static void in_child(void);
+int main(void)
+{
+    char line[9];
+    hello("parent");
+    while (fgets(line, sizeof line, stdin))
+        if (fork() == 0) {
+            in_child();
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                pause();
+        }
+    return 0;
+}
+"""
+
+
+def make_child(program: Program) -> list[str]:
+    """The words that a new child prints."""
+    before = len(program.lines)
+    program.ask("")
+    return program.wait_for("child", before).split()
+
+
+def test_a_child_that_runs_what_is_on_disk_already_is_not_examined(idle_bench: Bench) -> None:
+    """A package manager at work would have to be waited for."""
+    lock = idle_bench.folder / "lock"
+    idle_bench.environment["LIVE_PACKAGE_LOCKS"] = str(lock)
+    daemon = idle_bench.start_daemon()
+    build(idle_bench, FORKING + 'static void in_child(void) { printf("child %d\\n", getpid()); fflush(stdout); }')
+    program = idle_bench.run("./program")
+    served(idle_bench, program.pid)
+    update(idle_bench, 2, program.pid)
+    with lock.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        for _ in range(3):  # by the time that one is known, the one before would have been examined
+            child = int(make_child(program)[1])
+            library = idle_bench.library(child, "libhello.so")
+            assert library["result"] == "updated" and library["build_id"]
+    assert not [line for line in daemon.error_lines if "event=waiting" in line]
+    assert program.end() == 0
 
 
 def test_a_program_that_executes_itself_is_a_new_target(bench: Bench) -> None:

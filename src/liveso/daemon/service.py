@@ -165,7 +165,13 @@ class Service:
                 await self._learn_library(served, name, it.base, mapping)
                 learned.append(name)
         for name in learned:  # only now, so that those that need each other are examined together
-            self._settling.put(name, 0.0)
+            if self._may_be_behind(served.libraries[name]):
+                self._settling.put(name, 0.0)
+
+    def _may_be_behind(self, library: Library) -> bool:
+        """Whether the path of a library that was just learned leads to another version than the one that runs, or to
+        one that is not known yet."""
+        return library.state is not None and self.store.known(Path(library.path)) != library.state.current
 
     async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
         library = Library(path, mapping.file, base, served.target.libraries.get(path))
