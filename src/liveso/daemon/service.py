@@ -41,6 +41,7 @@ from liveso.update import (
     decode_record,
     release_unloaded,
     sweep,
+    take_over,
     update,
     warm,
 )
@@ -137,7 +138,6 @@ class Service:
                     if attempt == _ATTEMPTS - 1:
                         raise
         self._stop_watching_unused()
-        self.start(warm(served.target))
 
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, hello = served.target, served.target.hello
@@ -157,28 +157,52 @@ class Service:
         for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
             log.info("unloaded", pid=target.pid, library=path)
             del served.libraries[path]
+        kin = self._kin_of(served)
+        if kin is not None:
+            take_over(target, kin.target, listed.objects)
         learned = []
         for it in listed.objects:
             name = served_path(it, folder, self.store, ignore, only)
             mapping = mapped[it.base]
             if name is not None and mapping is not None and name not in served.libraries:
-                await self._learn_library(served, name, it.base, mapping)
+                await self._learn_library(served, name, it.base, mapping, kin)
                 learned.append(name)
         for name in learned:  # only now, so that those that need each other are examined together
             if self._may_be_behind(served.libraries[name]):
                 self._settling.put(name, 0.0)
+        if not target.dynamics.keys() >= set(listed.objects):
+            self.start(warm(target))
+
+    def _kin_of(self, served: ServedTarget) -> ServedTarget | None:
+        """A target that has the same files mapped at the same addresses, as processes have that come from one by
+        fork(2): what was found out about its files need not be found out again for each of its children."""
+        return next(
+            (
+                it
+                for it in self.targets.values()
+                if it is not served and it.mapped == served.mapped and not it.learning.locked()
+            ),
+            None,
+        )
 
     def _may_be_behind(self, library: Library) -> bool:
         """Whether the path of a library that was just learned leads to another version than the one that runs, or to
         one that is not known yet."""
         return library.state is not None and self.store.known(Path(library.path)) != library.state.current
 
-    async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
+    async def _learn_library(
+        self, served: ServedTarget, path: str, base: int, mapping: process.Mapping, kin: ServedTarget | None
+    ) -> None:
         library = Library(path, mapping.file, base, served.target.libraries.get(path))
         served.libraries[path] = library
         self.watcher.add(path)
         if library.state is None:
-            await self._learn_version(served, library, mapping)
+            same = kin.libraries.get(path) if kin else None
+            if same and same.state and (same.file, same.base) == (library.file, base):
+                version = same.state.home.version
+                library.state = LibraryState(path, (LoadedVersion(version, base),), version)
+            else:
+                await self._learn_version(served, library, mapping)
         elif len(library.state.versions) > 1:
             library.note(Result.UPDATED)
         self._show_build_id(library)
@@ -209,7 +233,7 @@ class Service:
     def _show_build_id(self, library: Library) -> None:
         if library.state is not None:
             try:
-                library.build_id = self.store.image(library.state.current).build_id
+                library.build_id = self.store.build_id(library.state.current)
             except LivesoError:
                 library.build_id = ""
 

@@ -42,6 +42,7 @@ class Store:
         self.root = root
         self._known: dict[FileIdentity, Version] = {}
         self._images: OrderedDict[Version, Image] = OrderedDict()
+        self._build_ids: dict[Version, str] = {}
         self._lock = Lock()
 
     def add(self, path: Path) -> Version:
@@ -72,6 +73,12 @@ class Store:
     def _known_as(self, info: os.stat_result) -> Version | None:
         known = self._known.get(identity_of(info))
         return known if known and self._original(known).exists() else None
+
+    def build_id(self, version: Version) -> str:
+        """The version's build ID, empty where it has none. Raises as `image` does."""
+        if version not in self._build_ids:
+            self._build_ids[version] = self.image(version).build_id
+        return self._build_ids[version]
 
     def image(self, version: Version) -> Image:
         """The parsed version. Raises ImageError where it is none, StoreError where the store lost it."""
