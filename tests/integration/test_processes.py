@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.harness import AGENT, Bench, Program, wait_until
 
 LIBRARY = """
@@ -146,6 +148,53 @@ def test_a_child_that_runs_what_is_on_disk_already_is_not_examined(idle_bench: B
             library = idle_bench.library(child, "libhello.so")
             assert library["result"] == "updated" and library["build_id"]
     assert not [line for line in daemon.error_lines if "event=waiting" in line]
+    assert program.end() == 0
+
+
+def test_a_child_does_not_wait_for_the_agents_thread(bench: Bench) -> None:
+    """On a busy machine that thread may not run for a while. A child that was never off the processor did not wait."""
+    if "Seccomp:\t0\n" not in Path("/proc/self/status").read_text():
+        pytest.skip("a filter of system calls holds here")
+    build(
+        bench,
+        FORKING
+        + """
+        static void in_child(void)
+        {
+            struct rusage usage;
+            getrusage(RUSAGE_THREAD, &usage);
+            printf("child %ld\\n", usage.ru_nvcsw);
+            fflush(stdout);
+        }
+        """,
+    )
+    program = bench.run("./program")
+    served(bench, program.pid)
+    waits = [int(make_child(program)[1]) for _ in range(20)]
+    assert waits.count(0) > len(waits) / 2, waits
+    assert program.end() == 0
+
+
+def test_a_child_that_goes_to_another_folder_at_once_is_known_by_the_one_that_it_comes_from(bench: Bench) -> None:
+    """What the dynamic linker calls by a relative name is looked for in the folder of the agent's thread."""
+    build(
+        bench,
+        FORKING
+        + """
+        static void in_child(void)
+        {
+            if (chdir("/") == 0)
+                printf("child %d\\n", getpid());
+            fflush(stdout);
+        }
+        """,
+        "-Wl,--enable-new-dtags",  # LD_LIBRARY_PATH goes before these
+    )
+    program = bench.run("./program", LD_LIBRARY_PATH=".")
+    served(bench, program.pid)
+    for _ in range(20):
+        child = int(make_child(program)[1])
+        assert bench.library(child, "libhello.so")["path"] == str(bench.folder / "libhello.so")
     assert program.end() == 0
 
 
