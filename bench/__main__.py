@@ -49,9 +49,13 @@ def switch(bench: Bench, program: Program, version: int) -> None:
 
 
 def ask(program: Program) -> float:
+    return ask_all(program)[0]
+
+
+def ask_all(program: Program) -> list[float]:
     before = len(program.lines)
     program.ask("")
-    return float(_next_line(program, before))
+    return [float(part) for part in _next_line(program, before).split()]
 
 
 def _next_line(program: Program, before: int) -> str:
@@ -138,6 +142,37 @@ def stall(bench: Bench) -> dict[str, float]:
     }
 
 
+def forks(bench: Bench) -> dict[str, float]:
+    """What live.so adds to fork(2), in the parent and until the child runs, and what a child costs the daemon, in a
+    program with the libraries of a server."""
+    libraries = [package("libssl3", LIBCRYPTO[0]) / LIBRARIES / name for name in ("libcrypto.so.3", "libssl.so.3")]
+    for file in libraries:
+        shutil.copy(file, bench.folder / file.name)
+    build(bench, "forks")
+    flags = ("-Wl,--no-as-needed", *(f"./{it.name}" for it in libraries), "-lstdc++", "-Wl,-rpath,$ORIGIN")
+    bench.compile(PROGRAMS / "forks.c", "forks", "-O2", "-L.", "-lbench", *flags)
+    live, plain = bench.run("./forks", LIVE_LOGLEVEL="0"), bench.run_plain("./forks")
+    bench.library(live.pid, "libbench.so")
+    switch(bench, live, 2)
+    assert bench.daemon
+    taken, pairs = [], []
+    for _ in range(5):
+        before = processor_time(bench.daemon.pid)
+        pairs.append((ask_all(live), ask_all(plain)))
+        taken.append((processor_time(bench.daemon.pid) - before) / 100)
+    return {
+        "fork in the parent, more than without (ms)": statistics.median(one[0] - two[0] for one, two in pairs),
+        "fork until the child runs, more than without (ms)": statistics.median(one[1] - two[1] for one, two in pairs),
+        "the daemon's work for a child of fork, median (ms)": statistics.median(taken),
+    }
+
+
+def processor_time(pid: int) -> float:
+    """What a process has used until now, in ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
+
+
 def private(program: Program) -> int:
     """Written private memory of a process, in KiB."""
     text = Path(f"/proc/{program.pid}/smaps_rollup").read_text()
@@ -216,7 +251,7 @@ def overwritten(bench: Bench) -> dict[str, float]:
 
 def main() -> None:
     measurements: tuple[Callable[[Bench], dict[str, float]], ...] = (
-        *(calls, latency, start_up, stall, memory, large_library, overwritten),
+        *(calls, latency, start_up, stall, forks, memory, large_library, overwritten),
     )
     results: dict[str, float] = {}
     for measure in measurements:

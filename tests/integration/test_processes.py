@@ -1,8 +1,11 @@
 """The life of processes: fork, exec, descriptors, signals, children, and daemons that come and go."""
 
+import fcntl
 import os
 import signal
 from pathlib import Path
+
+import pytest
 
 from tests.harness import AGENT, Bench, Program, wait_until
 
@@ -94,6 +97,105 @@ def test_parent_and_child_go_on_separately_and_both_are_updated(bench: Bench) ->
         program.wait_for(f"child: version {version}")
     assert program.end() == 0
     assert "parent: version 1, count 4" in program.lines and "child: version 1, count 5" in program.lines
+
+
+# For each line, a child that first prints what `in_child` makes of it, and then waits to be ended.
+FORKING = """
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <signal.h>
+#include <unistd.h>
+void hello(const char *who);
+static void in_child(void);
+int main(void)
+{
+    char line[9];
+    hello("parent");
+    while (fgets(line, sizeof line, stdin))
+        if (fork() == 0) {
+            in_child();
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                pause();
+        }
+    return 0;
+}
+"""
+
+
+def make_child(program: Program) -> list[str]:
+    """The words that a new child prints."""
+    before = len(program.lines)
+    program.ask("")
+    return program.wait_for("child", before).split()
+
+
+def test_a_child_that_runs_what_is_on_disk_already_is_not_examined(idle_bench: Bench) -> None:
+    """A package manager at work would have to be waited for."""
+    lock = idle_bench.folder / "lock"
+    idle_bench.environment["LIVE_PACKAGE_LOCKS"] = str(lock)
+    daemon = idle_bench.start_daemon()
+    build(idle_bench, FORKING + 'static void in_child(void) { printf("child %d\\n", getpid()); fflush(stdout); }')
+    program = idle_bench.run("./program")
+    served(idle_bench, program.pid)
+    update(idle_bench, 2, program.pid)
+    with lock.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        for _ in range(3):  # by the time that one is known, the one before would have been examined
+            child = int(make_child(program)[1])
+            library = idle_bench.library(child, "libhello.so")
+            assert library["result"] == "updated" and library["build_id"]
+    assert not [line for line in daemon.error_lines if "event=waiting" in line]
+    assert program.end() == 0
+
+
+def test_a_child_does_not_wait_for_the_agents_thread(bench: Bench) -> None:
+    """On a busy machine that thread may not run for a while. A child that was never off the processor did not wait."""
+    if "Seccomp:\t0\n" not in Path("/proc/self/status").read_text():
+        pytest.skip("a filter of system calls holds here")
+    build(
+        bench,
+        FORKING
+        + """
+        static void in_child(void)
+        {
+            struct rusage usage;
+            getrusage(RUSAGE_THREAD, &usage);
+            printf("child %ld\\n", usage.ru_nvcsw);
+            fflush(stdout);
+        }
+        """,
+    )
+    program = bench.run("./program")
+    served(bench, program.pid)
+    waits = [int(make_child(program)[1]) for _ in range(20)]
+    assert waits.count(0) > len(waits) / 2, waits
+    assert program.end() == 0
+
+
+def test_a_child_that_goes_to_another_folder_at_once_is_known_by_the_one_that_it_comes_from(bench: Bench) -> None:
+    """What the dynamic linker calls by a relative name is looked for in the folder of the agent's thread."""
+    build(
+        bench,
+        FORKING
+        + """
+        static void in_child(void)
+        {
+            if (chdir("/") == 0)
+                printf("child %d\\n", getpid());
+            fflush(stdout);
+        }
+        """,
+        "-Wl,--enable-new-dtags",  # LD_LIBRARY_PATH goes before these
+    )
+    program = bench.run("./program", LD_LIBRARY_PATH=".")
+    served(bench, program.pid)
+    for _ in range(20):
+        child = int(make_child(program)[1])
+        assert bench.library(child, "libhello.so")["path"] == str(bench.folder / "libhello.so")
+    assert program.end() == 0
 
 
 def test_a_program_that_executes_itself_is_a_new_target(bench: Bench) -> None:

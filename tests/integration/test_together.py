@@ -218,6 +218,10 @@ def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_af
         for child in children:
             bench.wait_for_result(child, "libtop.so", "refused")
             bench.wait_for_result(child, "libbase.so.1", "refused")
+        assert bench.daemon
+        for pid in (program.pid, *children):  # once, and not again whenever there is another child
+            said = [line for line in bench.daemon.error_lines if f"event=refused pid={pid} " in line]
+            assert len(said) == 2, said
     finally:
         for child in children:
             os.kill(child, signal.SIGKILL)

@@ -41,6 +41,8 @@ static void announce_apart(void)
 	syscall(SYS_futex, &apart, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* Where the program's thread may go on at once (see leave_folders), it does not wait for ours: with all processors
+ * busy, that would be the whole of the limit. */
 static void await_apart(void)
 {
 	struct timespec limit = {0, START_LIMIT};
@@ -161,6 +163,14 @@ static void *run(void *unused)
 	return NULL;
 }
 
+/* In a child of fork(2) the program's thread is the only one but ours: it can be the one that gets a root and a working
+ * folder of its own. Then ours has those of the moment, whatever the program does next and however late ours runs.
+ * False where a filter may end whoever makes such a system call (seccomp(2)). */
+static bool leave_folders(void)
+{
+	return prctl(PR_GET_SECCOMP) == 0 && unshare(CLONE_FS) == 0;
+}
+
 /* Start the thread with all signals blocked: they are the program's. */
 static void start(void)
 {
@@ -176,9 +186,9 @@ static void start(void)
 	int failure = pthread_create(&thread, &attributes, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
-	if (failure == 0)
+	if (failure == 0 && !(started_by_fork && leave_folders()))
 		await_apart();
-	else if (!started_by_fork)
+	else if (failure != 0 && !started_by_fork)
 		live_report_trouble("not served, no thread could be made", strerrordesc_np(failure));
 }
 

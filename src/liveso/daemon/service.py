@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from liveso.update import (
     decode_record,
     release_unloaded,
     sweep,
+    take_over,
     update,
     warm,
 )
@@ -137,7 +138,6 @@ class Service:
                     if attempt == _ATTEMPTS - 1:
                         raise
         self._stop_watching_unused()
-        self.start(warm(served.target))
 
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, hello = served.target, served.target.hello
@@ -157,22 +157,52 @@ class Service:
         for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
             log.info("unloaded", pid=target.pid, library=path)
             del served.libraries[path]
+        kin = self._kin_of(served)
+        if kin is not None:
+            take_over(target, kin.target, listed.objects)
         learned = []
         for it in listed.objects:
             name = served_path(it, folder, self.store, ignore, only)
             mapping = mapped[it.base]
             if name is not None and mapping is not None and name not in served.libraries:
-                await self._learn_library(served, name, it.base, mapping)
+                await self._learn_library(served, name, it.base, mapping, kin)
                 learned.append(name)
         for name in learned:  # only now, so that those that need each other are examined together
-            self._settling.put(name, 0.0)
+            if self._may_be_behind(served.libraries[name]):
+                self._settling.put(name, 0.0)
+        if not target.dynamics.keys() >= set(listed.objects):
+            self.start(warm(target))
 
-    async def _learn_library(self, served: ServedTarget, path: str, base: int, mapping: process.Mapping) -> None:
+    def _kin_of(self, served: ServedTarget) -> ServedTarget | None:
+        """A target that has the same files mapped at the same addresses, as processes have that come from one by
+        fork(2): what was found out about its files need not be found out again for each of its children."""
+        return next(
+            (
+                it
+                for it in self.targets.values()
+                if it is not served and it.mapped == served.mapped and not it.learning.locked()
+            ),
+            None,
+        )
+
+    def _may_be_behind(self, library: Library) -> bool:
+        """Whether the path of a library that was just learned leads to another version than the one that runs, or to
+        one that is not known yet."""
+        return library.state is not None and self.store.known(Path(library.path)) != library.state.current
+
+    async def _learn_library(
+        self, served: ServedTarget, path: str, base: int, mapping: process.Mapping, kin: ServedTarget | None
+    ) -> None:
         library = Library(path, mapping.file, base, served.target.libraries.get(path))
         served.libraries[path] = library
         self.watcher.add(path)
         if library.state is None:
-            await self._learn_version(served, library, mapping)
+            same = kin.libraries.get(path) if kin else None
+            if same and same.state and (same.file, same.base) == (library.file, base):
+                version = same.state.home.version
+                library.state = LibraryState(path, (LoadedVersion(version, base),), version)
+            else:
+                await self._learn_version(served, library, mapping)
         elif len(library.state.versions) > 1:
             library.note(Result.UPDATED)
         self._show_build_id(library)
@@ -203,7 +233,7 @@ class Service:
     def _show_build_id(self, library: Library) -> None:
         if library.state is not None:
             try:
-                library.build_id = self.store.image(library.state.current).build_id
+                library.build_id = self.store.build_id(library.state.current)
             except LivesoError:
                 library.build_id = ""
 
@@ -322,9 +352,10 @@ class Service:
     async def _bring(self, served: ServedTarget, versions: dict[str, Version], snapshot: float) -> None:
         """Bring the libraries of one target to `versions`: those that need each other together."""
         wanted: list[tuple[Library, Version]] = []
+        due_again = {path for path, it in served.libraries.items() if _is_due_again(it, served, versions)}
         for library in served.libraries.values():
             version = versions.get(library.path)
-            if library.failed is not None and not library.together.isdisjoint(versions):
+            if library.path in due_again:
                 version, library.failed = version or library.failed, None
             if version is not None and self._is_to_do(library, version):
                 wanted.append((library, version))
@@ -491,6 +522,15 @@ async def _guarded(job: Coroutine[Any, Any, None]) -> None:
         log.warning("failed", reason=str(error))
     except Exception as error:  # one target's trouble must not end the daemon
         log.error("internal-error", reason=f"{type(error).__name__}: {error}", exc_info=True)
+
+
+def _is_due_again(library: Library, served: ServedTarget, versions: Mapping[str, Version]) -> bool:
+    """Whether a library that was refused is to be tried once more: one that was to be updated together with it has
+    changed since."""
+    if library.failed is None:
+        return False
+    others = {path: served.libraries.get(path) for path in library.together & versions.keys()}
+    return any(it is None or it.failed != versions[path] for path, it in others.items())
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:

@@ -42,6 +42,7 @@ class Store:
         self.root = root
         self._known: dict[FileIdentity, Version] = {}
         self._images: OrderedDict[Version, Image] = OrderedDict()
+        self._build_ids: dict[Version, str] = {}
         self._lock = Lock()
 
     def add(self, path: Path) -> Version:
@@ -50,10 +51,10 @@ class Store:
         Raises FileInFlux as `take_snapshot` does, StoreError where the file cannot be read or the store not written.
         """
         try:
-            known = self._known.get(identity_of(os.stat(path)))
+            known = self._known_as(os.stat(path))
         except OSError as error:
             raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
-        if known and self._original(known).exists():
+        if known:
             return known
         snapshot = take_snapshot(path)
         version = Version(_digest(snapshot.content))
@@ -61,6 +62,23 @@ class Store:
             self._write(self._original(version), snapshot.content, snapshot.mode)
         self._known[snapshot.identity] = version
         return version
+
+    def known(self, path: Path) -> Version | None:
+        """The version that `path` leads to, if that is in the store; the file is not read."""
+        try:
+            return self._known_as(os.stat(path))
+        except OSError:
+            return None
+
+    def _known_as(self, info: os.stat_result) -> Version | None:
+        known = self._known.get(identity_of(info))
+        return known if known and self._original(known).exists() else None
+
+    def build_id(self, version: Version) -> str:
+        """The version's build ID, empty where it has none. Raises as `image` does."""
+        if version not in self._build_ids:
+            self._build_ids[version] = self.image(version).build_id
+        return self._build_ids[version]
 
     def image(self, version: Version) -> Image:
         """The parsed version. Raises ImageError where it is none, StoreError where the store lost it."""

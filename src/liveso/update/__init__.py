@@ -3,7 +3,7 @@
 from liveso.update.analysis import Analysis, Analyst
 from liveso.update.carry import Carried, carry, mappings_of
 from liveso.update.record import LibraryState, LoadedVersion, decode_record
-from liveso.update.target import LibraryUnloaded, Target, warm
+from liveso.update.target import LibraryUnloaded, Target, take_over, warm
 from liveso.update.unload import release_unloaded
 from liveso.update.update import Change, Outcome, sweep, update
 
@@ -22,6 +22,7 @@ __all__ = [
     "mappings_of",
     "release_unloaded",
     "sweep",
+    "take_over",
     "update",
     "warm",
 ]

@@ -24,7 +24,11 @@ def symbol_table_words(state: LibraryState, images: Images, to: Version) -> Tabl
 
     `st_value` becomes the new address less the old load address, modulo the word (gABI, "Symbol Values").
     """
-    words = []
+    return np.array(list(symbol_table_changes(state, images, to)), WORD)
+
+
+def symbol_table_changes(state: LibraryState, images: Images, to: Version) -> Iterator[tuple[int, int, int]]:
+    """The same one by one: address, value as it is and as it will be."""
     for loaded in state.versions:
         image = images[loaded.version]
         table = loaded.base + image.tag(tables.DT_SYMTAB)
@@ -35,8 +39,7 @@ def symbol_table_words(state: LibraryState, images: Images, to: Version) -> Tabl
                     now = _symbol_value(state, images, loaded, symbol, state.current)
                 value = _symbol_value(state, images, loaded, symbol, to)
                 if now != value:
-                    words.append((table + symbol.index * tables.SYMBOL.itemsize + _VALUE_OFFSET, now, value))
-    return np.array(words, WORD)
+                    yield table + symbol.index * tables.SYMBOL.itemsize + _VALUE_OFFSET, now, value
 
 
 def _is_called(symbol: Symbol) -> bool:

@@ -49,6 +49,19 @@ async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict
     return kept
 
 
+def take_over(target: Target, kin: Target, objects: Iterable[LoadedObject]) -> None:
+    """What was read of `kin`, which has the same files at the same addresses, is true of the target's objects too."""
+    known = {_place(it): dynamic for it, dynamic in kin.dynamics.items()}
+    for it in objects:
+        if it not in target.dynamics and _place(it) in known:
+            target.dynamics[it] = known[_place(it)]
+
+
+def _place(it: LoadedObject) -> tuple[str, int, int, int]:
+    """What is the same in kin: each agent's thread has a TLS block of its own."""
+    return it.name, it.base, it.headers, it.header_count
+
+
 def prepared_copies(target: Target) -> frozenset[int]:
     """The load addresses of all versions after the first."""
     return frozenset(it.base for state in target.libraries.values() for it in state.versions[1:])

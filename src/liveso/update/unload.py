@@ -2,13 +2,17 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
+
+import numpy as np
 
 from liveso.store import Store
 from liveso.target import ObjectList
 from liveso.target.objects import read_words
+from liveso.target.protocol import WORD
 from liveso.update.open import give_back
 from liveso.update.record import LibraryState
-from liveso.update.redirect import symbol_table_words
+from liveso.update.redirect import symbol_table_changes
 from liveso.update.target import NO_WORDS, LibraryUnloaded, Target, commit_words
 
 
@@ -48,5 +52,6 @@ async def _is_redirected(target: Target, state: LibraryState, store: Store) -> b
     anew: its symbol table leads to the version that runs."""
     images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
     first = replace(state, versions=(replace(state.home, is_joined=False), *state.versions[1:]))
-    words = symbol_table_words(first, images, state.current)[:1] if state.home.is_joined else NO_WORDS
+    changes = symbol_table_changes(first, images, state.current) if state.home.is_joined else iter(())
+    words = np.array(list(islice(changes, 1)), WORD)
     return bool((await read_words(target.agent, words["address"]) == words["value"]).all())
