@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from liveso.code import data_references
+from liveso.code import data_references, thread_local_references
 from liveso.elf import Image, read_image, tables
 from liveso.elf.data import data_layout
 from liveso.verdict import judge
@@ -68,9 +69,11 @@ class Source:
             other.functions.append((name, kept or other.variables[:1], line))
         return other
 
-    def text(self) -> str:
+    def text(self, is_thread_local: bool = False) -> str:
         lines = [TYPES[kind][0].format(name, size) for name, kind, size in self.variables]
-        for name, to in self.pointers:
+        if is_thread_local:
+            lines = [it.replace("static ", "static __thread ").replace("int exp", "__thread int exp") for it in lines]
+        for name, to in self.pointers if not is_thread_local else ():
             _to, kind, _size = next(it for it in self.variables if it[0] == to)
             target = f"exported_{to}" if TYPES[kind][0].startswith("int exported") else to
             lines.append(f"static void *{name} = &{target};")
@@ -91,30 +94,35 @@ def build(folder: Path, name: str, text: str, compiler: str, level: str) -> tupl
     return read_image(file.read_bytes()), read_image(Path(f"{file}.stripped").read_bytes())
 
 
-def variables(image: Image) -> dict[str, range]:
-    """Where the symbol table says that variables lie, in bytes from the start of the data span."""
+def variables(image: Image, is_thread_local: bool = False) -> dict[str, range]:
+    """Where the symbol table says that variables lie, in bytes from the start of the data span, or of the block."""
     table, strings = image.section(".symtab"), image.section(".strtab")
     assert table and strings
     text, span = image.section_bytes(strings), data_layout(image).span
+    start = 0 if is_thread_local else span.start
     found = {}
     for name, info, _other, _section, value, size in np.frombuffer(image.section_bytes(table), tables.SYMBOL).tolist():
-        if info & 15 == tables.STT_OBJECT and value in span and size:
-            found[text[name : text.index(b"\0", name)].decode()] = range(value - span.start, value - span.start + size)
+        is_wanted = info & 15 == tables.STT_TLS if is_thread_local else info & 15 == tables.STT_OBJECT and value in span
+        if is_wanted and size:
+            found[text[name : text.index(b"\0", name)].decode()] = range(value - start, value - start + size)
     return found
 
 
-def referred(image: Image) -> set[int]:
-    """The places of the data span that code refers to."""
+def referred(image: Image, is_thread_local: bool = False) -> set[int]:
+    """The places of the data span, or of the block, that code refers to."""
+    if is_thread_local:
+        return set(thread_local_references(image).table["target"].tolist())
     start = data_layout(image).span.start
     return {target - start for target in data_references(image).table["target"].tolist()}
 
 
-def test_no_variable_is_taken_for_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_thread_local", [False, True], ids=["of all threads", "of each thread"])
+def test_no_variable_is_taken_for_another(tmp_path: Path, is_thread_local: bool) -> None:
     accepted = moved = 0
     for compiler, level in BUILDS:
         for seed in SEEDS:
             source = Source(random.Random(seed))
-            texts = source.text(), source.changed().text()
+            texts = source.text(is_thread_local), source.changed().text(is_thread_local)
             (old_named, old), (new_named, new) = (
                 build(tmp_path, f"{compiler}{level}-{seed}-{number}", text, compiler, level)
                 for number, text in enumerate(texts)
@@ -123,10 +131,10 @@ def test_no_variable_is_taken_for_another(tmp_path: Path) -> None:
             if any(it.rule not in ("initialiser", "symbol-removed") for it in verdict.refusals(None)):
                 continue
             accepted += 1
-            before, after = variables(old_named), variables(new_named)
-            correspondence = verdict.correspondence
+            before, after = variables(old_named, is_thread_local), variables(new_named, is_thread_local)
+            correspondence = verdict.thread_locals if is_thread_local else verdict.correspondence
             assert correspondence is not None
-            used = referred(new)
+            used = referred(new, is_thread_local)
             for name, places in after.items():
                 if not used.intersection(places):
                     continue  # nobody will ever ask where it lives

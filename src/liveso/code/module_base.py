@@ -18,7 +18,6 @@ another value. What is not in it is not followed."""
 
 _SHORT = range(-128, 128)  # a displacement that takes one byte, where it is not the linker that fills it in
 _UNKNOWN: _Sites = frozenset((None,))
-_OVERWRITES = frozenset({"mov", "movabs", "movzx", "movsx", "movsxd", "lea", "pop"})
 _ONLY_READ = ("cmp", "test")
 _IDLE = ("nop", "endbr")
 _ENDS = ("ud2", "hlt", "int3")
@@ -291,10 +290,9 @@ class _Tracer:
                 return held[0] or held[1]
         if it.mnemonic in _ONLY_READ or self._is_cleared(it):
             return None
-        is_overwritten = it.mnemonic in _OVERWRITES or it.mnemonic.startswith("set")
-        for sites in held[1:] if is_overwritten else held:
+        for operand, sites in zip(it.operands, held, strict=True):
             # what is the block's address on one way only is not read as such
-            if sites is not None and None not in sites:
+            if sites is not None and None not in sites and operand.access != capstone.CS_AC_WRITE:
                 self.unclear.add(it.address)  # reckoned with
         return None
 

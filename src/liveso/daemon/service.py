@@ -198,8 +198,9 @@ class Service:
         self.watcher.add(path)
         if library.state is None:
             same = kin.libraries.get(path) if kin else None
-            if same and same.state and (same.file, same.base) == (library.file, base):
-                version = same.state.home.version
+            version = same.state.home.version if same and same.state and same.file == library.file else None
+            # the file may have been overwritten since
+            if version is not None and version == self.store.known(Path(path)):
                 library.state = LibraryState(path, (LoadedVersion(version, base),), version)
             else:
                 await self._learn_version(served, library, mapping)
