@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from itertools import groupby
 
 from liveso.code import Instruction
+from liveso.verdict.matching_blocks import changed_parts, matching_blocks
 
 _SURROUNDINGS = 6  # instructions before and behind
 
@@ -18,19 +18,17 @@ def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[In
     if [it.outline for it in old] == [it.outline for it in new]:
         yield from ((a, b, True) for a, b in zip(old, new, strict=True))
         return
-    order = SequenceMatcher(None, [it.exact for it in old], [it.exact for it in new], autojunk=False)
-    for kind, i1, i2, j1, j2 in order.get_opcodes():
-        if kind == "equal":
-            for a, b in zip(old[i1:i2], new[j1:j2], strict=True):
-                yield a, b, True
-        elif kind == "replace":
-            one, other = old[i1:i2], new[j1:j2]
-            outlines = SequenceMatcher(None, [it.outline for it in one], [it.outline for it in other], autojunk=False)
-            for block in outlines.get_matching_blocks():
-                for a, b in zip(
-                    one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True
-                ):
-                    yield a, b, block.size == len(one) == len(other)
+    for (i, j, size), before, other_before in changed_parts([it.exact for it in old], [it.exact for it in new]):
+        if before and other_before:
+            yield from _alike(old[before.start : before.stop], new[other_before.start : other_before.stop])
+        yield from ((a, b, True) for a, b in zip(old[i : i + size], new[j : j + size], strict=True))
+
+
+def _alike(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[Instruction, Instruction, bool]]:
+    """Pair what has the same outline."""
+    for i, j, size in matching_blocks([it.outline for it in old], [it.outline for it in new]):
+        is_isolated = size == len(old) == len(new)
+        yield from ((a, b, is_isolated) for a, b in zip(old[i : i + size], new[j : j + size], strict=True))
 
 
 def in_unique_surroundings(code: list[Instruction]) -> frozenset[int]:
