@@ -202,8 +202,8 @@ class _Walk:
                 self._use([values.get(machine.result_register)])
             else:
                 self._move(it, values)
-            if it.form.target is not None and it.operation is not Operation.CALL:
-                at_target.setdefault(it.form.target, dict(values))
+            if it.form.leads_to_code and it.place is not None and it.operation is not Operation.CALL:
+                at_target.setdefault(it.place.offset, dict(values))
             goes_on = it.operation not in (Operation.JUMP, Operation.RETURN)
 
     def _compare(self, it: Instruction, values: _Values) -> None:

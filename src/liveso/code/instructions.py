@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from liveso.code.decode import decode
 from liveso.code.form import Form, Operation
 from liveso.code.imports import slot_names, stub_names
-from liveso.code.syntax import decoder, syntax
+from liveso.code.syntax import syntax
 from liveso.elf import Image, Machine
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -42,8 +44,7 @@ class CallSite:
     is_about_stack: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """An instruction at an address, with what it refers to by an address, if it does."""
 
     address: int
@@ -97,17 +98,17 @@ class Reader:
 
     def read(self, start: int, end: int) -> list[Instruction]:
         """The instructions from `start` to `end`. What cannot be decoded ends the list."""
-        decoded = decoder(self.machine).disasm_lite(self._image.bytes_at(start, end - start), start)
-        found = []
-        for address, form, target in self._syntax.forms(decoded, self._last_calls):
-            place = None
-            if form.target is not None and form.operation is not Operation.PAGE:
-                is_inside = start <= form.target < end
-                place = Place("own code", form.target) if is_inside else self.place(form.target)
-            elif target is not None:
-                place = self.place(target)
-            found.append(Instruction(address, form, place))
-        return found
+        code = self._image.bytes_at(start, end - start)
+        return [
+            Instruction(address, form, None if target is None else self._place(form, target, start, end))
+            for address, form, target in self._syntax.forms(code, decode(self.machine, code, start), self._last_calls)
+        ]
+
+    def _place(self, form: Form, target: int, start: int, end: int) -> Place:
+        """What an instruction of the function from `start` to `end` refers to."""
+        if form.leads_to_code and start <= target < end:
+            return Place("own code", target)
+        return self.place(target)
 
     def place(self, target: int) -> Place:
         """What lies at an address of the image."""

@@ -1,11 +1,12 @@
 """x86-64 instructions as capstone writes them (Intel syntax)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
 
+from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
 from liveso.code.mask import FIELD, displacements
 from liveso.elf import Image, Section, tables
@@ -30,30 +31,66 @@ _OPERATIONS = {
 }
 _ONLY_READ = frozenset({"cmp", "test", "push", "bt", "call", "ucomiss", "ucomisd", "comiss", "comisd"})
 _PADDING = ("nop", "endbr", "int3")
+_NOTHING = Form(Operation.OTHER, "")
+_OTHER_BRANCHES = ("loop", "xbegin")
+"""Whose text depends on where they lie, too."""
+_DISTANCES = {
+    **{bytes((opcode,)): 1 for opcode in (*range(0x70, 0x80), 0xEB)},
+    **{bytes((opcode,)): 4 for opcode in (0xE8, 0xE9)},
+    **{bytes((0x0F, opcode)): 4 for opcode in range(0x80, 0x90)},
+}
+"""The opcodes of branches without a prefix, and how many bytes of distance follow (AMD64 Manual 3, A.1)."""
+_LAST_ADDRESS = (1 << 64) - 1
+
+_known: dict[bytes, Form] = {}
+"""The forms of instructions by their bytes, of branches by their opcodes: a few thousand make up most of all code."""
+_MOST = 1 << 17
 
 
-def forms(
-    instructions: Iterator[tuple[int, int, str, str]], _last_calls: frozenset[int]
-) -> Iterator[tuple[int, Form, int | None]]:
-    """The address and form of each instruction, and the address of the memory that it refers to relative to itself."""
-    for address, size, mnemonic, operands in instructions:
-        if mnemonic.startswith(_PADDING):
-            continue
-        target = None
-        if X86_64.program_counter in operands:
-            match = _RELATIVE.search(operands)
-            if match:
-                target = address + size + int(match[2], 0) * (-1 if match[1] == "-" else 1)
-                operands = f"{operands[: match.start()]}[{X86_64.program_counter}]{operands[match.end() :]}"
-        yield address, _branch(mnemonic, operands) or _form(mnemonic, operands), target
+def forms(code: bytes, instructions: Listing, _last_calls: frozenset[int]) -> Iterator[tuple[int, Form, int | None]]:
+    """The address and form of each instruction, and the address that it goes to, or of the memory that it refers to
+    relative to itself."""
+    position = 0
+    for index, address, end in instructions.places():
+        content = code[position : (position := position + end - address)]
+        form, target = _known.get(content), None
+        if form is None:
+            form, target = _branch(content, end) or _read(content, *instructions.text(index), end)
+        if form is not _NOTHING:
+            yield address, form, target
 
 
-def _branch(mnemonic: str, operands: str) -> Form | None:
-    """The form of a branch to an address: they are all different, and not worth keeping."""
-    if not operands.startswith("0x") or (not mnemonic.endswith("call") and "j" not in mnemonic):
+def _branch(content: bytes, end: int) -> tuple[Form, int] | None:
+    """What a branch of a usual encoding is, where its like is known."""
+    size = _DISTANCES.get(content[:1]) or _DISTANCES.get(content[:2])
+    form = _known.get(content[:-size]) if size else None
+    if form is None or size is None:
         return None
-    mnemonic = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
-    return Form(_OPERATIONS.get(mnemonic, Operation.OTHER), f"{mnemonic} ", target=int(operands, 0))
+    return form, end + int.from_bytes(content[-size:], "little", signed=True) & _LAST_ADDRESS
+
+
+def _read(content: bytes, mnemonic: str, operands: str, end: int) -> tuple[Form, int | None]:
+    """The form of an instruction that ends at `end`, and the address that it names."""
+    if mnemonic.startswith(_PADDING):
+        return _remembered(content, _NOTHING), None
+    match = _RELATIVE.search(operands) if X86_64.program_counter in operands else None
+    if match:
+        text = f"{operands[: match.start()]}[{X86_64.program_counter}]{operands[match.end() :]}"
+        return _form(mnemonic, text), end + int(match[2], 0) * (-1 if match[1] == "-" else 1)
+    if operands.startswith("0x") and (mnemonic.endswith("call") or "j" in mnemonic):
+        name = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
+        form = Form(_OPERATIONS.get(name, Operation.OTHER), f"{name} ", leads_to_code=True)
+        size = _DISTANCES.get(content[:1]) or _DISTANCES.get(content[:2])
+        return _remembered(content[:-size], form) if size else form, int(operands, 0)
+    form = _form(mnemonic, operands)
+    return form if mnemonic.startswith(_OTHER_BRANCHES) else _remembered(content, form), None
+
+
+def _remembered(content: bytes, form: Form) -> Form:
+    if len(_known) >= _MOST:
+        _known.clear()
+    _known[content] = form
+    return form
 
 
 @lru_cache(1 << 17)
@@ -89,7 +126,7 @@ def _form(mnemonic: str, operands: str) -> Form:
     source = second if operation is Operation.MOVE and "[" not in second and immediate is None else ""
     written = (first,) if writes else ()
     return Form(
-        operation, f"{name} {text}", base, displacement, width, immediate, None, written, source, is_store, scale
+        operation, f"{name} {text}", base, displacement, width, immediate, False, written, source, is_store, scale
     )
 
 
@@ -101,7 +138,7 @@ def _wholes(text: str) -> str:
     return _REGISTER.sub(lambda match: _whole(match[0]), text)
 
 
-def stubs(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[tuple[int, int]]:
+def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
     """The address of each PLT stub, and of the slot that it jumps through (psABI, "Procedure Linkage Table")."""
     start = None
     for address, size, mnemonic, operands in instructions:
