@@ -19,6 +19,7 @@ from liveso.elf.tables import Table
 _NEVER_RETURNS = re.compile(
     r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
 )
+_CALLS = (Operation.CALL, Operation.JUMP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +162,15 @@ def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[in
     found: dict[int, CallSite] = {}
     constants: dict[str, int] = {}
     on_stack: set[str] = set()
+    own = machine.stack_pointer, machine.frame_pointer
     for it in instructions:
-        if it.is_call:
+        form = it.form
+        if form.operation in _CALLS and it.is_call:
             arguments = {n: constants[it] for n, it in enumerate(machine.argument_registers) if it in constants}
             found[it.address] = CallSite(it.address, it.place, arguments, bool(on_stack))
             constants.clear()
             on_stack.clear()
             continue
-        form = it.form
         value = None
         if form.operation is Operation.MOVE:
             value = form.immediate if form.immediate is not None else constants.get(form.source)
@@ -177,7 +179,7 @@ def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[in
             on_stack.discard(register)
             if value is not None:
                 constants[register] = value
-        if form.operation is Operation.ADDRESS and form.base in (machine.stack_pointer, machine.frame_pointer):
+        if form.operation is Operation.ADDRESS and form.base in own:
             on_stack.update(set(form.written) & set(machine.argument_registers))
     return found
 

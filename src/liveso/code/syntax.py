@@ -16,7 +16,7 @@ class Syntax(Protocol):
 
     def forms(
         self, code: bytes, instructions: Listing, last_calls: frozenset[int], /
-    ) -> Iterator[tuple[int, Form, int | None]]:
+    ) -> Iterable[tuple[int, Form, int | None]]:
         """The address and form of each instruction of one function without its padding, and the address that it goes to
         or of what it refers to relative to itself. `instructions` are those of `code`. What is at `last_calls` never
         returns."""

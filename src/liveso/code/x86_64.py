@@ -42,31 +42,47 @@ _DISTANCES = {
 """The opcodes of branches without a prefix, and how many bytes of distance follow (AMD64 Manual 3, A.1)."""
 _LAST_ADDRESS = (1 << 64) - 1
 
+_TWO_BYTES = 0x0F
+"""What an opcode of two bytes begins with."""
+
 _known: dict[bytes, Form] = {}
-"""The forms of instructions by their bytes, of branches by their opcodes: a few thousand make up most of all code."""
+"""The forms of instructions by their bytes: a few thousand make up most of all code."""
 _MOST = 1 << 17
+_known_branches: dict[bytes, tuple[Form, int]] = {}
+"""The forms of branches by their opcodes, with the size of the distance."""
 
 
-def forms(code: bytes, instructions: Listing, _last_calls: frozenset[int]) -> Iterator[tuple[int, Form, int | None]]:
+def forms(code: bytes, instructions: Listing, _last_calls: frozenset[int]) -> list[tuple[int, Form, int | None]]:
     """The address and form of each instruction, and the address that it goes to, or of the memory that it refers to
     relative to itself."""
-    position = 0
-    for index, address, end in instructions.places():
-        content = code[position : (position := position + end - address)]
-        form, target = _known.get(content), None
+    addresses, ends = instructions.addresses.tolist(), instructions.ends.tolist()
+    start = addresses[0] if addresses else 0
+    contents = [code[address - start : end - start] for address, end in zip(addresses, ends, strict=True)]
+    found = list(map(_known.get, contents))
+    targets: list[int | None] = [None] * len(found)
+    for index, form in enumerate(found):
         if form is None:
-            form, target = _branch(content, end) or _read(content, *instructions.text(index), end)
-        if form is not _NOTHING:
-            yield address, form, target
+            content, end = contents[index], ends[index]
+            read = _branch(content, end) or _read(content, *instructions.text(index), end)
+            found[index], targets[index] = read
+    return [
+        (address, form, target)
+        for address, form, target in zip(addresses, found, targets, strict=True)
+        if form is not None and form is not _NOTHING
+    ]
 
 
 def _branch(content: bytes, end: int) -> tuple[Form, int] | None:
     """What a branch of a usual encoding is, where its like is known."""
-    size = _DISTANCES.get(content[:1]) or _DISTANCES.get(content[:2])
-    form = _known.get(content[:-size]) if size else None
-    if form is None or size is None:
+    known = _known_branches.get(_opcode(content))
+    if known is None:
         return None
+    form, size = known
     return form, end + int.from_bytes(content[-size:], "little", signed=True) & _LAST_ADDRESS
+
+
+def _opcode(content: bytes) -> bytes:
+    return content[:2] if content[0] == _TWO_BYTES else content[:1]
 
 
 def _read(content: bytes, mnemonic: str, operands: str, end: int) -> tuple[Form, int | None]:
@@ -80,8 +96,10 @@ def _read(content: bytes, mnemonic: str, operands: str, end: int) -> tuple[Form,
     if operands.startswith("0x") and (mnemonic.endswith("call") or "j" in mnemonic):
         name = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
         form = Form(_OPERATIONS.get(name, Operation.OTHER), f"{name} ", leads_to_code=True)
-        size = _DISTANCES.get(content[:1]) or _DISTANCES.get(content[:2])
-        return _remembered(content[:-size], form) if size else form, int(operands, 0)
+        opcode = _opcode(content)
+        if opcode in _DISTANCES:
+            _known_branches[opcode] = form, _DISTANCES[opcode]
+        return form, int(operands, 0)
     form = _form(mnemonic, operands)
     return form if mnemonic.startswith(_OTHER_BRANCHES) else _remembered(content, form), None
 

@@ -379,7 +379,7 @@ class _Comparison:
             }
         )
         for a, b, is_isolated in partners:
-            if a.form is not b.form or a.place is not None:
+            if a.form is not b.form or (a.place is not None and a.place.kind in _KINDS):
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
         if not self._correspondence.is_same_layout:  # all of them were weighed when the variables were matched
             found = [it for it in found if it.kind not in (Kind.VARIABLE, Kind.NEW_VARIABLE)]
