@@ -72,6 +72,7 @@ class _Code:
     image: Image
     section: Section
     content: bytes
+    bytes: Table
     numbers: Table
     targets: Table
 
@@ -79,13 +80,20 @@ class _Code:
     def start(self) -> int:
         return self.section.address
 
-    def leading_to(self, span: range) -> Table:
-        """The addresses of what may lead into `span`, or to its end, which is the address past an array. An immediate
-        operand can follow a displacement: decoding tells."""
+    def may_lead_to(self, span: range, places: Table | None = None) -> Table:
+        """Whether what lies at each place, or at some, may lead into `span`, or to its end, the address past an array. An
+        immediate operand can follow a displacement: decoding tells."""
+        targets = self.targets if places is None else self.targets[places - self.start]
         if not span:
-            return np.zeros(0, "<i8")
-        low = span.start - max(_BYTES_AFTER_DISPLACEMENT)
-        return np.flatnonzero((self.targets >= low) & (self.targets <= span.stop)) + self.start
+            return np.zeros(len(targets), np.bool_)
+        found: Table = (targets >= span.start - max(_BYTES_AFTER_DISPLACEMENT)) & (targets <= span.stop)
+        return found
+
+    def follows_operand(self, places: Table) -> Table:
+        """Whether the byte before each place may say that a displacement relative to the instruction follows."""
+        mask, value = self.image.machine.relative_operand
+        found: Table = self.bytes[places - 1 - self.start] & mask == value
+        return found
 
 
 def data_references(image: Image) -> References:
@@ -99,17 +107,18 @@ def data_references(image: Image) -> References:
     unclear: list[int] = []
     outside = doubtful = 0
     for code in _code_sections(image):
-        for stretch, places in _by_stretch(code.leading_to(variables), known, code.section, stubs):
+        candidates = np.flatnonzero(code.may_lead_to(variables) | code.may_lead_to(constants)) + code.start
+        for stretch, places in _by_stretch(candidates, known, code.section, stubs):
             found, stop = _references(code, stretch, places)
             rows.extend(row for row in found.values() if variables.start <= row[1] <= variables.stop)
+            constant_rows.extend(row for row in found.values() if constants.start <= row[1] <= constants.stop)
+            places = places[code.may_lead_to(variables, places)]
             if stretch.is_function:
                 undecoded.extend(places[places >= stop][:1].tolist())
             else:
-                outside += len(found)
-                doubtful += len(places) - len(found)
-        for stretch, places in _by_stretch(code.leading_to(constants), known, code.section, stubs):
-            found, _stop = _references(code, stretch, places)
-            constant_rows.extend(row for row in found.values() if constants.start <= row[1] <= constants.stop)
+                here = set(places.tolist()).intersection(row[0] for row in found.values())
+                outside += len(here)
+                doubtful += len(places) - len(here)
         unclear.extend(_addresses_in_linker_tables(code, known))
     tables = np.array(rows, REFERENCE), np.array(constant_rows, REFERENCE)
     return References(tables[0], tuple(undecoded), tuple(unclear), outside, doubtful, tables[1])
@@ -122,7 +131,7 @@ def _code_sections(image: Image) -> Iterator[_Code]:
         if section.is_code and section.has_bytes and not is_start_up(section):
             content = image.section_bytes(section)
             numbers = displacements(content)
-            yield _Code(image, section, content, numbers, _targets(numbers, section))
+            yield _Code(image, section, content, np.frombuffer(content, np.uint8), numbers, _targets(numbers, section))
 
 
 def _targets(numbers: Table, section: Section) -> Table:
@@ -166,9 +175,9 @@ def _references(code: _Code, stretch: _Stretch, places: Table) -> tuple[dict[int
     content = code.content[stretch.start - code.start : end - code.start]
     # constants lie between hand-written functions
     listing = decode(code.image.machine, content, stretch.start, skips_data=not stretch.is_function)
-    indexes = np.searchsorted(listing.ends, places, side="right")
-    for index in dict.fromkeys(indexes[indexes < len(listing)].tolist()):
-        row = _reference(code, listing, index, places)
+    fitting = places[code.follows_operand(places)]
+    for index in dict.fromkeys(np.searchsorted(listing.ends, fitting, side="right").tolist()):
+        row = _reference(code, listing, index, fitting) if index < len(listing) else None
         if row:
             found[int(listing.addresses[index])] = row
     return found, int(listing.ends[-1]) if len(listing) else stretch.start
@@ -205,8 +214,7 @@ def _addresses_in_linker_tables(code: _Code, known: Table) -> Iterator[int]:
     image, section = code.image, code.section
     clear = {it.end for it in image.sections if it.name.startswith(CONSTANT_AFTER_RELOCATION)}
     clear |= set(image.relocations["offset"][np.isin(image.relocations["type"], _tls_types(image))].tolist())
-    content = np.frombuffer(code.content, np.uint8)
-    after_opcode = np.flatnonzero(content[: max(0, len(code.targets) - 2)] == image.machine.address_opcode) + 2
+    after_opcode = np.flatnonzero(code.bytes[: max(0, len(code.targets) - 2)] == image.machine.address_opcode) + 2
     targets = code.targets[after_opcode]
     for owned in image.sections:
         if not (is_linker_owned(owned) and owned.size):

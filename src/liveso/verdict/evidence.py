@@ -124,8 +124,9 @@ def gather_evidence(
     comparison = _Comparison(old, new, matching, correspondence or same_layout(len(data_layout(new).span)))
     witnesses = list(comparison.same_shape())
     compared = changed = 0
+    ranges = matching.old.functions.tolist()
     for i, j in matching.pairs:
-        start, end = matching.old.functions[i].item()
+        start, end = ranges[i]
         if matching.old.shapes[i] == matching.new.shapes[j]:
             compared += end - start
         elif changed > _MANY_CHANGED and len(witnesses) > _MANY_WITNESSES:
