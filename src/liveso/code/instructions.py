@@ -1,8 +1,9 @@
 """The instructions of one function, in a form in which two versions of it can be compared."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from liveso.elf.tables import Table
 _NEVER_RETURNS = re.compile(
     r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
 )
-_CALLS = (Operation.CALL, Operation.JUMP)
+CALLS = (Operation.CALL, Operation.JUMP)
+"""What an instruction may be that leads to another function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,37 @@ class Instruction(NamedTuple):
         return form.outline, form.width, form.immediate, form.scale, place.kind, place.name
 
 
+class Code:
+    """The instructions of one function, in order: their `addresses`, `forms`, and the addresses in them, `targets`.
+
+    What they refer to is looked up when it is asked for: comparisons look at few of them.
+    """
+
+    def __init__(self, found: Iterable[tuple[int, Form, int | None]], place: Callable[[Form, int], Place]) -> None:
+        rows = list(found)
+        self.addresses = [address for address, _form, _target in rows]
+        self.forms = [form for _address, form, _target in rows]
+        self.targets = [target for _address, _form, target in rows]
+        self._place = place
+
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    def __getitem__(self, index: int) -> Instruction:
+        form, target = self.forms[index], self.targets[index]
+        return Instruction(self.addresses[index], form, None if target is None else self._place(form, target))
+
+    def __iter__(self) -> Iterator[Instruction]:
+        place = self._place
+        for address, form, target in zip(self.addresses, self.forms, self.targets, strict=True):
+            yield Instruction(address, form, None if target is None else place(form, target))
+
+    @cached_property
+    def exact(self) -> list[tuple[object, ...]]:
+        """What each of them does, as Instruction.exact has it."""
+        return [it.exact for it in self]
+
+
 class Reader:
     """Reads the functions of one image."""
 
@@ -96,20 +129,21 @@ class Reader:
         self._last_calls = frozenset(it for it, name in self._stubs.items() if _NEVER_RETURNS.match(name))
         self._tls = thread_local_slots(image)
         self._code = [range(it.address, it.end) for it in image.sections if it.is_code]
+        self._places: dict[int, Place] = {}
 
-    def read(self, start: int, end: int) -> list[Instruction]:
-        """The instructions from `start` to `end`. What cannot be decoded ends the list."""
-        code = self._image.bytes_at(start, end - start)
-        return [
-            Instruction(address, form, None if target is None else self._place(form, target, start, end))
-            for address, form, target in self._syntax.forms(code, decode(self.machine, code, start), self._last_calls)
-        ]
+    def read(self, start: int, end: int) -> Code:
+        """The instructions from `start` to `end`. What cannot be decoded ends them."""
+        content = self._image.bytes_at(start, end - start)
 
-    def _place(self, form: Form, target: int, start: int, end: int) -> Place:
-        """What an instruction of the function from `start` to `end` refers to."""
-        if form.leads_to_code and start <= target < end:
-            return Place("own code", target)
-        return self.place(target)
+        def place(form: Form, target: int) -> Place:
+            if form.leads_to_code and start <= target < end:
+                return Place("own code", target)
+            found = self._places.get(target)
+            if found is None:
+                found = self._places[target] = self.place(target)
+            return found
+
+        return Code(self._syntax.forms(content, decode(self.machine, content, start), self._last_calls), place)
 
     def place(self, target: int) -> Place:
         """What lies at an address of the image."""
@@ -156,20 +190,21 @@ def thread_local_slots(image: Image) -> dict[int, int]:
     return found
 
 
-def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[int, CallSite]:
+def call_sites(code: Code, machine: Machine) -> dict[int, CallSite]:
     """The calls of a function, by their addresses, with the constants that were put into the arguments' registers since
     the call before, directly or by way of another register."""
     found: dict[int, CallSite] = {}
     constants: dict[str, int] = {}
     on_stack: set[str] = set()
     own = machine.stack_pointer, machine.frame_pointer
-    for it in instructions:
-        form = it.form
-        if form.operation in _CALLS and it.is_call:
+    for index, form in enumerate(code.forms):
+        if form.operation in CALLS and (it := code[index]).is_call:
             arguments = {n: constants[it] for n, it in enumerate(machine.argument_registers) if it in constants}
             found[it.address] = CallSite(it.address, it.place, arguments, bool(on_stack))
             constants.clear()
             on_stack.clear()
+            continue
+        if not form.written:
             continue
         value = None
         if form.operation is Operation.MOVE:
@@ -184,10 +219,7 @@ def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[in
     return found
 
 
-def keeps_frame(instructions: list[Instruction], machine: Machine) -> bool:
+def keeps_frame(code: Code, machine: Machine) -> bool:
     """Whether the frame pointer holds the frame's address, as a function's first instructions tell."""
     frame, stack = machine.frame_pointer, machine.stack_pointer
-    return any(
-        frame in it.form.written and stack in (it.form.source, it.form.base) and not it.form.is_store
-        for it in instructions[:8]
-    )
+    return any(frame in it.written and stack in (it.source, it.base) and not it.is_store for it in code.forms[:8])

@@ -81,8 +81,8 @@ class _Code:
         return self.section.address
 
     def may_lead_to(self, span: range, places: Table | None = None) -> Table:
-        """Whether what lies at each place, or at some, may lead into `span`, or to its end, the address past an array. An
-        immediate operand can follow a displacement: decoding tells."""
+        """Whether what lies at each place, or at some, may lead into `span`, or to its end, the address past an array.
+        An immediate operand can follow a displacement: decoding tells."""
         targets = self.targets if places is None else self.targets[places - self.start]
         if not span:
             return np.zeros(len(targets), np.bool_)

@@ -137,19 +137,21 @@ class _Matcher:
                 continue
             codes = readers[0].read(*one.item()), readers[1].read(*other.item())
             by_instruction = [
-                {code[bisect_right(code, row[0], key=lambda it: it.address) - 1].address: row for row in part}
+                {bisect_right(code.addresses, row[0]) - 1: row for row in part}
                 for code, part in zip(codes, rows, strict=True)
             ]
             unique = in_unique_surroundings(codes[0]), in_unique_surroundings(codes[1])
             repeated = repetitions(codes[0]), repetitions(codes[1])
-            for a, b, is_isolated in aligned(*codes):
-                first, second = by_instruction[0].get(a.address), by_instruction[1].get(b.address)
-                if first and second:
-                    is_likely = is_isolated and a.address in unique[0] and b.address in unique[1]
-                    is_likely &= repeated[0][a.address] == repeated[1][b.address]
-                    yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
-                    if a.form.width != b.form.width and a.operation is not Operation.ADDRESS:
-                        self._resized.add(first[1] - self._old.span.start)
+            for run in aligned(*codes):
+                for a, b in run.pairs():
+                    first, second = by_instruction[0].get(a), by_instruction[1].get(b)
+                    if first and second:
+                        is_likely = run.is_isolated and a in unique[0] and b in unique[1]
+                        is_likely &= repeated[0][a] == repeated[1][b]
+                        yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
+                        old, new = codes[0].forms[a], codes[1].forms[b]
+                        if old.width != new.width and old.operation is not Operation.ADDRESS:
+                            self._resized.add(first[1] - self._old.span.start)
 
     def _vote(self, old: Row, new: Row, trust: Trust) -> _Vote:
         return _Vote(new[0], new[1] - self._new.span.start, old[1] - self._old.span.start, trust, new[3])
