@@ -92,6 +92,7 @@ class _Matcher:
         self._anchored: list[int] = []
         self._doubts: list[str] = []
         self._resized: set[int] = set()
+        self._contents: dict[tuple[int, int], bool] = {}
         self._readers = Reader(old.image), Reader(new.image)
         self._comparisons = Comparisons(self._readers[1], matching.new.functions)
 
@@ -183,8 +184,7 @@ class _Matcher:
 
     def _elected(self) -> dict[int, int]:
         """The places of the new data whose counterpart is known, one to one: the most certain come first."""
-        handles = [it for it in self._new.words.keys() & self._old.words.keys() if self._is_own_handle(it)]
-        found = [(Trust.CERTAIN, 1, -it, it) for it in handles]
+        found = [(Trust.CERTAIN, 1, -it, it) for it in self._own_handles]
         if self._old.finaliser_flag is not None and self._new.finaliser_flag is not None:
             found.append((Trust.CERTAIN, len(self._new.rows) + 1, -self._new.finaliser_flag, self._old.finaliser_flag))
         for name in self._old.named.keys() & self._new.named.keys():
@@ -230,13 +230,23 @@ class _Matcher:
         room = min(self._new.next_start(new) - new, self._old.next_start(old) - old, _LONGEST_COMPARED)
         return new + max(0, room)
 
-    def _is_own_handle(self, at: int) -> bool:
-        """Whether both versions have __dso_handle there, which leads to itself (Itanium C++ ABI, 3.3.6)."""
-        return all(it.words[at].kind is Kind.OWN_VARIABLE and it.words[at].value == at for it in (self._old, self._new))
+    @cached_property
+    def _own_handles(self) -> list[int]:
+        """Where both versions have __dso_handle, which leads to itself (Itanium C++ ABI, 3.3.6)."""
+        return [
+            at
+            for at in self._new.words.keys() & self._old.words.keys()
+            if all(it.words[at].kind is Kind.OWN_VARIABLE and it.words[at].value == at for it in (self._old, self._new))
+        ]
 
     def _is_content_alike(self, new: int, old: int) -> bool:
         """Whether what lies at the place `new` starts with what lay at `old`, and no more so with what lay at `new`
         before: else an edited function only refers to another variable now."""
+        if (new, old) not in self._contents:  # asked for in each round
+            self._contents[new, old] = self._starts_alike(new, old)
+        return self._contents[new, old]
+
+    def _starts_alike(self, new: int, old: int) -> bool:
         end = self._compared_end(new, old)
         if not self._is_alike(new, old, end):
             return False
