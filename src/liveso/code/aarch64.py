@@ -206,6 +206,8 @@ def _follow(
 
 def _after(held: _Addresses, form: Form, formed: int | None) -> _Addresses:
     """The known addresses in registers, and in words of the stack, after an instruction that goes on to the next."""
+    if not held and formed is None:
+        return held
     word = f"{_STACK}{form.base}{form.displacement}" if form.base in _STACK_REGISTERS else ""
     moved = held.get(form.source or word) if form.operation is Operation.MOVE and form.immediate is None else None
     known = moved if formed is None else formed

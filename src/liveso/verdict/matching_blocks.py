@@ -14,7 +14,7 @@ from liveso.elf.tables import Table
 Block = tuple[int, int, int]
 """Where a run of equal elements starts in each sequence, and how many there are."""
 
-_FEW = 50_000  # pairs of elements: below, trying them is faster than arrays are
+_FEW = 20_000  # pairs of elements: below, trying them is faster than arrays are
 
 
 def matching_blocks(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[Block]:
@@ -93,14 +93,14 @@ class _Windows:
         low, high = 0, min(most, len(inside), len(other))
         while low < high:  # where there is a run of one length, there is one of each smaller length
             length = (low + high + 1) // 2
-            if np.isin(*self._runs(length, inside, other)).any():
+            if _are_among(*self._runs(length, inside, other)).any():
                 low = length
             else:
                 high = length - 1
         if not low:
             return inside.start, other.start, 0
         one, two = self._runs(low, inside, other)
-        i = int(np.isin(one, two).argmax())
+        i = int(_are_among(one, two).argmax())
         return inside.start + i, other.start + int((two == one[i]).argmax()), low
 
     def _runs(self, length: int, inside: range, other: range) -> tuple[Table, Table]:
@@ -124,6 +124,13 @@ class _Windows:
         )
         numbers = np.unique(np.concatenate([one, two]), return_inverse=True)[1]
         self._numbers.append((numbers[: len(one)], numbers[len(one) :]))
+
+
+def _are_among(numbers: Table, others: Table) -> Table:
+    """Which numbers are among the others, of which there are some."""
+    ordered = np.sort(others)
+    found: Table = ordered[np.minimum(np.searchsorted(ordered, numbers), len(ordered) - 1)] == numbers
+    return found
 
 
 def _pairs(numbers: Table, part: range, length: int, rest: int) -> Table:
