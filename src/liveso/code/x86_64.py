@@ -34,12 +34,11 @@ _PADDING = ("nop", "endbr", "int3")
 _NOTHING = Form(Operation.OTHER, "")
 _OTHER_BRANCHES = ("loop", "xbegin")
 """Whose text depends on where they lie, too."""
-_DISTANCES = {
-    **{bytes((opcode,)): 1 for opcode in (*range(0x70, 0x80), 0xEB)},
-    **{bytes((opcode,)): 4 for opcode in (0xE8, 0xE9)},
-    **{bytes((0x0F, opcode)): 4 for opcode in range(0x80, 0x90)},
-}
-"""The opcodes of branches without a prefix, and how many bytes of distance follow (AMD64 Manual 3, A.1)."""
+_BRANCHES = frozenset(
+    {bytes((opcode,)) for opcode in (*range(0x70, 0x80), 0xE8, 0xE9, 0xEB)}
+    | {bytes((0x0F, opcode)) for opcode in range(0x80, 0x90)}
+)
+"""The opcodes of branches without a prefix, which the distance follows (AMD64 Manual 3, A.1)."""
 _LAST_ADDRESS = (1 << 64) - 1
 
 _TWO_BYTES = 0x0F
@@ -48,8 +47,8 @@ _TWO_BYTES = 0x0F
 _known: dict[bytes, Form] = {}
 """The forms of instructions by their bytes: a few thousand make up most of all code."""
 _MOST = 1 << 17
-_known_branches: dict[bytes, tuple[Form, int]] = {}
-"""The forms of branches by their opcodes, with the size of the distance."""
+_known_branches: dict[bytes, Form] = {}
+"""The forms of branches by their opcodes."""
 
 
 def forms(code: bytes, instructions: Listing, _last_calls: frozenset[int]) -> list[tuple[int, Form, int | None]]:
@@ -63,22 +62,18 @@ def forms(code: bytes, instructions: Listing, _last_calls: frozenset[int]) -> li
     for index, form in enumerate(found):
         if form is None:
             content, end = contents[index], ends[index]
-            read = _branch(content, end) or _read(content, *instructions.text(index), end)
-            found[index], targets[index] = read
+            opcode = _opcode(content)
+            found[index] = branch = _known_branches.get(opcode)
+            if branch is not None:
+                distance = int.from_bytes(content[len(opcode) :], "little", signed=True)
+                targets[index] = end + distance & _LAST_ADDRESS
+            else:
+                found[index], targets[index] = _read(content, *instructions.text(index), end)
     return [
         (address, form, target)
         for address, form, target in zip(addresses, found, targets, strict=True)
         if form is not None and form is not _NOTHING
     ]
-
-
-def _branch(content: bytes, end: int) -> tuple[Form, int] | None:
-    """What a branch of a usual encoding is, where its like is known."""
-    known = _known_branches.get(_opcode(content))
-    if known is None:
-        return None
-    form, size = known
-    return form, end + int.from_bytes(content[-size:], "little", signed=True) & _LAST_ADDRESS
 
 
 def _opcode(content: bytes) -> bytes:
@@ -97,8 +92,8 @@ def _read(content: bytes, mnemonic: str, operands: str, end: int) -> tuple[Form,
         name = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
         form = Form(_OPERATIONS.get(name, Operation.OTHER), f"{name} ", leads_to_code=True)
         opcode = _opcode(content)
-        if opcode in _DISTANCES:
-            _known_branches[opcode] = form, _DISTANCES[opcode]
+        if opcode in _BRANCHES:
+            _known_branches[opcode] = form
         return form, int(operands, 0)
     form = _form(mnemonic, operands)
     return form if mnemonic.startswith(_OTHER_BRANCHES) else _remembered(content, form), None
@@ -152,6 +147,7 @@ def _whole(register: str) -> str:
     return X86_64.register_parts.get(register, register)
 
 
+@lru_cache(1 << 14)
 def _wholes(text: str) -> str:
     return _REGISTER.sub(lambda match: _whole(match[0]), text)
 
@@ -170,32 +166,41 @@ def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
 def mask(image: Image, section: Section, _functions: Table) -> tuple[Table, Table]:
     """The bytes of a section with zeros for what the linker fills in, and a FIELD for each such place."""
     content = np.frombuffer(image.section_bytes(section), np.uint8)
-    targets = displacements(content.tobytes()).astype("<i8")
-    targets += np.arange(section.address + 4, section.address + 4 + len(targets), dtype="<i8")
-    is_field = np.zeros(len(targets) + 4, np.bool_)
-    leads_to_code = np.zeros(len(targets), np.bool_)
-    for other in image.sections:
-        if other.is_code:
-            leads_to_code |= (targets >= other.address) & (targets < other.end)
+    numbers = displacements(content.tobytes())
+    is_field = np.zeros(len(numbers) + 4, np.bool_)
+
+    def targets(places: Table) -> Table:
+        found: Table = numbers[places] + places
+        found += section.address + 4
+        return found
+
+    def leads_to_code(targets: Table) -> Table:
+        found = np.zeros(len(targets), np.bool_)
+        for other in image.sections:
+            if other.is_code:
+                found |= (targets >= other.address) & (targets < other.end)
+        return found
+
     for opcode in X86_64.branch_opcodes:
         places = np.flatnonzero(content == opcode[-1]) + 1
         if len(opcode) == 2:
             places = places[places >= 2]
             places = places[content[places - 2] == opcode[0]]
-        places = places[places < len(targets)]
-        is_field[places[leads_to_code[places]]] = True
+        places = places[places < len(numbers)]
+        is_field[places[leads_to_code(targets(places))]] = True
     mask, value = X86_64.relative_operand
     opcodes = np.zeros(256, np.bool_)
     opcodes[list(X86_64.operand_opcodes)] = True
     places = np.flatnonzero((content[1:] & mask == value) & opcodes[content[:-1]]) + 2
-    places = places[places < len(targets)]
+    places = places[places < len(numbers)]
     loads = image.segments[image.segments["type"] == tables.PT_LOAD]
     end = int((loads["address"] + loads["memory_size"]).max())
-    is_field[places[(targets[places] >= 0) & (targets[places] < end)]] = True
+    leads = targets(places)
+    is_field[places[(leads >= 0) & (leads < end)]] = True
     found = np.flatnonzero(is_field)
     fields = np.zeros(len(found), FIELD)
     fields["place"] = found + section.address
-    fields["target"] = targets[found]
+    fields["target"] = targets(found)
     masked = content.copy()
     for byte in range(4):
         masked[found + byte] = 0
