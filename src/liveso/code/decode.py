@@ -59,16 +59,20 @@ def _text(content: bytes, start: int) -> str:
     return content[start : content.index(b"\0", start)].decode("ascii")
 
 
-def decode(machine: Machine, code: bytes, start: int, *, skips_data: bool = False) -> Listing:
-    """The instructions of `code`, which lies at `start`, up to what cannot be decoded, or without that."""
+def decode(machine: Machine, code: bytes, start: int, *, most: int = 0, skips_data: bool = False) -> Listing:
+    """The instructions of `code`, which lies at `start`, up to what cannot be decoded, or without that; no more than
+    `most`, if it is given: capstone takes a quarter of a kilobyte for each."""
     instructions = ctypes.POINTER(_LAYOUT)()
     handle = _decoder(machine, skips_data).csh
-    count = capstone._cs.cs_disasm(handle, code, len(code), start, 0, ctypes.byref(instructions))
+    count = capstone._cs.cs_disasm(handle, code, len(code), start, most, ctypes.byref(instructions))
+    if not count:
+        if error := capstone._cs.cs_errno(handle):
+            raise capstone.CsError(error)
+        return Listing(b"")
     try:
-        return Listing(ctypes.string_at(instructions, count * _ITEM) if count else b"")
+        return Listing(ctypes.string_at(instructions, count * _ITEM))
     finally:
-        if count:
-            capstone._cs.cs_free(instructions, count)
+        capstone._cs.cs_free(instructions, count)
 
 
 _decoders = threading.local()

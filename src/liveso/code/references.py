@@ -23,6 +23,7 @@ from liveso.elf.tables import Table
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
 
 _LONGEST_INSTRUCTION = 15  # bytes
+_AT_ONCE = 1 << 16  # instructions
 _BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD64 Manual 3, 1.1)
 
 _Row = tuple[int, int, int, bool]
@@ -169,18 +170,29 @@ def _references(code: _Code, stretch: _Stretch, places: Table) -> tuple[dict[int
     """The references of `stretch` whose displacements are at some of `places`, by the addresses of the instructions,
     and the address up to which it could be decoded."""
     found: dict[int, _Row] = {}
-    if not len(places):
-        return found, stretch.start
-    end = min(stretch.end, int(places[-1]) + _LONGEST_INSTRUCTION)  # what comes behind is not asked for
-    content = code.content[stretch.start - code.start : end - code.start]
-    # constants lie between hand-written functions
-    listing = decode(code.image.machine, content, stretch.start, skips_data=not stretch.is_function)
     fitting = places[code.follows_operand(places)]
-    for index in dict.fromkeys(np.searchsorted(listing.ends, fitting, side="right").tolist()):
-        row = _reference(code, listing, index, fitting) if index < len(listing) else None
-        if row:
-            found[int(listing.addresses[index])] = row
-    return found, int(listing.ends[-1]) if len(listing) else stretch.start
+    stop = stretch.start
+    for listing in _listings(code, stretch, int(places[-1])) if len(places) else ():
+        indexes = np.searchsorted(listing.ends, fitting, side="right")
+        for index in dict.fromkeys(indexes[indexes < len(listing)].tolist()):
+            row = _reference(code, listing, index, fitting)
+            if row:
+                found[int(listing.addresses[index])] = row
+        stop = int(listing.ends[-1])
+    return found, stop
+
+
+def _listings(code: _Code, stretch: _Stretch, last: int) -> Iterator[Listing]:
+    """The instructions of `stretch` up to that at the address `last`, in parts."""
+    position, end = stretch.start, min(stretch.end, last + _LONGEST_INSTRUCTION)
+    while position <= last:
+        content = code.content[position - code.start : end - code.start]
+        # constants lie between hand-written functions
+        listing = decode(code.image.machine, content, position, most=_AT_ONCE, skips_data=not stretch.is_function)
+        if not len(listing):
+            return
+        yield listing
+        position = int(listing.ends[-1])
 
 
 def _reference(code: _Code, listing: Listing, index: int, places: Table) -> _Row | None:
