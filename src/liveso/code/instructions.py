@@ -196,10 +196,10 @@ def call_sites(code: Code, machine: Machine) -> dict[int, CallSite]:
     found: dict[int, CallSite] = {}
     constants: dict[str, int] = {}
     on_stack: set[str] = set()
-    own = machine.stack_pointer, machine.frame_pointer
+    own, registers = (machine.stack_pointer, machine.frame_pointer), frozenset(machine.argument_registers)
     for index, form in enumerate(code.forms):
         if form.operation in CALLS and (it := code[index]).is_call:
-            arguments = {n: constants[it] for n, it in enumerate(machine.argument_registers) if it in constants}
+            arguments = {n: constants[name] for n, name in enumerate(machine.argument_registers) if name in constants}
             found[it.address] = CallSite(it.address, it.place, arguments, bool(on_stack))
             constants.clear()
             on_stack.clear()
@@ -215,7 +215,7 @@ def call_sites(code: Code, machine: Machine) -> dict[int, CallSite]:
             if value is not None:
                 constants[register] = value
         if form.operation is Operation.ADDRESS and form.base in own:
-            on_stack.update(set(form.written) & set(machine.argument_registers))
+            on_stack.update(it for it in form.written if it in registers)
     return found
 
 
