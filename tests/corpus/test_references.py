@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
-from liveso.code import data_references
+from liveso.code import data_references, references
 from liveso.code.functions import functions
 from liveso.elf import read_image
 from liveso.elf.data import data_layout
@@ -146,10 +146,24 @@ def test_every_reference_that_the_linker_lists_is_found(
     source = IN_CXX if language == "C++" else IN_C
     path = idle_bench.compile(source, "lib.so", level, "-fPIC", "-shared", "-Wl,--emit-relocs", compiler=command)
     image = read_image(path.read_bytes())
-    references = data_references(image)
+    known = data_references(image)
     expected = listed_by_the_linker(path)
     assert len(expected) > 20
-    found = references.table["place"]
+    found = known.table["place"]
     assert len(np.unique(found)) == len(found)
     assert set(found.tolist()) == expected
-    assert not references.undecoded and not references.unclear
+    assert not known.undecoded and not known.unclear
+
+
+@pytest.mark.parametrize("has_functions", [True, False])
+def test_the_same_references_are_found_where_code_is_decoded_in_parts(
+    idle_bench: Bench, monkeypatch: pytest.MonkeyPatch, has_functions: bool
+) -> None:
+    options = () if has_functions else ("-fno-asynchronous-unwind-tables", "-fno-unwind-tables")
+    image = read_image(idle_bench.compile(IN_C, "lib.so", "-O2", "-fPIC", "-shared", *options).read_bytes())
+    whole = data_references(image)
+    monkeypatch.setattr(references, "_AT_ONCE", 3)
+    parts = data_references(image)
+    assert len(whole.table) > 20
+    assert parts.table.tolist() == whole.table.tolist()
+    assert (parts.outside, parts.doubtful, parts.undecoded) == (whole.outside, whole.doubtful, whole.undecoded)

@@ -2,10 +2,10 @@
 
 from liveso.code.allocators import Allocators
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
-from liveso.code.form import Operation
+from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.handed_functions import handed_functions
-from liveso.code.instructions import CallSite, Instruction, Place, Reader, call_sites, keeps_frame
+from liveso.code.instructions import CALLS, CallSite, Code, Instruction, Place, Reader, call_sites, keeps_frame
 from liveso.code.matching import Matching, match_functions
 from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
@@ -22,10 +22,13 @@ from liveso.code.thread_local import (
 )
 
 __all__ = [
+    "CALLS",
     "Allocators",
     "CallSite",
+    "Code",
     "ComparedFunctions",
     "Comparison",
+    "Form",
     "Instruction",
     "Matching",
     "Operation",

@@ -4,12 +4,13 @@ An address is formed in two steps: ADRP leaves its page in a register, and an AD
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
 from liveso.code.mask import FIELD, NOWHERE
 from liveso.elf import Image, Section
@@ -40,22 +41,31 @@ _STACK = "stack "
 _FARTHEST = 2048  # instructions between the two of a pair
 
 
-def forms(
-    instructions: Iterator[tuple[int, int, str, str]], last_calls: frozenset[int]
-) -> Iterator[tuple[int, Form, int | None]]:
-    """The address and form of each instruction of a function, and the address that a pair forms with it."""
+@dataclass(slots=True)
+class _Found:
+    """An instruction, and the address that it holds: where a branch leads to, or the page that ADRP forms."""
+
+    address: int
+    form: Form
+    held: int | None
+
+
+def forms(_code: bytes, instructions: Listing, last_calls: frozenset[int]) -> Iterator[tuple[int, Form, int | None]]:
+    """The address and form of each instruction of a function, and the address that it goes to or that a pair forms
+    with it."""
     found = [
-        (address, _branch(mnemonic, operands) or _form(mnemonic, operands))
+        _Found(address, *(_branch(mnemonic, operands) or (_form(mnemonic, operands), None)))
         for address, _size, mnemonic, operands in instructions
         if mnemonic not in _PADDING
     ]
     targets = _targets(found, last_calls)
     _name_factors(found)
-    yield from ((address, form, target) for (address, form), target in zip(found, targets, strict=True))
+    for it, target in zip(found, targets, strict=True):
+        yield it.address, it.form, it.held if it.form.leads_to_code else target
 
 
-def _branch(mnemonic: str, operands: str) -> Form | None:
-    """The form of an instruction that holds an address of code: they are all different, and not worth keeping."""
+def _branch(mnemonic: str, operands: str) -> tuple[Form, int] | None:
+    """The form of an instruction that holds an address of code, and that address."""
     is_branch = mnemonic in ("b", "bl", "cbz", "cbnz", "tbz", "tbnz", "adrp", "adr") or mnemonic.startswith("b.")
     match = _LAST_ADDRESS.search(operands) if is_branch else None
     if match is None:
@@ -67,7 +77,9 @@ def _branch(mnemonic: str, operands: str) -> Form | None:
         immediate = 1 << int(bit[1], 0) if bit else None
         text = text.split(",")[0]
     written = (text.split(",")[0],) if mnemonic in ("adrp", "adr") else ()
-    return Form(operation, f"{mnemonic} {text}", immediate=immediate, target=int(match[1], 0), written=written)
+    leads = operation is not Operation.PAGE
+    form = Form(operation, f"{mnemonic} {text}", immediate=immediate, written=written, leads_to_code=leads)
+    return form, int(match[1], 0)
 
 
 @lru_cache(1 << 17)
@@ -142,7 +154,7 @@ def _wholes(text: str) -> str:
 _Addresses = dict[str, int]
 
 
-def _targets(found: list[tuple[int, Form]], last_calls: frozenset[int]) -> list[int | None]:
+def _targets(found: list[_Found], last_calls: frozenset[int]) -> list[int | None]:
     """The address that each instruction forms with its base register, if that holds a known one: a page, or an address
     made from it before. They are followed along all branches, until nothing changes."""
     otherwise = _lasting(found)
@@ -156,7 +168,7 @@ def _targets(found: list[tuple[int, Form]], last_calls: frozenset[int]) -> list[
 
 
 def _follow(
-    found: list[tuple[int, Form]],
+    found: list[_Found],
     at_target: dict[int, _Addresses],
     otherwise: _Addresses,
     last_calls: frozenset[int],
@@ -166,23 +178,24 @@ def _follow(
     return."""
     targets: list[int | None] = []
     addresses: _Addresses | None = {}
-    for address, form in found:
-        if address in at_target:
-            addresses = _common(addresses, at_target[address])
+    for each in found:
+        form, leads_to = each.form, each.held
+        if each.address in at_target:
+            addresses = _common(addresses, at_target[each.address])
         is_known = addresses is not None
         held = otherwise if addresses is None else addresses
         base = held.get(form.base)
         targets.append(None if base is None or form.displacement is None else base + form.displacement)
         if form.operation is Operation.CALL:
             held = {it: known for it, known in held.items() if it in AARCH64.kept_registers or it.startswith(_STACK)}
-        elif form.target is not None and not form.written:
+        elif leads_to is not None and not form.written:
             if is_known:
-                at_target[form.target] = _common(at_target.get(form.target), held)
+                at_target[leads_to] = _common(at_target.get(leads_to), held)
         elif form.operation is Operation.JUMP:
             otherwise = held  # a table of branches
         else:
-            held = _after(held, form, targets[-1])
-        if form.operation in (Operation.JUMP, Operation.RETURN) or form.target in last_calls:
+            held = _after(held, form, targets[-1] if form.operation is Operation.ADDRESS else leads_to)
+        if form.operation in (Operation.JUMP, Operation.RETURN) or leads_to in last_calls:
             addresses = None
         elif is_known:
             addresses = held
@@ -193,11 +206,11 @@ def _follow(
 
 def _after(held: _Addresses, form: Form, formed: int | None) -> _Addresses:
     """The known addresses in registers, and in words of the stack, after an instruction that goes on to the next."""
+    if not held and formed is None:
+        return held
     word = f"{_STACK}{form.base}{form.displacement}" if form.base in _STACK_REGISTERS else ""
     moved = held.get(form.source or word) if form.operation is Operation.MOVE and form.immediate is None else None
-    known = form.target if form.written and form.target is not None else moved
-    if form.operation is Operation.ADDRESS:
-        known = formed
+    known = moved if formed is None else formed
     overwritten = {*form.written}
     if form.is_store and word:
         overwritten |= {word, f"{_STACK}{form.base}{(form.displacement or 0) + AARCH64.word}"}
@@ -213,32 +226,33 @@ def _common(one: _Addresses | None, other: _Addresses) -> _Addresses:
     return other if one is None else {it: address for it, address in one.items() if other.get(it) == address}
 
 
-def _lasting(found: list[tuple[int, Form]]) -> _Addresses:
+def _lasting(found: list[_Found]) -> _Addresses:
     """The pages in registers that a call keeps and that hold one page only in the whole function."""
     pages: dict[str, set[int]] = {}
-    for _address, form in found:
-        if form.operation is Operation.PAGE and form.written[0] in AARCH64.kept_registers:
-            pages.setdefault(form.written[0], set()).add(form.target or 0)
+    for it in found:
+        if it.form.operation is Operation.PAGE and it.form.written[0] in AARCH64.kept_registers:
+            pages.setdefault(it.form.written[0], set()).add(it.held or 0)
     return {register: values.pop() for register, values in pages.items() if len(values) == 1}
 
 
-def _name_factors(found: list[tuple[int, Form]]) -> None:
+def _name_factors(found: list[_Found]) -> None:
     """A constant that is only loaded to multiply with it is a factor, as it is in machines whose multiplication has a
     constant operand."""
-    constants: dict[str, int] = {}
-    for index, (_address, form) in enumerate(found):
+    constants: dict[str, _Found] = {}
+    for it in found:
+        form = it.form
         if form.operation is Operation.MULTIPLY:
             for register in _REGISTER.findall(form.outline.partition(",")[2]):
                 if register in constants:
-                    at = constants[register]
-                    found[at] = (found[at][0], replace(found[at][1], operation=Operation.MULTIPLY))
+                    loading = constants[register]
+                    loading.form = replace(loading.form, operation=Operation.MULTIPLY)
         for register in form.written:
             constants.pop(register, None)
             if form.operation is Operation.MOVE and form.immediate is not None:
-                constants[register] = index
+                constants[register] = it
 
 
-def stubs(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[tuple[int, int]]:
+def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
     """The address of each PLT stub, and of the slot that it jumps through: `adrp x16; ldr x17, [x16, …]` (AArch64 ELF,
     "Procedure linkage table")."""
     start, previous, page = 0, "", 0

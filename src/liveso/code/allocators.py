@@ -2,7 +2,7 @@
 
 from liveso.code.form import Operation
 from liveso.code.functions import functions
-from liveso.code.instructions import Instruction, Place, Reader
+from liveso.code.instructions import Code, Instruction, Place, Reader
 from liveso.code.names import function_names
 from liveso.elf import Image
 
@@ -67,7 +67,7 @@ class Allocators:
             self._known[start] = self._handed_on(self._reader.read(start, self._ends[start]), depth)
         return self._known[start]
 
-    def _handed_on(self, instructions: list[Instruction], depth: int) -> tuple[int, ...]:
+    def _handed_on(self, instructions: Code, depth: int) -> tuple[int, ...]:
         """Follow the arguments through moves between registers and the stack, up to calls that take a size."""
         holds = {register: index for index, register in enumerate(self._machine.argument_registers)}
         at_target: dict[int, dict[str, int]] = {}

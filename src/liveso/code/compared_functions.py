@@ -11,7 +11,7 @@ import numpy as np
 
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
-from liveso.code.instructions import Instruction, Reader
+from liveso.code.instructions import Code, Instruction, Reader
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Machine, Section, Symbol, tables
@@ -182,9 +182,9 @@ class _Walk:
         """The places of instructions that form an address for a comparison only."""
         return self._formed_for_comparison - self._used
 
-    def through(self, code: list[Instruction]) -> None:
+    def through(self, code: Code) -> None:
         machine = self._machine
-        if any(it.outline == f"mov {machine.frame_pointer}, {machine.stack_pointer}" for it in code):
+        if any(it.outline == f"mov {machine.frame_pointer}, {machine.stack_pointer}" for it in code.forms):
             self._stack.add(machine.frame_pointer)
         values = {it: _Value(-at, is_given=True) for at, it in enumerate(machine.argument_registers, 1)}
         at_target: dict[int, _Values] = {}
@@ -202,8 +202,8 @@ class _Walk:
                 self._use([values.get(machine.result_register)])
             else:
                 self._move(it, values)
-            if it.form.target is not None and it.operation is not Operation.CALL:
-                at_target.setdefault(it.form.target, dict(values))
+            if it.form.leads_to_code and it.place is not None and it.operation is not Operation.CALL:
+                at_target.setdefault(it.place.offset, dict(values))
             goes_on = it.operation not in (Operation.JUMP, Operation.RETURN)
 
     def _compare(self, it: Instruction, values: _Values) -> None:

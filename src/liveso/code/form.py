@@ -30,9 +30,9 @@ class Form:
     `outline` is its text with whole registers and without numbers; two instructions of one outline can be compared.
     `base` is the register that memory is addressed by, `displacement` the number that is added, in bytes, `width` the
     size of the access in bytes, or of the result where only an address is formed (0: not known). `immediate` is a
-    constant operand, `target` the address that a branch or PAGE leads to. `written` are the whole registers that it
-    writes, `source` the one that a MOVE reads, and `is_store` says whether it writes to memory. `scale` is what an
-    index into memory is multiplied by (0: there is none).
+    constant operand. `leads_to_code`: it names the address at which it may go on. `written` are the whole registers
+    that it writes, `source` the one that a MOVE reads, and `is_store` says whether it writes to memory. `scale` is what
+    an index into memory is multiplied by (0: there is none).
     """
 
     operation: Operation
@@ -41,7 +41,7 @@ class Form:
     displacement: int | None = None
     width: int = 0
     immediate: int | None = None
-    target: int | None = None
+    leads_to_code: bool = False
     written: tuple[str, ...] = ()
     source: str = ""
     is_store: bool = False

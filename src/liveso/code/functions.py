@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from liveso.elf import Image, tables
+from liveso.elf import Image, once_per_image, tables
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
 
@@ -12,6 +12,7 @@ _ENTRY = np.dtype([("start", "<i4"), ("description", "<i4")])
 _PCREL_SDATA4, _DATAREL_SDATA4, _UDATA4 = 0x1B, 0x3B, 0x03
 
 
+@once_per_image
 def functions(image: Image) -> Table:
     """All functions that have an unwind entry: an array of `start` and `end` addresses, sorted, without overlap.
 

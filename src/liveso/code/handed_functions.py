@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 
 from liveso.code.form import Operation
-from liveso.code.instructions import Instruction, Reader
+from liveso.code.instructions import Code, Reader
 from liveso.code.shapes import Shapes
 from liveso.elf import Image, Machine
 
@@ -33,7 +33,7 @@ def handed_functions(image: Image, shapes: Shapes) -> dict[int, frozenset[str]]:
     return {target: frozenset(names) for target, names in found.items() if len(names) > 1}
 
 
-def _handed(code: list[Instruction], machine: Machine) -> list[tuple[int, str]]:
+def _handed(code: Code, machine: Machine) -> list[tuple[int, str]]:
     """The addresses of functions that are arguments of calls of imported functions, with the names of these."""
     held: dict[str, int] = {}
     found: list[tuple[int, str]] = []

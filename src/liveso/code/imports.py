@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from liveso.code.syntax import decoder, syntax
-from liveso.elf import Image
+from liveso.code.decode import decode
+from liveso.code.syntax import syntax
+from liveso.elf import Image, once_per_image
 
 # abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw
 _NEVER_RETURNS = re.compile(
@@ -14,6 +15,7 @@ _NEVER_RETURNS = re.compile(
 )
 
 
+@once_per_image
 def slot_names(image: Image) -> dict[int, str]:
     """The addresses of slots that the dynamic linker fills by name, with that name."""
     table = image.relocations[image.relocations["symbol"] != 0]
@@ -24,13 +26,17 @@ def slot_names(image: Image) -> dict[int, str]:
 
 def stub_names(image: Image, slots: dict[int, str]) -> dict[int, str]:
     """The addresses of PLT stubs, with the name behind the slot in `slots` that each jumps through (psABI, "PLT")."""
-    found: dict[int, str] = {}
+    return {address: slots[slot] for address, slot in _stubs(image) if slot in slots}
+
+
+@once_per_image
+def _stubs(image: Image) -> list[tuple[int, int]]:
+    """The address of each PLT stub, with that of its slot."""
+    found: list[tuple[int, int]] = []
     for section in image.sections:
         if section.name.startswith(".plt") and section.is_code and section.has_bytes:
-            decoded = decoder(image.machine).disasm_lite(image.section_bytes(section), section.address)
-            for address, slot in syntax(image.machine).stubs(decoded):
-                if slot in slots:
-                    found[address] = slots[slot]
+            decoded = decode(image.machine, image.section_bytes(section), section.address)
+            found.extend(syntax(image.machine).stubs(decoded))
     return found
 
 

@@ -1,17 +1,25 @@
 """The instructions of one function, in a form in which two versions of it can be compared."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from liveso.code.decode import decode
 from liveso.code.form import Form, Operation
 from liveso.code.imports import last_calls, slot_names, stub_names
-from liveso.code.syntax import decoder, syntax
+from liveso.code.syntax import syntax
 from liveso.code.thread_local import module_accesses, thread_local_slots
 from liveso.elf import Image, Machine
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
+
+CALLS = (Operation.CALL, Operation.JUMP)
+"""What an instruction may be that leads to another function."""
+_BLOCK = 1 << 62
+"""Stands for the address of a thread's block: no image has anything there, or near it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,7 @@ class CallSite:
     is_about_stack: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """An instruction at an address, with what it refers to by an address, if it does."""
 
     address: int
@@ -76,6 +83,37 @@ class Instruction:
         return form.outline, form.width, form.immediate, form.scale, place.kind, place.name
 
 
+class Code:
+    """The instructions of one function, in order: their `addresses`, `forms`, and the addresses in them, `targets`.
+
+    What they refer to is looked up when it is asked for: comparisons look at few of them.
+    """
+
+    def __init__(self, found: Iterable[tuple[int, Form, int | None]], place: Callable[[Form, int], Place]) -> None:
+        rows = list(found)
+        self.addresses = [address for address, _form, _target in rows]
+        self.forms = [form for _address, form, _target in rows]
+        self.targets = [target for _address, _form, target in rows]
+        self._place = place
+
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    def __getitem__(self, index: int) -> Instruction:
+        form, target = self.forms[index], self.targets[index]
+        return Instruction(self.addresses[index], form, None if target is None else self._place(form, target))
+
+    def __iter__(self) -> Iterator[Instruction]:
+        place = self._place
+        for address, form, target in zip(self.addresses, self.forms, self.targets, strict=True):
+            yield Instruction(address, form, None if target is None else place(form, target))
+
+    @cached_property
+    def exact(self) -> list[tuple[object, ...]]:
+        """What each of them does, as Instruction.exact has it."""
+        return [it.exact for it in self]
+
+
 class Reader:
     """Reads the functions of one image."""
 
@@ -87,29 +125,36 @@ class Reader:
         self._slots = slot_names(image)
         self._stubs = stub_names(image, self._slots)
         self._last_calls = last_calls(self._stubs)
-        slots = thread_local_slots(image)
-        self._tls = slots.variables
-        self._module_accesses = module_accesses(image, slots)
+        self._tls = thread_local_slots(image).variables
+        self._module_accesses = module_accesses(image)
         self._code = [range(it.address, it.end) for it in image.sections if it.is_code]
+        self._places: dict[int, Place] = {}
 
-    def read(self, start: int, end: int) -> list[Instruction]:
-        """The instructions from `start` to `end`. What cannot be decoded ends the list."""
-        decoded = decoder(self.machine).disasm_lite(self._image.bytes_at(start, end - start), start)
-        found = []
-        for address, form, target in self._syntax.forms(decoded, self._last_calls):
-            place = None
-            if address in self._module_accesses:
-                place = Place("tls", self._module_accesses[address])
-            elif form.target is not None and form.operation is not Operation.PAGE:
-                is_inside = start <= form.target < end
-                place = Place("own code", form.target) if is_inside else self.place(form.target)
-            elif target is not None:
-                place = self.place(target)
-            found.append(Instruction(address, form, place))
-        return found
+    def read(self, start: int, end: int) -> Code:
+        """The instructions from `start` to `end`. What cannot be decoded ends them."""
+        content = self._image.bytes_at(start, end - start)
+
+        def place(form: Form, target: int) -> Place:
+            if form.leads_to_code and start <= target < end:
+                return Place("own code", target)
+            found = self._places.get(target)
+            if found is None:
+                found = self._places[target] = self.place(target)
+            return found
+
+        found = self._syntax.forms(content, decode(self.machine, content, start), self._last_calls)
+        return Code(self._with_accesses(found) if self._module_accesses else found, place)
+
+    def _with_accesses(self, found: Iterable[tuple[int, Form, int | None]]) -> Iterator[tuple[int, Form, int | None]]:
+        """The same with the places in the thread's block that instructions refer to by a number."""
+        for address, form, target in found:
+            offset = self._module_accesses.get(address)
+            yield address, form, target if offset is None else _BLOCK + offset
 
     def place(self, target: int) -> Place:
-        """What lies at an address of the image."""
+        """What lies at an address of the image, or of a thread's block."""
+        if target >= _BLOCK // 2:
+            return Place("tls", target - _BLOCK)
         if target in self._stubs:
             return Place("import", 0, self._stubs[target])
         if target in self._tls:
@@ -135,20 +180,22 @@ class Reader:
         return Place("data", target - self._layout.span.start) if self._layout.holds(target) else None
 
 
-def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[int, CallSite]:
+def call_sites(code: Code, machine: Machine) -> dict[int, CallSite]:
     """The calls of a function, by their addresses, with the constants that were put into the arguments' registers since
     the call before, directly or by way of another register."""
     found: dict[int, CallSite] = {}
     constants: dict[str, int] = {}
     on_stack: set[str] = set()
-    for it in instructions:
-        if it.is_call:
-            arguments = {n: constants[it] for n, it in enumerate(machine.argument_registers) if it in constants}
+    own, registers = (machine.stack_pointer, machine.frame_pointer), frozenset(machine.argument_registers)
+    for index, form in enumerate(code.forms):
+        if form.operation in CALLS and (it := code[index]).is_call:
+            arguments = {n: constants[name] for n, name in enumerate(machine.argument_registers) if name in constants}
             found[it.address] = CallSite(it.address, it.place, arguments, bool(on_stack))
             constants.clear()
             on_stack.clear()
             continue
-        form = it.form
+        if not form.written:
+            continue
         value = None
         if form.operation is Operation.MOVE:
             value = form.immediate if form.immediate is not None else constants.get(form.source)
@@ -157,15 +204,12 @@ def call_sites(instructions: Iterable[Instruction], machine: Machine) -> dict[in
             on_stack.discard(register)
             if value is not None:
                 constants[register] = value
-        if form.operation is Operation.ADDRESS and form.base in (machine.stack_pointer, machine.frame_pointer):
-            on_stack.update(set(form.written) & set(machine.argument_registers))
+        if form.operation is Operation.ADDRESS and form.base in own:
+            on_stack.update(it for it in form.written if it in registers)
     return found
 
 
-def keeps_frame(instructions: list[Instruction], machine: Machine) -> bool:
+def keeps_frame(code: Code, machine: Machine) -> bool:
     """Whether the frame pointer holds the frame's address, as a function's first instructions tell."""
     frame, stack = machine.frame_pointer, machine.stack_pointer
-    return any(
-        frame in it.form.written and stack in (it.form.source, it.form.base) and not it.form.is_store
-        for it in instructions[:8]
-    )
+    return any(frame in it.written and stack in (it.source, it.base) and not it.is_store for it in code.forms[:8])

@@ -8,9 +8,11 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from liveso.code.mask import displacements
 from liveso.code.names import function_names
 from liveso.code.shapes import Shapes, shapes
 from liveso.elf import Image
+from liveso.elf.tables import Table
 
 _ALIKE = 0.4  # share of common pieces from which two functions of one gap are taken for the same
 _LARGEST_GAP = 400  # functions: beyond, a gap is compared by shape and order alone
@@ -133,9 +135,9 @@ def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: 
         return
     pieces = [[_pieces(image, it, index) for index in part] for image, it, part in ((old, a, one), (new, b, other))]
     likeness = [
-        (_likeness(x, y), -abs(m - n), one[m], other[n])
+        (value, -abs(m - n), one[m], other[n])
         for m, x in enumerate(pieces[0])
-        for n, y in enumerate(pieces[1])
+        for n, value in enumerate(_likenesses(x, pieces[1]))
     ]
     used: set[tuple[str, int]] = set()
     for value, _distance, i, j in sorted(likeness, reverse=True):
@@ -146,18 +148,43 @@ def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: 
             yield i, j
 
 
-def _pieces(image: Image, it: Shapes, index: int) -> Counter[bytes]:
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """The different pieces of a function, sorted, and how often each is there."""
+
+    numbers: Table
+    counts: Table
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+
+def _pieces(image: Image, it: Shapes, index: int) -> _Pieces:
     """The four-byte pieces of a function's shape, without its fields."""
     start, end = (int(address) for address in it.functions[index].item())
     content = bytearray(image.bytes_at(start, end - start))
     for place in (it.fields_of(index)["place"] - np.uint64(start)).tolist():
         content[place : place + 4] = bytes(4)
-    text = bytes(content)
-    return Counter(text[at : at + 4] for at in range(max(1, len(text) - 3)))
+    if len(content) < 4:  # one piece, which none of four bytes equals
+        return _Pieces(np.array([int.from_bytes(content, "little") + ((len(content) + 1) << 32)]), np.ones(1, "<i8"))
+    return _Pieces(*np.unique(displacements(bytes(content)).astype("<i8"), return_counts=True))
 
 
-def _likeness(one: Counter[bytes], other: Counter[bytes]) -> float:
-    larger = max(one.total(), other.total())
-    if min(one.total(), other.total()) < _ALIKE * larger:
-        return 0.0
-    return (one & other).total() / larger
+def _likenesses(one: _Pieces, others: list[_Pieces]) -> list[float]:
+    """The share of pieces that a function has in common with each of some others."""
+    if not others:
+        return []
+    numbers, counts = (np.concatenate(parts) for parts in ([it.numbers for it in others], [it.counts for it in others]))
+    places = np.minimum(np.searchsorted(one.numbers, numbers), len(one.numbers) - 1)
+    common = np.where(one.numbers[places] == numbers, np.minimum(one.counts[places], counts), 0)
+    starts = np.cumsum([0, *(len(it.numbers) for it in others[:-1])])
+    return [
+        number / larger if smaller >= _ALIKE * larger else 0.0
+        for number, smaller, larger in zip(
+            np.add.reduceat(common, starts).tolist(),
+            (min(one.total, it.total) for it in others),
+            (max(one.total, it.total) for it in others),
+            strict=True,
+        )
+    ]

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from liveso.elf import Image, tables
+from liveso.elf import Image, once_per_image, tables
 
 
+@once_per_image
 def function_names(image: Image) -> dict[str, int]:
     """The address of each name that is the name of one function only; of `.symtab`, too, where the file has one.
 

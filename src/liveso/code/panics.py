@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code.decode import decode
 from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.code.references import REFERENCE
-from liveso.code.syntax import decoder
 from liveso.elf import Image
 from liveso.elf.tables import Table
 
@@ -64,9 +64,7 @@ def _marks(image: Image, code: range, kind: str) -> set[int]:
     """The addresses that a function puts into exceptions (mov), or compares with what is there (cmp)."""
     found: set[int] = set()
     formed: dict[str, int] = {}
-    for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
-        image.bytes_at(code.start, len(code)), code.start
-    ):
+    for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(code.start, len(code)), code.start):
         match = _FORMS.fullmatch(operands)
         if mnemonic == "lea" and match:
             formed[match[1]] = address + size + int(match[3], 0) * (-1 if match[2] == "-" else 1)

@@ -6,23 +6,28 @@ decoded, which tells the references from bytes that only look like one.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from liveso.code.decode import Listing, decode
 from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
-from liveso.code.syntax import decoder
 from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
 from liveso.elf.tables import Table
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
 
+_LONGEST_INSTRUCTION = 15  # bytes
+_AT_ONCE = 1 << 16  # instructions
 _BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD64 Manual 3, 1.1)
+
+_Row = tuple[int, int, int, bool]
+"""A REFERENCE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,168 +66,196 @@ class _Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Instruction:
-    address: int
-    end: int
-    text: str
+class _Code:
+    """A section of code. `numbers` are the four bytes at each of its offsets, and `targets` where it would lead to from
+    there, if a displacement stood there and ended its instruction."""
+
+    image: Image
+    section: Section
+    content: bytes
+    bytes: Table
+    numbers: Table
+    targets: Table
 
     @property
-    def forms_address(self) -> bool:
-        return self.text.startswith("lea ")
+    def start(self) -> int:
+        return self.section.address
+
+    def may_lead_to(self, span: range, places: Table | None = None) -> Table:
+        """Whether what lies at each place, or at some, may lead into `span`, or to its end, the address past an array.
+        An immediate operand can follow a displacement: decoding tells."""
+        targets = self.targets if places is None else self.targets[places - self.start]
+        if not span:
+            return np.zeros(len(targets), np.bool_)
+        found: Table = (targets >= span.start - max(_BYTES_AFTER_DISPLACEMENT)) & (targets <= span.stop)
+        return found
+
+    def follows_operand(self, places: Table) -> Table:
+        """Whether the byte before each place may say that a displacement relative to the instruction follows."""
+        mask, value = self.image.machine.relative_operand
+        found: Table = self.bytes[places - 1 - self.start] & mask == value
+        return found
 
 
 def data_references(image: Image) -> References:
     """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
-    found = _references_to(image, data_layout(image).span)
-    return replace(found, constants=_references_to(image, constant_span(image)).table)
-
-
-def slot_references(image: Image, slots: frozenset[int]) -> References:
-    """Find the references of `image`'s code to certain words of the linker's tables. Raises ImageError as `functions`
-    does."""
-    ordered = sorted(slots)
-    span = range(ordered[0], ordered[-1] + 1) if ordered else range(0)
-    return _references_to(image, span, slots)
-
-
-def _references_to(image: Image, span: range, only: frozenset[int] | None = None) -> References:
-    """The references to a span of addresses and to its end, or of these only to those in `only`."""
+    variables, constants = data_layout(image).span, constant_span(image)
     known = functions(image)
-    near = np.array(sorted({it - bytes_ for it in only or () for bytes_ in _BYTES_AFTER_DISPLACEMENT}), "<i8")
     stubs = start_up_stubs(image, known)
-    rows: list[tuple[int, int, int, bool]] = []
+    rows: list[_Row] = []
+    constant_rows: list[_Row] = []
     undecoded: list[int] = []
     unclear: list[int] = []
     outside = doubtful = 0
-    for section in _code_sections(image):
-        code = image.section_bytes(section)
-        numbers = displacements(code)
-        targets = _targets(numbers, section)
-        candidates = _leading_to(targets, span.start, span.stop) if span else np.zeros(0, "<i8")
-        if only is not None:
-            candidates = candidates[np.isin(targets[candidates], near)]
-        for stretch, places in _by_stretch((candidates + section.address).tolist(), known, section):
-            places = [place for place in places if place not in stubs]
-            instructions, stop = _decode(image, code, section, stretch, places)
-            found = [row for row in (_reference(image, i, places, numbers, section) for i in instructions) if row]
-            rows.extend(row for row in found if span.start <= row[1] <= span.stop and (only is None or row[1] in only))
+    for code in _code_sections(image):
+        candidates = np.flatnonzero(code.may_lead_to(variables) | code.may_lead_to(constants)) + code.start
+        for stretch, places in _by_stretch(candidates, known, code.section, stubs):
+            found, stop = _references(code, stretch, places)
+            rows.extend(row for row in found.values() if variables.start <= row[1] <= variables.stop)
+            constant_rows.extend(row for row in found.values() if constants.start <= row[1] <= constants.stop)
+            places = places[code.may_lead_to(variables, places)]
             if stretch.is_function:
-                undecoded.extend([place for place in places if place >= stop][:1])
+                undecoded.extend(places[places >= stop][:1].tolist())
             else:
-                outside += len(found)
-                doubtful += len(places) - len(found)
-        if only is None:
-            unclear.extend(_addresses_in_linker_tables(image, code, section, numbers, targets, known))
-    return References(
-        np.array(rows, REFERENCE), tuple(undecoded), tuple(unclear), outside, doubtful, np.zeros(0, REFERENCE)
-    )
+                here = set(places.tolist()).intersection(row[0] for row in found.values())
+                outside += len(here)
+                doubtful += len(places) - len(here)
+        unclear.extend(_addresses_in_linker_tables(code, known))
+    tables = np.array(rows, REFERENCE), np.array(constant_rows, REFERENCE)
+    return References(tables[0], tuple(undecoded), tuple(unclear), outside, doubtful, tables[1])
 
 
-def _code_sections(image: Image) -> Iterator[Section]:
+def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[int, ...]]:
+    """The references of `image`'s code to certain words of the linker's tables, and the addresses inside functions
+    where one may be that cannot be decoded. Raises ImageError as `functions` does."""
+    known = functions(image)
+    near = np.array(sorted({it - bytes_ for it in slots for bytes_ in _BYTES_AFTER_DISPLACEMENT}), "<i8")
+    rows: list[_Row] = []
+    undecoded: list[int] = []
+    for code in _code_sections(image) if slots else ():
+        candidates = np.flatnonzero(np.isin(code.targets, near)) + code.start
+        for stretch, places in _by_stretch(candidates, known, code.section):
+            found, stop = _references(code, stretch, places)
+            rows.extend(row for row in found.values() if row[1] in slots)
+            if stretch.is_function:
+                undecoded.extend(places[places >= stop][:1].tolist())
+    return np.array(rows, REFERENCE), tuple(undecoded)
+
+
+def _code_sections(image: Image) -> Iterator[_Code]:
     """Sections with code that can refer to variables. PLT stubs refer to the GOT only; `.init` and `.fini` do not
     run in a prepared copy."""
     for section in image.sections:
         if section.is_code and section.has_bytes and not is_start_up(section):
-            yield section
+            content = image.section_bytes(section)
+            numbers = displacements(content)
+            yield _Code(image, section, content, np.frombuffer(content, np.uint8), numbers, _targets(numbers, section))
 
 
 def _targets(numbers: Table, section: Section) -> Table:
-    """Where the code would lead from every offset of a section, if a displacement stood there and ended its
-    instruction. An address that is too large for four bytes wraps around, which makes a candidate too many at most."""
+    """Where the code would lead from every offset of a section. An address that is too large for four bytes wraps
+    around, which makes a candidate too many at most."""
     size = "<i4" if section.end < 1 << 31 else "<i8"
     found: Table = np.arange(section.address + 4, section.address + 4 + len(numbers), dtype=size)
     found += numbers
     return found
 
 
-def _leading_to(targets: Table, low: int, high: int) -> Table:
-    """The indexes of `targets` that may lead to `low` … `high`; an end is the address past an array. An immediate
-    operand can follow a displacement: decoding tells."""
-    return np.flatnonzero((targets >= low - max(_BYTES_AFTER_DISPLACEMENT)) & (targets <= high))
-
-
-def _by_stretch(places: list[int], known: Table, section: Section) -> Iterator[tuple[_Stretch, list[int]]]:
-    starts: list[int] = known["start"].tolist()
-    ends: list[int] = known["end"].tolist()
-    grouped: dict[_Stretch, list[int]] = {}
-    for place in places:
-        before = bisect_right(starts, place) - 1
-        if before >= 0 and place < ends[before]:
-            stretch = _Stretch(starts[before], ends[before], True)
+def _by_stretch(
+    places: Table, known: Table, section: Section, left_out: range = range(0)
+) -> Iterator[tuple[_Stretch, Table]]:
+    """The stretches that hold the sorted addresses `places`, with those without what is `left_out`."""
+    if not len(places):
+        return
+    starts, ends = (known[name].astype("<i8") for name in ("start", "end"))
+    before = np.searchsorted(starts, places, side="right") - 1
+    inside = (before >= 0) & (places < np.append(ends, 0)[before])
+    borders = np.flatnonzero(np.diff(before * 2 + inside)) + 1
+    for group in np.split(np.arange(len(places)), borders):
+        index = int(before[group[0]])
+        if inside[group[0]]:
+            stretch = _Stretch(int(starts[index]), int(ends[index]), True)
         else:
-            start = max(ends[before] if before >= 0 else 0, section.address)
-            end = min(starts[before + 1] if before + 1 < len(starts) else section.end, section.end)
+            start = max(int(ends[index]) if index >= 0 else 0, section.address)
+            end = min(int(starts[index + 1]) if index + 1 < len(starts) else section.end, section.end)
             stretch = _Stretch(start, end, False)
-        grouped.setdefault(stretch, []).append(place)
-    yield from grouped.items()
+        found = places[group]
+        yield stretch, found[(found < left_out.start) | (found >= left_out.stop)]
 
 
-def _decode(
-    image: Image, code: bytes, section: Section, stretch: _Stretch, places: list[int]
-) -> tuple[list[_Instruction], int]:
-    """The instructions of `stretch` that contain one of `places`, and the address up to which it could be decoded."""
-    found: list[_Instruction] = []
-    position, waiting = stretch.start, iter(places)
-    place: int | None = next(waiting, None)
-    while position < stretch.end and place is not None:
-        begin = position
-        for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
-            code[position - section.address : stretch.end - section.address], position
-        ):
-            position = address + size
-            if place < position:
-                found.append(_Instruction(address, position, f"{mnemonic} {operands}"))
-                while place is not None and place < position:
-                    place = next(waiting, None)
-                if place is None:
-                    break
-        if stretch.is_function or place is None:
-            break
-        if position == begin or position < stretch.end:
-            position += 1  # constants between hand-written functions: look for the next instruction
-    return found, position
+def _references(code: _Code, stretch: _Stretch, places: Table) -> tuple[dict[int, _Row], int]:
+    """The references of `stretch` whose displacements are at some of `places`, by the addresses of the instructions,
+    and the address up to which it could be decoded."""
+    found: dict[int, _Row] = {}
+    fitting = places[code.follows_operand(places)]
+    stop = stretch.start
+    for listing in _listings(code, stretch, int(places[-1])) if len(places) else ():
+        indexes = np.searchsorted(listing.ends, fitting, side="right")
+        for index in dict.fromkeys(indexes[indexes < len(listing)].tolist()):
+            row = _reference(code, listing, index, fitting)
+            if row:
+                found[int(listing.addresses[index])] = row
+        stop = int(listing.ends[-1])
+    return found, stop
 
 
-def _reference(
-    image: Image, instruction: _Instruction, places: list[int], numbers: Table, section: Section
-) -> tuple[int, int, int, bool] | None:
-    """The reference that `instruction` makes, if it refers to memory relative to itself and a place in it fits."""
-    match = re.search(rf"\[{image.machine.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]", instruction.text)
+def _listings(code: _Code, stretch: _Stretch, last: int) -> Iterator[Listing]:
+    """The instructions of `stretch` up to that at the address `last`, in parts."""
+    position, end = stretch.start, min(stretch.end, last + _LONGEST_INSTRUCTION)
+    while position <= last:
+        content = code.content[position - code.start : end - code.start]
+        # constants lie between hand-written functions
+        listing = decode(code.image.machine, content, position, most=_AT_ONCE, skips_data=not stretch.is_function)
+        if not len(listing):
+            return
+        yield listing
+        position = int(listing.ends[-1])
+
+
+def _reference(code: _Code, listing: Listing, index: int, places: Table) -> _Row | None:
+    """The reference that an instruction makes, if it refers to memory relative to itself and a place in it fits."""
+    machine = code.image.machine
+    mnemonic, operands = listing.text(index)
+    match = _relative_to(machine.program_counter).search(operands)
     if match is None:
         return None
     displacement = int(match[2], 0) * (-1 if match[1] == "-" else 1)
-    for place in places:
+    address, end = int(listing.addresses[index]), int(listing.ends[index])
+    low, high = np.searchsorted(places, (address + 1, end - machine.displacement_size + 1))
+    for place in places[low:high].tolist():
         if (
-            instruction.address < place
-            and place + image.machine.displacement_size <= instruction.end
-            and int(numbers[place - section.address]) == displacement
-            and instruction.end - place - image.machine.displacement_size in _BYTES_AFTER_DISPLACEMENT
+            int(code.numbers[place - code.start]) == displacement
+            and end - place - machine.displacement_size in _BYTES_AFTER_DISPLACEMENT
         ):
-            return place, instruction.end + displacement, displacement, instruction.forms_address
+            return place, end + displacement, displacement, mnemonic == "lea"
     return None
 
 
-def _addresses_in_linker_tables(
-    image: Image, code: bytes, section: Section, numbers: Table, targets: Table, known: Table
-) -> Iterator[int]:
+@cache
+def _relative_to(register: str) -> re.Pattern[str]:
+    return re.compile(rf"\[{register} ([+-]) (0x[0-9a-f]+|\d+)\]")
+
+
+def _addresses_in_linker_tables(code: _Code, known: Table) -> Iterator[int]:
     """Instructions in functions that form, not load from, an address in the GOT or its like: a compiler may have meant
     a variable behind it, with the index of an array that starts below zero. The argument of `__tls_get_addr` is such an
     address and clear, and so is the end of the constants before."""
+    image, section = code.image, code.section
     clear = {it.end for it in image.sections if it.name.startswith(CONSTANT_AFTER_RELOCATION)}
     clear |= set(image.relocations["offset"][np.isin(image.relocations["type"], _tls_types(image))].tolist())
-    content = np.frombuffer(code, np.uint8)
-    after_opcode = np.flatnonzero(content[: max(0, len(targets) - 2)] == image.machine.address_opcode) + 2
+    after_opcode = np.flatnonzero(code.bytes[: max(0, len(code.targets) - 2)] == image.machine.address_opcode) + 2
+    targets = code.targets[after_opcode]
     for owned in image.sections:
         if not (is_linker_owned(owned) and owned.size):
             continue
-        fitting = after_opcode[_leading_to(targets[after_opcode], owned.address, owned.end - 1)]
-        for stretch, places in _by_stretch((fitting + section.address).tolist(), known, section):
+        fitting = after_opcode[(targets >= owned.address - max(_BYTES_AFTER_DISPLACEMENT)) & (targets < owned.end)]
+        for stretch, places in _by_stretch(fitting + section.address, known, section):
             if stretch.is_function:
-                instructions, _stop = _decode(image, code, section, stretch, places)
-                for instruction in instructions:
-                    row = _reference(image, instruction, places, numbers, section)
-                    if row and instruction.forms_address and row[1] not in clear:
-                        yield instruction.address
+                for address, (_place, target, _displacement, forms_address) in _references(code, stretch, places)[
+                    0
+                ].items():
+                    if forms_address and target not in clear:
+                        yield address
 
 
 def _tls_types(image: Image) -> list[int]:

@@ -2,6 +2,7 @@
 elsewhere has the same shape. No instruction is decoded for it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,10 +27,15 @@ class Shapes:
 
     def fields_of(self, index: int) -> Table:
         """The fields inside the function `index`."""
-        start, end = self.functions[index]
-        low, high = np.searchsorted(self.fields["place"], [start, end])
+        low, high = self._bounds[index]
         found: Table = self.fields[low:high]
         return found
+
+    @cached_property
+    def _bounds(self) -> list[tuple[int, int]]:
+        """Which of the fields each function has: from one index up to another."""
+        low, high = (np.searchsorted(self.fields["place"], self.functions[name]).tolist() for name in ("start", "end"))
+        return list(zip(low, high, strict=True))
 
 
 def shapes(image: Image) -> Shapes:

@@ -1,8 +1,9 @@
 """The linker's own code in a library: PLT stubs, and what crtbeginS.o and crti.o bring, which runs at start and end."""
 
+from liveso.code.decode import decode
 from liveso.code.form import Operation
 from liveso.code.functions import functions
-from liveso.code.syntax import decoder, syntax
+from liveso.code.syntax import syntax
 from liveso.elf import Image, Section, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -36,8 +37,8 @@ def finaliser_flag(image: Image) -> int | None:
     if entry not in start_up_stubs(image, functions(image)):
         return None
     span = data_layout(image).span
-    decoded = decoder(image.machine).disasm_lite(image.bytes_at(entry, _LONGEST_LOOK), entry)
-    for _address, form, target in syntax(image.machine).forms(decoded, frozenset()):
+    code = image.bytes_at(entry, _LONGEST_LOOK)
+    for _address, form, target in syntax(image.machine).forms(code, decode(image.machine, code, entry), frozenset()):
         if target is not None and target in span and form.operation is not Operation.ADDRESS:
             return target
     return None
@@ -53,9 +54,7 @@ def start_up_stubs(image: Image, known: Table) -> range:
         entry = int(rows[0]["addend"]) if first and len(rows) else 0
         if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
             starts.append(entry)
-            for address, size, mnemonic, operands in decoder(image.machine).disasm_lite(
-                image.bytes_at(entry, 128), entry
-            ):
+            for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
                 ends.append(address + size)
                 if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
                     starts.append(int(operands, 0))

@@ -8,7 +8,7 @@ from liveso.code.functions import functions
 from liveso.code.imports import last_calls, slot_names, stub_names
 from liveso.code.module_base import Access, Accesses, accesses
 from liveso.code.references import REFERENCE, slot_references
-from liveso.elf import Image
+from liveso.elf import Image, once_per_image
 from liveso.elf.tables import Table
 
 
@@ -42,29 +42,32 @@ class ThreadLocalReferences:
     slots: ThreadLocalSlots
 
 
+@once_per_image
 def thread_local_references(image: Image) -> ThreadLocalReferences:
     """Find the references of `image`'s code to its own thread-local variables. Raises ImageError as `functions`
     does."""
     slots = thread_local_slots(image)
-    found = slot_references(image, slots.modules.union(slots.variables))
+    found, undecoded = slot_references(image, slots.modules.union(slots.variables))
     rows = [
         (place, slots.variables[target], 0, True)
-        for place, target, _displacement, _forms in found.table.tolist()
+        for place, target, _displacement, _forms in found.tolist()
         if target not in slots.modules
     ]
-    sites, followed = _followed(image, found.table, slots.modules)
+    sites, followed = _followed(image, found, slots.modules)
     rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset >= 0]
-    unclear = (*found.undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset < 0))
+    unclear = (*undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset < 0))
     table = np.sort(np.array(rows, REFERENCE), order="place")
     return ThreadLocalReferences(table, followed.found, sites, unclear, slots)
 
 
-def module_accesses(image: Image, slots: ThreadLocalSlots) -> dict[int, int]:
+@once_per_image
+def module_accesses(image: Image) -> dict[int, int]:
     """The places in the block, in bytes, of variables that code leads to by a number of its own, by the address of the
     instruction. Raises ImageError as `functions` does."""
-    if not slots.modules:
+    modules = thread_local_slots(image).modules
+    if not modules:
         return {}
-    _sites, followed = _followed(image, slot_references(image, slots.modules).table, slots.modules)
+    _sites, followed = _followed(image, slot_references(image, modules)[0], modules)
     return {it.instruction: it.offset for it in followed.found}
 
 
@@ -76,6 +79,7 @@ def _followed(image: Image, references: Table, modules: frozenset[int]) -> tuple
     return sites, accesses(image, functions(image), sites["place"].tolist(), never_returning)
 
 
+@once_per_image
 def thread_local_slots(image: Image) -> ThreadLocalSlots:
     """Find the slots for an image's own thread-local variables. Raises ImageError as `functions` does."""
     machine, table = image.machine, image.relocations
@@ -99,7 +103,7 @@ def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
     if not (pairs and prefix):
         return frozenset()
     of_variable = set()
-    for place, target, _displacement, _forms in slot_references(image, pairs).table.tolist():
+    for place, target, _displacement, _forms in slot_references(image, pairs)[0].tolist():
         start = place - 3 - len(prefix)  # REX, opcode and operand come before the displacement
         if image.bytes_at(start, len(prefix)) == prefix:
             of_variable.add(target)

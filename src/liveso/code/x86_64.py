@@ -1,11 +1,12 @@
 """x86-64 instructions as capstone writes them (Intel syntax)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
 
+from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
 from liveso.code.mask import FIELD, displacements
 from liveso.elf import Image, Section, tables
@@ -30,30 +31,79 @@ _OPERATIONS = {
 }
 _ONLY_READ = frozenset({"cmp", "test", "push", "bt", "call", "ucomiss", "ucomisd", "comiss", "comisd"})
 _PADDING = ("nop", "endbr", "int3")
+_NOTHING = Form(Operation.OTHER, "")
+_OTHER_BRANCHES = ("loop", "xbegin")
+"""Whose text depends on where they lie, too."""
+_BRANCHES = frozenset(
+    {bytes((opcode,)) for opcode in (*range(0x70, 0x80), 0xE8, 0xE9, 0xEB)}
+    | {bytes((0x0F, opcode)) for opcode in range(0x80, 0x90)}
+)
+"""The opcodes of branches without a prefix, which the distance follows (AMD64 Manual 3, A.1)."""
+_LAST_ADDRESS = (1 << 64) - 1
+
+_TWO_BYTES = 0x0F
+"""What an opcode of two bytes begins with."""
+
+_known: dict[bytes, Form] = {}
+"""The forms of instructions by their bytes: a few thousand make up most of all code."""
+_MOST = 1 << 17
+_known_branches: dict[bytes, Form] = {}
+"""The forms of branches by their opcodes."""
 
 
-def forms(
-    instructions: Iterator[tuple[int, int, str, str]], _last_calls: frozenset[int]
-) -> Iterator[tuple[int, Form, int | None]]:
-    """The address and form of each instruction, and the address of the memory that it refers to relative to itself."""
-    for address, size, mnemonic, operands in instructions:
-        if mnemonic.startswith(_PADDING):
-            continue
-        target = None
-        if X86_64.program_counter in operands:
-            match = _RELATIVE.search(operands)
-            if match:
-                target = address + size + int(match[2], 0) * (-1 if match[1] == "-" else 1)
-                operands = f"{operands[: match.start()]}[{X86_64.program_counter}]{operands[match.end() :]}"
-        yield address, _branch(mnemonic, operands) or _form(mnemonic, operands), target
+def forms(code: bytes, instructions: Listing, _last_calls: frozenset[int]) -> list[tuple[int, Form, int | None]]:
+    """The address and form of each instruction, and the address that it goes to, or of the memory that it refers to
+    relative to itself."""
+    addresses, ends = instructions.addresses.tolist(), instructions.ends.tolist()
+    start = addresses[0] if addresses else 0
+    contents = [code[address - start : end - start] for address, end in zip(addresses, ends, strict=True)]
+    found = list(map(_known.get, contents))
+    targets: list[int | None] = [None] * len(found)
+    for index, form in enumerate(found):
+        if form is None:
+            content, end = contents[index], ends[index]
+            opcode = _opcode(content)
+            found[index] = branch = _known_branches.get(opcode)
+            if branch is not None:
+                distance = int.from_bytes(content[len(opcode) :], "little", signed=True)
+                targets[index] = end + distance & _LAST_ADDRESS
+            else:
+                found[index], targets[index] = _read(content, *instructions.text(index), end)
+    return [
+        (address, form, target)
+        for address, form, target in zip(addresses, found, targets, strict=True)
+        if form is not None and form is not _NOTHING
+    ]
 
 
-def _branch(mnemonic: str, operands: str) -> Form | None:
-    """The form of a branch to an address: they are all different, and not worth keeping."""
-    if not operands.startswith("0x") or (not mnemonic.endswith("call") and "j" not in mnemonic):
-        return None
-    mnemonic = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
-    return Form(_OPERATIONS.get(mnemonic, Operation.OTHER), f"{mnemonic} ", target=int(operands, 0))
+def _opcode(content: bytes) -> bytes:
+    return content[:2] if content[0] == _TWO_BYTES else content[:1]
+
+
+def _read(content: bytes, mnemonic: str, operands: str, end: int) -> tuple[Form, int | None]:
+    """The form of an instruction that ends at `end`, and the address that it names."""
+    if mnemonic.startswith(_PADDING):
+        return _remembered(content, _NOTHING), None
+    match = _RELATIVE.search(operands) if X86_64.program_counter in operands else None
+    if match:
+        text = f"{operands[: match.start()]}[{X86_64.program_counter}]{operands[match.end() :]}"
+        return _form(mnemonic, text), end + int(match[2], 0) * (-1 if match[1] == "-" else 1)
+    if operands.startswith("0x") and (mnemonic.endswith("call") or "j" in mnemonic):
+        name = mnemonic.removeprefix("bnd ").removeprefix("notrack ")
+        form = Form(_OPERATIONS.get(name, Operation.OTHER), f"{name} ", leads_to_code=True)
+        opcode = _opcode(content)
+        if opcode in _BRANCHES:
+            _known_branches[opcode] = form
+        return form, int(operands, 0)
+    form = _form(mnemonic, operands)
+    return form if mnemonic.startswith(_OTHER_BRANCHES) else _remembered(content, form), None
+
+
+def _remembered(content: bytes, form: Form) -> Form:
+    if len(_known) >= _MOST:
+        _known.clear()
+    _known[content] = form
+    return form
 
 
 @lru_cache(1 << 17)
@@ -89,7 +139,7 @@ def _form(mnemonic: str, operands: str) -> Form:
     source = second if operation is Operation.MOVE and "[" not in second and immediate is None else ""
     written = (first,) if writes else ()
     return Form(
-        operation, f"{name} {text}", base, displacement, width, immediate, None, written, source, is_store, scale
+        operation, f"{name} {text}", base, displacement, width, immediate, False, written, source, is_store, scale
     )
 
 
@@ -97,11 +147,12 @@ def _whole(register: str) -> str:
     return X86_64.register_parts.get(register, register)
 
 
+@lru_cache(1 << 14)
 def _wholes(text: str) -> str:
     return _REGISTER.sub(lambda match: _whole(match[0]), text)
 
 
-def stubs(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[tuple[int, int]]:
+def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
     """The address of each PLT stub, and of the slot that it jumps through (psABI, "Procedure Linkage Table")."""
     start = None
     for address, size, mnemonic, operands in instructions:
@@ -115,32 +166,41 @@ def stubs(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[tuple[i
 def mask(image: Image, section: Section, _functions: Table) -> tuple[Table, Table]:
     """The bytes of a section with zeros for what the linker fills in, and a FIELD for each such place."""
     content = np.frombuffer(image.section_bytes(section), np.uint8)
-    targets = displacements(content.tobytes()).astype("<i8")
-    targets += np.arange(section.address + 4, section.address + 4 + len(targets), dtype="<i8")
-    is_field = np.zeros(len(targets) + 4, np.bool_)
-    leads_to_code = np.zeros(len(targets), np.bool_)
-    for other in image.sections:
-        if other.is_code:
-            leads_to_code |= (targets >= other.address) & (targets < other.end)
+    numbers = displacements(content.tobytes())
+    is_field = np.zeros(len(numbers) + 4, np.bool_)
+
+    def targets(places: Table) -> Table:
+        found: Table = numbers[places] + places
+        found += section.address + 4
+        return found
+
+    def leads_to_code(targets: Table) -> Table:
+        found = np.zeros(len(targets), np.bool_)
+        for other in image.sections:
+            if other.is_code:
+                found |= (targets >= other.address) & (targets < other.end)
+        return found
+
     for opcode in X86_64.branch_opcodes:
         places = np.flatnonzero(content == opcode[-1]) + 1
         if len(opcode) == 2:
             places = places[places >= 2]
             places = places[content[places - 2] == opcode[0]]
-        places = places[places < len(targets)]
-        is_field[places[leads_to_code[places]]] = True
+        places = places[places < len(numbers)]
+        is_field[places[leads_to_code(targets(places))]] = True
     mask, value = X86_64.relative_operand
     opcodes = np.zeros(256, np.bool_)
     opcodes[list(X86_64.operand_opcodes)] = True
     places = np.flatnonzero((content[1:] & mask == value) & opcodes[content[:-1]]) + 2
-    places = places[places < len(targets)]
+    places = places[places < len(numbers)]
     loads = image.segments[image.segments["type"] == tables.PT_LOAD]
     end = int((loads["address"] + loads["memory_size"]).max())
-    is_field[places[(targets[places] >= 0) & (targets[places] < end)]] = True
+    leads = targets(places)
+    is_field[places[(leads >= 0) & (leads < end)]] = True
     found = np.flatnonzero(is_field)
     fields = np.zeros(len(found), FIELD)
     fields["place"] = found + section.address
-    fields["target"] = targets[found]
+    fields["target"] = targets(found)
     masked = content.copy()
     for byte in range(4):
         masked[found + byte] = 0

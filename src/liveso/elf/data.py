@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from liveso.elf.image import Image, Section
+from liveso.elf.image import Image, Section, once_per_image
 from liveso.errors import ImageError
 
 LINKER_OWNED = frozenset(
@@ -30,6 +30,7 @@ def is_linker_owned(section: Section) -> bool:
     return section.name in LINKER_OWNED
 
 
+@once_per_image
 def data_layout(image: Image) -> DataLayout:
     """The layout of an image's variables.
 
@@ -56,6 +57,7 @@ def data_layout(image: Image) -> DataLayout:
     return DataLayout(span, variables)
 
 
+@once_per_image
 def constant_span(image: Image) -> range:
     """The addresses of constants that only relocation writes: tables of pointers. Empty where there are none, or where
     something else lies between them."""

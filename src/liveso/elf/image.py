@@ -1,9 +1,10 @@
 """The image of a version: one ELF shared library, read from its bytes."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from elftools.common.exceptions import ELFError
@@ -106,6 +107,10 @@ class Image:
     relocations_offset: tuple[int, ...]
     """The file offset of each relocation, -1 for one that RELR encodes."""
 
+    @cached_property
+    def _made_of_it(self) -> dict[Callable[["Image"], Any], Any]:
+        return {}
+
     def section(self, name: str) -> Section | None:
         return next((section for section in self.sections if section.name == name), None)
 
@@ -133,7 +138,7 @@ class Image:
 
     def file_offset(self, address: int) -> int | None:
         """Where the byte at `address` lies in the file; None for memory that the file does not fill."""
-        return _file_offset(self.segments, address)
+        return _offset_in(self._in_file, address)
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """The initial bytes of memory, before relocation; what the file does not fill is zero."""
@@ -147,6 +152,11 @@ class Image:
 
     def section_bytes(self, section: Section) -> bytes:
         return self.content[section.offset : section.offset + section.size] if section.has_bytes else b""
+
+    @cached_property
+    def _in_file(self) -> list[tuple[int, int, int]]:
+        """What the file fills of memory: the start and end of each part, and where it lies in the file."""
+        return _parts_in_file(self.segments)
 
     @cached_property
     def defined(self) -> dict[tuple[str, str], Symbol]:
@@ -172,12 +182,37 @@ class Image:
         return range(start, max(start, (start + int(segment["memory_size"])) & ~0xFFF))
 
 
+_Found = TypeVar("_Found")
+
+
+def once_per_image(function: Callable[[Image], _Found]) -> Callable[[Image], _Found]:
+    """Let `function` look at each image once. What it found lives as long as the image does, and must stay as it is."""
+
+    @wraps(function)
+    def found(image: Image) -> _Found:
+        kept = image._made_of_it
+        if function not in kept:
+            kept[function] = function(image)
+        result: _Found = kept[function]
+        return result
+
+    return found
+
+
 def _file_offset(segments: Table, address: int) -> int | None:
-    for segment in segments[segments["type"] == tables.PT_LOAD]:
-        start = int(segment["address"])
-        if start <= address < start + int(segment["file_size"]):
-            return int(segment["offset"]) + address - start
+    return _offset_in(_parts_in_file(segments), address)
+
+
+def _offset_in(parts: list[tuple[int, int, int]], address: int) -> int | None:
+    for start, end, offset in parts:
+        if start <= address < end:
+            return offset + address - start
     return None
+
+
+def _parts_in_file(segments: Table) -> list[tuple[int, int, int]]:
+    loads = segments[segments["type"] == tables.PT_LOAD][["address", "file_size", "offset"]]
+    return [(start, start + size, offset) for start, size, offset in loads.tolist()]
 
 
 def _array(content: bytes, dtype: np.dtype[np.void] | str, offset: int, size: int, what: str) -> Table:
@@ -366,7 +401,8 @@ def _relocations(
         start = _file_offset(segments, values.get(tables.DT_RELR, 0))
         packed = _array(content, "<u8", -1 if start is None else start, values[tables.DT_RELRSZ], "relocations")
         places = tables.decode_relr(packed)
-        where = [_file_offset(segments, place) for place in places.tolist()]
+        parts_in_file = _parts_in_file(segments)
+        where = [_offset_in(parts_in_file, place) for place in places.tolist()]
         if any(place is None for place in where):
             raise ImageError("a relocation lies outside of the file")
         addends = np.array([int.from_bytes(content[at : at + 8], "little") for at in where if at is not None], "<u8")

@@ -2,50 +2,64 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from difflib import SequenceMatcher
+from dataclasses import dataclass
 from itertools import groupby
 
-from liveso.code import Instruction
+from liveso.code import Code
+from liveso.verdict.matching_blocks import changed_parts, matching_blocks
 
 _SURROUNDINGS = 6  # instructions before and behind
 
 
-def aligned(old: list[Instruction], new: list[Instruction]) -> Iterator[tuple[Instruction, Instruction, bool]]:
-    """Pair the instructions of two versions of a function: equal ones, and between those, ones of the same outline.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Instructions of both versions that belong together, one by one: `size` of them from the indexes `old` and `new`.
 
-    The third is false for a pair beside which one version has instructions that the other has not.
+    `is_isolated` is false beside instructions of one version that the other has not.
     """
-    if [it.outline for it in old] == [it.outline for it in new]:
-        yield from ((a, b, True) for a, b in zip(old, new, strict=True))
+
+    old: int
+    new: int
+    size: int
+    is_isolated: bool
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        return zip(range(self.old, self.old + self.size), range(self.new, self.new + self.size), strict=True)
+
+
+def aligned(old: Code, new: Code) -> Iterator[Run]:
+    """Pair the instructions of two versions of a function: equal ones, and between those, ones of the same outline."""
+    differing = [(a, b) for a, b in zip(old.forms, new.forms, strict=False) if a is not b]
+    if len(old) == len(new) and all(a.outline == b.outline for a, b in differing):
+        yield Run(0, 0, len(old), True)
         return
-    order = SequenceMatcher(None, [it.exact for it in old], [it.exact for it in new], autojunk=False)
-    for kind, i1, i2, j1, j2 in order.get_opcodes():
-        if kind == "equal":
-            for a, b in zip(old[i1:i2], new[j1:j2], strict=True):
-                yield a, b, True
-        elif kind == "replace":
-            one, other = old[i1:i2], new[j1:j2]
-            outlines = SequenceMatcher(None, [it.outline for it in one], [it.outline for it in other], autojunk=False)
-            for block in outlines.get_matching_blocks():
-                for a, b in zip(
-                    one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True
-                ):
-                    yield a, b, block.size == len(one) == len(other)
+    for (i, j, size), before, other_before in changed_parts(old.exact, new.exact):
+        if before and other_before:
+            yield from _alike(old, new, before, other_before)
+        yield Run(i, j, size, True)
 
 
-def in_unique_surroundings(code: list[Instruction]) -> frozenset[int]:
-    """The addresses of instructions around which the function does what it does nowhere else: in a sequence that is
+def _alike(old: Code, new: Code, inside: range, other: range) -> Iterator[Run]:
+    """Pair what has the same outline in a part of each."""
+    outlines = [[code.forms[it].outline for it in part] for code, part in ((old, inside), (new, other))]
+    for i, j, size in matching_blocks(*outlines):
+        yield Run(inside.start + i, other.start + j, size, size == len(inside) == len(other))
+
+
+def in_unique_surroundings(code: Code) -> frozenset[int]:
+    """The indexes of instructions around which the function does what it does nowhere else: in a sequence that is
     repeated, one cannot be told from the next."""
-    exact = [it.exact for it in code]
-    windows = [tuple(exact[max(0, at - _SURROUNDINGS) : at + _SURROUNDINGS + 1]) for at in range(len(code))]
+    numbers: dict[tuple[object, ...], int] = {}
+    exact = [numbers.setdefault(it, len(numbers)) for it in code.exact]
+    windows = [tuple(exact[max(0, at - _SURROUNDINGS) : at + _SURROUNDINGS + 1]) for at in range(len(exact))]
     counts = Counter(windows)
-    return frozenset(it.address for it, window in zip(code, windows, strict=True) if counts[window] == 1)
+    return frozenset(index for index, window in enumerate(windows) if counts[window] == 1)
 
 
-def repetitions(code: list[Instruction]) -> dict[int, int]:
-    """How often the instruction at each address stands there one after another."""
-    found = {}
-    for _exact, run in groupby(code, key=lambda it: it.exact):
-        members = list(run)
-        found.update({it.address: len(members) for it in members})
+def repetitions(code: Code) -> list[int]:
+    """How often each instruction stands there one after another."""
+    found: list[int] = []
+    for _exact, run in groupby(code.exact):
+        size = len(list(run))
+        found.extend([size] * size)
     return found

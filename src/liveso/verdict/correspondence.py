@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,15 @@ class Correspondence:
     def old(self, at: int) -> int | None:
         """Where the byte `at` of the new data was in the old data; None where it is a new variable's. The end of the
         span belongs to its last piece."""
-        index = bisect_right(self.pieces, at, key=lambda it: it.start) - 1
+        index = bisect_right(self._starts, at) - 1
         if index < 0:
             return None
         piece = self.pieces[index]
         return None if piece.old is None else piece.old + at - piece.start
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [it.start for it in self.pieces]
 
     def led_to(self, place: int, at: int) -> int | None:
         """Where the reference at the address `place`, which leads to the byte `at` of the new data, leads to in the old

@@ -13,8 +13,11 @@ from enum import StrEnum
 import numpy as np
 
 from liveso.code import (
+    CALLS,
     Allocators,
     CallSite,
+    Code,
+    Form,
     Instruction,
     Matching,
     Operation,
@@ -28,7 +31,7 @@ from liveso.code import (
 )
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
-from liveso.verdict.alignment import aligned
+from liveso.verdict.alignment import Run, aligned
 from liveso.verdict.correspondence import Correspondence, same_layout
 
 _DEEPEST = 4  # calls from an initialiser
@@ -133,8 +136,9 @@ def gather_evidence(
     comparison = _Comparison(old, new, matching, places)
     witnesses = list(comparison.same_shape())
     compared = changed = 0
+    ranges = matching.old.functions.tolist()
     for i, j in matching.pairs:
-        start, end = matching.old.functions[i].item()
+        start, end = ranges[i]
         if matching.old.shapes[i] == matching.new.shapes[j]:
             compared += end - start
         elif changed > _MANY_CHANGED and len(witnesses) > _MANY_WITNESSES:
@@ -351,7 +355,7 @@ class _Comparison:
             return True
         old = self._readers[0].read(*self._matching.old.functions[i].item())
         new = self._readers[1].read(*self._matching.new.functions[j].item())
-        return [it.exact for it in old] == [it.exact for it in new]
+        return old.exact == new.exact
 
     # --- functions that changed: instruction by instruction
 
@@ -380,7 +384,9 @@ class _Comparison:
         new = self._readers[1].read(*self._matching.new.functions[j].item())
         frames = keeps_frame(old, self._readers[0].machine), keeps_frame(new, self._readers[1].machine)
         found: list[Witness] = []
-        partners = list(aligned(old, new))
+        runs = list(aligned(old, new))
+        partners = [(old[a], new[b], run.is_isolated) for run in runs for a, b in _telling_pairs(old, new, run)]
+        matched = sum(run.size for run in runs)
         self.staying.update(
             {
                 (_KINDS[a.place.kind], a.place.offset)
@@ -392,7 +398,7 @@ class _Comparison:
             }
         )
         for a, b, is_isolated in partners:
-            if a.form is not b.form or a.place is not None:
+            if a.form is not b.form or (a.place is not None and a.place.kind in _KINDS):
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
         if any(a.form.immediate != b.form.immediate for a, b, _is_isolated in partners):
             sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
@@ -400,19 +406,22 @@ class _Comparison:
                 if a.address in sites[0] and b.address in sites[1]:
                     found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
             found.extend(self._objects(list(sites[0].values()), list(sites[1].values()), i))
-        if not len(partners) == len(old) == len(new):
+        if not matched == len(old) == len(new):
             found = [replace(it, is_alone=False) for it in self._without_exchanged(found, old, new)]
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
         found = [it for it in found if it.kind not in _OFFSETS or (it.old, it.new) not in low_parts]
-        return found, len(partners) / max(1, len(old))
+        return found, matched / max(1, len(old))
 
-    def _without_exchanged(self, found: list[Witness], old: list[Instruction], new: list[Instruction]) -> list[Witness]:
+    def _without_exchanged(self, found: list[Witness], old: Code, new: Code) -> list[Witness]:
         """In a function that was edited, accesses that only changed their order say nothing: the new version must have
         one less of the old displacement or mask, and one more of the new."""
         before, after = (
-            Counter[object](it.displacement for it in code) + Counter[object](_mask(it) for it in code)
+            Counter[object](
+                it.displacement if target is None else None for it, target in zip(code.forms, code.targets, strict=True)
+            )
+            + Counter[object](_mask(it) for it in code.forms)
             for code in (old, new)
         )
         gone, come = before - after, after - before
@@ -504,9 +513,20 @@ class _Comparison:
             yield Witness(Kind.BIT_FIELD, old, new, *there)
 
 
-def _mask(it: Instruction) -> tuple[str, int | None]:
+def _telling_pairs(old: Code, new: Code, run: Run) -> list[tuple[int, int]]:
+    """The pairs of a run without those of two instructions that are the same and neither call nor refer to data."""
+    return [
+        (a, b)
+        for a, b in run.pairs()
+        if (form := old.forms[a]) is not new.forms[b]
+        or form.operation in CALLS
+        or (old.targets[a] is not None and not form.leads_to_code)
+    ]
+
+
+def _mask(it: Form) -> tuple[str, int | None]:
     is_mask = it.operation in (Operation.BITS, Operation.BIT_FIELD)
-    return "mask", it.form.immediate if is_mask else None
+    return "mask", it.immediate if is_mask else None
 
 
 def _is_told(it: CallSite, name: str, argument: int) -> bool:

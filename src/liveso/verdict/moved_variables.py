@@ -79,6 +79,7 @@ class _Matcher:
         self._anchored: list[int] = []
         self._doubts: list[str] = []
         self._resized: set[int] = set()
+        self._contents: dict[tuple[int, int], bool] = {}
         self._readers = Reader(old.image), Reader(new.image)
         self._comparisons = Comparisons(self._readers[1], matching.new.functions)
 
@@ -121,25 +122,27 @@ class _Matcher:
             codes = None
             if shape != matching.new.shapes[j] or not is_as_long:
                 codes = readers[0].read(*one.item()), readers[1].read(*other.item())
-            if codes is None or (is_as_long and [it.exact for it in codes[0]] == [it.exact for it in codes[1]]):
+            if codes is None or (is_as_long and codes[0].exact == codes[1].exact):
                 is_certain = start in named or (shape not in matching.ambiguous and end - start >= _LEAST_TELLING)
                 for pair in zip(*rows, strict=True):
                     yield self._vote(*pair, Trust.CERTAIN if is_certain else Trust.WEAK)
                 continue
             by_instruction = [
-                {code[bisect_right(code, row[0], key=lambda it: it.address) - 1].address: row for row in part}
+                {bisect_right(code.addresses, row[0]) - 1: row for row in part}
                 for code, part in zip(codes, rows, strict=True)
             ]
             unique = in_unique_surroundings(codes[0]), in_unique_surroundings(codes[1])
             repeated = repetitions(codes[0]), repetitions(codes[1])
-            for a, b, is_isolated in aligned(*codes):
-                first, second = by_instruction[0].get(a.address), by_instruction[1].get(b.address)
-                if first and second:
-                    is_likely = is_isolated and a.address in unique[0] and b.address in unique[1]
-                    is_likely &= repeated[0][a.address] == repeated[1][b.address]
-                    yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
-                    if a.form.width != b.form.width and a.operation is not Operation.ADDRESS:
-                        self._resized.add(first[1] - self._old.span.start)
+            for run in aligned(*codes):
+                for a, b in run.pairs():
+                    first, second = by_instruction[0].get(a), by_instruction[1].get(b)
+                    if first and second:
+                        is_likely = run.is_isolated and a in unique[0] and b in unique[1]
+                        is_likely &= repeated[0][a] == repeated[1][b]
+                        yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
+                        old, new = codes[0].forms[a], codes[1].forms[b]
+                        if old.width != new.width and old.operation is not Operation.ADDRESS:
+                            self._resized.add(first[1] - self._old.span.start)
 
     def _vote(self, old: Row, new: Row, trust: Trust) -> _Vote:
         return _Vote(new[0], new[1] - self._new.span.start, old[1] - self._old.span.start, trust, new[3])
@@ -171,8 +174,7 @@ class _Matcher:
 
     def _elected(self) -> dict[int, int]:
         """The places of the new data whose counterpart is known, one to one: the most certain come first."""
-        handles = [it for it in self._new.words.keys() & self._old.words.keys() if self._is_own_handle(it)]
-        found = [(Trust.CERTAIN, 1, -it, it) for it in handles]
+        found = [(Trust.CERTAIN, 1, -it, it) for it in self._own_handles]
         if self._old.finaliser_flag is not None and self._new.finaliser_flag is not None:
             found.append((Trust.CERTAIN, len(self._new.rows) + 1, -self._new.finaliser_flag, self._old.finaliser_flag))
         for name in self._old.named.keys() & self._new.named.keys():
@@ -218,13 +220,23 @@ class _Matcher:
         room = min(self._new.next_start(new) - new, self._old.next_start(old) - old, _LONGEST_COMPARED)
         return new + max(0, room)
 
-    def _is_own_handle(self, at: int) -> bool:
-        """Whether both versions have __dso_handle there, which leads to itself (Itanium C++ ABI, 3.3.6)."""
-        return all(it.words[at].kind is Kind.OWN_VARIABLE and it.words[at].value == at for it in (self._old, self._new))
+    @cached_property
+    def _own_handles(self) -> list[int]:
+        """Where both versions have __dso_handle, which leads to itself (Itanium C++ ABI, 3.3.6)."""
+        return [
+            at
+            for at in self._new.words.keys() & self._old.words.keys()
+            if all(it.words[at].kind is Kind.OWN_VARIABLE and it.words[at].value == at for it in (self._old, self._new))
+        ]
 
     def _is_content_alike(self, new: int, old: int) -> bool:
         """Whether what lies at the place `new` starts with what lay at `old`, and no more so with what lay at `new`
         before: else an edited function only refers to another variable now."""
+        if (new, old) not in self._contents:  # asked for in each round
+            self._contents[new, old] = self._starts_alike(new, old)
+        return self._contents[new, old]
+
+    def _starts_alike(self, new: int, old: int) -> bool:
         end = self._compared_end(new, old)
         if not self._is_alike(new, old, end):
             return False

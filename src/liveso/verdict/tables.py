@@ -81,6 +81,10 @@ class _Side:
         rest = self.image.bytes_at(last, border - last).rstrip(b"\0")
         return last + len(rest)
 
+    @cached_property
+    def _code(self) -> list[range]:
+        return [range(it.address, it.end) for it in self.image.sections if it.is_code]
+
     def token(self, at: int) -> _Token:
         """What the relocated word at `at` holds."""
         kind, index, addend = self.words[at]
@@ -90,7 +94,7 @@ class _Side:
             return ("function", self.functions[addend])
         if addend in self.shapes:
             return ("look-alike", self.shapes[addend])
-        if any(addend in range(it.address, it.end) for it in self.image.sections if it.is_code):
+        if any(addend in it for it in self._code):
             return ("function", "unmatched", id(self), addend)
         if addend in self.span or addend in data_layout(self.image).span:
             return ("own",)
@@ -178,10 +182,11 @@ def _without_borders(new: _Side, matching: Matching, pieces: list[Piece]) -> lis
     """Leave out tables at whose start or end an address is compared that may be meant for the neighbour: both are to be
     kept together then."""
     comparisons = Comparisons(Reader(new.image), matching.new.functions)
+    borders = {it.start for it in pieces} | {it.end for it in pieces}
     compared = {
         target
         for place, target, _displacement, forms_address in new.rows.tolist()
-        if forms_address and comparisons.may_be_end(place)
+        if forms_address and target in borders and comparisons.may_be_end(place)
     }
     while True:
         ends = {it.end: it for it in pieces}
