@@ -16,7 +16,6 @@ from liveso.verdict import judge
 BUILDS = (("gcc", "-O0"), ("gcc", "-O2"), ("gcc", "-O3"), ("clang", "-O2"))
 SEEDS = range(12)
 VARIABLES, FUNCTIONS = 40, 50
-LEAST_ACCEPTED = 0.5  # of all pairs: where two variables cannot be told apart, the verdict rightly refuses
 
 TYPES = (
     ("static int {0};", "{0} += n;", "return {0} * 3;"),
@@ -116,8 +115,13 @@ def referred(image: Image, is_thread_local: bool = False) -> set[int]:
     return {target - start for target in data_references(image).table["target"].tolist()}
 
 
-@pytest.mark.parametrize("is_thread_local", [False, True], ids=["of all threads", "of each thread"])
-def test_no_variable_is_taken_for_another(tmp_path: Path, is_thread_local: bool) -> None:
+@pytest.mark.parametrize(
+    ("is_thread_local", "least_accepted"),
+    # code that asks once for the block of each thread cannot be led to old and new variables
+    [(False, 0.5), (True, 0.4)],
+    ids=["of all threads", "of each thread"],
+)
+def test_no_variable_is_taken_for_another(tmp_path: Path, is_thread_local: bool, least_accepted: float) -> None:
     accepted = moved = 0
     for compiler, level in BUILDS:
         for seed in SEEDS:
@@ -145,7 +149,8 @@ def test_no_variable_is_taken_for_another(tmp_path: Path, is_thread_local: bool)
                 else:
                     assert found == list(expected), (compiler, level, seed, name)
                     moved += expected != places
-    assert accepted >= LEAST_ACCEPTED * len(BUILDS) * len(SEEDS), accepted
+    # where two variables cannot be told apart, the verdict rightly refuses
+    assert accepted >= least_accepted * len(BUILDS) * len(SEEDS), accepted
     assert moved > 100
 
 

@@ -50,6 +50,15 @@ class Correspondence:
     def is_same_layout(self) -> bool:
         return not self.elsewhere and all(it.old == it.start for it in self.pieces)
 
+    def keeps(self, at: int) -> bool:
+        """Whether the new version has what the byte `at` of the old data belongs to; the end of a stretch does, too."""
+        index = bisect_right(self._kept, (at, at)) - 1
+        return any(start <= at <= end for start, end in self._kept[max(0, index) : index + 2])
+
+    @cached_property
+    def _kept(self) -> list[tuple[int, int]]:
+        return sorted((it.old, it.old + it.end - it.start) for it in self.pieces if it.old is not None)
+
     @property
     def new_bytes(self) -> int:
         """How much of the new data has no counterpart: new variables, and padding before them."""

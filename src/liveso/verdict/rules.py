@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from liveso.code import Matching, References, data_references, match_functions
+from liveso.code import Matching, References, data_references, match_functions, thread_local_references
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
@@ -111,6 +111,42 @@ class Pair:
         if matched.doubts:
             return same if self.has_same_block else None
         return matched.correspondence
+
+    @cached_property
+    def references_to_new_variables(self) -> list[int]:
+        """The places of the new code's references to variables that the old version has not. Raises ImageError where
+        they cannot be read."""
+        return [
+            place
+            for correspondence, rows in self._referrers(self.new, self.references)
+            for place, at in rows
+            if correspondence.led_to(place, at) is None
+        ]
+
+    @cached_property
+    def references_to_gone_variables(self) -> list[int]:
+        """The places of the old code's references to variables that the new version has not. Raises ImageError where
+        they cannot be read."""
+        return [
+            place
+            for correspondence, rows in self._referrers(self.old, self.old_references)
+            for place, at in rows
+            if not correspondence.keeps(at)
+        ]
+
+    def _referrers(
+        self, image: Image, references: References
+    ) -> Iterator[tuple[Correspondence, list[tuple[int, int]]]]:
+        """Where variables moved: how, and the references of one version's code, as places of the code and in the
+        memory that holds the variables."""
+        if self.correspondence is not None and not self.correspondence.is_same_layout:
+            start = data_layout(image).span.start
+            yield (
+                self.correspondence,
+                [(place, at - start) for place, at in references.table[["place", "target"]].tolist()],
+            )
+        if self.thread_locals is not None and not self.thread_locals.is_same_layout:
+            yield self.thread_locals, thread_local_references(image).table[["place", "target"]].tolist()
 
     def _some_moved(self, kind: Kind) -> bool:
         try:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from liveso.code import compared_functions, function_names, handed_functions, has_own_code
+from liveso.code import Reader, compared_functions, function_names, handed_functions, has_own_code
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Kind, Witness
+from liveso.verdict.replaced_constants import ConstantReader
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 from liveso.verdict.weighing import counts, grouped
 
@@ -160,10 +161,41 @@ def functions_are_found_again(pair: Pair) -> Iterator[Difference]:
             )
 
 
+@rule("replaced-constant")
+def constants_stay_constant(pair: Pair) -> Iterator[Difference]:
+    """A function that used a constant uses a new variable now, a hash's seed for example, or the other way round: what
+    was reckoned before the update, and is kept in objects, does not equal what is reckoned after it."""
+    try:
+        old_places, new_places = pair.references_to_gone_variables, pair.references_to_new_variables
+        if not (old_places or new_places):
+            return
+        reader = ConstantReader((Reader(pair.old), Reader(pair.new)), pair.matching)
+        given_up, taken_up = list(reader.replaced(1, new_places)), list(reader.replaced(0, old_places))
+    except ImageError:
+        return  # code-comparison says it
+    names = [
+        {address: name.partition("@")[0] for name, address in function_names(it).items()} for it in (pair.old, pair.new)
+    ]
+    lost = "what was reckoned with it before the update, and is kept, would not be found again"
+    for it in given_up:
+        name = names[1].get(it.with_variable, f"the function at {it.with_variable:#x}")
+        yield refuse(
+            f"{name} uses a new variable where it used {it.constant:#x}: {lost}",
+            where=(f"{name}: {it.with_constant:#x}, now {it.with_variable:#x}",),
+        )
+    for it in taken_up:
+        name = names[1].get(it.with_constant, f"the function at {it.with_constant:#x}")
+        yield refuse(
+            f"{name} uses {it.constant:#x} where it used a variable that is gone: {lost}",
+            where=(f"{name}: {it.with_variable:#x}, now {it.with_constant:#x}",),
+        )
+
+
 RULES = (
     code_can_be_compared,
     code_agrees_about_data,
     initialisers_have_run,
     functions_are_known_again,
     functions_are_found_again,
+    constants_stay_constant,
 )
