@@ -79,7 +79,13 @@ READ = "int f(void) { return one; }\n"
         ),
         ("object-size", "int table[2] = {1, 2};", "int table[3] = {1, 2, 3};"),
         ("symbol-removed", F + "int g(void) { return 2; }", F),
-        ("tls-block", "__thread int one;" + READ, "__thread int one; __thread int two[9];" + READ),
+        ("tls-block", "__thread int one;" + READ, "__thread int one[2];" + READ.replace("one", "one[1]")),
+        (
+            "tls-block",
+            "__thread int one;" + READ,
+            '__thread int one; __attribute__((tls_model("initial-exec"))) static __thread int two[9];'
+            + READ.replace("return one", "return one + two[one]++"),
+        ),
         ("tls-block", "__thread int one = 1;" + READ, "__thread int one = 2;" + READ),
         ("executable-stack", F, F + '__asm__(".section .note.GNU-stack,\\"x\\"");'),
         ("transactional-memory", F, F + '__asm__(".section .tm_clone_table,\\"aw\\"; .quad f, f; .text");'),
