@@ -2,6 +2,7 @@
 of their own in each thread."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +35,7 @@ long all_hits(void) { return hits; }
 void choose(int at) { chosen = &limits[at]; }
 void call_it(const char *text) { name = text; }
 int *limit(int at) { return &limits[at]; }
-long step(int n)
+long add_up(int n)
 {
 	total += n;
 	exported++;
@@ -77,7 +78,7 @@ PROGRAM = """
 #include <sys/wait.h>
 #include <unistd.h>
 void hit(void), choose(int), call_it(const char *);
-long all_hits(void), step(int);
+long all_hits(void), add_up(int);
 int *limit(int), show(char *, unsigned long);
 enum { MOST = 16 };
 struct worker { sem_t asked, answered; char name[20], line[200]; long hits; int *second; };
@@ -90,7 +91,7 @@ static void *work(void *argument)
 	for (;;) {
 		while (sem_trywait(&self->asked) != 0)
 			hit(), self->hits++;
-		step(self->name[0] - '0');
+		add_up(self->name[0] - '0');
 		int size = show(self->line, sizeof self->line);
 		if (self->second != limit(1) || self->hits != all_hits())
 			snprintf(self->line + size, sizeof self->line - size, " LOST %ld of %ld", self->hits - all_hits(),
@@ -113,6 +114,7 @@ int main(void)
 			made = 0;
 		} else if (strcmp(line, "thread\\n") == 0) {
 			struct worker *it = &workers[made];
+			memset(it, 0, sizeof *it);
 			sem_init(&it->asked, 0, 0), sem_init(&it->answered, 0, 0);
 			snprintf(it->name, sizeof it->name, "%d-thread", made++ + 1);
 			pthread_create(&thread, NULL, work, it);
@@ -123,7 +125,7 @@ int main(void)
 				;
 			puts(workers[i].line);
 		}
-		step(100);
+		add_up(100);
 		show(line, sizeof line);
 		printf("%s\\nend\\n", line);
 		fflush(stdout);
@@ -205,3 +207,119 @@ def test_each_thread_keeps_its_variables_from_version_to_version(
         names.append(f"{len(names) + 1}-thread")  # a thread that starts after the update
         assert ask(program, "thread") == [expected.line(name, version) for name in [*names, "main"]]
     assert program.end() == 0
+
+
+LOADER = """
+#include <dlfcn.h>
+int main(void)
+{
+	void *handle = dlopen("./libworkers.so", RTLD_NOW);
+	return ((int (*)(void))dlsym(handle, "work_for_ever"))();
+}
+"""
+
+
+def test_blocks_of_a_library_that_is_loaded_later_a_child_and_a_new_daemon(bench: Bench) -> None:
+    build(bench, "gcc", "-O2", "-s")
+    flags = ("-O2", "-fPIC", "-shared", "-pthread", "-Dmain=work_for_ever")
+    bench.compile(PROGRAM, "libworkers.so", *flags, "-L.", "-lmoved", "-Wl,-rpath,$ORIGIN")
+    bench.compile(LOADER, "program", "-O2", "-pthread")
+    program = bench.run("./program")
+    bench.library(program.pid, "libmoved.so")
+    expected, names = Model(), ["1-thread", "main"]
+    assert ask(program, "thread") == [expected.line(name, 1) for name in names]
+    bench.update("libmoved.2.so", "libmoved.so", program.pid)
+    assert ask(program) == [expected.line(name, 2) for name in names]
+    bench.kill_daemon()
+    bench.start_daemon()
+    bench.update("libmoved.3.so", "libmoved.so", program.pid)
+    assert ask(program) == [expected.line(name, 3) for name in names]
+    assert ask(program, "fork") == [expected.line("main", 3)]
+    child = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()[0])
+    bench.update("libmoved.2.so", "libmoved.so", child)
+    assert ask(program) == [expected.line("main", 2)]
+    del expected.threads["1-thread"]
+    assert ask(program, "thread") == [expected.line(name, 2) for name in names]
+    bench.update("libmoved.1.so", "libmoved.so", child)
+    assert ask(program) == [expected.line(name, 1) for name in names]
+
+
+IN_CXX = """
+#include <cstdio>
+#include <string>
+#if VERSION > 1
+thread_local std::string added = "added";
+thread_local long shifts[8] = {1};
+#endif
+struct greeting {
+	std::string text = "nobody";
+	~greeting() { std::printf("%d: goodbye %s\\n", VERSION, text.c_str()), std::fflush(stdout); }
+};
+static thread_local int calls;
+static thread_local greeting last;
+#if VERSION > 1
+__attribute__((noinline)) static void count() { added += std::to_string(++shifts[0]); }
+#endif
+extern "C" void greet(const char *name)
+{
+	++calls;
+#if VERSION > 1
+	count();
+#endif
+	last.text += name;
+	std::printf("%d: hello %s, %d\\n", VERSION, last.text.c_str(), calls);
+	std::fflush(stdout);
+}
+"""
+
+GREETERS = """
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+void greet(const char *);
+static FILE *ways[2][2];
+static void *work(void *unused)
+{
+	char line[99];
+	while (fgets(line, sizeof line, ways[0][0]) && line[0] != 'e')
+		line[strcspn(line, "\\n")] = 0, greet(line);
+	return unused;
+}
+int main(void)
+{
+	int pipes[2];
+	char line[99];
+	pthread_t thread;
+	pipe(pipes);
+	ways[0][0] = fdopen(pipes[0], "r"), ways[0][1] = fdopen(pipes[1], "w");
+	pthread_create(&thread, NULL, work, NULL);
+	while (fgets(line, sizeof line, stdin)) {
+		fputs(line, ways[0][1]), fflush(ways[0][1]);
+		if (line[0] == 'e')
+			pthread_join(thread, NULL), puts("joined"), fflush(stdout);
+	}
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_a_threads_objects_are_destroyed_once_wherever_they_lie(bench: Bench, compiler: str) -> None:
+    flags = ("-x", "c++", "-O2", "-fPIC", "-shared", "-Wl,-soname,libgreet.so")
+    for version in (1, 2):
+        bench.compile(IN_CXX, f"libgreet.{version}.so", f"-DVERSION={version}", *flags, compiler=compiler)
+    bench.link("libgreet.1.so", "libgreet.so")
+    bench.compile(GREETERS, "program", "-w", "-pthread", "-L.", "-lgreet", "-Wl,-rpath,$ORIGIN")
+    program = bench.run("./program")
+    bench.library(program.pid, "libgreet.so")
+    program.ask("-ann")
+    program.wait_for("1: hello nobody-ann, 1")
+    result = bench.update_or_refusal("libgreet.2.so", "libgreet.so", program.pid)
+    version = 2 if result == "updated" else 1
+    program.ask("-bob")
+    program.wait_for(f"{version}: hello nobody-ann-bob, 2")
+    program.ask("end")
+    program.wait_for("joined")
+    assert program.lines.count("1: goodbye nobody-ann-bob") == 1
+    assert program.end() == 0
+    assert result == "updated"
