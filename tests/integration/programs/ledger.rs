@@ -156,7 +156,10 @@ pub unsafe extern "C" fn book_print(book: *const Book) {
     #[cfg(more)]
     println!("more {}", MORE.fetch_add(1, Ordering::Relaxed));
     #[cfg(more_in_threads)]
-    MORE_IN_THREADS.with(|it| println!("more in threads {}", it.borrow()[7]));
+    MORE_IN_THREADS.with(|it| {
+        it.borrow_mut()[7] += 1;
+        println!("more in threads {}", it.borrow()[7])
+    });
     std::io::stdout().flush().unwrap();
 }
 
