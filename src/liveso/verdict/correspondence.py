@@ -51,9 +51,9 @@ class Correspondence:
         return not self.elsewhere and all(it.old == it.start for it in self.pieces)
 
     def keeps(self, at: int) -> bool:
-        """Whether the new version has what the byte `at` of the old data belongs to; the end of a stretch does, too."""
-        index = bisect_right(self._kept, (at, at)) - 1
-        return any(start <= at <= end for start, end in self._kept[max(0, index) : index + 2])
+        """Whether the new version has what the byte `at` of the old data belongs to."""
+        index = bisect_right(self._kept, at, key=lambda it: it[0]) - 1
+        return index >= 0 and at < self._kept[index][1]
 
     @cached_property
     def _kept(self) -> list[tuple[int, int]]:
