@@ -82,7 +82,7 @@ class _Tracer:
         self._returning: dict[int, bool] = {}
         self._waiting: dict[int, deque[int]] = {}
         self._work: deque[int] = deque()
-        self._elsewhere: dict[int, list[_Holders]] = {}
+        self._elsewhere: dict[int, _Holders] = {}
         self.found: dict[int, Access] = {}
         self.unclear: set[int] = set()
 
@@ -142,11 +142,7 @@ class _Tracer:
             ):
                 waiting.popleft()
             if waiting:
-                states = self._elsewhere.get(index) or [{}]
-                holders = states[0]
-                for other in states[1:]:
-                    holders = _joined(holders, other)
-                self._enter(waiting[0], holders)
+                self._enter(waiting[0], self._elsewhere.get(index, {}))
                 return True
         return False
 
@@ -164,21 +160,30 @@ class _Tracer:
             site = self._site_before(index, it)
             if site is not None:
                 after[self._machine.result_register] = frozenset((site,))
-            self._elsewhere.setdefault(index, []).append(after)
+            self._leaves(index, after)
             if self._returns(self._target(it)):
                 yield following, after
         elif it.group(capstone.CS_GRP_JUMP):
             self._result(it, holders)
             target = self._target(it)
-            if target is not None:
-                if holders or self._index(target) == index:
-                    yield target, holders
+            if target is not None and self._index(target) == index:
+                yield target, holders
+            elif target is not None:
+                stack = self._machine.stack_pointer
+                kept = {it: sites for it, sites in holders.items() if it[0] != stack or int(it[1]) >= 0}
+                if kept:  # a part of the function that lies elsewhere; where another is called, nothing is held any more
+                    yield target, kept
             else:
-                self._elsewhere.setdefault(index, []).append(holders)
+                self._leaves(index, holders)
             if _plain(it) != "jmp":
                 yield following, holders
         elif not it.group(capstone.CS_GRP_RET) and not it.mnemonic.startswith(_ENDS):
             yield following, self._after(it, holders)
+
+    def _leaves(self, index: int, holders: _Holders) -> None:
+        """Note with what a function goes on at a place that is not known."""
+        before = self._elsewhere.get(index)
+        self._elsewhere[index] = holders if before is None else _joined(before, holders)
 
     def _returns(self, target: int | None, depth: int = 0) -> bool:
         """Whether a call may come back: a small function that only calls what does not, does not either."""
