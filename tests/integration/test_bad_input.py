@@ -59,9 +59,14 @@ def expect_refusal_then_good(bench: Bench, program: Program, reason: str) -> Non
     )
     assert "\n" not in library["reason"]
     program.wait_for_error(f"live.so: libhello.so: not updated: {library['reason']}")
-    assert bench.daemon
-    refusals = [line for line in bench.daemon.error_lines if "event=refused" in line and reason in line]
-    assert len(refusals) == 1
+    daemon = bench.daemon
+    assert daemon
+
+    def refusals() -> list[str]:
+        return [line for line in daemon.error_lines if "event=refused" in line and reason in line]
+
+    wait_until(refusals, f"{reason!r} in the log")
+    assert len(refusals()) == 1
     program.ask("")
     program.wait_for("version 1, count 2")
     shutil.copy(bench.folder / "good.so", bench.folder / "new")

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.harness import Bench, Program
+from tests.harness import Bench, Program, wait_until
 
 BASE = """
 static int calls;
@@ -198,6 +198,11 @@ def test_all_or_nothing(bench: Bench, program: Program) -> None:
     assert program.end() == 0
 
 
+def refusals_in(bench: Bench, pid: int) -> list[str]:
+    assert bench.daemon
+    return [line for line in bench.daemon.error_lines if f"event=refused pid={pid} " in line]
+
+
 def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_afterwards(bench: Bench) -> None:
     build(bench, 1, "one")
     install(bench, "one")
@@ -218,10 +223,10 @@ def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_af
         for child in children:
             bench.wait_for_result(child, "libtop.so", "refused")
             bench.wait_for_result(child, "libbase.so.1", "refused")
-        assert bench.daemon
+        for pid in (program.pid, *children):
+            wait_until(lambda pid=pid: len(refusals_in(bench, pid)) >= 2, f"both refused in {pid}")
         for pid in (program.pid, *children):  # once, and not again whenever there is another child
-            said = [line for line in bench.daemon.error_lines if f"event=refused pid={pid} " in line]
-            assert len(said) == 2, said
+            assert len(refusals_in(bench, pid)) == 2
     finally:
         for child in children:
             os.kill(child, signal.SIGKILL)

@@ -170,9 +170,9 @@ class _Tracer:
                 yield target, holders
             elif target is not None:
                 stack = self._machine.stack_pointer
-                kept = {it: sites for it, sites in holders.items() if it[0] != stack or int(it[1]) >= 0}
-                if kept:  # a part of the function that lies elsewhere; where another is called, nothing is held any more
-                    yield target, kept
+                held = {it: sites for it, sites in holders.items() if it[0] != stack or int(it[1]) >= 0}
+                if held:  # a part of the function that lies elsewhere: where another is called, nothing is held
+                    yield target, held
             else:
                 self._leaves(index, holders)
             if _plain(it) != "jmp":
