@@ -223,9 +223,9 @@ def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_af
         for child in children:
             bench.wait_for_result(child, "libtop.so", "refused")
             bench.wait_for_result(child, "libbase.so.1", "refused")
-        for pid in (program.pid, *children):
-            wait_until(lambda pid=pid: len(refusals_in(bench, pid)) >= 2, f"both refused in {pid}")
-        for pid in (program.pid, *children):  # once, and not again whenever there is another child
+        pids = (program.pid, *children)
+        wait_until(lambda: all(len(refusals_in(bench, pid)) >= 2 for pid in pids), "both refused in each")
+        for pid in pids:  # once, and not again whenever there is another child
             assert len(refusals_in(bench, pid)) == 2
     finally:
         for child in children:
