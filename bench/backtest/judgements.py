@@ -106,7 +106,7 @@ def _judge_library(update: Update, old: PackageLibrary, new: PackageLibrary) -> 
     except subprocess.TimeoutExpired:
         return Judgement(update, old.name, "failed", (), f"no answer within {_LONGEST} s", _LONGEST, size)
     seconds = round(time.monotonic() - begin, 2)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 3):
         return Judgement(update, old.name, "failed", (), done.stderr.strip()[-300:], seconds, size)
     findings = json.loads(done.stdout)[0]["findings"]
     refusing = [it for it in findings if it["weight"] != Weight.NOTE]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import LIVESO
+from tests.harness import LIVESO, Bench
 from tests.packages import LIBRARIES, package
 
 Check = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -48,6 +48,20 @@ def test_a_bug_fix_can_be_applied(check: Check) -> None:
     (answer,) = json.loads(done.stdout)
     assert answer["library"] == "libcrypto.so.3" and answer["applies"] is True
     assert all(it["weight"] == "note" for it in answer["findings"])
+
+
+def test_what_is_gone_matters_only_to_processes_that_use_it(check: Check, bench: Bench) -> None:
+    flags = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libone.so", "-x", "c")
+    old = bench.compile("int one(void) { return 1; }\nint two(void) { return 2; }\n", "old.so", *flags)
+    new = bench.compile("int one(void) { return 1; }\n", "new.so", *flags)
+    done = check(old, new)
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("can be applied live, but not to processes that use what is gone or changed")
+    assert "the symbol two is gone, for processes that use it" in lines[1]
+    (answer,) = json.loads(check(old, new, "--json").stdout)
+    assert answer["applies"] is False and answer["depends_on_process"] is True
+    assert check(new, old).returncode == 0
 
 
 def test_a_policy_may_leave_the_code_out(check: Check) -> None:

@@ -33,6 +33,11 @@ class Checked:
     def refusals(self) -> tuple[Finding, ...]:
         return self.verdict.refusals(None)
 
+    @property
+    def depends(self) -> bool:
+        """Whether it is only refused for processes that need what the new version has not."""
+        return bool(self.refusals) and not self.verdict.refusals(frozenset())
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -61,7 +66,8 @@ def check(
 ) -> None:
     """Say whether one version of a library may replace another in a running process.
 
-    The exit code is 0 if it may, 1 if not, 2 if the question could not be answered.
+    The exit code is 0 if it may, 1 if not, 2 if the question could not be answered, and 3 if it may in processes that
+    do not use what is gone, or changed for its callers.
     """
     source = DebugSource(tuple(map(os.path.abspath, debug_dir or ())) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
@@ -73,7 +79,7 @@ def check(
         for it in results:
             _show(console, it, verbose)
     if any(it.refusals for it in results):
-        raise typer.Exit(1)
+        raise typer.Exit(3 if all(it.depends for it in results if it.refusals) else 1)
 
 
 def _check_files(what: list[str], question: _Question) -> Iterator[Checked]:
@@ -131,6 +137,8 @@ def _show(console: Console, it: Checked, verbose: bool) -> None:
     refusals = it.refusals
     applies = "can be applied live" if it.can_be_updated else "compatible, for a machine that liveso cannot update yet"
     line = "[red]refused[/]" if refusals else f"[green]{applies}[/]"
+    if it.depends:
+        line = f"[yellow]{applies}, but not to processes that use what is gone or changed[/]"
     console.print(f"[bold]{escape(it.library)}[/] {escape(it.old)} → {escape(it.new)}: {line}")
     findings = it.verdict.findings
     shown = findings if verbose else (refusals or findings)[:_SHOWN]
@@ -153,5 +161,6 @@ def _as_json(it: Checked) -> dict[str, object]:
         "old": it.old,
         "new": it.new,
         "applies": not it.refusals,
+        "depends_on_process": it.depends,
         "findings": [asdict(finding) for finding in it.verdict.findings],
     }
