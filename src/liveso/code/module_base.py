@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import capstone
 
-from liveso.elf import Image, Machine, tables
+from liveso.elf import Image, Machine
 from liveso.elf.tables import Table
 
 _Sites = frozenset[int | None]
@@ -51,9 +51,7 @@ class Accesses:
 def accesses(image: Image, functions: Table, sites: Iterable[int], last_calls: frozenset[int]) -> Accesses:
     """The accesses after the code at `sites`, the addresses of displacements, has asked for the block. What is at
     `last_calls` never returns."""
-    segment = image.segment(tables.PT_TLS)
-    block = range(int(segment["memory_size"]) + 1 if segment is not None else 0)
-    tracer = _Tracer(image, functions, frozenset(sites), last_calls, block)
+    tracer = _Tracer(image, functions, frozenset(sites), last_calls)
     tracer.trace()
     return Accesses(tuple(tracer.found[it] for it in sorted(tracer.found)), tuple(sorted(tracer.unclear)))
 
@@ -68,11 +66,9 @@ class _Function:
 
 
 class _Tracer:
-    def __init__(
-        self, image: Image, functions: Table, sites: frozenset[int], last_calls: frozenset[int], block: range
-    ) -> None:
+    def __init__(self, image: Image, functions: Table, sites: frozenset[int], last_calls: frozenset[int]) -> None:
         self._machine: Machine = image.machine
-        self._image, self._sites, self._last_calls, self._block = image, sites, last_calls, block
+        self._image, self._sites, self._last_calls = image, sites, last_calls
         self._decoder = capstone.Cs(image.machine.capstone_architecture, image.machine.capstone_mode)
         self._decoder.detail = True
         self._starts: list[int] = functions["start"].tolist()
@@ -331,7 +327,7 @@ class _Tracer:
         # a small number in four bytes is the linker's; what comes from elsewhere passed by a call that never returns
         if known and (len(known) == len(sites) or number in _SHORT):
             self.found[it.address] = Access(it.address, it.address + at, number, known, is_address)
-        elif number in self._block:
+        elif 0 <= number <= self._image.block_size:
             self.unclear.add(it.address)
 
     def _looks_like_one(self, it: capstone.CsInsn) -> bool:

@@ -48,12 +48,10 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     does."""
     slots = thread_local_slots(image)
     found, undecoded = slot_references(image, slots.modules.union(slots.variables))
-    rows = [
-        (place, slots.variables[target], 0, True)
-        for place, target, _displacement, _forms in found.tolist()
-        if target not in slots.modules
-    ]
-    sites, followed = _followed(image, found, slots.modules)
+    is_site = np.isin(found["target"], sorted(slots.modules))
+    sites, others = found[is_site], found[~is_site]
+    rows = [(place, slots.variables[target], 0, True) for place, target in others[["place", "target"]].tolist()]
+    followed = _followed(image, sites)
     rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset >= 0]
     unclear = (*undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset < 0))
     table = np.sort(np.array(rows, REFERENCE), order="place")
@@ -64,19 +62,16 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
 def module_accesses(image: Image) -> dict[int, int]:
     """The places in the block, in bytes, of variables that code leads to by a number of its own, by the address of the
     instruction. Raises ImageError as `functions` does."""
-    modules = thread_local_slots(image).modules
-    if not modules:
+    if not thread_local_slots(image).modules:
         return {}
-    _sites, followed = _followed(image, slot_references(image, modules)[0], modules)
-    return {it.instruction: it.offset for it in followed.found}
+    return {it.instruction: it.offset for it in thread_local_references(image).accesses}
 
 
-def _followed(image: Image, references: Table, modules: frozenset[int]) -> tuple[Table, Accesses]:
-    sites = references[np.isin(references["target"], sorted(modules))]
+def _followed(image: Image, sites: Table) -> Accesses:
     if not len(sites):
-        return sites, Accesses((), ())
+        return Accesses((), ())
     never_returning = last_calls(stub_names(image, slot_names(image)))
-    return sites, accesses(image, functions(image), sites["place"].tolist(), never_returning)
+    return accesses(image, functions(image), sites["place"].tolist(), never_returning)
 
 
 @once_per_image

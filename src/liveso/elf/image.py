@@ -131,6 +131,12 @@ class Image:
         loads = self.segments[self.segments["type"] == tables.PT_LOAD]
         return int((loads["address"] + loads["memory_size"]).max())
 
+    @property
+    def block_size(self) -> int:
+        """The size of a thread's block of this module (PT_TLS), in bytes."""
+        segment = self.segment(tables.PT_TLS)
+        return 0 if segment is None else int(segment["memory_size"])
+
     def string(self, offset: int) -> str:
         """A string of the dynamic string table (DT_STRTAB)."""
         start = self.file_offset(self.tag(tables.DT_STRTAB)) or 0

@@ -26,8 +26,6 @@ _SWITCHED_OFF = (
 # ld.so ignores unknown tags; this one is in the range for operating systems (gABI, "Dynamic Section") and unused there
 _IGNORED_TAG = 0x6000_1000
 _VERNEED, _VERNAUX, _VERSION_FLAGS_OFFSET = struct.Struct("<HHIII"), struct.Struct("<IHHII"), 4
-
-
 _MODULE_PAIRS = 4
 
 

@@ -31,7 +31,7 @@ class Analyst:
         self._store = store
         self._policy = policy
         self._verdicts = KeptVerdicts(store.root / "verdicts")
-        self._references: OrderedDict[Version, tuple[References, ThreadLocalReferences]] = OrderedDict()
+        self._references: OrderedDict[Version, References] = OrderedDict()
         self._analyses: OrderedDict[tuple[Version, Version], Analysis] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -43,18 +43,17 @@ class Analyst:
                 images = self._store.image(old), self._store.image(new)
                 references = self._references_of(new)
                 digests = old.digest, new.digest
-                verdict = self._verdicts.judge(*images, self._policy, DebugSource(), digests, references[0])
-                found = Analysis(*images, *references, verdict)
+                verdict = self._verdicts.judge(*images, self._policy, DebugSource(), digests, references)
+                found = Analysis(*images, references, thread_local_references(images[1]), verdict)
                 self._analyses[old, new] = found
                 while len(self._analyses) > _KEPT:
                     self._analyses.popitem(last=False)
             return found
 
-    def _references_of(self, version: Version) -> tuple[References, ThreadLocalReferences]:
+    def _references_of(self, version: Version) -> References:
         found = self._references.get(version)
         if found is None:
-            image = self._store.image(version)
-            found = data_references(image), thread_local_references(image)
+            found = data_references(self._store.image(version))
             self._references[version] = found
             while len(self._references) > _KEPT:
                 self._references.popitem(last=False)

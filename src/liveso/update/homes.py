@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.elf import Image, tables
+from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
@@ -24,8 +24,7 @@ def own_homes(image: Image, base: int) -> Homes:
 
 def own_thread_homes(image: Image, module: int) -> Homes:
     """The same for its thread-local variables; `module` is its module ID."""
-    segment = image.segment(tables.PT_TLS)
-    return (Stretch(0, int(segment["memory_size"]), block_start(module)),) if segment is not None else ()
+    return (Stretch(0, image.block_size, block_start(module)),) if image.block_size else ()
 
 
 def block_start(module: int) -> int:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from liveso.verdict.correspondence import Correspondence, Piece
 
 _NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
 _AGENT_STACK = 256 * 1024  # bytes, live.c's STACK_SIZE: glibc puts a thread's static blocks at the end of its stack
-NO_MODULE = 0  # module IDs start at 1 (ELF TLS, 3.2)
+_NO_MODULE = 0  # module IDs start at 1 (ELF TLS, 3.2)
 
 Step = Callable[[str], AbstractContextManager[None]]
 """Takes the time of a step, by its name."""
@@ -105,7 +106,7 @@ class Opening:
     tables: tuple[Piece, ...]
     imports: dict[int, int]
 
-    @property
+    @cached_property
     def has_new_thread_locals(self) -> bool:
         found = self.thread_references
         places = {*found.table["target"].tolist(), *found.slots.variables.values()}
@@ -128,7 +129,7 @@ async def load(
                 path, opened = await _open(target, state, opening, store, images[to], left_out)
         try:
             with step("relink"):
-                module = await _module_of(target, opened) if opening.has_new_thread_locals else NO_MODULE
+                module = await _module_of(target, opened) if opening.has_new_thread_locals else _NO_MODULE
                 loaded = LoadedVersion(
                     to,
                     opened.base,
@@ -162,7 +163,7 @@ async def load(
 async def _module_of(target: Target, opened: Opened) -> int:
     """The module ID of a version that has a thread-local block of its own."""
     objects = await target.agent.list_objects()
-    return next((it.tls_module for it in objects.objects if it.base == opened.base), NO_MODULE)
+    return next((it.tls_module for it in objects.objects if it.base == opened.base), _NO_MODULE)
 
 
 async def _rows_bound_to_home(

@@ -128,10 +128,9 @@ def gather_evidence(
     `thread_locals` those of each thread; without that, they are taken to lie where they lay. Raises ImageError where
     one of them has no unwind table that can be read."""
     matching = matching or match_functions(old, new)
-    segment = new.segment(tables.PT_TLS)
     places = {
         "data": correspondence or same_layout(len(data_layout(new).span)),
-        "tls": thread_locals or same_layout(int(segment["memory_size"]) if segment is not None else 0),
+        "tls": thread_locals or same_layout(new.block_size),
     }
     comparison = _Comparison(old, new, matching, places)
     witnesses = list(comparison.same_shape())

@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from liveso.code import finaliser_flag
-from liveso.elf import Image
+from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
+from liveso.verdict.debug_info import DebugInfo, is_numbered
 from liveso.verdict.initial import InitialWord, initial_bytes, initial_words
 
 Row = tuple[int, int, int, bool]
@@ -24,6 +25,23 @@ class NamedVariable:
     name: str
     offset: int
     size: int
+
+
+def named_variables(image: Image, debug: DebugInfo, span: range, symbol_type: int) -> list[NamedVariable]:
+    """The variables that have a name of their own, in the memory `span`: those of one type of symbol (gABI, "Symbol
+    Table")."""
+    is_thread_local = symbol_type == tables.STT_TLS
+    found = {
+        it.name: NamedVariable(it.name, it.offset, it.size)
+        for it in debug.variables.values()
+        if it.is_thread_local is is_thread_local
+    }
+    for symbol in image.symbols:
+        if symbol.is_defined and symbol.type == symbol_type and symbol.value in span:
+            name = str(symbol)
+            found.pop(symbol.name, None)
+            found[name] = NamedVariable(name, symbol.value - span.start, symbol.size)
+    return [it for name, it in found.items() if it.size and not is_numbered(name)]
 
 
 @dataclass(frozen=True)

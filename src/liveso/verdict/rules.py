@@ -11,12 +11,12 @@ from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.correspondence import Correspondence, same_layout
 from liveso.verdict.debug_files import DebugSource
-from liveso.verdict.debug_info import DebugInfo, Layout, is_numbered, read_debug_info
+from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, Kind, gather_evidence
 from liveso.verdict.finding import Finding, Weight
-from liveso.verdict.known_data import NamedVariable, data_side
+from liveso.verdict.known_data import data_side, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
-from liveso.verdict.thread_local import block_of, different_blocks, match_thread_locals
+from liveso.verdict.thread_local import different_blocks, match_thread_locals
 from liveso.verdict.type_census import is_unchanged, take_census
 from liveso.verdict.weighing import counts, grouped
 
@@ -67,8 +67,11 @@ class Pair:
     @cached_property
     def matched_variables(self) -> MatchedVariables:
         """Which variable is which, by names and code. Raises ImageError where that cannot be read."""
-        old = data_side(self.old, self.old_references.table, _named_variables(self.old, self.old_debug))
-        new = data_side(self.new, self.references.table, _named_variables(self.new, self.new_debug))
+        sides = (self.old, self.old_references, self.old_debug), (self.new, self.references, self.new_debug)
+        old, new = (
+            data_side(image, found.table, named_variables(image, debug, data_layout(image).span, tables.STT_OBJECT))
+            for image, found, debug in sides
+        )
         return match_variables(old, new, self.matching)
 
     @cached_property
@@ -78,15 +81,8 @@ class Pair:
         Where the tables say that all variables stay and the code that some moved, the matched variables are taken if
         there is no doubt about them.
         """
-        same = same_layout(len(data_layout(self.new).span))
-        if not self.new.machine.can_be_updated:
-            return same if self.has_same_layout else None
-        if self.has_same_layout and not self._some_moved(Kind.VARIABLE):
-            return same
-        matched = self.matched_variables
-        if matched.doubts:
-            return same if self.has_same_layout else None
-        return matched.correspondence
+        size = len(data_layout(self.new).span)
+        return self._located(size, self.has_same_layout, Kind.VARIABLE, lambda: self.matched_variables)
 
     @cached_property
     def matched_thread_locals(self) -> MatchedVariables:
@@ -102,14 +98,24 @@ class Pair:
     @cached_property
     def thread_locals(self) -> Correspondence | None:
         """Where each thread-local variable was in its thread's block, as `correspondence` says it of the others."""
-        same = same_layout(len(block_of(self.new).content))
+        size = self.new.block_size
+        if not size and self.new.machine.can_be_updated:
+            return same_layout(size)
+        return self._located(size, self.has_same_block, Kind.THREAD_LOCAL, lambda: self.matched_thread_locals)
+
+    def _located(
+        self, size: int, stays: bool, kind: Kind, match: Callable[[], MatchedVariables]
+    ) -> Correspondence | None:
+        """Where the variables were that lie in `size` bytes of the new version, whose tables say whether all `stays`;
+        `kind` is what a witness would say of one that moved."""
+        same = same_layout(size)
         if not self.new.machine.can_be_updated:
-            return same if self.has_same_block else None
-        if not same.pieces or (self.has_same_block and not self._some_moved(Kind.THREAD_LOCAL)):
+            return same if stays else None
+        if stays and not self._some_moved(kind):
             return same
-        matched = self.matched_thread_locals
+        matched = match()
         if matched.doubts:
-            return same if self.has_same_block else None
+            return same if stays else None
         return matched.correspondence
 
     @cached_property
@@ -209,20 +215,6 @@ def different_places(old: Image, new: Image) -> Iterator[str]:
             moved = before.value - spans[0].start, after.value - spans[1].start
             if moved[0] != moved[1]:
                 yield f"the exported variable {before} moves from +{moved[0]:#x} to +{moved[1]:#x}"
-
-
-def _named_variables(image: Image, debug: DebugInfo) -> list[NamedVariable]:
-    """The variables in writable memory that have a name of their own."""
-    span = data_layout(image).span
-    found = {
-        it.name: NamedVariable(it.name, it.offset, it.size) for it in debug.variables.values() if not it.is_thread_local
-    }
-    for symbol in image.symbols:
-        if symbol.is_defined and symbol.type == tables.STT_OBJECT and symbol.value in span:
-            name = str(symbol)
-            found.pop(symbol.name, None)
-            found[name] = NamedVariable(name, symbol.value - span.start, symbol.size)
-    return [it for name, it in found.items() if it.size and not is_numbered(name)]
 
 
 def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:

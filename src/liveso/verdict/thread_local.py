@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from liveso.code import Matching, ThreadLocalReferences, ThreadLocalSlots, thread_local_references
-from liveso.elf import Image, tables
+from liveso.elf import Image, once_per_image, tables
 from liveso.elf.data import data_layout
 from liveso.verdict.correspondence import Correspondence
-from liveso.verdict.debug_info import DebugInfo, is_numbered
+from liveso.verdict.debug_info import DebugInfo
 from liveso.verdict.initial import InitialWord, Kind, initial_word
-from liveso.verdict.known_data import NamedVariable, Side
+from liveso.verdict.known_data import NamedVariable, Side, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
 
 
@@ -28,6 +28,7 @@ class Block:
     align: int
 
 
+@once_per_image
 def block_of(image: Image) -> Block:
     """The thread-local storage of an image; an empty one where it has none. Raises ImageError where its variables
     cannot be located."""
@@ -39,16 +40,15 @@ def block_of(image: Image) -> Block:
     inside = table[(table["offset"] >= start) & (table["offset"] < start + filled)]
     layout = data_layout(image)
     words = {row[0] - start: initial_word(image, layout, row) for row in inside.tolist()}
-    content = image.bytes_at(start, filled).ljust(int(segment["memory_size"]), b"\0")
+    content = image.bytes_at(start, filled).ljust(image.block_size, b"\0")
     return Block(content, words, filled, int(segment["align"]))
 
 
 def different_blocks(old: Image, new: Image) -> Iterator[str]:
     """How the tables of two versions differ in where thread-local variables lie, in words."""
     blocks = block_of(old), block_of(new)
-    sizes = [len(it.content) for it in blocks]
-    if sizes[0] != sizes[1]:
-        yield f"the thread-local storage changes from {sizes[0]} to {sizes[1]} bytes"
+    if old.block_size != new.block_size:
+        yield f"the thread-local storage changes from {old.block_size} to {new.block_size} bytes"
     elif blocks[0].filled != blocks[1].filled:
         yield f"the initialised thread-local variables take {blocks[1].filled} bytes instead of {blocks[0].filled}"
     if blocks[0].align != blocks[1].align:
@@ -66,7 +66,8 @@ def match_thread_locals(
     which code must be able to tell from the old version's. Raises ImageError where one of them cannot be read."""
     references = thread_local_references(old), thread_local_references(new)
     sides = [
-        _side(image, found, _named(image, it)) for image, found, it in zip((old, new), references, debug, strict=True)
+        _side(image, found, named_variables(image, it, range(image.block_size), tables.STT_TLS))
+        for image, found, it in zip((old, new), references, debug, strict=True)
     ]
     matched = match_variables(sides[0], sides[1], matching)
     doubts = [*matched.doubts, *_doubts_about_code(new, references, matched.correspondence)]
@@ -81,29 +82,18 @@ def _side(image: Image, references: ThreadLocalReferences, named: Iterable[Named
         else it
         for at, it in block.words.items()
     }
-    ends = tuple(sorted({block.filled, len(block.content)}))
+    ends = tuple(sorted({block.filled, image.block_size}))
     return Side(
         image,
         "each thread's block",
         references.table,
         {it.name: it for it in named},
-        range(len(block.content)),
+        range(image.block_size),
         frozenset(),
         words,
         block.content,
         ends,
     )
-
-
-def _named(image: Image, debug: DebugInfo) -> list[NamedVariable]:
-    found = {
-        it.name: NamedVariable(it.name, it.offset, it.size) for it in debug.variables.values() if it.is_thread_local
-    }
-    for symbol in image.symbols:
-        if symbol.is_defined and symbol.type == tables.STT_TLS:
-            found.pop(symbol.name, None)
-            found[str(symbol)] = NamedVariable(str(symbol), symbol.value, symbol.size)
-    return [it for name, it in found.items() if it.size and not is_numbered(name)]
 
 
 def _doubts_about_code(

@@ -1,10 +1,10 @@
 """The witness layer: what the code itself says about the layout of data, where there is no debug information."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from liveso.code import Reader, compared_functions, function_names, handed_functions, has_own_code
-from liveso.elf import tables
+from liveso.elf import Image, tables
 from liveso.errors import ImageError
 from liveso.verdict.evidence import Kind, Witness
 from liveso.verdict.replaced_constants import ConstantReader
@@ -78,6 +78,12 @@ def initialisers_have_run(pair: Pair) -> Iterator[Difference]:
         yield refuse(f"{name}, at {address:#x}, is a new or changed initialiser, and does not run in an update")
 
 
+def _namer(image: Image) -> Callable[[int], str]:
+    """What functions are called for people, by address."""
+    names = {address: name.partition("@")[0] for name, address in function_names(image).items()}
+    return lambda address: names.get(address, f"the function at {address:#x}")
+
+
 @rule("function-identity")
 def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
     """Pointers to functions that objects hold go on leading to the old version, and do not equal the new version's
@@ -95,11 +101,7 @@ def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
     taken = [it for it in found.comparisons if it.function in known]
     if not taken:
         return
-    names = {address: name.partition("@")[0] for name, address in function_names(pair.new).items()}
-
-    def name(address: int) -> str:
-        return names.get(address, f"the function at {address:#x}")
-
+    name = _namer(pair.new)
     compared = sorted({name(it.function) for it in taken}, key=lambda it: (it.startswith("the function"), it))
     more = f" (and {len(compared) - 1} more)" if len(compared) > 1 else ""
     tell, few = (refuse, "") if len(compared) >= _RELIES else (note, "; so few are only noted")
@@ -173,21 +175,17 @@ def constants_stay_constant(pair: Pair) -> Iterator[Difference]:
         given_up, taken_up = list(reader.replaced(1, new_places)), list(reader.replaced(0, old_places))
     except ImageError:
         return  # code-comparison says it
-    names = [
-        {address: name.partition("@")[0] for name, address in function_names(it).items()} for it in (pair.old, pair.new)
-    ]
+    name = _namer(pair.new)
     lost = "what was reckoned with it before the update, and is kept, would not be found again"
     for it in given_up:
-        name = names[1].get(it.with_variable, f"the function at {it.with_variable:#x}")
         yield refuse(
-            f"{name} uses a new variable where it used {it.constant:#x}: {lost}",
-            where=(f"{name}: {it.with_constant:#x}, now {it.with_variable:#x}",),
+            f"{name(it.with_variable)} uses a new variable where it used {it.constant:#x}: {lost}",
+            where=(f"{name(it.with_variable)}: {it.with_constant:#x}, now {it.with_variable:#x}",),
         )
     for it in taken_up:
-        name = names[1].get(it.with_constant, f"the function at {it.with_constant:#x}")
         yield refuse(
-            f"{name} uses {it.constant:#x} where it used a variable that is gone: {lost}",
-            where=(f"{name}: {it.with_variable:#x}, now {it.with_constant:#x}",),
+            f"{name(it.with_constant)} uses {it.constant:#x} where it used a variable that is gone: {lost}",
+            where=(f"{name(it.with_constant)}: {it.with_variable:#x}, now {it.with_constant:#x}",),
         )
 
 
