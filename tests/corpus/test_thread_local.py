@@ -110,10 +110,10 @@ BUILDS = [
 
 @pytest.mark.parametrize(("compiler", "level", "model"), BUILDS, ids="".join)
 @pytest.mark.parametrize("language", ["c", "c++"])
-def test_all_are_found(bench: Bench, language: str, compiler: str, level: str, model: str) -> None:
+def test_all_are_found(idle_bench: Bench, language: str, compiler: str, level: str, model: str) -> None:
     source, compiler = (IN_C, compiler) if language == "c" else (IN_CXX, {"gcc": "g++", "clang": "clang++"}[compiler])
     flags = ("-x", language, "-shared", "-fPIC", "-w", level, f"-ftls-model={model}", "-Wl,--emit-relocs")
-    path = bench.compile(source, "library.so", *flags, compiler=compiler)
+    path = idle_bench.compile(source, "library.so", *flags, compiler=compiler)
     expected = _by_linker(path.read_bytes())
     found = thread_local_references(read_image(path.read_bytes()))
     # what lies before the block belongs to an array whose index does not start at 0

@@ -50,10 +50,10 @@ def test_a_bug_fix_can_be_applied(check: Check) -> None:
     assert all(it["weight"] == "note" for it in answer["findings"])
 
 
-def test_what_is_gone_matters_only_to_processes_that_use_it(check: Check, bench: Bench) -> None:
+def test_what_is_gone_matters_only_to_processes_that_use_it(check: Check, idle_bench: Bench) -> None:
     flags = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libone.so", "-x", "c")
-    old = bench.compile("int one(void) { return 1; }\nint two(void) { return 2; }\n", "old.so", *flags)
-    new = bench.compile("int one(void) { return 1; }\n", "new.so", *flags)
+    old = idle_bench.compile("int one(void) { return 1; }\nint two(void) { return 2; }\n", "old.so", *flags)
+    new = idle_bench.compile("int one(void) { return 1; }\n", "new.so", *flags)
     done = check(old, new)
     assert done.returncode == 3
     lines = done.stdout.splitlines()

@@ -208,20 +208,15 @@ def test_trait_objects_from_before_run_new_code(ledger: Ledger) -> None:
 
 
 @debug_build
-def test_another_static_variable_lives_in_the_new_version(ledger: Ledger) -> None:
-    ledger.install("two", "-Cstrip=debuginfo", "--cfg", "more")
+@pytest.mark.parametrize(
+    ("option", "first", "second"),
+    [("more", "more 7", "more 8"), ("more_in_threads", "more in threads 8", "more in threads 9")],
+    ids=["static", "thread-local"],
+)
+def test_another_variable_lives_in_the_new_version(ledger: Ledger, option: str, first: str, second: str) -> None:
+    ledger.install("two", "-Cstrip=debuginfo", "--cfg", option)
     ledger.bench.wait_for_result(ledger.program.pid, "libledger.so", "updated")
-    assert ledger.ask("b", "more")[-1] == "more 7"
-    assert ledger.ask("b", "more")[-1] == "more 8"
-    assert ledger.ask("d", "deposit") == ["deposit 100"]
-    ledger.end()
-
-
-@debug_build
-def test_another_thread_local_variable_lives_in_a_block_of_the_new_version(ledger: Ledger) -> None:
-    ledger.install("two", "-Cstrip=debuginfo", "--cfg", "more_in_threads")
-    ledger.bench.wait_for_result(ledger.program.pid, "libledger.so", "updated")
-    assert ledger.ask("b", "more in")[-1] == "more in threads 8"
-    assert ledger.ask("b", "more in")[-1] == "more in threads 9"
+    assert ledger.ask("b", "more")[-1] == first
+    assert ledger.ask("b", "more")[-1] == second
     assert ledger.ask("d", "deposit") == ["deposit 100"]
     ledger.end()
