@@ -51,6 +51,10 @@ class DaemonRunning(LivesoError):
     """Another daemon serves this user already."""
 
 
+class DaemonFailed(LivesoError):
+    """The daemon cannot do its work any more."""
+
+
 class UnknownTarget(LivesoError):
     """No target is what the user asked for."""
 

@@ -183,37 +183,69 @@ def test_what_only_new_versions_have_goes_on_to_the_newest_of_one_library(bench:
     assert program.end() == 0
 
 
-def test_all_or_nothing(bench: Bench, program: Program) -> None:
+def replace_one(bench: Bench, folder: str, name: str) -> None:
+    shutil.copy(bench.folder / folder / name, bench.folder / "next-one")
+    os.rename(bench.folder / "next-one", bench.folder / name)
+
+
+def test_what_needs_a_library_that_is_refused_is_held_back(bench: Bench, program: Program) -> None:
     build(bench, 2, "bad", "-DBASE_STARTS")
     install(bench, "bad")
     reason = bench.wait_for_result(program.pid, "libbase.so.1", "refused")["reason"]
-    other = bench.wait_for_result(program.pid, "libtop.so", "refused")["reason"]
-    assert other == f"it goes together with libbase.so.1, which is refused: {reason}"
+    other = bench.wait_for_result(program.pid, "libtop.so", "held back")
+    assert other["reason"] == f"it needs libbase.so.1, which is refused: {reason}"
+    assert other["waits_for"] == ["libbase.so.1"]
     says(program, "top 1, base 1")
     build(bench, 2, "good")
-    shutil.copy(bench.folder / "good" / "libbase.so.1", bench.folder / "repaired")
-    os.rename(bench.folder / "repaired", bench.folder / "libbase.so.1")
+    replace_one(bench, "good", "libbase.so.1")
     bench.wait_for_result(program.pid, "libtop.so", "updated")
     says(program, "top 2, base 2, new, 50")
     assert program.end() == 0
 
 
+def test_what_comes_later_is_held_back_by_what_was_refused_before(bench: Bench, program: Program) -> None:
+    build(bench, 2, "bad", "-DBASE_STARTS")
+    replace_one(bench, "bad", "libbase.so.1")
+    bench.wait_for_result(program.pid, "libbase.so.1", "refused")
+    replace_one(bench, "bad", "libtop.so")
+    bench.wait_for_result(program.pid, "libtop.so", "held back")
+    says(program, "top 1, base 1")
+    bench.kill_daemon()
+    bench.start_daemon()
+    bench.wait_for_result(program.pid, "libtop.so", "held back")
+    bench.wait_for_result(program.pid, "libbase.so.1", "refused")
+    says(program, "top 1, base 1")
+    replace_one(bench, "one", "libbase.so.1")
+    bench.wait_for_result(program.pid, "libbase.so.1", "current")
+    assert program.end() == 0
+
+
+def test_what_is_needed_goes_in_although_what_needs_it_is_refused(bench: Bench, program: Program) -> None:
+    build(bench, 2, "bad", "-DTOP_STARTS")
+    install(bench, "bad")
+    bench.wait_for_result(program.pid, "libtop.so", "refused")
+    bench.wait_for_version("bad/libbase.so.1", "libbase.so.1", program.pid)
+    says(program, "top 1, base 2")
+    assert program.end() == 0
+
+
 def refusals_in(bench: Bench, pid: int) -> list[str]:
     assert bench.daemon
-    return [line for line in bench.daemon.error_lines if f"event=refused pid={pid} " in line]
+    events = f"event=refused pid={pid} ", f"event=held-back pid={pid} "
+    return [line for line in bench.daemon.error_lines if any(event in line for event in events)]
 
 
-def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_afterwards(bench: Bench) -> None:
+def test_what_is_refused_and_held_back_is_so_in_a_child_that_is_made_afterwards(bench: Bench) -> None:
     build(bench, 1, "one")
     install(bench, "one")
     bench.compile(FORKING, "program", "-L.", "-ltop", "-Wl,-rpath,$ORIGIN", f"-Wl,-rpath-link,{bench.folder}")
     program = bench.run("./program")
     for name in ("libtop.so", "libbase.so.1"):
         bench.library(program.pid, name)
-    build(bench, 2, "bad", "-DTOP_STARTS")
+    build(bench, 2, "bad", "-DBASE_STARTS")
     install(bench, "bad")
-    for name in ("libtop.so", "libbase.so.1"):
-        bench.wait_for_result(program.pid, name, "refused")
+    bench.wait_for_result(program.pid, "libbase.so.1", "refused")
+    bench.wait_for_result(program.pid, "libtop.so", "held back")
     children = []
     try:
         for number in range(4):
@@ -221,7 +253,7 @@ def test_what_is_refused_together_is_refused_together_in_a_child_that_is_made_af
             program.wait_for("child", number)
             children.append(int(program.lines[-1].split()[1]))
         for child in children:
-            bench.wait_for_result(child, "libtop.so", "refused")
+            bench.wait_for_result(child, "libtop.so", "held back")
             bench.wait_for_result(child, "libbase.so.1", "refused")
         pids = (program.pid, *children)
         wait_until(lambda: all(len(refusals_in(bench, pid)) >= 2 for pid in pids), "both refused in each")

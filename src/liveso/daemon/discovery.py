@@ -1,29 +1,34 @@
 """Which libraries of a target are kept up to date, and which version of each it runs."""
 
+import asyncio
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from liveso.errors import FileInFlux, LivesoError, StoreError
 from liveso.settings import is_served
 from liveso.store import Store, Version
-from liveso.target import LoadedObject
+from liveso.target import Agent, LoadedObject
+from liveso.target.identity import Identity, is_of
 from liveso.target.process import Mapping
 
-_NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|linux-vdso|linux-gate|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
+_NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
+_KERNELS = re.compile(r"linux-(vdso|gate)\d*\.so")
 
 
-def served_path(
-    it: LoadedObject, folder: str, store: Store, ignore: tuple[str, ...], only: tuple[str, ...]
-) -> str | None:
-    """The absolute path of a library that is to be kept up to date; None for everything else.
+def is_from_disk(it: LoadedObject, store: Store) -> bool:
+    """Whether the process loaded this object from a file by itself: not what the kernel brings, live.so, or a copy in
+    the store."""
+    name = os.path.basename(it.name)
+    return not _KERNELS.match(name) and name != "live.so" and store.version_of(it.name) is None
 
-    The program itself, libc, ld.so, the vdso, live.so and the copies in the store are not.
-    """
-    if not it.name or _NEVER.search(os.path.basename(it.name)) or store.version_of(it.name):
-        return None
-    path = os.path.normpath(os.path.join(folder, it.name))
-    return path if is_served(path, ignore, only) else None
+
+def why_fixed(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> str:
+    """Why the library at `path` is left as it is; empty for one that is kept up to date."""
+    if _NEVER.search(os.path.basename(path)):
+        return "is never updated"
+    return "" if is_served(path, ignore, only) else "is left as it is (LIVE_IGNORE, LIVE_ONLY)"
 
 
 def mapping_of(it: LoadedObject, mappings: list[Mapping]) -> Mapping | None:
@@ -31,31 +36,63 @@ def mapping_of(it: LoadedObject, mappings: list[Mapping]) -> Mapping | None:
     return next((mapping for mapping in mappings if mapping.start <= it.headers < mapping.end), None)
 
 
-def running_version(pid: int, path: str, mapping: Mapping, store: Store, same_inode: Version | None) -> Version:
-    """The version that a target loaded by itself.
+async def running_version(
+    agent: Agent,
+    pid: int,
+    it: LoadedObject,
+    path: str,
+    identity: Identity,
+    mapping: Mapping,
+    store: Store,
+    known: Iterable[Version],
+) -> Version:
+    """The version that a target loaded by itself, told by what it has in memory.
 
-    A copy in the store, to which the target was carried over, tells by its path. Otherwise the path may lead to another
-    file by now: then the mapped file is read through /proc/PID/map_files, which only root
-    may; `same_inode` is what another target, that has the same file mapped, is known to run. Raises StoreError where
-    nothing tells.
+    The path may lead to another file by now: then it is one of the versions `known`, from other targets or earlier, all
+    of whose code is compared; or the mapped file is read through /proc/PID/map_files, which only root may. Raises
+    FileInFlux where that changes at this moment, StoreError where nothing tells.
     """
-    carried = store.version_of(mapping.file.path)
-    if carried is not None:
-        return carried
+    places = [path, f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
+    for place, versions in ((places[0], known), (places[1], ())):
+        found = await _added(place, store)
+        if found is not None and await _is_version(agent, it, identity, found, store):
+            return found
+        for version in versions:
+            if version != found and await _is_version(agent, it, identity, version, store, thorough=True):
+                return version
+    raise StoreError(
+        f"{path}: the file was replaced before liveso saw it, so the version that runs is not known; "
+        "restart the program once"
+    )
+
+
+async def _added(place: str, store: Store) -> Version | None:
     try:
-        info = os.stat(path)
-        if info.st_ino == mapping.file.inode and not mapping.file.is_deleted:
-            return store.add(Path(path))
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    if same_inode is not None:
-        return same_inode
-    try:
-        return store.add(Path(f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"))
+        return await asyncio.to_thread(store.add, Path(place))
     except FileInFlux:
         raise
-    except LivesoError as error:
-        raise StoreError(
-            f"{path}: the file was replaced before liveso saw it, so the version that runs is not known; "
-            "restart the program once"
-        ) from error
+    except LivesoError:
+        return None
+
+
+async def _is_version(
+    agent: Agent, it: LoadedObject, identity: Identity, version: Version, store: Store, *, thorough: bool = False
+) -> bool:
+    try:
+        image = await asyncio.to_thread(store.image, version)
+    except LivesoError:
+        return False
+    return await is_of(agent, it, identity, image, thorough=thorough)
+
+
+def processes_with_agent(user: int | None) -> Iterator[int]:
+    """The processes that have live.so in their memory, of all users or of one."""
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                if user is None or os.stat(f"/proc/{name}").st_uid == user:
+                    with Path(f"/proc/{name}/maps").open("rb") as file:
+                        if any(line.endswith(b"/live.so\n") for line in file):
+                            yield int(name)
+            except OSError:
+                continue

@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from liveso.daemon.api import make_server
+from liveso.daemon.limits import shed_inherited_limits
 from liveso.daemon.log import log, start_log
+from liveso.daemon.registry import Registry
 from liveso.daemon.service import Service
-from liveso.errors import DaemonRunning, StoreError
+from liveso.daemon.supervision import Supervisor
+from liveso.errors import DaemonFailed, DaemonRunning, StoreError
 from liveso.settings import Settings
 
 _BACKLOG = 1024
@@ -32,6 +35,7 @@ def run_daemon(settings: Settings, on_demand: bool) -> None:
         ) from error
     with _only_daemon(settings.lock):
         start_log(settings.log if on_demand else None)
+        shed_inherited_limits()
         asyncio.run(_serve(settings, on_demand))
 
 
@@ -69,41 +73,30 @@ def _listen(path: Path, kind: int, mode: int) -> socket.socket:
 
 
 async def _serve(settings: Settings, on_demand: bool) -> None:
-    service = Service(settings)
-    api = make_server(service)
+    supervisor = Supervisor()
+    service = Service(settings, supervisor)
     command = _listen(settings.command_socket, socket.SOCK_STREAM, 0o600)
     # children of root's targets may have given up their rights by the time a new daemon is there
     agents = _listen(settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)
-    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGIO, service.let_writers_go_on)
+        asyncio.get_running_loop().add_signal_handler(number, supervisor.end.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGIO, service.protection.let_writers_go_on)
     log.info("started", pid=os.getpid(), socket=str(settings.socket), store=str(settings.store))
-    service.start(_accept(service, agents))
-    service.start(service.watch())
-    service.start(service.take_settled())
-    service.start(service.keep_house())
-    service.start(api.serve(sockets=[command]))
-    service.start(service.keep_store())
+    supervisor.vital("api", lambda: make_server(service).serve(sockets=[command]))
+    service.start(agents)
     if on_demand:
-        service.start(_end_when_unused(service, settings.linger, stop))
-    await stop.wait()
+        supervisor.start(_end_when_unused(service.registry, settings.linger, supervisor.end))
+    await supervisor.end.wait()
     log.info("stopped", pid=os.getpid())
     for path in (settings.socket, settings.command_socket):
         path.unlink(missing_ok=True)
-    os._exit(0)  # threads that still compute have nothing to save
+    if supervisor.gave_up:
+        log.error("gave-up", reason=supervisor.gave_up)
+    os._exit(DaemonFailed.exit_code if supervisor.gave_up else 0)  # what still computes has nothing to save
 
 
-async def _accept(service: Service, listener: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        connection, _address = await loop.sock_accept(listener)
-        connection.setblocking(False)
-        service.start(service.serve(connection))
-
-
-async def _end_when_unused(service: Service, linger: float, stop: asyncio.Event) -> None:
-    service.last_target = time.monotonic()
-    while service.targets or time.monotonic() - service.last_target < linger:
+async def _end_when_unused(registry: Registry, linger: float, end: asyncio.Event) -> None:
+    registry.last_target = time.monotonic()
+    while registry.targets or time.monotonic() - registry.last_target < linger:
         await asyncio.sleep(min(1.0, linger / 4 + 0.01))
-    stop.set()
+    end.set()

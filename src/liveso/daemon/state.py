@@ -5,7 +5,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from liveso.daemon.admission import Peer
 from liveso.store import Version
+from liveso.target.identity import Identity
 from liveso.target.process import MappedFile
 from liveso.update import LibraryState, Target
 
@@ -17,21 +19,23 @@ class Result(StrEnum):
     UPDATED = "updated"
     REFUSED = "refused"
     FAILED = "failed"
+    HELD_BACK = "held back"
 
 
 @dataclass
 class Library:
-    """A library in one target, which loaded it at address `base`. `state` is None where its version is not known.
+    """A library in one target, which loaded it at address `base`. `soname` is what others name it by.
 
-    `failed` is the version that the last refusal was about, so that it is not tried again before one of the libraries
-    that were to be updated `together` with it has changed. `file` is what the target has mapped as its first version;
-    `unprotected` says why it would not survive that this is overwritten in place.
+    `tried` is the transaction that did not succeed, by path and version of each library in it, so that the same is not
+    tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
+    that this is overwritten in place. `waits_for` are the names of libraries that hold it back.
     """
 
+    target: Target
     path: str
     file: MappedFile
     base: int
-    state: LibraryState | None
+    soname: str = ""
     build_id: str = ""
     result: Result = Result.CURRENT
     reason: str = ""
@@ -39,27 +43,62 @@ class Library:
     changed: float = field(default_factory=time.time)
     stale: int = 0
     milliseconds: float = 0.0
-    failed: Version | None = None
-    together: frozenset[str] = frozenset()
+    refused: Version | None = None
+    tried: frozenset[tuple[str, Version]] = frozenset()
+    waits_for: tuple[str, ...] = ()
     unprotected: str = ""
+
+    @property
+    def state(self) -> LibraryState | None:
+        """None where the version that runs is not known."""
+        return self.target.libraries.get(self.path)
 
     def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
         self.result, self.reason, self.details, self.changed = result, reason, details, time.time()
+        self.waits_for = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """An object that is left as it is: the program, libc, what the settings leave out. `why` it is."""
+
+    path: str
+    base: int
+    identity: Identity
+    file: MappedFile
+    why: str
 
 
 @dataclass
 class ServedTarget:
-    """A target with its libraries, by path. `loglevel` says what appears on its standard error; `mapped` is the code
-    that it had mapped when its objects were last listed."""
+    """A target with its libraries, by path, and its other objects, by name. `loglevel` says what appears on its
+    standard error; `mapped` is the code that it had mapped when its objects were last listed.
 
+    Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` and `is_to_sweep` say
+    what else there is to do. `learning` is held while it learns.
+    """
+
+    peer: Peer
     target: Target
     command: str
-    started: int
     loglevel: int
     libraries: dict[str, Library] = field(default_factory=dict)
+    fixed: dict[str, Fixed] = field(default_factory=dict)
     note: str = ""
     mapped: frozenset[tuple[int, int]] | None = None
+    memory: tuple[int, int] = (0, 0)
     learning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    due: asyncio.Event = field(default_factory=asyncio.Event)
+    is_to_learn: bool = False
+    is_to_sweep: bool = False
+
+    def learn_again(self) -> None:
+        self.is_to_learn = True
+        self.due.set()
+
+    def sweep_again(self) -> None:
+        self.is_to_sweep = True
+        self.due.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +114,14 @@ class LibraryView:
     milliseconds: float
     versions_loaded: int
     unprotected: str
+    waits_for: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
     pid: int
     command: str
+    user: int
     note: str
     libraries: list[LibraryView]
 
@@ -100,7 +141,8 @@ def view(served: ServedTarget) -> dict[str, object]:
             milliseconds=round(it.milliseconds, 3),
             versions_loaded=len(it.state.versions) if it.state else 0,
             unprotected=it.unprotected,
+            waits_for=it.waits_for,
         )
         for it in served.libraries.values()
     ]
-    return asdict(TargetView(served.target.pid, served.command, served.note, libraries))
+    return asdict(TargetView(served.target.pid, served.command, served.target.user, served.note, libraries))

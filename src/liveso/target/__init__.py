@@ -1,6 +1,6 @@
 """A target seen from outside: its agent, its loaded objects and their slots, and what the kernel shows of it."""
 
-from liveso.target.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, WordChanged
+from liveso.target.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
 from liveso.target.protocol import Transaction
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ObjectList",
     "ObjectsChanged",
     "Opened",
+    "TakenBack",
     "Transaction",
     "WordChanged",
 ]

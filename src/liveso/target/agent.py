@@ -24,6 +24,11 @@ class WordChanged(TargetError):
     """A commit found a word other than expected, and changed nothing."""
 
 
+class TakenBack(TargetError):
+    """A commit took back what it had changed already: nothing of it is in force, but a thread may have entered what it
+    led to."""
+
+
 class ObjectsChanged(TargetError):
     """Objects came or went while a commit was planned; it changed nothing."""
 

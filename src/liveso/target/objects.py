@@ -17,11 +17,14 @@ _LARGEST_TABLE = 1 << 28  # bytes
 @dataclass(frozen=True)
 class Dynamic:
     """What an object's dynamic section says. `relocations` has relative offsets; `tags` absolute addresses. `needed`
-    are the names of the libraries that it depends on (DT_NEEDED), as offsets into its strings."""
+    are the names of the libraries that it depends on (DT_NEEDED), as offsets into its strings. `slots` are the offsets
+    of its slots, and `blank_slots` those of relocations without a type."""
 
     tags: dict[int, int]
     needed: tuple[int, ...]
     relocations: Table
+    slots: Table
+    blank_slots: Table
 
 
 async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObject]) -> list[Dynamic]:
@@ -47,10 +50,13 @@ async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObjec
         raise TargetError("a relocation table is larger than any library's")
     content = iter(await agent.read((address, size) for address, size in wanted if size))
     parts = [next(content) if size else b"" for _address, size in wanted]
-    return [
-        Dynamic(tags, needed, _relocations(machine, parts[3 * index], parts[3 * index + 1], parts[3 * index + 2]))
-        for index, (tags, needed) in enumerate(sections)
-    ]
+    found = []
+    for index, (tags, needed) in enumerate(sections):
+        table = _relocations(machine, *parts[3 * index : 3 * index + 3])
+        slots = np.isin(table["type"], sorted(machine.slot_relocations)) & (table["offset"] % machine.word == 0)
+        blank = (table["type"] == machine.none) & (table["offset"] % machine.word == 0)
+        found.append(Dynamic(tags, needed, table, table["offset"][slots], table["offset"][blank]))
+    return found
 
 
 _ADDRESSES = frozenset({tables.DT_RELA, tables.DT_JMPREL, tables.DT_RELR, tables.DT_SYMTAB, tables.DT_STRTAB})
@@ -90,24 +96,15 @@ class Slots:
     value: Table
 
 
-async def read_slots(
-    agent: Agent, machine: Machine, dynamics: dict[LoadedObject, Dynamic], prepared: Container[int]
-) -> Slots:
+async def read_slots(agent: Agent, dynamics: dict[LoadedObject, Dynamic], prepared: Container[int]) -> Slots:
     """The present contents of all slots of the objects in `dynamics`.
 
     `prepared` are the load addresses of prepared copies. These have relocations without a type for the slots that
     relinking filled in place of the dynamic linker.
     """
-    kinds = sorted(machine.slot_relocations)
-    addresses = [
-        it.relocations["offset"][
-            np.isin(it.relocations["type"], [*kinds, machine.none] if owner.base in prepared else kinds)
-        ]
-        + np.uint64(owner.base)
-        for owner, it in dynamics.items()
-    ]
+    addresses = [it.slots + np.uint64(owner.base) for owner, it in dynamics.items()]
+    addresses += [it.blank_slots + np.uint64(owner.base) for owner, it in dynamics.items() if owner.base in prepared]
     every = np.unique(np.concatenate([*addresses, np.zeros(0, "<u8")]))
-    every = every[every % machine.word == 0]
     return Slots(every, await read_words(agent, every))
 
 

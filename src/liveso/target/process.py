@@ -6,6 +6,9 @@ from pathlib import Path
 
 from liveso.errors import TargetError, TargetGone
 
+_LARGEST_PROGRAM = 1 << 30  # bytes
+_LONGEST_COMMAND = 4096  # characters that are shown of a command line
+
 
 @dataclass(frozen=True, slots=True)
 class MappedFile:
@@ -81,8 +84,11 @@ def mapped_code(pid: int, thread: int) -> frozenset[tuple[int, int]]:
 
 def program(pid: int, thread: int) -> bytes:
     """The file that the process executes. Raises TargetGone, or TargetError where it may not be read."""
+    path = Path(f"/proc/{pid}/task/{thread}/exe")
     try:
-        return Path(f"/proc/{pid}/task/{thread}/exe").read_bytes()
+        if path.stat().st_size > _LARGEST_PROGRAM:
+            raise TargetError(f"the program of process {pid} is larger than {_LARGEST_PROGRAM >> 30} GiB")
+        return path.read_bytes()
     except PermissionError as error:
         raise TargetError(f"the program of process {pid} may not be read") from error
     except OSError as error:
@@ -91,7 +97,33 @@ def program(pid: int, thread: int) -> bytes:
 
 def command(pid: int, thread: int) -> str:
     """The command line, for people."""
-    return " ".join(_read(pid, f"task/{thread}/cmdline").split("\0")).strip()
+    return " ".join(_read(pid, f"task/{thread}/cmdline")[:_LONGEST_COMMAND].split("\0")).strip()
+
+
+def users(pid: int) -> frozenset[int]:
+    """The users that a process acts as: real, effective, saved, and for files (proc(5), /proc/PID/status)."""
+    for line in _read(pid, "status").splitlines():
+        name, _colon, value = line.partition(":")
+        if name == "Uid":
+            return frozenset(int(it) for it in value.split())
+    raise TargetGone(f"process {pid} has ended")
+
+
+def memory_use(pid: int) -> tuple[int, int]:
+    """How much address space a process has, and how much of files is in its memory, in pages (proc(5), statm): one of
+    them changes when it loads or unloads a library."""
+    fields = _read(pid, "statm").split()
+    return int(fields[0]), int(fields[2])
+
+
+def program_path(pid: int, thread: int) -> str:
+    """The path of the file that the process executes, ending in " (deleted)" where it leads there no more."""
+    try:
+        return os.readlink(f"/proc/{pid}/task/{thread}/exe")
+    except PermissionError as error:
+        raise TargetError(f"the program of process {pid} may not be read") from error
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
 
 
 def start_time(pid: int) -> int:
@@ -102,6 +134,15 @@ def start_time(pid: int) -> int:
 def threads(pid: int) -> ThreadCount:
     fields = _stat(pid)
     return ThreadCount(int(fields[17]), fields[0] == "Z")
+
+
+def parent(pid: int) -> int:
+    """The number of the process's parent."""
+    return int(_stat(pid)[1])
+
+
+def has_thread(pid: int, thread: int) -> bool:
+    return os.path.exists(f"/proc/{pid}/task/{thread}")
 
 
 def is_stopped(pid: int) -> bool:

@@ -81,13 +81,15 @@ def address_of(homes: Homes, at: int) -> int:
 
 def agree(
     analysis: Analysis,
+    new: Image,
     variables: Correspondence,
     thread_locals: Correspondence,
     running: LoadedVersion,
     present: LoadedVersion,
 ) -> bool:
-    """Whether a version that is loaded already, `present`, leads to where the variables live for the one that runs."""
-    new, span = analysis.new, data_layout(analysis.new).span
+    """Whether a version `new` that is loaded already, `present`, leads to where the variables live for the one that
+    runs."""
+    span = data_layout(new).span
     words = new.relocations[new.relocations["type"] == new.machine.relative]
     rows = [*analysis.references.table[["place", "target"]].tolist(), *words[["offset", "addend"]].tolist()]
     own = [(place, target - span.start) for place, target in rows if target in span]

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from liveso.code import References, ThreadLocalReferences, panic_mark
+from liveso.code import panic_mark
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
 from liveso.target.objects import Dynamic, imported_names, read_words, started_with
+from liveso.update.analysis import Analysis
 from liveso.update.dependencies import hidden_dependencies
 from liveso.update.homes import (
     Placement,
@@ -28,7 +29,7 @@ from liveso.update.homes import (
     placement,
 )
 from liveso.update.record import LibraryState, LoadedVersion, encode_record
-from liveso.update.redirect import Images
+from liveso.update.redirect import Images, introduced_symbols, versions_led_to
 from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
@@ -61,6 +62,7 @@ async def learn_home(target: Target, state: LibraryState, store: Store) -> Libra
     home = replace(
         state.home,
         indirect=chosen,
+        size=image.size_in_memory,
         homes=own_homes(image, state.home.base),
         thread_homes=own_thread_homes(image, owner.tls_module),
     )
@@ -94,13 +96,12 @@ def _resolvers(image: Image) -> list[Symbol]:
 
 @dataclass(frozen=True)
 class Opening:
-    """A version that is to be opened: what its code refers to, and where what it has in common with the version that
+    """A version that is to be opened: what is known of its code, and where what it has in common with the version that
     runs was in that: its variables, those of each thread, and its constant tables. `imports` are addresses that the
     dynamic linker does not find, by the rows of their relocations."""
 
     to: Version
-    references: References
-    thread_references: ThreadLocalReferences
+    analysis: Analysis
     variables: Correspondence
     thread_locals: Correspondence
     tables: tuple[Piece, ...]
@@ -108,7 +109,7 @@ class Opening:
 
     @cached_property
     def has_new_thread_locals(self) -> bool:
-        found = self.thread_references
+        found = self.analysis.thread_references
         places = {*found.table["target"].tolist(), *found.slots.variables.values()}
         return any(self.thread_locals.old(at) is None for at in places)
 
@@ -139,6 +140,11 @@ async def load(
                     ),
                     tables=later_tables(opening.tables, running),
                     thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
+                    size=images[to].size_in_memory,
+                    # of the second version all symbols count, for whoever looks behind the first one (RTLD_NEXT)
+                    introduces=introduced_symbols(state.versions, images[to], images)
+                    if len(state.versions) > 1
+                    else None,
                 )
                 await _relink(target, state.with_version(loaded), running, opening, images, left_out, through_proc)
             break
@@ -173,16 +179,17 @@ async def _rows_bound_to_home(
     may lead to any version: it would keep the home loaded as long as the version is, however often the program unloads
     it."""
     image = images[to]
-    earlier = [range(it.base, it.base + images[it.version].size_in_memory) for it in state.versions]
     kinds = [target.machine.absolute, target.machine.glob_dat, target.machine.jump_slot]
     rows = np.flatnonzero((image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], kinds))
     offsets = image.relocations["offset"][rows]
     order = np.argsort(offsets, kind="stable")
     values = await read_words(target.agent, offsets[order] + np.uint64(opened.base))
+    earlier = [(it.base, it.base + it.size) for it in versions_led_to(values, state, images)]
     return frozenset(
         row
         for row, value in zip(rows[order].tolist(), values.tolist(), strict=True)
-        if any(value in it for it in earlier) and _is_plain(image.symbols[int(image.relocations["symbol"][row])])
+        if any(low <= value < high for low, high in earlier)
+        and _is_plain(image.symbols[int(image.relocations["symbol"][row])])
     )
 
 
@@ -227,14 +234,14 @@ async def _relink(
         (image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], sorted(target.machine.slot_relocations))
     ]
     offsets = np.setdiff1d(by_name["offset"], image.relocations["offset"][sorted(left_out.rows)])
-    mark = await asyncio.to_thread(panic_mark, image)
-    first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if mark else None
+    analysis = opening.analysis
+    first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
         home = replace(_home(target, state, loaded, images, places, thread_places, objects), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
-        plan = relink(image, opening.references, opening.thread_references, mark, home, bound, left_out)
+        plan = relink(image, analysis.references, analysis.thread_references, analysis.mark, home, bound, left_out)
         mappings = process.mappings(target.pid, target.hello.thread)
         code = NO_SPANS if through_proc else spans_for_code(mappings, plan.halves["address"])
         transaction = Transaction(

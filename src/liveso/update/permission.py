@@ -1,35 +1,25 @@
-"""Whether an update may be made in one target: what the verdict leaves to it, and what the target itself is."""
+"""What in a target itself stands against any update, and what the verdict leaves to it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from liveso.elf import read_image
+from liveso.elf import Image, read_image
 from liveso.errors import Refused
 from liveso.target import LoadedObject, process
 from liveso.target.objects import Dynamic, imported_names
-from liveso.update.analysis import Analysis
-from liveso.update.record import LibraryState
 from liveso.update.target import Target, dynamics_of
-from liveso.verdict import describe
 
 
-async def require_permission(target: Target, changes: Sequence[tuple[LibraryState, Analysis]]) -> None:
-    """Raise Refused where the verdict on one of the libraries, or what the target is, stands against the update."""
-    needed: frozenset[str] = frozenset()
-    if any(analysis.verdict.may_depend_on_target for _state, analysis in changes):
-        needed = await _needed_names(target, changes)
-    for state, analysis in changes:
-        refusals = analysis.verdict.refusals(needed)
-        if refusals:
-            raise Refused(describe(refusals), tuple(f"{it.rule}: {it.text}" for it in refusals), state.path)
-    await require_safe_allocator(target)
+async def require_able(target: Target) -> None:
+    """Raise Refused where what the target is stands against every update."""
+    await _require_safe_allocator(target)
     if process.system_call_filters(target.pid, target.hello.thread) > target.system_call_filters:
         raise Refused("the program filters its system calls since it started (seccomp), the agent's could end it")
 
 
-async def require_safe_allocator(target: Target) -> None:
+async def _require_safe_allocator(target: Target) -> None:
     """Opening a library allocates in the agent's thread: a program with an allocator of its own and a single thread may
-    have one that is not made for that. Raises Refused."""
+    have one that is not made for that."""
     objects = (await target.agent.list_objects()).objects
     owner = _owner(await dynamics_of(target, objects), target.hello.malloc)
     if owner is None or owner.name != "" or process.threads(target.pid).count > 2:
@@ -42,8 +32,12 @@ async def require_safe_allocator(target: Target) -> None:
 
 def _program_defines_malloc(target: Target) -> bool:
     """Whether it does; in a non-PIE program the address of libc's `malloc` can be that of its own PLT entry."""
-    program = read_image(process.program(target.pid, target.hello.thread), may_be_program=True)
-    return any(it.name == "malloc" and it.is_defined for it in program.symbols)
+    return "malloc" in defined_names(read_image(process.program(target.pid, target.hello.thread), may_be_program=True))
+
+
+def defined_names(image: Image) -> frozenset[str]:
+    """The names of the symbols that an image offers to others."""
+    return frozenset(it.name for it in image.symbols if it.is_defined)
 
 
 def _owner(dynamics: dict[LoadedObject, Dynamic], address: int) -> LoadedObject | None:
@@ -51,11 +45,19 @@ def _owner(dynamics: dict[LoadedObject, Dynamic], address: int) -> LoadedObject 
     return max(below, key=lambda it: it.base) if below else None
 
 
-async def _needed_names(target: Target, changes: Sequence[tuple[LibraryState, Analysis]]) -> frozenset[str]:
-    """What the target's objects, other than the libraries' old versions, and the new versions refer to by name."""
-    old = {it.base for state, _analysis in changes for it in state.versions}
-    names = {it.name for _state, analysis in changes for it in analysis.new.symbols if not it.is_defined}
+async def names_by_object(target: Target) -> dict[int, frozenset[str]]:
+    """What each of the target's objects refers to by name, by its load address."""
+    found = {}
     for owner, dynamic in (await dynamics_of(target, (await target.agent.list_objects()).objects)).items():
-        if owner.base not in old:
-            names.update(name for name, _offset in await imported_names(target.agent, dynamic))
-    return frozenset(names)
+        found[owner.base] = frozenset(name for name, _offset in await imported_names(target.agent, dynamic))
+    return found
+
+
+def needed_names(by_object: dict[int, frozenset[str]], leaving: frozenset[int], new: Iterable[Image]) -> frozenset[str]:
+    """What a target's objects other than those at the load addresses `leaving`, and new versions, refer to by name."""
+    names = [found for base, found in by_object.items() if base not in leaving]
+    return frozenset().union(*names, *(_undefined_names(image) for image in new))
+
+
+def _undefined_names(image: Image) -> frozenset[str]:
+    return frozenset(it.name for it in image.symbols if not it.is_defined)

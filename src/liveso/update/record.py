@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from liveso.errors import TargetError
 from liveso.store import Version
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,16 @@ Homes = tuple[Stretch, ...]
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """A version in a target. `handle` is what dlopen returned, 0 for the one that the target itself loaded.
+    """A version in a target. `handle` is what dlopen returned, 0 for the one that the target itself loaded; `size` is
+    that of its memory in bytes, 0 where it is not known.
 
     `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `is_joined`: its
     symbol table follows the version that runs, which it does from the first redirection after it was loaded. `homes`
     are where its variables live, empty as long as that is not known, and `tables` where those of its constant tables do
     that an earlier version brought, by their addresses relative to the load address. `thread_homes` are as `homes`,
     for the variables of each thread: from place to place of the version's block to addresses in blocks (`block_start`).
+    `introduces` are the symbols, as `name@version`, that no version before it offered: the dynamic linker finds only
+    these in it. None where that is not known.
     """
 
     version: Version
@@ -46,6 +51,8 @@ class LoadedVersion:
     homes: Homes = ()
     tables: Homes = ()
     thread_homes: Homes = ()
+    size: int = 0
+    introduces: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,45 +90,115 @@ class LibraryState:
         return replace(self, versions=tuple(loaded if it.version == loaded.version else it for it in self.versions))
 
 
+_FORMAT = 2
+_LARGEST_RECORD = 64 << 20  # bytes
+_MOST_PLACES = 1 << 20  # of one version
+_ADDRESSES = range(1 << 64)
+
+
 def encode_record(libraries: dict[str, LibraryState]) -> bytes:
+    """The record of those of the target's libraries that were updated."""
     return json.dumps(
         {
-            path: {
-                "current": it.current.digest,
-                "global": it.is_global,
-                "versions": [_encoded(loaded) for loaded in it.versions],
-            }
-            for path, it in libraries.items()
+            "format": _FORMAT,
+            "libraries": {
+                path: {
+                    "current": it.current.digest,
+                    "global": it.is_global,
+                    "versions": [_encoded(loaded) for loaded in it.versions],
+                }
+                for path, it in libraries.items()
+                if len(it.versions) > 1
+            },
         }
     ).encode()
 
 
-def _encoded(it: LoadedVersion) -> list[Any]:
-    parts = it.homes, it.tables, it.thread_homes
-    places = [[[one.start, one.end, one.address] for one in part] for part in parts]
-    return [it.version.digest, it.base, it.handle, it.indirect, it.is_joined, *places]
+def _encoded(it: LoadedVersion) -> dict[str, Any]:
+    return {
+        "digest": it.version.digest,
+        "base": it.base,
+        "handle": it.handle,
+        "indirect": it.indirect,
+        "joined": it.is_joined,
+        "homes": _places(it.homes),
+        "tables": _places(it.tables),
+        "thread_homes": _places(it.thread_homes),
+        "size": it.size,
+        "introduces": it.introduces,
+    }
 
 
-def _decoded(
-    digest: str, base: int, handle: int, indirect: dict[str, int], is_joined: bool, *parts: Any
-) -> LoadedVersion:
-    homes, tables, thread_homes = (tuple(Stretch(*row) for row in part) for part in parts)
-    return LoadedVersion(Version(digest), base, handle, indirect, is_joined, homes, tables, thread_homes)
+def _places(homes: Homes) -> list[list[int]]:
+    return [[one.start, one.end, one.address] for one in homes]
 
 
 def decode_record(content: bytes) -> dict[str, LibraryState]:
-    """Raises TargetError where the record is not one that `encode_record` made."""
+    """What a target says of its updates. It is the target's word: whoever uses it checks what it leads to.
+
+    Raises TargetError where the record is not one that `encode_record`, of this liveso or the one before, made.
+    """
     if not content:
         return {}
     try:
-        return {
-            path: LibraryState(
-                path,
-                tuple(_decoded(*row) for row in it["versions"]),
-                Version(it["current"]),
-                it["global"],
-            )
-            for path, it in json.loads(content).items()
-        }
-    except (ValueError, KeyError, TypeError) as error:
+        if len(content) > _LARGEST_RECORD:
+            raise ValueError
+        found = json.loads(content)
+        if "format" not in found:  # the format before the first that had a number
+            found = {"format": 1, "libraries": found}
+        if found["format"] not in (1, _FORMAT):
+            raise TargetError("the target was updated by a newer liveso; install that one, or restart the program")
+        return {path: _decoded_state(path, it) for path, it in _of(dict, found["libraries"]).items()}
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise TargetError("the target's record of its updates cannot be read") from error
+
+
+def _decoded_state(path: str, it: dict[str, Any]) -> LibraryState:
+    versions = tuple(_decoded(row) for row in _of(list, it["versions"]))
+    state = LibraryState(path, versions, Version(_of(str, it["current"])), _of(bool, it["global"]))
+    digests = {loaded.version for loaded in versions}
+    if not path.startswith("/") or len(digests) != len(versions) or state.current not in digests:
+        raise ValueError
+    return state
+
+
+def _decoded(row: Any) -> LoadedVersion:
+    if isinstance(row, list):
+        names = ("digest", "base", "handle", "indirect", "joined", "homes", "tables", "thread_homes")
+        row = dict(zip(names, row, strict=True))
+    introduces = row.get("introduces")
+    return LoadedVersion(
+        Version(_of(str, row["digest"])),
+        _number(row["base"]),
+        _number(row["handle"]),
+        {_of(str, name): _number(address) for name, address in _of(dict, row["indirect"]).items()},
+        _of(bool, row["joined"]),
+        _decoded_homes(row["homes"]),
+        _decoded_homes(row["tables"]),
+        _decoded_homes(row["thread_homes"]),
+        _number(row.get("size", 0)),
+        None if introduces is None else tuple(_of(str, name) for name in _of(list, introduces)),
+    )
+
+
+def _decoded_homes(rows: Any) -> Homes:
+    if len(_of(list, rows)) > _MOST_PLACES:
+        raise ValueError
+    homes = tuple(Stretch(*(_number(it) for it in row)) for row in rows)
+    ends = [0, *(it.end for it in homes)]
+    if any(not end <= it.start <= it.end for end, it in zip(ends, homes, strict=False)):
+        raise ValueError
+    return homes
+
+
+def _of(kind: type[_Kind], value: Any) -> _Kind:
+    if not isinstance(value, kind):
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> int:
+    number = _of(int, value)
+    if isinstance(value, bool) or number not in _ADDRESSES:
+        raise ValueError
+    return number

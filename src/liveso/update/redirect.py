@@ -1,6 +1,7 @@
 """Redirect: lead all calls to the version that shall run, once it is complete."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,14 +14,15 @@ from liveso.target.protocol import WORD
 from liveso.update.homes import address_of, table_address
 from liveso.update.record import LibraryState, LoadedVersion
 
-Images = dict[Version, Image]
+Images = Mapping[Version, Image]
 
 _VALUE_OFFSET = tables.SYMBOL.fields["value"][1] if tables.SYMBOL.fields else 8
 _CALLED = frozenset({0, tables.STT_FUNC, tables.STT_GNU_IFUNC})
 
 
 def symbol_table_words(state: LibraryState, images: Images, to: Version) -> Table:
-    """Changes to the in-memory `.dynsym` of every loaded version, so that ld.so itself resolves to version `to`.
+    """Changes to the in-memory `.dynsym` of the loaded versions, so that ld.so itself resolves to version `to`: it
+    finds each symbol in the first version that has it.
 
     `st_value` becomes the new address less the old load address, modulo the word (gABI, "Symbol Values").
     """
@@ -30,10 +32,13 @@ def symbol_table_words(state: LibraryState, images: Images, to: Version) -> Tabl
 def symbol_table_changes(state: LibraryState, images: Images, to: Version) -> Iterator[tuple[int, int, int]]:
     """The same one by one: address, value as it is and as it will be."""
     for loaded in state.versions:
+        if loaded.introduces == ():
+            continue
         image = images[loaded.version]
         table = loaded.base + image.tag(tables.DT_SYMTAB)
+        introduced = None if loaded.introduces is None else frozenset(loaded.introduces)
         for symbol in image.symbols:
-            if _is_called(symbol):
+            if _is_called(symbol) and (introduced is None or str(symbol) in introduced):
                 now = symbol.value
                 if loaded.is_joined:
                     now = _symbol_value(state, images, loaded, symbol, state.current)
@@ -56,8 +61,21 @@ def _symbol_value(state: LibraryState, images: Images, loaded: LoadedVersion, sy
     return (running.base + target.value - loaded.base) % (1 << 8 * images[current].machine.word)
 
 
-def function_moves(state: LibraryState, images: Images, to: Version) -> dict[int, int]:
-    """Addresses of functions in all other versions, with the same function's address in version `to`.
+def introduced_symbols(earlier: Iterable[LoadedVersion], image: Image, images: Images) -> tuple[str, ...]:
+    """The symbols of a version that none of the versions `earlier`, of which the first one introduces all that it has,
+    offers."""
+    known: set[str] = set()
+    for it in earlier:
+        if it.introduces is None:
+            known.update(str(symbol) for symbol in images[it.version].defined.values())
+        known.update(it.introduces or ())
+    return tuple(sorted({str(symbol) for symbol in image.defined.values()} - known))
+
+
+def function_moves(
+    state: LibraryState, images: Images, to: Version, leaving: Iterable[LoadedVersion]
+) -> dict[int, int]:
+    """Addresses of functions in the versions `leaving`, with the same function's address in version `to`.
 
     An address that two functions share, which are apart in `to`, is left out: only its name would tell.
     """
@@ -65,13 +83,23 @@ def function_moves(state: LibraryState, images: Images, to: Version) -> dict[int
     unclear: set[int] = set()
     target = state.loaded(to)
     assert target is not None
-    for loaded in state.versions:
-        if loaded.version == to:
-            continue
+    for loaded in leaving:
         for old, new in _same_functions(loaded, target, images):
             if moves.setdefault(old, new) != new:
                 unclear.add(old)
     return {old: new for old, new in moves.items() if old not in unclear}
+
+
+def versions_led_to(
+    values: Table, state: LibraryState, images: Images, to: Version | None = None
+) -> list[LoadedVersion]:
+    """The versions other than `to` that addresses lead to: however many are loaded, these are few."""
+    ordered = sorted(state.versions, key=lambda it: it.base)
+    bases = np.array([it.base for it in ordered], "<u8")
+    ends = np.array([it.base + (it.size or images[it.version].size_in_memory) for it in ordered], "<u8")
+    index = np.searchsorted(bases, values, side="right").astype("<i8") - 1
+    hit = np.unique(index[(index >= 0) & (values < ends[np.maximum(index, 0)])])
+    return [replace(ordered[it], size=int(ends[it] - bases[it])) for it in hit.tolist() if ordered[it].version != to]
 
 
 def _same_functions(old: LoadedVersion, new: LoadedVersion, images: Images) -> Iterator[tuple[int, int]]:
@@ -132,19 +160,28 @@ def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) 
     is the data of a version whose variables live elsewhere, nor are its tables that do.
     """
     stale = np.zeros(len(slots.value), np.bool_)
-    unused = np.zeros(len(slots.value), np.bool_)
-    for loaded in state.versions:
+    for loaded in versions_led_to(slots.value, state, images, to):
         for section in images[loaded.version].sections:
-            low, high = loaded.base + section.address, loaded.base + section.end
-            if section.name in (".init_array", ".fini_array"):
-                unused |= (slots.address >= low) & (slots.address < high)
-            elif section.is_code and not section.name.startswith(".plt") and loaded.version != to:
+            if section.is_code and not section.name.startswith(".plt"):
+                low, high = loaded.base + section.address, loaded.base + section.end
                 stale |= (slots.value >= low) & (slots.value < high)
-        for table in loaded.tables:
-            low, high = loaded.base + table.start, loaded.base + table.end
-            unused |= (slots.address >= low) & (slots.address < high)
-        start = loaded.base + data_layout(images[loaded.version]).span.start
-        for it in loaded.homes:
-            if it.address != start + it.start:
-                unused |= (slots.address >= start + it.start) & (slots.address < start + it.end)
-    return int((stale & ~unused).sum())
+    places = slots.address[stale]
+    owners = versions_led_to(places, state, images)
+    return len(places) - sum(int(_is_unused(places, it, images).sum()) for it in owners)
+
+
+def _is_unused(places: Table, loaded: LoadedVersion, images: Images) -> Table:
+    """Which of these addresses lie where a version has no slots that anything reads."""
+    image = images[loaded.version]
+    unused = np.zeros(len(places), np.bool_)
+    ranges = [
+        (loaded.base + it.address, loaded.base + it.end)
+        for it in image.sections
+        if it.name in (".init_array", ".fini_array")
+    ]
+    ranges += [(loaded.base + it.start, loaded.base + it.end) for it in loaded.tables]
+    start = loaded.base + data_layout(image).span.start
+    ranges += [(start + it.start, start + it.end) for it in loaded.homes if it.address != start + it.start]
+    for low, high in ranges:
+        unused |= (places >= low) & (places < high)
+    return unused

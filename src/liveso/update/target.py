@@ -24,10 +24,11 @@ NO_SPANS = np.zeros(0, SPAN)
 
 @dataclass
 class Target:
-    """A target that is being served. `libraries` are those that were updated, by path, as its record has them;
+    """A target that is being served, on behalf of `user`. `libraries` are those whose versions are known, by path;
     `removed` is how many objects it had unloaded when its libraries were learned."""
 
     pid: int
+    user: int
     agent: Agent
     hello: Hello
     machine: Machine
@@ -50,14 +51,15 @@ async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict
 
 
 def take_over(target: Target, kin: Target, objects: Iterable[LoadedObject]) -> None:
-    """What was read of `kin`, which has the same files at the same addresses, is true of the target's objects too."""
-    known = {_place(it): dynamic for it, dynamic in kin.dynamics.items()}
+    """What was read of the same files at the same addresses in `kin`, whose user is the same, is true of these objects
+    of the target, too."""
+    known = {place_of(it): dynamic for it, dynamic in kin.dynamics.items()}
     for it in objects:
-        if it not in target.dynamics and _place(it) in known:
-            target.dynamics[it] = known[_place(it)]
+        if it not in target.dynamics and place_of(it) in known:
+            target.dynamics[it] = known[place_of(it)]
 
 
-def _place(it: LoadedObject) -> tuple[str, int, int, int]:
+def place_of(it: LoadedObject) -> tuple[str, int, int, int]:
     """What is the same in kin: each agent's thread has a TLS block of its own."""
     return it.name, it.base, it.headers, it.header_count
 

@@ -39,10 +39,11 @@ async def release_unloaded(
         objects = await target.agent.list_objects()
         if objects.removed != learned.removed:
             raise LibraryUnloaded("a library was unloaded meanwhile")
-        if gone:
-            target.libraries = {path: it for path, it in target.libraries.items() if path not in paths}
+        target.libraries = {path: it for path, it in target.libraries.items() if path not in paths}
+        updated = [it for it in gone if len(it.versions) > 1]
+        if updated:
             await commit_words(target, objects, NO_WORDS, [])
-            for state in gone:
+            for state in updated:
                 await give_back(target, state, state.versions[1:])
         return paths
 
@@ -50,8 +51,10 @@ async def release_unloaded(
 async def _is_redirected(target: Target, state: LibraryState, store: Store) -> bool:
     """Whether the library at the home's address is the one that was updated, and not the same file that was loaded
     anew: its symbol table leads to the version that runs."""
-    images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
-    first = replace(state, versions=(replace(state.home, is_joined=False), *state.versions[1:]))
-    changes = symbol_table_changes(first, images, state.current) if state.home.is_joined else iter(())
-    words = np.array(list(islice(changes, 1)), WORD)
+    if not state.home.is_joined:
+        return True
+    wanted = {state.home.version, state.current}
+    images = {it: await asyncio.to_thread(store.image, it) for it in wanted}
+    first = replace(state, versions=(replace(state.home, is_joined=False), state.running))
+    words = np.array(list(islice(symbol_table_changes(first, images, state.current), 1)), WORD)
     return bool((await read_words(target.agent, words["address"]) == words["value"]).all())

@@ -2,28 +2,36 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.elf import tables
+from liveso.elf import Image, tables
 from liveso.elf.tables import Table
-from liveso.errors import ImageError, LivesoError, Refused
+from liveso.errors import LivesoError, Refused, TargetError, TargetGone
 from liveso.store import Store, Version
-from liveso.target import LoadedObject, ObjectsChanged, WordChanged
-from liveso.target.objects import Dynamic, imported_names, read_slots, read_words
+from liveso.target import LoadedObject, ObjectsChanged, TakenBack, WordChanged
+from liveso.target.objects import Dynamic, Slots, imported_names, read_slots, read_words
 from liveso.target.protocol import WORD
-from liveso.update.analysis import Analysis, Analyst
+from liveso.update.analysis import Analysis
 from liveso.update.homes import agree
 from liveso.update.imports import Provider, later_imports
 from liveso.update.merge import candidates, merge
 from liveso.update.open import Opening, forget, learn_home, load
 from liveso.update.own_data import values_of_the_moment
-from liveso.update.permission import require_permission
+from liveso.update.permission import require_able
 from liveso.update.record import LibraryState
-from liveso.update.redirect import Images, count_stale, function_moves, slot_words, symbol_table_words, table_values
+from liveso.update.redirect import (
+    Images,
+    count_stale,
+    function_moves,
+    slot_words,
+    symbol_table_words,
+    table_values,
+    versions_led_to,
+)
 from liveso.update.target import (
     ATTEMPTS,
     NO_WORDS,
@@ -38,10 +46,11 @@ from liveso.verdict.initial import changed_words
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A library of a target, as it is, and the version that it is to run."""
+    """A library of a target, as it is, the version that it is to run, and what is known of the pair."""
 
     state: LibraryState
     to: Version
+    analysis: Analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +88,44 @@ class _Step:
     is_fresh: bool
 
 
-async def update(target: Target, changes: Sequence[Change], store: Store, analyst: Analyst) -> list[Outcome]:
+class ImagesOf(Mapping[Version, Image]):
+    """The images of a target's versions. Those that were named are ready; the others are read when they are needed."""
+
+    def __init__(self, store: Store, ready: Sequence[Version]) -> None:
+        self._store = store
+        self._ready = {it: store.image(it) for it in ready}
+
+    def __getitem__(self, version: Version) -> Image:
+        found = self._ready.get(version)
+        if found is None:
+            found = self._ready[version] = self._store.image(version)
+        return found
+
+    def __iter__(self) -> Iterator[Version]:
+        return iter(self._ready)
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+
+async def update(target: Target, changes: Sequence[Change], store: Store) -> list[Outcome]:
     """Let each library run its new version, all of them or none: in one transaction, after all were opened.
 
     Raises Refused, TargetError or StoreError; then the target runs what it ran before. LibraryUnloaded among these says
-    that what is known of the target's libraries is to be learned anew.
+    that what is known of the target's libraries is to be learned anew, TargetGone that nothing is known of it.
     """
     watch = _Watch()
     async with target.turn:
-        with watch.step("judge"):
-            analyses = [await asyncio.to_thread(_analyse, analyst, it) for it in changes]
-            pairs = list(zip(changes, analyses, strict=True))
-            await require_permission(target, [(it.state, analysis) for it, analysis in pairs])
+        await require_able(target)
         steps: list[_Step] = []
         try:
-            for change, analysis in _in_order_of_need(pairs):
+            for change in _in_order_of_need(changes, store):
                 with _about(change.state.path):
-                    steps.append(await _load(target, change, analysis, steps, store, watch))
+                    steps.append(await _load(target, change, steps, store, watch))
             with watch.step("redirect"):
                 found = await _redirect(target, steps)
+        except (TargetGone, TakenBack):  # what a thread may have entered stays, and so does what nobody can be asked of
+            raise
         except LivesoError:
             for it in reversed(steps):
                 if it.is_fresh:
@@ -116,65 +144,41 @@ def _about(path: str) -> Iterator[None]:
         raise
 
 
-def _analyse(analyst: Analyst, change: Change) -> Analysis:
-    try:
-        return analyst.analyse(change.state.current, change.to)
-    except ImageError as error:
-        raise Refused(str(error), (), change.state.path) from error
-
-
-def _in_order_of_need(pairs: list[tuple[Change, Analysis]]) -> list[tuple[Change, Analysis]]:
+def _in_order_of_need(changes: Sequence[Change], store: Store) -> list[Change]:
     """What others need comes first; libraries that need each other come in any order."""
-    found: list[tuple[Change, Analysis]] = []
-    waiting = pairs
+    found: list[Change] = []
+    waiting = [(it, store.image(it.to)) for it in changes]
     while waiting:
-        names = {analysis.new.soname for _change, analysis in waiting}
-        ready = [it for it in waiting if names.isdisjoint(set(it[1].new.needed) - {it[1].new.soname})] or waiting[:1]
-        found.extend(ready)
+        names = {image.soname for _change, image in waiting}
+        ready = [it for it in waiting if names.isdisjoint(set(it[1].needed) - {it[1].soname})] or waiting[:1]
+        found.extend(change for change, _image in ready)
         waiting = [it for it in waiting if it not in ready]
     return found
 
 
-async def _load(
-    target: Target,
-    change: Change,
-    analysis: Analysis,
-    earlier: list[_Step],
-    store: Store,
-    watch: _Watch,
-) -> _Step:
-    to = change.to
+async def _load(target: Target, change: Change, earlier: list[_Step], store: Store, watch: _Watch) -> _Step:
+    to, analysis, verdict = change.to, change.analysis, change.analysis.verdict
     with watch.step("open"):
         state = await learn_home(target, change.state, store)
-        images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
-        images[to] = analysis.new
-    verdict = analysis.verdict
+        images = await asyncio.to_thread(ImagesOf, store, (state.home.version, state.current, to))
     if verdict.correspondence is None or verdict.thread_locals is None:
         raise Refused("its variables cannot be located")
     present = state.loaded(to)
     if present is not None:
-        if not agree(analysis, verdict.correspondence, verdict.thread_locals, state.running, present):
+        if not agree(analysis, images[to], verdict.correspondence, verdict.thread_locals, state.running, present):
             raise Refused(
                 "it ran before in this process, when its variables lived elsewhere; restart the program to get it"
             )
         return _Step(state, to, analysis, images, is_fresh=False)
     with watch.step("open"):
-        imports = await _addresses_of_later_imports(target, state, analysis, earlier, store)
-    opening = Opening(
-        to,
-        analysis.references,
-        analysis.thread_references,
-        verdict.correspondence,
-        verdict.thread_locals,
-        verdict.tables,
-        imports,
-    )
+        imports = await _addresses_of_later_imports(target, state, images[to], earlier, store)
+    opening = Opening(to, analysis, verdict.correspondence, verdict.thread_locals, verdict.tables, imports)
     state = await load(target, state, opening, store, images, watch.step)
     return _Step(state, to, analysis, images, is_fresh=True)
 
 
 async def _addresses_of_later_imports(
-    target: Target, state: LibraryState, analysis: Analysis, earlier: list[_Step], store: Store
+    target: Target, state: LibraryState, new: Image, earlier: list[_Step], store: Store
 ) -> dict[int, int]:
     """What the new version imports from later versions of other libraries, by the row of the relocation."""
     running = {it.path: it.current for it in target.libraries.values()} | {it.state.path: it.to for it in earlier}
@@ -186,11 +190,11 @@ async def _addresses_of_later_imports(
             first, image = [await asyncio.to_thread(store.image, it.version) for it in (home, loaded)]
             providers.append(Provider(loaded, first, image))
     found = {}
-    for it in later_imports(analysis.new, providers):
+    for it in later_imports(new, providers):
         is_indirect = it.symbol.type == tables.STT_GNU_IFUNC
         loaded = it.provider.loaded
         address = loaded.indirect[str(it.symbol)] if is_indirect else loaded.base + it.symbol.value
-        found[it.row] = address + int(analysis.new.relocations["addend"][it.row])
+        found[it.row] = address + int(new.relocations["addend"][it.row])
     return found
 
 
@@ -198,35 +202,60 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
     """Lead all calls to the new versions, and look again until no slot is left behind: lazy binding goes on meanwhile.
     Returns the states afterwards and how many slots still lead to old code, by path."""
     after = [it.state.redirected(it.to) for it in steps]
-    moves = {old: new for it in steps for old, new in function_moves(it.state, it.images, it.to).items()}
-    switched = False
+    was_visible: TakenBack | None = None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
         dynamics = await dynamics_of(target, objects.objects)
-        slots = await read_slots(target.agent, target.machine, dynamics, prepared_copies(target))
-        words = slot_words(slots, moves)
-        if not switched:
-            first, last = [], []
-            for it in steps:
-                first.append(await _merged_words(target, it, dynamics))
-                first.append(symbol_table_words(it.state, it.images, it.to))
-                first.append(await _table_words(target, it))
-                last.append(await _own_data_words(target, it))
-            words = np.concatenate([*first, words, *last])
-            words = words[np.sort(np.unique(words["address"], return_index=True)[1])]
-        elif not len(words):
-            break
+        slots = await read_slots(target.agent, dynamics, prepared_copies(target))
+        first, last = [], []
+        for it in steps:
+            first.append(await _merged_words(target, it, dynamics))
+            first.append(symbol_table_words(it.state, it.images, it.to))
+            first.append(await _table_words(target, it))
+            last.append(await _own_data_words(target, it))
+        words = np.concatenate([*first, _moved_slots(slots, steps), *last])
+        words = words[np.sort(np.unique(words["address"], return_index=True)[1])]
         try:
             await commit_words(target, objects, words, after)
-            switched = True
-        except (WordChanged, ObjectsChanged):
+            break
+        except TakenBack as error:
+            was_visible = error
             if attempt == ATTEMPTS - 1:
-                if switched:
-                    break
                 raise
+        except (WordChanged, ObjectsChanged) as error:
+            if attempt == ATTEMPTS - 1:
+                raise was_visible or error from error
+    slots = await _look_again(target, steps, slots)
     return {
         state.path: (state, count_stale(slots, state, it.images, it.to)) for state, it in zip(after, steps, strict=True)
     }
+
+
+def _moved_slots(slots: Slots, steps: Sequence[_Step]) -> Table:
+    moves: dict[int, int] = {}
+    for it in steps:
+        moves |= function_moves(it.state, it.images, it.to, versions_led_to(slots.value, it.state, it.images, it.to))
+    return slot_words(slots, moves)
+
+
+async def _look_again(target: Target, steps: Sequence[_Step], slots: Slots) -> Slots:
+    """Lead on what was bound meanwhile. The update is in force by now: what goes wrong here is for the next look."""
+    for _attempt in range(ATTEMPTS):
+        try:
+            objects = await list_objects(target)
+            dynamics = await dynamics_of(target, objects.objects)
+            slots = await read_slots(target.agent, dynamics, prepared_copies(target))
+            words = _moved_slots(slots, steps)
+            if not len(words):
+                break
+            await commit_words(target, objects, words, ())
+        except (WordChanged, TakenBack, ObjectsChanged):
+            continue
+        except TargetGone:
+            raise
+        except TargetError:
+            break
+    return slots
 
 
 async def _table_words(target: Target, it: _Step) -> Table:
@@ -243,7 +272,7 @@ async def _own_data_words(target: Target, it: _Step) -> Table:
     assert loaded is not None
     if loaded == it.state.home or not it.analysis.references.may_be_incomplete:
         return NO_WORDS
-    return await values_of_the_moment(target.agent, it.analysis.new, loaded.base, loaded.homes)
+    return await values_of_the_moment(target.agent, it.images[it.to], loaded.base, loaded.homes)
 
 
 async def _merged_words(target: Target, it: _Step, dynamics: dict[LoadedObject, Dynamic]) -> Table:
@@ -255,8 +284,9 @@ async def _merged_words(target: Target, it: _Step, dynamics: dict[LoadedObject, 
     loaded, correspondence = it.state.loaded(it.to), it.analysis.verdict.correspondence
     assert loaded is not None and correspondence is not None
     with _about(it.state.path):
-        changes = changed_words(it.analysis.old, it.analysis.new, correspondence)
-        places = candidates(changes, it.state.running, it.analysis.old, loaded, copies)
+        old = it.images[it.state.current]
+        changes = changed_words(old, it.images[it.to], correspondence)
+        places = candidates(changes, it.state.running, old, loaded, copies)
     addresses = np.array([place.address for place in places], "<u8")
     order = np.argsort(addresses, kind="stable")
     live = np.zeros(len(places), "<u8")
@@ -272,13 +302,14 @@ async def sweep(target: Target, store: Store) -> int:
     """
     async with target.turn:
         states = [it for it in target.libraries.values() if len(it.versions) > 1]
-        moves: dict[int, int] = {}
-        for state in states:
-            images = {it.version: await asyncio.to_thread(store.image, it.version) for it in state.versions}
-            moves |= function_moves(state, images, state.current)
         objects = await list_objects(target)
         dynamics = await dynamics_of(target, objects.objects)
-        slots = await read_slots(target.agent, target.machine, dynamics, prepared_copies(target))
+        slots = await read_slots(target.agent, dynamics, prepared_copies(target))
+        moves: dict[int, int] = {}
+        for state in states:
+            images = await asyncio.to_thread(ImagesOf, store, (state.home.version, state.current))
+            leaving = versions_led_to(slots.value, state, images, state.current)
+            moves |= await asyncio.to_thread(function_moves, state, images, state.current, leaving)
         words = slot_words(slots, moves)
         if len(words):
             await commit_words(target, objects, words, states)

@@ -79,6 +79,8 @@ class Policy(StrEnum):
 
 
 def describe(findings: tuple[Finding, ...]) -> str:
-    """The first finding in words, the rest counted."""
+    """The first finding in words, the rest counted; nothing for none."""
+    if not findings:
+        return ""
     more = len(findings) - 1
     return findings[0].text + (f" (and {more} more)" if more > 0 else "")

@@ -33,6 +33,9 @@ class Settling:
         self._waiting[path] = _Waiting(now + delay, before.since if before else now, holds_others)
         self._more.set()
 
+    def is_waiting(self, path: str) -> bool:
+        return path in self._waiting
+
     async def batches(self) -> AsyncIterator[frozenset[str]]:
         """The paths that have settled, together with those that changed at about the same time."""
         while True:

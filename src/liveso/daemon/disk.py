@@ -1,0 +1,130 @@
+"""What the paths of libraries lead to on disk, once what changes there has settled."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from liveso.daemon.log import log
+from liveso.daemon.supervision import Supervisor
+from liveso.errors import FileInFlux, ImageError, StoreError
+from liveso.settings import Settings
+from liveso.store import Store, Version
+from liveso.watch import Settling, Watcher, is_at_work
+
+_LONGEST_RETRY = 1.0  # seconds
+
+Changed = Callable[[frozenset[str], float], None]
+"""Told of paths that may lead to other versions by now, and how long it took to find out, in ms."""
+
+
+class Disk:
+    """The versions on disk of all paths that are watched. `changed` is called where they may have become others."""
+
+    def __init__(self, store: Store, settings: Settings, supervisor: Supervisor, changed: Changed) -> None:
+        self._store = store
+        self._settings = settings
+        self._supervisor = supervisor
+        self._changed = changed
+        self._watcher = Watcher()
+        self._settling = Settling(self._must_wait)
+        self._is_waiting = False
+        self._found: dict[str, Version | str] = {}
+        self._libraries: set[str] = set()
+        self._examining: dict[str, asyncio.Lock] = {}
+        self._retries: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Start what takes changes in."""
+        self._supervisor.vital("watch", self._watch)
+        self._supervisor.vital("settle", self._take_settled)
+
+    def watch_library(self, path: str) -> None:
+        """Find out what `path` leads to, now and whenever that changes."""
+        self._libraries.add(path)
+        self._watcher.add(path)
+        if path not in self._found:
+            self._settling.put(path, 0.0)
+
+    def watch_file(self, path: str) -> None:
+        """Tell whenever `path` may lead to something else. Its content is nobody's concern here."""
+        self._watcher.add(path)
+
+    def keep_only(self, libraries: Iterable[str], files: Iterable[str]) -> None:
+        """Watch nothing else any more."""
+        self._libraries &= set(libraries)
+        used = self._libraries.union(files)
+        for path in self._watcher.paths - used:
+            self._watcher.remove(path)
+        for kept in (self._found, self._examining, self._retries):
+            for path in kept.keys() - self._libraries:
+                del kept[path]
+
+    def version(self, path: str) -> Version | None:
+        """The version that `path` leads to; None where it is not known, or still changes."""
+        found = self._found.get(path)
+        return found if isinstance(found, Version) and self.is_settled(path) else None
+
+    def problem(self, path: str) -> str:
+        """Why what `path` leads to is no version of a library; empty where it is one, or that is not known yet."""
+        found = self._found.get(path)
+        return found if isinstance(found, str) and self.is_settled(path) else ""
+
+    def is_settled(self, path: str) -> bool:
+        lock = self._examining.get(path)
+        return path in self._found and not self._settling.is_waiting(path) and not (lock and lock.locked())
+
+    async def _watch(self) -> None:
+        """Take in changes. A file that is complete, and has no neighbour that may come with it, is taken at once."""
+        async for change in self._watcher.changes():
+            if change.path in self._libraries:
+                is_ready = change.is_complete and not self._has_neighbours(change.path)
+                self._settling.put(change.path, 0.0 if is_ready else self._settings.settle)
+            elif change.path in self._watcher.paths:
+                self._watcher.follow(change.path)
+                self._changed(frozenset({change.path}), 0.0)
+
+    def _has_neighbours(self, path: str) -> bool:
+        folder = os.path.dirname(path)
+        return any(other != path and os.path.dirname(other) == folder for other in self._libraries)
+
+    def _must_wait(self) -> bool:
+        """Whether a package manager has not finished."""
+        before, self._is_waiting = self._is_waiting, is_at_work(self._settings.package_locks)
+        if self._is_waiting and not before:
+            log.info("waiting", reason="a package manager is at work")
+        return self._is_waiting
+
+    async def _take_settled(self) -> None:
+        async for paths in self._settling.batches():
+            self._supervisor.start(self._examine(paths))
+
+    async def _examine(self, paths: frozenset[str]) -> None:
+        start = time.perf_counter()
+        async with AsyncExitStack() as locks:
+            for path in sorted(paths & self._libraries):  # in one order, so that no two wait for each other
+                await locks.enter_async_context(self._examining.setdefault(path, asyncio.Lock()))
+            for path in sorted(paths & self._libraries):
+                found = await self._take_snapshot(path)
+                if found is not None and path in self._libraries:
+                    self._found[path] = found
+        self._changed(paths, (time.perf_counter() - start) * 1000)
+
+    async def _take_snapshot(self, path: str) -> Version | str | None:
+        """The version that `path` leads to now, or why that is none; None where it cannot be taken yet."""
+        self._watcher.follow(path)
+        try:
+            version = await asyncio.to_thread(self._store.add, Path(path))
+            await asyncio.to_thread(self._store.image, version)
+        except FileInFlux as error:
+            log.info("settling", library=path, reason=str(error))
+            self._retries[path] = min(_LONGEST_RETRY, max(self._settings.settle, 2 * self._retries.get(path, 0.0)))
+            self._settling.put(path, self._retries[path], holds_others=False)
+            return None
+        except (StoreError, ImageError) as error:
+            self._retries.pop(path, None)
+            return str(error) if str(error).startswith(path) else f"{path}: {error}"
+        self._retries.pop(path, None)
+        return version

@@ -1,0 +1,239 @@
+"""What a target has loaded, and which version of each library it runs."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+from liveso.daemon.discovery import is_from_disk, mapping_of, running_version, why_fixed
+from liveso.daemon.disk import Disk
+from liveso.daemon.log import log
+from liveso.daemon.protection import Protection
+from liveso.daemon.results import Results
+from liveso.daemon.state import Fixed, Library, Result, ServedTarget
+from liveso.errors import FileInFlux, LivesoError, StoreError, TargetError
+from liveso.settings import Settings, patterns
+from liveso.store import Store, Version
+from liveso.target import LoadedObject, process
+from liveso.target.identity import Identity, is_of, read_identities
+from liveso.update import (
+    PROGRAM,
+    LibraryState,
+    LibraryUnloaded,
+    LoadedVersion,
+    decode_record,
+    release_unloaded,
+    take_over,
+    warm,
+)
+
+_ATTEMPTS = 25  # where the program unloads libraries meanwhile
+
+Mappings = Mapping[int, process.Mapping | None]
+"""The mapping of each object, by its load address."""
+
+
+class Learner:
+    """Learns of targets, of which `targets` are all, by process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        disk: Disk,
+        protection: Protection,
+        results: Results,
+        targets: Mapping[int, ServedTarget],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._disk = disk
+        self._protection = protection
+        self._results = results
+        self._targets = targets
+
+    async def meet(self, served: ServedTarget) -> None:
+        """Take in a target that has just come. Raises TargetError where it cannot be served."""
+        target = served.target
+        if not process.has_same_root(target.pid, target.hello.thread):
+            raise TargetError(
+                "it sees other files than the daemon (chroot, container, PrivateTmp or ProtectSystem of systemd): "
+                "run a daemon there"
+            )
+        target.libraries = decode_record(await target.agent.recall())
+        await self.learn(served)
+        self._results.say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")
+
+    async def learn(self, served: ServedTarget) -> None:
+        """Take in what the target has loaded, and unloaded, since the last time."""
+        async with served.learning:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    await self._learn_listed(served)
+                    break
+                except LibraryUnloaded:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+        self.forget_unused()
+
+    def forget_unused(self) -> None:
+        """Watch and protect only what some target uses."""
+        libraries = [it for served in self._targets.values() for it in served.libraries.values()]
+        files = [it.path for served in self._targets.values() for it in served.fixed.values()]
+        self._disk.keep_only((it.path for it in libraries), files)
+        self._protection.keep_only(it.file for it in libraries)
+
+    async def _learn_listed(self, served: ServedTarget) -> None:
+        target, thread = served.target, served.target.hello.thread
+        served.memory = process.memory_use(target.pid)
+        served.mapped = process.mapped_code(target.pid, thread)
+        listed = await target.agent.list_objects()
+        mappings = process.mappings(target.pid, thread)
+        mapped = {it.base: mapping_of(it, mappings) for it in listed.objects}
+        replaced = frozenset(
+            path
+            for path, it in served.libraries.items()
+            if (mapping := mapped.get(it.base)) and mapping.file != it.file
+        )
+        gone = replaced | await release_unloaded(target, self._store, listed, replaced)
+        for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
+            log.info("unloaded", pid=target.pid, library=path)
+            del served.libraries[path]
+        served.fixed = {name: it for name, it in served.fixed.items() if it.base in mapped}
+        kin = self._kin_of(served)
+        if kin is not None:
+            take_over(target, kin.target, listed.objects)
+        known = {it.base for it in served.libraries.values()} | {it.base for it in served.fixed.values()}
+        new = [it for it in listed.objects if it.base not in known and is_from_disk(it, self._store)]
+        for it, identity in zip(new, await read_identities(target.agent, new), strict=True):
+            mapping = mapped[it.base]
+            if mapping is not None:
+                await self._learn_object(served, it, identity, mapping, mapped, kin)
+        if not target.dynamics.keys() >= set(listed.objects):
+            await warm(target)
+
+    def _kin_of(self, served: ServedTarget) -> ServedTarget | None:
+        """A target of the same user that has the same files mapped at the same addresses, as processes have that come
+        from one by fork(2): what was found out about its files helps with those of its children."""
+        return next(
+            (
+                it
+                for it in self._targets.values()
+                if it is not served
+                and it.target.user == served.target.user
+                and it.mapped == served.mapped
+                and not it.learning.locked()
+            ),
+            None,
+        )
+
+    async def _learn_object(
+        self,
+        served: ServedTarget,
+        it: LoadedObject,
+        identity: Identity,
+        mapping: process.Mapping,
+        mapped: Mappings,
+        kin: ServedTarget | None,
+    ) -> None:
+        target, settings = served.target, served.target.hello.settings
+        ignore = patterns(settings.get("LIVE_IGNORE", "")) or self._settings.ignore
+        only = patterns(settings.get("LIVE_ONLY", "")) or self._settings.only
+        if it.name == PROGRAM:
+            path = process.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
+            why = "was replaced on disk"
+        else:
+            path = os.path.normpath(os.path.join(process.folder_of(target.pid, target.hello.thread), it.name))
+            why = why_fixed(path, ignore, only)
+        if why:
+            served.fixed[it.name and os.path.basename(it.name)] = Fixed(path, it.base, identity, mapping.file, why)
+            self._disk.watch_file(path)
+        elif path not in served.libraries:
+            library = Library(target, path, mapping.file, it.base)
+            served.libraries[path] = library
+            self._disk.watch_library(path)
+            await self._learn_version(served, library, it, identity, mapping, mapped, kin)
+
+    async def _learn_version(
+        self,
+        served: ServedTarget,
+        library: Library,
+        it: LoadedObject,
+        identity: Identity,
+        mapping: process.Mapping,
+        mapped: Mappings,
+        kin: ServedTarget | None,
+    ) -> None:
+        target, path = served.target, library.path
+        try:
+            if library.state is not None:
+                await self._check_record(library.state, served, it, identity, mapped)
+                if len(library.state.versions) > 1:
+                    library.note(Result.UPDATED)
+            else:
+                same = kin.libraries.get(path) if kin else None
+                kin_version = same.state.home.version if same and same.state and same.file == library.file else None
+                version = await self._version(served, it, path, identity, mapping, kin_version)
+                target.libraries = target.libraries | {
+                    path: LibraryState(path, (LoadedVersion(version, it.base),), version)
+                }
+            assert library.state is not None
+            library.soname = (await asyncio.to_thread(self._store.image, library.state.home.version)).soname
+        except (StoreError, LibraryUnknown) as error:
+            target.libraries = {known: state for known, state in target.libraries.items() if known != path}
+            self._results.failed(served, library, str(error))
+        self._results.show_build_id(library)
+        self._protection.protect(library)
+
+    async def _version(
+        self,
+        served: ServedTarget,
+        it: LoadedObject,
+        path: str,
+        identity: Identity,
+        mapping: process.Mapping,
+        kin: Version | None,
+    ) -> Version:
+        agent = served.target.agent
+        if kin is not None and kin == self._disk.version(path):
+            image = await asyncio.to_thread(self._store.image, kin)
+            if await is_of(agent, it, identity, image):
+                return kin
+        known = dict.fromkeys(
+            other.state.home.version
+            for others in self._targets.values()
+            for other in others.libraries.values()
+            if other.path == path and other.state
+        )
+        carried = self._store.version_of(mapping.file.path)
+        if carried is not None:
+            known[carried] = None
+        while True:
+            try:
+                return await running_version(agent, served.target.pid, it, path, identity, mapping, self._store, known)
+            except FileInFlux:
+                await asyncio.sleep(self._settings.settle)
+
+    async def _check_record(
+        self, state: LibraryState, served: ServedTarget, it: LoadedObject, identity: Identity, mapped: Mappings
+    ) -> None:
+        """Raise LibraryUnknown where what a target says of its updates is not what its memory shows."""
+        unknown = LibraryUnknown(
+            f"{state.path}: what it was updated to is not what its memory shows; restart the program"
+        )
+        try:
+            image = await asyncio.to_thread(self._store.image, state.home.version)
+        except LivesoError as error:
+            raise LibraryUnknown(f"{state.path}: {error}; restart the program") from error
+        if state.home.base != it.base or not await is_of(served.target.agent, it, identity, image):
+            raise unknown
+        for loaded in state.versions[1:]:
+            mapping = mapped.get(loaded.base)
+            if (
+                mapping is None
+                or self._store.version_of(mapping.file.path.removesuffix(" (deleted)")) != loaded.version
+            ):
+                raise unknown
+
+
+class LibraryUnknown(LivesoError):
+    """What a target runs as one of its libraries cannot be told."""

@@ -1,0 +1,150 @@
+"""What of a target might be brought to the versions that lie on disk, and what cannot."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from liveso.daemon.disk import Disk
+from liveso.daemon.state import Fixed, Library, ServedTarget
+from liveso.elf import Image, read_image
+from liveso.errors import LivesoError
+from liveso.store import Store, Version
+from liveso.target import process
+from liveso.target.identity import Identity, read_file_identity
+from liveso.update import (
+    PROGRAM,
+    Analysis,
+    Analyst,
+    LibraryState,
+    defined_names,
+    needed_objects,
+    new_dependencies,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A library that might go to the version on disk, and the paths of the target's objects that this needs."""
+
+    library: Library
+    state: LibraryState
+    to: Version
+    image: Image
+    analysis: Analysis
+    needs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """The candidates of a target, by path; why others of its objects do not run what lies on disk; and which versions
+    cannot be judged, with the reason."""
+
+    candidates: dict[str, Candidate]
+    behind: dict[str, str]
+    unjudged: list[tuple[Library, Version, str]]
+
+
+class Prospects:
+    def __init__(self, store: Store, analyst: Analyst, disk: Disk) -> None:
+        self._store = store
+        self._analyst = analyst
+        self._disk = disk
+        self._identities: dict[str, tuple[tuple[int, ...], Identity | None]] = {}
+
+    async def of(self, served: ServedTarget) -> Prospect:
+        prospect = Prospect({}, {}, [])
+        due: list[tuple[Library, LibraryState, Version]] = []
+        for path, library in served.libraries.items():
+            state, version = library.state, self._disk.version(path)
+            if state is None:
+                prospect.behind[path] = "runs in a version that is not known"
+            elif version is None:
+                problem = self._disk.problem(path)
+                prospect.behind[path] = f"cannot be updated: {problem}" if problem else "changes on disk just now"
+            elif version != state.current:
+                due.append((library, state, version))
+        if not due:
+            return prospect
+        going = {(library.path, version) for library, _state, version in due}
+        fixed = {it.path: why for it in served.fixed.values() if (why := await self._why_behind(served, it))}
+        prospect.behind.update(fixed)
+        analyses = await asyncio.gather(
+            *(self._analyst.analyse(state.current, version, served.target.user) for _library, state, version in due),
+            return_exceptions=True,
+        )
+        for (library, state, version), analysis in zip(due, analyses, strict=True):
+            if isinstance(analysis, LivesoError):
+                prospect.behind[library.path] = f"cannot be judged: {analysis}"
+                prospect.unjudged.append((library, version, str(analysis)))
+            elif isinstance(analysis, BaseException):
+                raise analysis
+            elif library.tried and library.tried <= going:
+                prospect.behind[library.path] = f"is refused: {library.reason}"
+            else:
+                image = await asyncio.to_thread(self._store.image, version)
+                needs = await asyncio.to_thread(self._needs, served, library, image)
+                prospect.candidates[library.path] = Candidate(library, state, version, image, analysis, needs)
+        return prospect
+
+    async def _why_behind(self, served: ServedTarget, it: Fixed) -> str:
+        """Why an object that is left as it is does not do for what was built with what lies on disk now."""
+        on_disk = await asyncio.to_thread(self._identity_on_disk, it.path)
+        if on_disk == it.identity and (it.identity.build_id or _leads_to(it)):
+            return ""
+        return f"{it.why}, and another file lies on disk by now: restart the program"
+
+    def _identity_on_disk(self, path: str) -> Identity | None:
+        try:
+            info = os.stat(path)
+        except OSError:
+            self._identities.pop(path, None)
+            return None
+        state = info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+        kept = self._identities.get(path)
+        if kept is None or kept[0] != state:
+            kept = self._identities[path] = state, read_file_identity(Path(path))
+        return kept[1]
+
+    def _needs(self, served: ServedTarget, library: Library, image: Image) -> frozenset[str]:
+        names = _names(served)
+        brought = [] if names.keys() >= set(image.needed) else new_dependencies(image, library.path, names)
+        found: set[str] = set()
+        for it in (image, *brought):
+            found |= needed_objects(
+                it, lambda: self._offered_by_program(served), lambda: self._offered_by_libraries(served, library)
+            )
+        return frozenset(names[name] for name in found if name in names) - {library.path}
+
+    def _offered_by_program(self, served: ServedTarget) -> frozenset[str]:
+        """What the program offers to libraries, if another program lies on disk by now: else nobody cares."""
+        program = served.fixed.get(PROGRAM)
+        if program is None or self._identity_on_disk(program.path) == program.identity:
+            return frozenset()
+        content = process.program(served.target.pid, served.target.hello.thread)
+        return defined_names(read_image(content, may_be_program=True))
+
+    def _offered_by_libraries(self, served: ServedTarget, but: Library) -> frozenset[str]:
+        states = [it.state for it in served.libraries.values() if it is not but and it.state]
+        return frozenset[str]().union(*(defined_names(self._store.image(it.current)) for it in states))
+
+
+def _names(served: ServedTarget) -> Mapping[str, str]:
+    """The paths of the target's objects, by the names that others have for them."""
+    names: dict[str, str] = {}
+    for library in served.libraries.values():
+        names.setdefault(os.path.basename(library.path), library.path)
+        if library.soname:
+            names.setdefault(library.soname, library.path)
+    for name, it in served.fixed.items():
+        names.setdefault(name, it.path)
+    return names
+
+
+def _leads_to(it: Fixed) -> bool:
+    """Whether the path of an object without a build ID leads to the file that is mapped."""
+    try:
+        return os.stat(it.path).st_ino == it.file.inode and not it.file.is_deleted
+    except OSError:
+        return False

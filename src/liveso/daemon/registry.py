@@ -1,0 +1,167 @@
+"""The targets that are served: they come, each is worked on by a task of its own, and they go."""
+
+import asyncio
+import os
+import socket
+import time
+
+from liveso.daemon.admission import Peer, peer_of, require_room
+from liveso.daemon.learning import Learner
+from liveso.daemon.log import log
+from liveso.daemon.rollout import Rollouts
+from liveso.daemon.state import ServedTarget
+from liveso.daemon.supervision import Supervisor
+from liveso.elf.machine import X86_64
+from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
+from liveso.settings import Settings, loglevel
+from liveso.store import Store
+from liveso.target import Agent, process
+from liveso.update import LibraryUnloaded, Target, sweep
+
+_LOOK_EVERY = 1.0  # seconds
+_LOOK_AT_LEADER_EVERY = 2  # looks
+
+
+class Registry:
+    """Serves connections. `targets` is shared with those who ask which targets there are."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        supervisor: Supervisor,
+        learner: Learner,
+        rollouts: Rollouts,
+        targets: dict[int, ServedTarget],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._supervisor = supervisor
+        self._learner = learner
+        self._rollouts = rollouts
+        self.targets = targets
+        self.last_target = time.monotonic()
+        self._snapshot = 0.0
+
+    def changed(self, paths: frozenset[str], snapshot: float) -> None:
+        """Let all targets that use one of `paths` be brought up to date; `snapshot` as `Rollouts.bring` has it."""
+        self._snapshot = snapshot
+        for served in self.targets.values():
+            if not paths.isdisjoint(served.libraries) or any(it.path in paths for it in served.fixed.values()):
+                served.due.set()
+
+    async def serve(self, connection: socket.socket) -> None:
+        """Serve the agent that has connected, until it is gone."""
+        try:
+            peer = peer_of(connection)
+        except TargetError as error:
+            if not isinstance(error, TargetGone):
+                log.warning("rejected", reason=str(error))
+            connection.close()
+            return
+        try:
+            await self._serve_peer(peer, Agent(connection))
+        finally:
+            os.close(peer.pidfd)
+            self.last_target = time.monotonic()
+
+    async def _serve_peer(self, peer: Peer, agent: Agent) -> None:
+        receiving = asyncio.create_task(agent.receive_until_gone())
+        working: asyncio.Task[None] | None = None
+        served: ServedTarget | None = None
+        try:
+            served = await self._welcome(peer, agent)
+            self.targets[peer.pid] = served
+            log.info("target", pid=peer.pid, command=served.command)
+            await self._learner.meet(served)
+            served.due.set()
+            working = asyncio.create_task(self._work(served))
+            await asyncio.wait({receiving, working}, return_when=asyncio.FIRST_COMPLETED)
+        except TargetGone:
+            pass
+        except LivesoError as error:
+            log.warning("not-served", pid=peer.pid, reason=str(error))
+            if served:
+                served.note = str(error)
+                await receiving
+        finally:
+            for task in (receiving, working):
+                if task:
+                    task.cancel()
+            agent.disconnect()
+            if served and self.targets.get(peer.pid) is served:
+                del self.targets[peer.pid]
+                log.info("gone", pid=peer.pid)
+                self._learner.forget_unused()
+
+    async def _welcome(self, peer: Peer, agent: Agent) -> ServedTarget:
+        hello = await agent.greet()
+        user = peer.user_now()
+        require_room(user, (it.target.user for it in self.targets.values()))
+        if not process.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid:
+            raise TargetError(f"process {peer.pid} has no such thread of live.so")
+        filters = process.system_call_filters(peer.pid, hello.thread)
+        target = Target(peer.pid, user, agent, hello, X86_64, filters)
+        try:
+            level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self._settings.loglevel)
+        except SettingsError as error:
+            raise TargetError(str(error)) from error
+        return ServedTarget(peer, target, process.command(peer.pid, hello.thread), level)
+
+    async def _work(self, served: ServedTarget) -> None:
+        """Do for one target what is due, one thing after another; a slow one holds up nobody else."""
+        while True:
+            await served.due.wait()
+            served.due.clear()
+            try:
+                served.target.user = served.peer.user_now()
+                if served.is_to_learn:
+                    served.is_to_learn = False
+                    await self._learner.learn(served)
+                if served.is_to_sweep:
+                    served.is_to_sweep = False
+                    await self._sweep(served)
+                await self._rollouts.bring(served, self._snapshot)
+            except TargetGone as error:
+                log.info("silent", pid=served.target.pid, reason=str(error))
+                return
+            except LivesoError as error:
+                log.warning("failed", pid=served.target.pid, reason=str(error))
+            except Exception as error:
+                log.error(
+                    "internal-error", pid=served.target.pid, reason=f"{type(error).__name__}: {error}", exc_info=True
+                )
+
+    async def _sweep(self, served: ServedTarget) -> None:
+        try:
+            found = await sweep(served.target, self._store)
+        except LibraryUnloaded:
+            await self._learner.learn(served)
+            found = await sweep(served.target, self._store)
+        if found:
+            log.info("swept", pid=served.target.pid, slots=found)
+
+    async def look_around(self) -> None:
+        """Look, without waking them, for targets that have loaded or unloaded libraries, and for processes that only
+        their agent keeps alive."""
+        looks = 0
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            looks += 1
+            for served in list(self.targets.values()):
+                try:
+                    self._look_at(served)
+                    if (looks + served.target.pid) % _LOOK_AT_LEADER_EVERY == 0:
+                        threads = process.threads(served.target.pid)
+                        if threads.leader_ended and threads.count == 2:
+                            await served.target.agent.leave()
+                except TargetError:
+                    continue
+
+    def _look_at(self, served: ServedTarget) -> None:
+        memory = process.memory_use(served.target.pid)
+        if served.mapped is None or memory == served.memory:
+            return
+        served.memory = memory
+        if served.mapped != process.mapped_code(served.target.pid, served.target.hello.thread):
+            served.learn_again()

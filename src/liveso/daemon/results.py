@@ -1,0 +1,94 @@
+"""What becomes of a library in a target: noted for `status`, logged, and said on the program's standard error."""
+
+import os
+
+from liveso.daemon.log import log
+from liveso.daemon.state import Library, Result, ServedTarget
+from liveso.daemon.supervision import Supervisor
+from liveso.errors import LivesoError
+from liveso.store import Store, Version
+from liveso.update import Outcome
+
+
+class Results:
+    def __init__(self, supervisor: Supervisor, store: Store) -> None:
+        self._supervisor = supervisor
+        self._store = store
+
+    def say(self, served: ServedTarget, level: int, line: str) -> None:
+        """Put a line on the program's standard error, if that is so talkative."""
+        if served.loglevel >= level:
+            self._supervisor.start(served.target.agent.say(f"live.so: {line}"))
+
+    def show_build_id(self, library: Library) -> None:
+        try:
+            library.build_id = self._store.build_id(library.state.current) if library.state else ""
+        except LivesoError:
+            library.build_id = ""
+
+    def updated(
+        self,
+        served: ServedTarget,
+        library: Library,
+        version: Version,
+        outcome: Outcome,
+        milliseconds: float,
+        steps: dict[str, float],
+    ) -> None:
+        library.stale, library.refused, library.tried = outcome.stale, None, frozenset()
+        library.milliseconds = milliseconds
+        library.note(Result.UPDATED)
+        self.show_build_id(library)
+        name = os.path.basename(library.path)
+        log.info(
+            "updated",
+            pid=served.target.pid,
+            library=library.path,
+            version=str(version),
+            build_id=library.build_id,
+            milliseconds=round(milliseconds, 1),
+            stale_slots=library.stale,
+            **{f"{step}_ms": round(value, 1) for step, value in steps.items()},
+        )
+        self.say(served, 2, f"{name}: updated to {_title(version, library)} in {milliseconds:.0f} ms")
+        self.say(served, 3, f"{name}: " + ", ".join(f"{step} {value:.1f} ms" for step, value in steps.items()))
+
+    def refused(
+        self,
+        served: ServedTarget,
+        library: Library,
+        version: Version | None,
+        reason: str,
+        details: tuple[str, ...] = (),
+    ) -> None:
+        if (library.result, library.reason, library.refused) == (Result.REFUSED, reason, version):
+            return
+        library.refused = version
+        library.note(Result.REFUSED, reason, details)
+        log.warning("refused", pid=served.target.pid, library=library.path, version=str(version or ""), reason=reason)
+        self.say(served, 1, f"{os.path.basename(library.path)}: not updated: {reason}")
+
+    def held_back(self, served: ServedTarget, library: Library, version: Version, name: str, reason: str) -> None:
+        """`name` is what the library waits for."""
+        if (library.result, library.reason, library.refused) == (Result.HELD_BACK, reason, version):
+            return
+        library.refused = version
+        library.note(Result.HELD_BACK, reason)
+        library.waits_for = (name,)
+        log.info("held-back", pid=served.target.pid, library=library.path, version=str(version), reason=reason)
+        self.say(served, 1, f"{os.path.basename(library.path)}: not updated yet: {reason}")
+
+    def current(self, library: Library) -> None:
+        """The library runs what lies on disk: what was refused is gone again."""
+        if library.result in (Result.REFUSED, Result.HELD_BACK):
+            library.refused, library.tried = None, frozenset()
+            library.note(Result.UPDATED if library.state and len(library.state.versions) > 1 else Result.CURRENT)
+
+    def failed(self, served: ServedTarget, library: Library, reason: str) -> None:
+        library.note(Result.FAILED, reason)
+        log.warning("failed", pid=served.target.pid, library=library.path, reason=reason)
+        self.say(served, 1, f"{os.path.basename(library.path)}: not served: {reason}")
+
+
+def _title(version: Version, library: Library) -> str:
+    return f"build ID {library.build_id[:12]}" if library.build_id else f"version {version}"

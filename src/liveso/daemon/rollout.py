@@ -1,0 +1,124 @@
+"""Brings the libraries of a target to the versions that lie on disk."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from liveso.daemon.disk import Disk
+from liveso.daemon.learning import Learner
+from liveso.daemon.prospect import Candidate, Prospect, Prospects
+from liveso.daemon.results import Results
+from liveso.daemon.state import ServedTarget
+from liveso.errors import LivesoError, Refused, TargetGone
+from liveso.store import Store
+from liveso.update import Change, LibraryUnloaded, choose, groups, names_by_object, needed_names, update
+from liveso.verdict import Finding, describe
+
+_SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
+_ATTEMPTS = 25  # where the program unloads libraries meanwhile, or some of those that go together turn out to be unable
+
+Refusals = Callable[[str, frozenset[str]], tuple[Finding, ...]]
+
+
+class Rollouts:
+    def __init__(self, store: Store, disk: Disk, prospects: Prospects, learner: Learner, results: Results) -> None:
+        self._store = store
+        self._disk = disk
+        self._prospects = prospects
+        self._learner = learner
+        self._results = results
+
+    async def bring(self, served: ServedTarget, snapshot: float) -> None:
+        """Bring a target up to date, as far as that can be. `snapshot` is how long it took to take in the new versions,
+        in ms.
+
+        Raises TargetGone where the target is, TargetError where it cannot be read.
+        """
+        for _attempt in range(_ATTEMPTS):
+            self._take_note_of_disk(served)
+            prospect = await self._prospects.of(served)
+            for library, version, reason in prospect.unjudged:
+                self._results.refused(served, library, version, reason)
+            if not prospect.candidates or await self._carry_out(served, prospect, snapshot):
+                return
+
+    def _take_note_of_disk(self, served: ServedTarget) -> None:
+        for library in served.libraries.values():
+            problem = self._disk.problem(library.path)
+            if problem and library.state is not None:
+                self._results.refused(served, library, None, problem)
+            elif library.state is not None and library.state.current == self._disk.version(library.path):
+                self._results.current(library)
+
+    async def _carry_out(self, served: ServedTarget, prospect: Prospect, snapshot: float) -> bool:
+        """Update what can be. False where the target is to be looked at again."""
+        candidates = prospect.candidates
+        refusals = await self._refusals(served, candidates)
+        needs = {path: it.needs for path, it in candidates.items()}
+        choice = choose(needs, prospect.behind, lambda path, going: describe(refusals(path, going)))
+        for path in choice.refused:
+            it, findings = candidates[path], refusals(path, choice.going | {path})
+            details = tuple(f"{found.rule}: {found.text}" for found in findings)
+            self._results.refused(served, it.library, it.to, choice.refused[path], details)
+        for path, other in choice.held_back.items():
+            why = prospect.behind.get(other) or "is held back itself"
+            if other in choice.refused:
+                why = f"is refused: {choice.refused[other]}"
+            it, name = candidates[path], os.path.basename(other)
+            self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
+        for group in groups(choice.going, needs):
+            if not await self._update(served, [candidates[path] for path in sorted(group)], snapshot):
+                return False
+        return True
+
+    async def _refusals(self, served: ServedTarget, candidates: Mapping[str, Candidate]) -> Refusals:
+        """What stands against each candidate, if just some of them go: it depends on who is left that needs the old
+        one."""
+        depends = any(it.analysis.verdict.may_depend_on_target for it in candidates.values())
+        by_object = await names_by_object(served.target) if depends else {}
+
+        @cache
+        def needed(going: frozenset[str]) -> frozenset[str]:
+            chosen = [candidates[path] for path in sorted(going)]
+            leaving = frozenset(loaded.base for it in chosen for loaded in it.state.versions)
+            return needed_names(by_object, leaving, (it.image for it in chosen))
+
+        def refusals(path: str, going: frozenset[str]) -> tuple[Finding, ...]:
+            verdict = candidates[path].analysis.verdict
+            return verdict.refusals(needed(going) if verdict.may_depend_on_target else frozenset())
+
+        return refusals
+
+    async def _update(self, served: ServedTarget, group: list[Candidate], snapshot: float) -> bool:
+        """Update libraries that go together. False where the target is to be looked at again."""
+        start = time.perf_counter()
+        changes = [Change(it.state, it.to, it.analysis) for it in group]
+        try:
+            outcomes = await update(served.target, changes, self._store)
+        except TargetGone:
+            raise
+        except LibraryUnloaded:
+            await self._learner.learn(served)
+            return False
+        except LivesoError as error:
+            self._did_not_succeed(served, group, error)
+            return False
+        milliseconds = snapshot + (time.perf_counter() - start) * 1000
+        for it, outcome in zip(group, outcomes, strict=True):
+            steps = {"snapshot": snapshot, **outcome.steps}
+            self._results.updated(served, it.library, it.to, outcome, milliseconds, steps)
+        asyncio.get_running_loop().call_later(_SWEEP_AFTER, served.sweep_again)
+        return True
+
+    def _did_not_succeed(self, served: ServedTarget, group: list[Candidate], error: LivesoError) -> None:
+        """Let the library that it is about, or all, not be tried again with the same others."""
+        is_refusal = isinstance(error, Refused)
+        reason = str(error) if is_refusal else f"it could not be done: {error}"
+        culprit = error.library if isinstance(error, Refused) else ""
+        details = error.details if isinstance(error, Refused) else ()
+        for it in group:
+            if culprit in ("", it.library.path):
+                self._results.refused(served, it.library, it.to, reason, details)
+                it.library.tried = frozenset((one.library.path, one.to) for one in group)

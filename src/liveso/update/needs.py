@@ -1,0 +1,82 @@
+"""What goes together: a version is applied only where each library that it needs runs what it was built with."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from liveso.elf import Image, tables
+
+_GLIBC = re.compile(
+    r"(ld-linux[^/]*|ld64|lib(c|m|mvec|dl|rt|pthread|resolv|util|anl|nss_[a-z]+|BrokenLocale|thread_db))\.so\.\d+$"
+)
+_PRIVATE = "GLIBC_PRIVATE"
+
+PROGRAM = ""
+"""The name of the program itself among the names of loaded objects, as the dynamic linker has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of a target's libraries go to their new versions. `refused` says why others do not, and `held_back` for
+    which library, that stays behind, others wait."""
+
+    going: frozenset[str]
+    refused: Mapping[str, str]
+    held_back: Mapping[str, str]
+
+
+def choose(
+    needs: Mapping[str, frozenset[str]],
+    behind: Iterable[str],
+    refusal: Callable[[str, frozenset[str]], str],
+) -> Choice:
+    """The most libraries that can go. `needs` has, for each that might, what its new version needs; `behind` are those
+    that do not run what lies on disk and cannot go; `refusal` says why one may not go if just those given go, or
+    nothing.
+
+    A library that others need goes even if they stay: its own verdict says that old users find it unchanged.
+    """
+    going, refused, held_back = frozenset(needs), dict[str, str](), dict[str, str]()
+    stays = frozenset(behind) - going
+    while True:
+        out = {path: reason for path in sorted(going) if (reason := refusal(path, going))}
+        refused.update(out)
+        stays |= out.keys()
+        waiting = {path: min(needs[path] & stays) for path in going - out.keys() if needs[path] & stays}
+        held_back.update(waiting)
+        stays |= waiting.keys()
+        if not out and not waiting:
+            return Choice(going, refused, held_back)
+        going -= out.keys() | waiting.keys()
+
+
+def groups(going: Iterable[str], needs: Mapping[str, frozenset[str]]) -> list[frozenset[str]]:
+    """Those of `going` that are connected by what they need: they change in one transaction."""
+    waiting = set(going)
+    found = []
+    while waiting:
+        group = {waiting.pop()}
+        while near := {it for it in waiting if any(it in needs[one] or one in needs[it] for one in group)}:
+            group |= near
+            waiting -= near
+        found.append(frozenset(group))
+    return sorted(found, key=min)
+
+
+def needed_objects(
+    image: Image, program: Callable[[], frozenset[str]], provided: Callable[[], frozenset[str]]
+) -> set[str]:
+    """The names of the objects that must be what `image` was built with: PROGRAM for the program itself.
+
+    glibc promises by the versions of its symbols that older builds of it do, and the dynamic linker checks these
+    when the library is opened; what is private to glibc holds for one build. What a plugin takes from the program
+    stands in no DT_NEEDED: `program` gives the names that the program offers, `provided` those that libraries do.
+    """
+    imports = [it for it in image.symbols if not it.is_defined and it.name]
+    is_private = any(it.version == _PRIVATE for it in imports)
+    found = {name for name in image.needed if is_private or not _GLIBC.match(name.rpartition("/")[2])}
+    strong = {it.name for it in imports if it.binding != tables.STB_WEAK and not it.version}
+    from_program = strong & program()
+    if from_program and from_program - provided():
+        found.add(PROGRAM)
+    return found

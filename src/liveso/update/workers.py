@@ -1,0 +1,74 @@
+"""Processes in which files are read and judged: what one does to its own memory or time, no other feels."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import ParamSpec, TypeVar
+
+from liveso.errors import ImageError
+
+_TIME_LIMIT = 1800  # seconds for one piece of work; WebKit, the largest library of Debian's, takes 12 minutes
+_MEMORY_LIMIT = 8 << 30  # bytes of address space
+_ATTEMPTS = 2  # at work whose process ended: maybe because of other work that ran beside it
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_NICENESS = 5  # the programs of this machine come first
+_PRELOADED = "liveso.update.analysis"
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Workers:
+    """A pool of processes. They end with the daemon, however that ends."""
+
+    def __init__(self) -> None:
+        self.count = max(2, os.cpu_count() or 2)
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([_PRELOADED])
+        return ProcessPoolExecutor(self.count, context, initializer=_limit_this_process)
+
+    async def run(
+        self, function: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        """What `function` returns, called in one of the processes. Raises what it raises, and ImageError where it takes
+        too much time or ends its process."""
+        for _attempt in range(_ATTEMPTS):
+            pool = self._pool
+            try:
+                return await asyncio.wrap_future(pool.submit(_within_limit, function, arguments, named))
+            except BrokenProcessPool:
+                if pool is self._pool:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self._pool = self._start()
+        raise ImageError(f"it cannot be judged: that ended the process which did it, or took over {_TIME_LIMIT} s")
+
+    def warm(self) -> None:
+        """Start one ahead: it takes a second to load what it works with."""
+        self._pool.submit(os.getpid)
+
+
+def _limit_this_process() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the daemon
+    os.nice(_NICENESS)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (min(_MEMORY_LIMIT, hard) if hard >= 0 else _MEMORY_LIMIT, hard))
+
+
+def _within_limit(function: Callable[..., _Result], arguments: tuple[object, ...], named: dict[str, object]) -> _Result:
+    """An alarm that nobody handles ends the process (alarm(2))."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_TIME_LIMIT)
+    try:
+        return function(*arguments, **named)
+    finally:
+        signal.alarm(0)
