@@ -65,6 +65,7 @@ def test_a_table_lives_with_the_version_that_brought_it() -> None:
 
 
 def test_the_record_keeps_homes_and_tables() -> None:
-    loaded = LoadedVersion(Version("1"), 0x1000, 5, {"f@V": 7}, True, FIRST, (Stretch(1, 2, 3),))
-    state = LibraryState("/lib/x.so", (loaded,), Version("1"), False)
+    first, second = Version("1" * 64), Version("2" * 64)
+    loaded = LoadedVersion(second, 0x1000, 5, {"f@V": 7}, True, FIRST, (Stretch(1, 2, 3),))
+    state = LibraryState("/lib/x.so", (LoadedVersion(first, 0x8000), loaded), second, False)
     assert decode_record(encode_record({state.path: state})) == {state.path: state}

@@ -140,7 +140,7 @@ class Learner:
         only = patterns(settings.get("LIVE_ONLY", "")) or self._settings.only
         if it.name == PROGRAM:
             path = process.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
-            why = "was replaced on disk"
+            why = "is the program itself"
         else:
             path = os.path.normpath(os.path.join(process.folder_of(target.pid, target.hello.thread), it.name))
             why = why_fixed(path, ignore, only)

@@ -91,9 +91,9 @@ class Prospects:
     async def _why_behind(self, served: ServedTarget, it: Fixed) -> str:
         """Why an object that is left as it is does not do for what was built with what lies on disk now."""
         on_disk = await asyncio.to_thread(self._identity_on_disk, it.path)
-        if on_disk == it.identity and (it.identity.build_id or _leads_to(it)):
+        if on_disk == it.identity and (it.identity.is_unique or _leads_to(it)):
             return ""
-        return f"{it.why}, and another file lies on disk by now: restart the program"
+        return f"{it.why}, and another build of it lies on disk by now: restart the program"
 
     def _identity_on_disk(self, path: str) -> Identity | None:
         try:

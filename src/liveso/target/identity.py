@@ -13,6 +13,7 @@ from liveso.errors import TargetError
 from liveso.target.agent import Agent, LoadedObject
 
 _NT_GNU_BUILD_ID = 3
+_LEAST_BUILD_ID = 16  # bytes, of an MD5 or UUID; the default is a SHA-1
 _LARGEST_NOTES = 1 << 16  # bytes
 _HEADER = 64  # bytes (gABI, "ELF Header")
 _LARGEST_OFFSET = 1 << 62
@@ -26,6 +27,11 @@ class Identity:
 
     headers: bytes
     build_id: str
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether the build ID is a hash or a random number, and not one that somebody chose."""
+        return len(self.build_id) >= 2 * _LEAST_BUILD_ID
 
 
 async def read_identities(agent: Agent, objects: Sequence[LoadedObject]) -> list[Identity]:
@@ -90,16 +96,17 @@ def may_be(identity: Identity, image: Image) -> bool:
 
 
 async def is_of(agent: Agent, it: LoadedObject, identity: Identity, image: Image, *, thorough: bool = False) -> bool:
-    """Whether an object in memory is of this image. Without a build ID, or if `thorough`, all its code is compared.
+    """Whether an object in memory is of this image. Without a build ID that names one content, or if `thorough`, all
+    its code and constants are compared.
 
-    What the linker filled in at run time (`DT_TEXTREL`) makes code differ from the file's: then it is not told.
+    What the dynamic linker fills in there (`DT_TEXTREL`) makes them differ from the file's: then it is not told.
     """
     if not may_be(identity, image):
         return False
-    if identity.build_id and not thorough:
+    if identity.is_unique and not thorough:
         return True
     for section in image.sections:
-        if section.is_code and section.has_bytes and section.is_allocated:
+        if section.type == "SHT_PROGBITS" and section.is_allocated and not section.is_writable:
             content = image.section_bytes(section)
             for at in range(0, len(content), _PIECE):
                 expected = content[at : at + _PIECE]

@@ -16,7 +16,7 @@ from liveso.elf.data import data_layout
 from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
-from liveso.target.objects import Dynamic, imported_names, read_words, started_with
+from liveso.target.objects import Dynamic, Slots, imported_names, read_words, started_with
 from liveso.update.analysis import Analysis
 from liveso.update.dependencies import hidden_dependencies
 from liveso.update.homes import (
@@ -52,7 +52,7 @@ async def learn_home(target: Target, state: LibraryState, store: Store) -> Libra
     for a moment when it goes.
     """
     if len(state.versions) > 1:
-        return state
+        return await asyncio.to_thread(_with_sizes, state, store)
     image = await asyncio.to_thread(store.image, state.home.version)
     dynamics = await dynamics_of(target, (await list_objects(target)).objects)
     owner = next((it for it in dynamics if it.base == state.home.base), None)
@@ -68,6 +68,12 @@ async def learn_home(target: Target, state: LibraryState, store: Store) -> Libra
     )
     started = await started_with(target.agent, dynamics)
     return replace(state, versions=(home,), is_global=owner in started)
+
+
+def _with_sizes(state: LibraryState, store: Store) -> LibraryState:
+    """The record of an earlier liveso does not have the sizes."""
+    versions = (it if it.size else replace(it, size=store.image(it.version).size_in_memory) for it in state.versions)
+    return replace(state, versions=tuple(versions))
 
 
 async def _chosen_functions(
@@ -184,7 +190,8 @@ async def _rows_bound_to_home(
     offsets = image.relocations["offset"][rows]
     order = np.argsort(offsets, kind="stable")
     values = await read_words(target.agent, offsets[order] + np.uint64(opened.base))
-    earlier = [(it.base, it.base + it.size) for it in versions_led_to(values, state, images)]
+    found = Slots(offsets[order] + np.uint64(opened.base), values)
+    earlier = [(it.base, it.base + it.size) for it in versions_led_to(found, state)]
     return frozenset(
         row
         for row, value in zip(rows[order].tolist(), values.tolist(), strict=True)

@@ -1,7 +1,6 @@
 """Redirect: lead all calls to the version that shall run, once it is complete."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -90,16 +89,34 @@ def function_moves(
     return {old: new for old, new in moves.items() if old not in unclear}
 
 
-def versions_led_to(
-    values: Table, state: LibraryState, images: Images, to: Version | None = None
-) -> list[LoadedVersion]:
-    """The versions other than `to` that addresses lead to: however many are loaded, these are few."""
-    ordered = sorted(state.versions, key=lambda it: it.base)
+def versions_led_to(slots: Slots, state: LibraryState, to: Version | None = None) -> list[LoadedVersion]:
+    """The versions other than `to` that slots lead to: however many are loaded, these are few.
+
+    What lies in a version that was left earlier and leads to that version itself does not count: all of it that has a
+    counterpart was led on then.
+    """
+    ordered = sorted((it for it in state.versions if it.size), key=lambda it: it.base)
     bases = np.array([it.base for it in ordered], "<u8")
-    ends = np.array([it.base + (it.size or images[it.version].size_in_memory) for it in ordered], "<u8")
-    index = np.searchsorted(bases, values, side="right").astype("<i8") - 1
-    hit = np.unique(index[(index >= 0) & (values < ends[np.maximum(index, 0)])])
-    return [replace(ordered[it], size=int(ends[it] - bases[it])) for it in hit.tolist() if ordered[it].version != to]
+    ends = np.array([it.base + it.size for it in ordered], "<u8")
+    leads_to, lies_in = _index_of(slots.value, bases, ends), _index_of(slots.address, bases, ends)
+    hit = set(np.unique(leads_to[(leads_to >= 0) & (leads_to != lies_in)]).tolist())
+    present = set(np.unique(leads_to).tolist())
+    always = {state.home.version, state.current}
+    return [
+        it
+        for index, it in enumerate(ordered)
+        if it.version != to and (index in hit or (it.version in always and index in present))
+    ]
+
+
+def _index_of(addresses: Table, starts: Table, ends: Table) -> Table:
+    """Which of the ranges each address lies in; -1 for none."""
+    if not len(starts):
+        return np.full(len(addresses), -1, "<i8")
+    index = np.searchsorted(starts, addresses, side="right").astype("<i8") - 1
+    outside = (index < 0) | (addresses >= ends[np.maximum(index, 0)])
+    index[outside] = -1
+    return index
 
 
 def _same_functions(old: LoadedVersion, new: LoadedVersion, images: Images) -> Iterator[tuple[int, int]]:
@@ -160,13 +177,13 @@ def count_stale(slots: Slots, state: LibraryState, images: Images, to: Version) 
     is the data of a version whose variables live elsewhere, nor are its tables that do.
     """
     stale = np.zeros(len(slots.value), np.bool_)
-    for loaded in versions_led_to(slots.value, state, images, to):
+    for loaded in versions_led_to(slots, state, to):
         for section in images[loaded.version].sections:
             if section.is_code and not section.name.startswith(".plt"):
                 low, high = loaded.base + section.address, loaded.base + section.end
                 stale |= (slots.value >= low) & (slots.value < high)
     places = slots.address[stale]
-    owners = versions_led_to(places, state, images)
+    owners = [it for it in state.versions if ((places >= it.base) & (places < it.base + it.size)).any()]
     return len(places) - sum(int(_is_unused(places, it, images).sum()) for it in owners)
 
 

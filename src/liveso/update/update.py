@@ -234,7 +234,7 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
 def _moved_slots(slots: Slots, steps: Sequence[_Step]) -> Table:
     moves: dict[int, int] = {}
     for it in steps:
-        moves |= function_moves(it.state, it.images, it.to, versions_led_to(slots.value, it.state, it.images, it.to))
+        moves |= function_moves(it.state, it.images, it.to, versions_led_to(slots, it.state, it.to))
     return slot_words(slots, moves)
 
 
@@ -308,7 +308,7 @@ async def sweep(target: Target, store: Store) -> int:
         moves: dict[int, int] = {}
         for state in states:
             images = await asyncio.to_thread(ImagesOf, store, (state.home.version, state.current))
-            leaving = versions_led_to(slots.value, state, images, state.current)
+            leaving = versions_led_to(slots, state, state.current)
             moves |= await asyncio.to_thread(function_moves, state, images, state.current, leaving)
         words = slot_words(slots, moves)
         if len(words):
