@@ -6,7 +6,6 @@ What a subcommand imports is what its start costs: numpy, drgn and the daemon's 
 import errno
 import os
 import sys
-import traceback
 from importlib import import_module
 from typing import TypeGuard
 
@@ -120,6 +119,8 @@ def _output_failed(error: OSError) -> ExitCode:
 def _internal(error: Exception) -> ExitCode:
     """A fault of ours. Where it is, only whoever asks for it is shown."""
     if os.environ.get("LIVE_LOGLEVEL") == "4":
+        import traceback
+
         traceback.print_exc()
     return _say(
         f"internal error: {type(error).__name__}: {error}; this is a fault in liveso, please report it with what "

@@ -66,6 +66,18 @@ def blocks(targets: Iterable[Target], is_verbose: bool) -> list[Block]:
     return sorted((_block(it, is_verbose) for it in together.values()), key=lambda it: (it.rank, it.command, it.pids))
 
 
+def by_program(targets: Iterable[Target]) -> list[str]:
+    """Processes in words, those of one program together: `nginx: worker process — 2 processes: 812 813`."""
+    together: dict[str, list[Target]] = {}
+    for it in targets:
+        together.setdefault(program(it.command), []).append(it)
+    return [f"{_common([it.command for it in them])} — {_processes(them)}" for them in together.values()]
+
+
+def _processes(targets: Sequence[Target]) -> str:
+    return processes(sorted(it.pid for it in targets), is_verbose=True)
+
+
 def program(command: str) -> str:
     """The program's name: `nginx:` of a process that shows a title, else the first word without its folder."""
     first = command.split(" ", 1)[0]

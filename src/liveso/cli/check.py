@@ -16,6 +16,7 @@ from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict, 
 
 _SHOWN = 5
 _LARGEST = 2 << 30  # bytes
+_MAGIC = b"\x7fELF"
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
@@ -142,7 +143,9 @@ def _read(path: str) -> Image:
             raise ImageError(f"{path}: is empty")
         if kind.st_size > _LARGEST:
             raise ImageError(f"{path}: has {kind.st_size} bytes; a library of more than {_LARGEST} is not read")
-        return read_image(Path(path).read_bytes())
+        with Path(path).open("rb") as file:
+            start = file.read(len(_MAGIC))
+            return read_image(start + file.read() if start == _MAGIC else start)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
     except ValueError as error:  # a path with a zero byte

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Part = str | tuple[str, str]
 """Text, or text and its style in rich's words."""
+_NARROWEST = 20  # columns
 STYLES = {"refused": "yellow", "failed": "red", "held back": "yellow", "updated": "green"}
 """How the results look."""
 
@@ -24,12 +25,15 @@ class Screen:
     def __init__(self) -> None:
         self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
 
-    def line(self, *parts: Part, indent: int = 0) -> None:
-        """A line; one that is too long for the terminal goes on below its beginning."""
-        if self.is_terminal:
-            self.rows([(_joined(parts),)], indent)
-        else:
+    def line(self, *parts: Part, indent: int = 0, hang: int = 0) -> None:
+        """A line; one that is too long for the terminal goes on below its beginning, `hang` columns further in."""
+        if not self.is_terminal:
             print(" " * indent + "".join(_plain(it) for it in parts))
+            return
+        width = max(_NARROWEST, self._console.width - indent - hang)
+        for number, part in enumerate(_joined(parts).wrap(self._console, width)):
+            part.pad_left(indent + (hang if number else 0))
+            self._console.print(part, soft_wrap=True)
 
     def rows(self, rows: Sequence[Sequence["Part | Text"]], indent: int = 0) -> None:
         """Rows in columns, of which only the last one is folded. For terminals."""

@@ -13,6 +13,7 @@ from liveso.settings import Settings, read_settings
 
 __all__ = ["ask_daemon", "status"]
 
+_NONE = "no library is kept up to date"
 _RESULT_WIDTH = len("held back")
 
 
@@ -61,22 +62,23 @@ def _daemon(known: Status, settings: Settings) -> str:
 def _show(screen: Screen, known: Status, targets: list[Target], is_verbose: bool) -> None:
     for problem in known.problems:
         screen.line(("problem: ", "bold red"), problem)
+    if is_verbose or known.problems:
+        screen.line()
     if not targets:
         screen.line("no process runs with live.so")
-    is_first = not is_verbose and not known.problems
-    for block in blocks(targets, is_verbose):
-        if not is_first and not block.is_quiet:
-            screen.line("")
-        is_first = False
+    shown = blocks(targets, is_verbose)
+    for before, block in zip([None, *shown], shown, strict=False):
+        if before and not (before.is_quiet and block.is_quiet):
+            screen.line()
         _show_block(screen, block, is_verbose)
 
 
 def _show_block(screen: Screen, block: Block, is_verbose: bool) -> None:
     title = ((block.command, "bold"), f" — {processes(block.pids, is_verbose)}")
     if block.is_quiet:
-        screen.line(*title, f": {_current(block)}")
+        screen.line(*title, f": {_current(block)}", hang=4)
         return
-    screen.line(*title)
+    screen.line(*title, hang=4)
     if block.note:
         screen.line(("not served: ", "yellow"), block.note, indent=2)
     for row in block.rows:
@@ -111,7 +113,7 @@ def _remarks(row: Row, is_verbose: bool) -> list[str]:
 def _current(block: Block) -> str:
     least, most = block.current
     if most == 0:
-        return "no libraries are known yet"
+        return _NONE
     return (
         plural(most, "library", "libraries") + " current" if least == most else f"{least} to {most} libraries current"
     )
@@ -139,7 +141,7 @@ def _print(known: Status, targets: list[Target], is_verbose: bool) -> None:
         if target.note:
             _record(pid, "not-served", command=target.command, reason=target.note)
         elif not target.libraries:
-            _record(pid, "unknown", command=target.command, reason="no libraries are known yet")
+            _record(pid, "no-libraries", command=target.command, reason=_NONE)
         for it in target.libraries:
             _print_library(pid, target.command, it, is_verbose)
 

@@ -1,11 +1,10 @@
-import os
 from collections.abc import Sequence
 
 import click
 
 from liveso.cli.answer import CURRENT, UPDATED, Library, Status, Target, rank, read_status
 from liveso.cli.ask import ask_daemon
-from liveso.cli.blocks import choose, processes
+from liveso.cli.blocks import by_program, choose
 from liveso.cli.screen import STYLES, Screen
 from liveso.cli.text import plural
 from liveso.errors import UnknownTarget
@@ -35,13 +34,14 @@ def why(what: str) -> None:
 def _say_what_is_not_known(screen: Screen, known: Status, targets: Sequence[Target]) -> None:
     for problem in known.problems:
         screen.line(("problem: ", "bold red"), problem)
-    notes: dict[tuple[str, str], list[int]] = {}
+    notes: dict[str, list[Target]] = {}
     for it in targets:
         if it.note:
-            notes.setdefault((it.command, it.note), []).append(it.pid)
-    for (command, note), pids in notes.items():
-        screen.line((command, "bold"), f" — {processes(sorted(pids), True)}")
-        screen.line(("not served: ", "yellow"), note, indent=2)
+            notes.setdefault(it.note, []).append(it)
+    for note, unserved in notes.items():
+        screen.line(("not served: ", "yellow"), note)
+        for text in by_program(unserved):
+            screen.line(text, indent=2, hang=4)
 
 
 def _held_up(targets: Sequence[Target]) -> list[tuple[Library, list[Target]]]:
@@ -58,11 +58,8 @@ def _held_up(targets: Sequence[Target]) -> list[tuple[Library, list[Target]]]:
 def _show(screen: Screen, it: Library, targets: Sequence[Target]) -> None:
     running = f", which runs {it.name}" if it.name else ""
     screen.line((it.path, "bold"), f"{running}: ", (it.result, STYLES.get(it.result, "")))
-    commands: dict[str, list[int]] = {}
-    for target in targets:
-        commands.setdefault(target.command, []).append(target.pid)
-    for command, pids in commands.items():
-        screen.line(f"in {command} — {processes(sorted(pids), True)}", indent=2)
+    for text in by_program(targets):
+        screen.line(f"in {text}", indent=2, hang=4)
     for reason in it.details or (it.reason or "no reason is known",):
         screen.line(reason, indent=4)
 
@@ -71,21 +68,13 @@ def _nothing(known: Status, targets: Sequence[Target]) -> str:
     """What can be said where nothing was refused: not more than is known."""
     if not known.targets:
         return "no process runs with live.so"
-    libraries = [it for target in targets for it in target.libraries]
     unserved = sum(1 for it in targets if it.note)
-    unknown = sum(1 for it in targets if not it.note and not it.libraries)
-    if not libraries and not unserved:
-        return "nothing was judged: no libraries are known yet"
-    doubts = []
-    if unserved:
-        doubts.append(
-            f"{plural(unserved, 'process', 'processes')} above that {'is' if unserved == 1 else 'are'} not served"
-        )
-    if unknown:
-        doubts.append(f"{plural(unknown, 'process', 'processes')} whose libraries are not known yet")
+    doubts = [f"{plural(unserved, 'process that is', 'processes that are')} not served"] if unserved else []
     if known.problems:
-        doubts.append("what the problems above concern")
+        doubts.append("what the problems concern")
     if doubts:
-        return f"nothing was refused of what is served; but nothing is known of {', '.join(doubts)}"
-    names = sorted({os.path.basename(it.path) for it in libraries})
-    return f"nothing was refused: each of {plural(len(names), 'library', 'libraries')} is at the version on disk"
+        return f"nothing else was refused; not looked at: {', and '.join(doubts)} (see above)"
+    names = {it.path for target in targets for it in target.libraries}
+    if not names:
+        return "nothing was judged: no library is kept up to date"
+    return f"nothing was refused: {plural(len(names), 'library', 'libraries')} looked at, each as it lies on disk"
