@@ -90,8 +90,7 @@ def _show_block(screen: Screen, block: Block, is_verbose: bool) -> None:
 def _show_row(screen: Screen, row: Row, is_verbose: bool) -> None:
     it = row.latest
     result = (it.result.ljust(_RESULT_WIDTH), STYLES.get(it.result, ""))
-    taken = f" in {row.milliseconds:.0f} ms" if it.result == UPDATED and row.milliseconds else ""
-    screen.rows([(result, _moment(it.changed).ljust(10), it.name.ljust(12), it.path + taken)], indent=2)
+    screen.rows([(result, _moment(it.changed).ljust(10), it.name.ljust(12), it.path)], indent=2)
     for text in _remarks(row, is_verbose):
         screen.line(text, indent=2 + _RESULT_WIDTH + 2)
 
@@ -100,8 +99,10 @@ def _remarks(row: Row, is_verbose: bool) -> list[str]:
     it = row.latest
     remarks = list(it.details) if is_verbose and it.details else [it.reason] if it.reason else []
     if row.stale_slots:
-        remarks.append(_stale(row.stale_slots))
+        remarks.append(plural(row.stale_slots, "pointer leads", "pointers lead") + " to old code")
     if is_verbose:
+        if it.result == UPDATED and row.milliseconds:
+            remarks.append(f"updated in {row.milliseconds:.0f} ms")
         remarks += [f"waits for {path}" for path in it.waits_for]
         if it.versions_loaded > 1:
             remarks.append(f"{it.versions_loaded} versions are loaded")
@@ -117,10 +118,6 @@ def _current(block: Block) -> str:
     return (
         plural(most, "library", "libraries") + " current" if least == most else f"{least} to {most} libraries current"
     )
-
-
-def _stale(number: int) -> str:
-    return plural(number, "pointer leads", "pointers lead") + " to old code"
 
 
 def _moment(seconds: float) -> str:
@@ -148,8 +145,6 @@ def _print(known: Status, targets: list[Target], is_verbose: bool) -> None:
 
 def _print_library(pid: str, command: str, it: Library, is_verbose: bool) -> None:
     remarks = _remarks(Row(it, it.milliseconds, it.stale_slots), is_verbose)
-    if it.result == UPDATED and it.milliseconds:
-        remarks.insert(0, f"in {it.milliseconds:.0f} ms")
     changed = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(it.changed)) if it.changed else ""
     _record(pid, it.result.replace(" ", "-"), it.path, it.name, changed, command, "; ".join(remarks))
 
