@@ -71,8 +71,9 @@ def test_a_daemon_that_cannot_answer_is_told(tmp_path: Path) -> None:
         fails(variables, ExitCode.NO_DAEMON, "could not answer (HTTP status 500)", "log")
 
 
-def test_a_daemon_that_ends_meanwhile_is_told(tmp_path: Path) -> None:
-    with listening(tmp_path, b"") as variables:
+@pytest.mark.parametrize("part", [0, -5])
+def test_a_daemon_that_ends_meanwhile_is_told(tmp_path: Path, part: int) -> None:
+    with listening(tmp_path, http(EMPTY)[:part]) as variables:
         fails(variables, ExitCode.NO_DAEMON, f"(pid {os.getpid()})", "ended while it was asked")
 
 

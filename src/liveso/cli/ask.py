@@ -47,7 +47,7 @@ def ask_daemon(settings: Settings, path: str, limit: float = LIMIT) -> dict[str,
                 f"{who} does not answer within {limit:g} s: it is stopped or busy; its log says more ({settings.log}, "
                 "where a program started it)"
             ) from None
-        except ConnectionError:
+        except (ConnectionError, http.client.IncompleteRead):
             raise NoDaemon(f"{who} ended while it was asked; {_START}") from None
         except http.client.HTTPException:
             raise _something_else(address, pid) from None
