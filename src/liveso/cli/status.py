@@ -54,7 +54,10 @@ def status(what: str, as_json: bool, verbose: bool) -> None:
 
 
 def _daemon(known: Status, settings: Settings) -> str:
-    owner = user_name(settings.command_socket.stat().st_uid)
+    try:
+        owner = user_name(settings.command_socket.stat().st_uid)
+    except OSError:  # it has ended since it answered
+        owner = "nobody"
     version = f" of liveso {known.version}" if known.version else ""
     return f"{owner}'s daemon{version} (pid {known.pid}, {settings.socket}), which knows only processes that it serves"
 
