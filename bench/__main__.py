@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.harness import AGENT, Bench, Program, wait_until
+from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
 from tests.packages import LIBRARIES, package
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -119,6 +119,19 @@ def start_up(bench: Bench) -> dict[str, float]:
     quiet = {**bench.environment, "LIVE_LOGLEVEL": "0"}
     pairs = [(run({**quiet, "LD_PRELOAD": str(AGENT)}), run(quiet)) for _ in range(5 * ROUNDS)]
     return {"start-up, more than without (ms)": statistics.median(it[0] - it[1] for it in pairs)}
+
+
+def status_start(bench: Bench) -> dict[str, float]:
+    """The time that `liveso status` takes, with the daemon running."""
+    build(bench, "calls")
+    program = bench.run("./calls", LIVE_LOGLEVEL="0")
+    bench.library(program.pid, "libbench.so")
+    taken = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        subprocess.run([LIVESO, "status"], env=bench.environment, stdout=subprocess.DEVNULL, check=True)
+        taken.append((time.perf_counter() - start) * 1e3)
+    return {"start of `liveso status`, median (ms)": statistics.median(taken)}
 
 
 def stall(bench: Bench) -> dict[str, float]:
@@ -251,7 +264,7 @@ def overwritten(bench: Bench) -> dict[str, float]:
 
 def main() -> None:
     measurements: tuple[Callable[[Bench], dict[str, float]], ...] = (
-        *(calls, latency, start_up, stall, forks, memory, large_library, overwritten),
+        *(calls, latency, start_up, status_start, stall, forks, memory, large_library, overwritten),
     )
     results: dict[str, float] = {}
     for measure in measurements:

@@ -1,3 +1,5 @@
+"""`python -m liveso`."""
+
 from liveso.cli import main
 
 main()

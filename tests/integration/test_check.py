@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import LIVESO, Bench
+from tests.harness import AGENT, LIVESO, Bench
 from tests.packages import LIBRARIES, package
 
 Check = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -89,6 +89,32 @@ def test_what_cannot_be_answered_is_said_in_one_line(check: Check, arguments: tu
     done = check(*arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("liveso: ") and what in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_is_no_library_is_named(check: Check, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "empty").write_bytes(b"")
+    for name, size in (("zeros", 1 << 31), ("huge", (1 << 31) + 1)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    (tmp_path / "cut").write_bytes(AGENT.read_bytes()[:5000])
+    (tmp_path / "\x1b[2J").write_bytes(b"text")
+    for name, what in {
+        ".": "is a directory",
+        "fifo": "is a FIFO",
+        "empty": "is empty",
+        "zeros": "not an ELF file",
+        "huge": "has 2147483649 bytes",
+        "cut": "",
+        "\x1b[2J": r"\x1b[2J: not an ELF file",
+        "/dev/zero": "is a device",
+        "/proc/self/mem": "is empty",
+    }.items():
+        for pair in ((tmp_path / name, AGENT), (AGENT, tmp_path / name)):
+            done = check(*pair)
+            assert done.returncode == 2 and done.stdout == "", done
+            assert done.stderr.startswith("liveso: ") and what in done.stderr and done.stderr.count("\n") == 1
+            assert done.stderr.rstrip("\n").isprintable()
 
 
 def test_a_question_that_makes_no_sense_is_told_so(check: Check) -> None:

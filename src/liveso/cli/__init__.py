@@ -1,32 +1,138 @@
-"""The `liveso` command: one file a subcommand."""
+"""The `liveso` command: one file a subcommand, which is loaded when it is asked for.
 
+What a subcommand imports is what its start costs: numpy, drgn and the daemon's parts are for those that need them.
+"""
+
+import errno
+import os
 import sys
+from importlib import import_module
+from typing import TypeGuard
 
-import typer
+import click
 
-from liveso.cli import check, daemon, run, status, why
-from liveso.errors import LivesoError
+from liveso.cli.text import printable
+from liveso.errors import ExitCode, LivesoError
 
-app = typer.Typer(
-    name="liveso",
-    help="Replace shared libraries inside running processes.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+COMMANDS = {
+    "run": "Run a program with live.so.",
+    "status": "Show the processes, their libraries, and the last results.",
+    "why": "Say why libraries were not updated in running processes.",
+    "check": "Say whether one version of a library may replace another.",
+    "daemon": "Serve this user's processes, in the foreground.",
+}
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+class _Commands(click.Group):
+    """The subcommands by name; the overview loads none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found = getattr(import_module(f"liveso.cli.{cmd_name}"), cmd_name)
+        return found if isinstance(found, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:  # before click says something of its own
+            raise _Ended(error) from error
+
+
+class _Ended(Exception):
+    """Ctrl-C, or nobody reads any more: nothing is to be said."""
+
+    def __init__(self, cause: BaseException) -> None:
+        is_interrupt = isinstance(cause, KeyboardInterrupt)
+        self.exit_code = ExitCode.INTERRUPTED if is_interrupt else ExitCode.BROKEN_PIPE
+
+
+def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        from liveso import __version__
+
+        print(f"liveso {__version__}")
+        context.exit()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
 )
-app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
-app.command("daemon")(daemon.daemon)
-app.command("check")(check.check)
-app.command("status")(status.status)
-app.command("why")(why.why)
+def liveso() -> None:
+    """Replace shared libraries inside running processes."""
 
 
 def main() -> None:
-    """Run the command; an error that a user can meet becomes one line and its exit code."""
+    """Run the command, and exit. What a user can meet becomes one line on standard error, and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
-    except LivesoError as error:
-        print(f"liveso: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = liveso.main(prog_name="liveso", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except _Ended as ended:
+        code = ended.exit_code
     except BrokenPipeError:
-        sys.exit(141)
+        code = ExitCode.BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        code = ExitCode.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        code = ExitCode.BAD_INPUT
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        help_of = context.command_path if context else "liveso"
+        code = _say(f"{error.format_message().rstrip('.')}; see `{help_of} --help`", ExitCode.BAD_INPUT)
+    except LivesoError as error:
+        code = _say(str(error), error.exit_code)
+    except Exception as error:
+        code = _output_failed(error) if _is_of_output(error) else _internal(error)
+    _forget_output()
+    sys.exit(int(code or 0))
+
+
+def _say(text: str, code: ExitCode) -> ExitCode:
+    print(f"liveso: {printable(text)}", file=sys.stderr)
+    return code
+
+
+def _is_of_output(error: Exception) -> TypeGuard[OSError]:
+    """Whether it comes from writing what the command prints; files and folders are named in their errors."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _FULL
+
+
+def _output_failed(error: OSError) -> ExitCode:
+    return _say(f"standard output: {os.strerror(error.errno or 0)}", ExitCode.NOT_HERE)
+
+
+def _internal(error: Exception) -> ExitCode:
+    """A fault of ours. Where it is, only whoever asks for it is shown."""
+    if os.environ.get("LIVE_LOGLEVEL") == "4":
+        import traceback
+
+        traceback.print_exc()
+    return _say(
+        f"internal error: {type(error).__name__}: {error}; this is a fault in liveso, please report it with what "
+        "LIVE_LOGLEVEL=4 shows",
+        ExitCode.INTERNAL,
+    )
+
+
+def _forget_output() -> None:
+    """What could not be written is not tried again, with a complaint, when the interpreter ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)

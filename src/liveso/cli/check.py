@@ -1,21 +1,29 @@
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+import click
 
 from liveso import packages
+from liveso.cli.screen import Screen
 from liveso.elf import Image, read_image
-from liveso.errors import ImageError, PackageError
+from liveso.errors import ExitCode, ImageError, PackageError
 from liveso.settings import read_settings
 from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict, Weight
 
 _SHOWN = 5
+_LARGEST = 2 << 30  # bytes
+_MAGIC = b"\x7fELF"
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow"}
 
 
@@ -46,51 +54,58 @@ class _Question:
     kept: KeptVerdicts
 
 
+@click.command()
+@click.argument("what", metavar="OLD NEW", nargs=-1, required=True)
+@click.option(
+    "--package", is_flag=True, help="PACKAGE: installed against candidate; or PACKAGE=VERSION PACKAGE=VERSION."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--policy", type=click.Choice([it.value for it in Policy]), default="strict", help="Which findings refuse."
+)
+@click.option("--debug-dir", multiple=True, help="A folder with debug information, like /usr/lib/debug.")
+@click.option("--debuginfod/--no-debuginfod", default=True, help="Ask the servers in DEBUGINFOD_URLS.")
+@click.option("--verbose", "-v", is_flag=True, help="Show all findings and places.")
 def check(
-    what: Annotated[
-        list[str], typer.Argument(metavar="OLD NEW", help="Two files, or with --package one or two packages.")
-    ],
-    package: Annotated[
-        bool,
-        typer.Option("--package", help="PACKAGE: installed against candidate; or PACKAGE=VERSION PACKAGE=VERSION."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    policy: Annotated[Policy, typer.Option(help="Which findings refuse.")] = Policy.STRICT,
-    debug_dir: Annotated[
-        list[str] | None, typer.Option("--debug-dir", help="A folder with debug information, like /usr/lib/debug.")
-    ] = None,
-    debuginfod: Annotated[
-        bool, typer.Option("--debuginfod/--no-debuginfod", help="Ask the servers in DEBUGINFOD_URLS.")
-    ] = True,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all findings and places.")] = False,
-) -> None:
+    what: tuple[str, ...],
+    package: bool,
+    as_json: bool,
+    policy: str,
+    debug_dir: tuple[str, ...],
+    debuginfod: bool,
+    verbose: bool,
+) -> ExitCode:
     """Say whether one version of a library may replace another in a running process.
+
+    OLD and NEW are two files; with --package, one or two packages.
 
     The exit code is 0 if it may, 1 if not, 2 if the question could not be answered, and 3 if it may in processes that
     do not use what is gone, or changed for its callers.
     """
-    source = DebugSource(tuple(map(os.path.abspath, debug_dir or ())) + DebugSource().folders, ("", ""), debuginfod)
+    source = DebugSource(tuple(map(os.path.abspath, debug_dir)) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
-    results = list(compare(what, _Question(policy, source, KeptVerdicts(read_settings().store / "verdicts"))))
+    results = list(compare(what, _Question(Policy(policy), source, KeptVerdicts(read_settings().store / "verdicts"))))
     if as_json:
         print(json.dumps([_as_json(it) for it in results], indent=2))
     else:
-        console = Console(soft_wrap=True, highlight=False)
+        screen = Screen()
         for it in results:
-            _show(console, it, verbose)
-    if any(it.refusals for it in results):
-        raise typer.Exit(3 if all(it.depends for it in results if it.refusals) else 1)
+            _show(screen, it, verbose)
+    refused = [it for it in results if it.refusals]
+    if not refused:
+        return ExitCode.DONE
+    return ExitCode.DEPENDS if all(it.depends for it in refused) else ExitCode.NO
 
 
-def _check_files(what: list[str], question: _Question) -> Iterator[Checked]:
+def _check_files(what: Sequence[str], question: _Question) -> Iterator[Checked]:
     if len(what) != 2:
-        raise typer.BadParameter("give two files, OLD and NEW; or --package and one or two packages")
+        raise click.UsageError("give two files, OLD and NEW; or --package and one or two packages")
     old, new = (_read(path) for path in what)
     name = old.soname or os.path.basename(what[0])
     yield Checked(name, what[0], what[1], _judge(old, new, question, (what[0], what[1])), old.machine.can_be_updated)
 
 
-def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
+def _check_packages(what: Sequence[str], question: _Question) -> Iterator[Checked]:
     names = [it.partition("=")[0] for it in what]
     versions = [it.partition("=")[2] for it in what]
     if len(what) == 1 and not versions[0]:
@@ -100,7 +115,7 @@ def _check_packages(what: list[str], question: _Question) -> Iterator[Checked]:
         old_version, new_version = versions
         before = packages.libraries_in(packages.unpack(names[0], old_version, _cache()))
     else:
-        raise typer.BadParameter("give PACKAGE, or PACKAGE=VERSION twice with the same name")
+        raise click.UsageError("give PACKAGE, or PACKAGE=VERSION twice with the same name")
     if old_version == new_version:
         raise PackageError(f"{names[0]}: both versions are {old_version}, so there is nothing to compare")
     after = {it.name: it for it in packages.libraries_in(packages.unpack(names[0], new_version, _cache()))}
@@ -119,12 +134,24 @@ def _cache() -> Path:
 
 
 def _read(path: str) -> Image:
+    """Raises ImageError, which says what the path is instead, where it is no library that can be read."""
     try:
-        return read_image(Path(path).read_bytes())
+        kind = os.stat(path)
+        if not stat.S_ISREG(kind.st_mode):
+            raise ImageError(f"{path}: is {_KINDS.get(stat.S_IFMT(kind.st_mode), 'no regular file')}, not a file")
+        if kind.st_size == 0:
+            raise ImageError(f"{path}: is empty")
+        if kind.st_size > _LARGEST:
+            raise ImageError(f"{path}: has {kind.st_size} bytes; a library of more than {_LARGEST} is not read")
+        with Path(path).open("rb") as file:
+            start = file.read(len(_MAGIC))
+            return read_image(start + file.read() if start == _MAGIC else start)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
+    except ValueError as error:  # a path with a zero byte
+        raise ImageError(f"{path}: cannot be read ({error})") from error
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
 
 
 def _judge(old: Image, new: Image, question: _Question, paths: tuple[str | Path, str | Path]) -> Verdict:
@@ -133,26 +160,25 @@ def _judge(old: Image, new: Image, question: _Question, paths: tuple[str | Path,
     return question.kept.judge(old, new, question.policy, source)
 
 
-def _show(console: Console, it: Checked, verbose: bool) -> None:
+def _show(screen: Screen, it: Checked, verbose: bool) -> None:
     refusals = it.refusals
     applies = "can be applied live" if it.can_be_updated else "compatible, for a machine that liveso cannot update yet"
-    line = "[red]refused[/]" if refusals else f"[green]{applies}[/]"
+    line = ("refused", "red") if refusals else (applies, "green")
     if it.depends:
-        line = f"[yellow]{applies}, but not to processes that use what is gone or changed[/]"
-    console.print(f"[bold]{escape(it.library)}[/] {escape(it.old)} → {escape(it.new)}: {line}")
+        line = (f"{applies}, but not to processes that use what is gone or changed", "yellow")
+    screen.line((it.library, "bold"), f" {it.old} → {it.new}: ", line)
     findings = it.verdict.findings
     shown = findings if verbose else (refusals or findings)[:_SHOWN]
     for finding in shown:
-        style = _STYLES.get(finding.weight, "")
-        text = f"  {finding.rule}: {finding.text}"
+        text = f"{finding.rule}: {finding.text}"
         if finding.weight is Weight.REFUSES_IF_NEEDED:
             text += ", for processes that use it"
-        console.print(escape(text), style=style or None)
+        screen.line((text, _STYLES.get(finding.weight, "")), indent=2)
         if verbose:
             for place in finding.where:
-                console.print(f"      {escape(place)}", style="dim")
+                screen.line((place, "dim"), indent=6)
     if len(findings) > len(shown):
-        console.print(f"  and {len(findings) - len(shown)} more findings; -v shows all", style="dim")
+        screen.line((f"and {len(findings) - len(shown)} more findings; -v shows all", "dim"), indent=2)
 
 
 def _as_json(it: Checked) -> dict[str, object]:

@@ -1,75 +1,158 @@
 import json
-from datetime import datetime
-from typing import Annotated, Any
+import time
 
-import httpx
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+import click
 
-from liveso.errors import NoDaemon
+from liveso.cli.answer import UPDATED, Library, Status, Target, read_status
+from liveso.cli.ask import ask_daemon
+from liveso.cli.blocks import Block, Row, blocks, choose, processes
+from liveso.cli.screen import STYLES, Screen
+from liveso.cli.text import plural, printable, user_name
+from liveso.errors import UnknownTarget
 from liveso.settings import Settings, read_settings
 
-_STYLES = {"current": "", "updated": "green", "refused": "yellow", "failed": "red"}
+__all__ = ["ask_daemon", "status"]
+
+_NONE = "no library is kept up to date"
+_RESULT_WIDTH = len("held back")
 
 
-def ask_daemon(settings: Settings, path: str) -> Any:
-    """The daemon's answer. Raises NoDaemon where none runs."""
-    try:
-        # there is no TLS on a Unix socket, and to prepare for it takes longer than the question
-        transport = httpx.HTTPTransport(uds=str(settings.command_socket), verify=False)
-        with httpx.Client(transport=transport, timeout=10, trust_env=False) as client:
-            return client.get(f"http://liveso{path}").raise_for_status().json()
-    except httpx.HTTPError as error:
-        raise NoDaemon(
-            f"no daemon answers at {settings.command_socket} ({error}); "
-            "the first program that runs with live.so starts one, or `liveso daemon`"
-        ) from error
+@click.command()
+@click.argument("what", metavar="[PID|NAME]", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: all that the daemon knows.")
+@click.option("--verbose", "-v", is_flag=True, help="Show each library, every reason, and the daemon.")
+def status(what: str, as_json: bool, verbose: bool) -> None:
+    """Show the processes, their libraries, the version each runs, and the last result with its reason.
 
-
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every reason.")] = False,
-) -> None:
-    """Show the targets, their libraries, the version each runs, and the last result with its reason."""
-    answer = ask_daemon(read_settings(), "/status")
-    if as_json:
+    NAME is a part of a command line, or of a library's path. On a terminal, processes of one program with the same
+    results stand together; elsewhere, each line is one library of one process, with tabs between the fields: process
+    ID, result, path, build ID, time of the last change, command line, reason.
+    """
+    settings = read_settings()
+    answer = ask_daemon(settings, "/status")
+    if as_json and not what:
         print(json.dumps(answer, indent=2))
         return
-    console = Console()
-    if not answer["targets"]:
-        console.print("no targets")
-    for target in answer["targets"]:
-        console.print(f"[bold]{target['pid']}[/bold] {escape(target['command'])}")
-        if target["note"]:
-            console.print(f"  not served: {escape(target['note'])}", style="yellow")
-        if target["libraries"]:
-            console.print(_table(target["libraries"]))
-        for library in target["libraries"] if verbose else ():
-            for detail in library["details"]:
-                console.print(f"  {escape(library['path'])}: {escape(detail)}", soft_wrap=True, highlight=False)
-            if library["unprotected"]:
-                text = f"would not survive to be overwritten in place: {library['unprotected']}"
-                console.print(f"  {escape(library['path'])}: {escape(text)}", soft_wrap=True, highlight=False)
+    known = read_status(answer)
+    chosen = choose(known.targets, what)
+    if what and not chosen:
+        raise UnknownTarget(f"no process or library is called {what}; `liveso status` lists them")
+    if as_json:
+        pids = {it.pid for it in chosen}
+        print(json.dumps({**answer, "targets": [it for it in answer["targets"] if it["pid"] in pids]}, indent=2))
+        return
+    screen = Screen()
+    if screen.is_terminal:
+        if verbose:
+            screen.line(_daemon(known, settings))
+        _show(screen, known, chosen, verbose)
+    else:
+        _print(known, chosen, verbose)
 
 
-def _table(libraries: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-    for title in ("library", "build ID", "result", "when", "reason"):
-        table.add_column(title, overflow="fold")
-    for library in sorted(libraries, key=lambda it: (it["result"] == "current", it["path"])):
-        result = library["result"]
-        reason = library["reason"]
-        if result == "updated" and library["milliseconds"]:
-            reason = f"in {library['milliseconds']:.0f} ms"
-        if library["stale_slots"]:
-            reason += f", {library['stale_slots']} pointers lead to old code"
-        table.add_row(
-            escape(library["path"]),
-            library["build_id"][:12] or library["version"][:12],
-            f"[{_STYLES[result]}]{result}[/]" if _STYLES[result] else result,
-            datetime.fromtimestamp(library["changed"]).strftime("%H:%M:%S"),
-            escape(reason),
-        )
-    return table
+# --- on a terminal
+
+
+def _daemon(known: Status, settings: Settings) -> str:
+    try:
+        owner = user_name(settings.command_socket.stat().st_uid)
+    except OSError:  # it has ended since it answered
+        owner = "nobody"
+    version = f" of liveso {known.version}" if known.version else ""
+    return f"{owner}'s daemon{version} (pid {known.pid}, {settings.socket}), which knows only processes that it serves"
+
+
+def _show(screen: Screen, known: Status, targets: list[Target], is_verbose: bool) -> None:
+    for problem in known.problems:
+        screen.line(("problem: ", "bold red"), problem)
+    if is_verbose or known.problems:
+        screen.line()
+    if not targets:
+        screen.line("no process runs with live.so")
+    shown = blocks(targets, is_verbose)
+    for before, block in zip([None, *shown], shown, strict=False):
+        if before and not (before.is_quiet and block.is_quiet):
+            screen.line()
+        _show_block(screen, block, is_verbose)
+
+
+def _show_block(screen: Screen, block: Block, is_verbose: bool) -> None:
+    title = ((block.command, "bold"), f" — {processes(block.pids, is_verbose)}")
+    if block.is_quiet:
+        screen.line(*title, f": {_current(block)}", hang=4)
+        return
+    screen.line(*title, hang=4)
+    if block.note:
+        screen.line(("not served: ", "yellow"), block.note, indent=2)
+    for row in block.rows:
+        _show_row(screen, row, is_verbose)
+    if block.current[1]:
+        screen.line(_current(block), indent=2)
+
+
+def _show_row(screen: Screen, row: Row, is_verbose: bool) -> None:
+    it = row.latest
+    result = (it.result.ljust(_RESULT_WIDTH), STYLES.get(it.result, ""))
+    screen.rows([(result, _moment(it.changed).ljust(10), it.name.ljust(12), it.path)], indent=2)
+    for text in _remarks(row, is_verbose):
+        screen.line(text, indent=2 + _RESULT_WIDTH + 2)
+
+
+def _remarks(row: Row, is_verbose: bool) -> list[str]:
+    it = row.latest
+    remarks = list(it.details) if is_verbose and it.details else [it.reason] if it.reason else []
+    if row.stale_slots:
+        remarks.append(plural(row.stale_slots, "pointer leads", "pointers lead") + " to old code")
+    if is_verbose:
+        if it.result == UPDATED and row.milliseconds:
+            remarks.append(f"updated in {row.milliseconds:.0f} ms")
+        remarks += [f"waits for {path}" for path in it.waits_for]
+        if it.versions_loaded > 1:
+            remarks.append(f"{it.versions_loaded} versions are loaded")
+        if it.unprotected:
+            remarks.append(f"would not survive to be overwritten in place: {it.unprotected}")
+    return remarks
+
+
+def _current(block: Block) -> str:
+    least, most = block.current
+    if most == 0:
+        return _NONE
+    return (
+        plural(most, "library", "libraries") + " current" if least == most else f"{least} to {most} libraries current"
+    )
+
+
+def _moment(seconds: float) -> str:
+    """The time of today, or else the date."""
+    then = time.localtime(seconds)
+    is_today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d", then) if seconds else "-"
+
+
+# --- elsewhere: one record a line
+
+
+def _print(known: Status, targets: list[Target], is_verbose: bool) -> None:
+    for problem in known.problems:
+        _record("-", "problem", reason=problem)
+    for target in targets:
+        pid = str(target.pid)
+        if target.note:
+            _record(pid, "not-served", command=target.command, reason=target.note)
+        elif not target.libraries:
+            _record(pid, "no-libraries", command=target.command, reason=_NONE)
+        for it in target.libraries:
+            _print_library(pid, target.command, it, is_verbose)
+
+
+def _print_library(pid: str, command: str, it: Library, is_verbose: bool) -> None:
+    remarks = _remarks(Row(it, it.milliseconds, it.stale_slots), is_verbose)
+    changed = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(it.changed)) if it.changed else ""
+    _record(pid, it.result.replace(" ", "-"), it.path, it.name, changed, command, "; ".join(remarks))
+
+
+def _record(
+    pid: str, result: str, path: str = "", name: str = "", changed: str = "", command: str = "", reason: str = ""
+) -> None:
+    print("\t".join(printable(it) or "-" for it in (pid, result, path, name, changed, command, reason)))

@@ -1,38 +1,80 @@
-from typing import Annotated, Any
+from collections.abc import Sequence
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+import click
 
-from liveso.cli.status import ask_daemon
+from liveso.cli.answer import CURRENT, UPDATED, Library, Status, Target, rank, read_status
+from liveso.cli.ask import ask_daemon
+from liveso.cli.blocks import by_program, choose
+from liveso.cli.screen import STYLES, Screen
+from liveso.cli.text import plural
 from liveso.errors import UnknownTarget
 from liveso.settings import read_settings
 
 
-def why(
-    what: Annotated[
-        str, typer.Argument(metavar="[PID|LIBRARY]", help="A process, or a part of a library's path; all if left out.")
-    ] = "",
-) -> None:
-    """Say why libraries were not updated in running processes: every reason, with its evidence."""
-    console = Console(soft_wrap=True, highlight=False)
-    targets = ask_daemon(read_settings(), "/status")["targets"]
-    chosen = [it for it in targets if not what.isdigit() or it["pid"] == int(what)]
+@click.command()
+@click.argument("what", metavar="[PID|NAME]", default="")
+def why(what: str) -> None:
+    """Say why libraries were not updated in running processes: every reason, with its evidence.
+
+    NAME is a part of a command line, or of a library's path.
+    """
+    known = read_status(ask_daemon(read_settings(), "/status"))
+    chosen = choose(known.targets, what)
     if what and not chosen:
-        raise UnknownTarget(f"no target has the process ID {what}; `liveso status` lists them")
-    part = "" if what.isdigit() else what
-    named = [(target, it) for target in chosen for it in target["libraries"] if part in it["path"]]
-    if part and not named:
-        raise UnknownTarget(f"no target uses a library like {what}; `liveso status` lists them")
-    held_up = [(target, it) for target, it in named if it["result"] in ("refused", "failed")]
-    for target, library in held_up:
-        _show(console, target, library)
+        raise UnknownTarget(f"no process or library is called {what}; `liveso status` lists them")
+    screen = Screen()
+    _say_what_is_not_known(screen, known, chosen)
+    held_up = _held_up(chosen)
+    for it, targets in held_up:
+        _show(screen, it, targets)
     if not held_up:
-        console.print("nothing was refused: every library is at the version on disk, or was not changed")
+        screen.line(_nothing(known, chosen))
 
 
-def _show(console: Console, target: dict[str, Any], library: dict[str, Any]) -> None:
-    console.print(f"[bold]{target['pid']}[/] {escape(target['command'])}")
-    console.print(f"  {escape(library['path'])}: [yellow]{library['result']}[/]")
-    for reason in library["details"] or [library["reason"]]:
-        console.print(f"    {escape(reason)}")
+def _say_what_is_not_known(screen: Screen, known: Status, targets: Sequence[Target]) -> None:
+    for problem in known.problems:
+        screen.line(("problem: ", "bold red"), problem)
+    notes: dict[str, list[Target]] = {}
+    for it in targets:
+        if it.note:
+            notes.setdefault(it.note, []).append(it)
+    for note, unserved in notes.items():
+        screen.line(("not served: ", "yellow"), note)
+        for text in by_program(unserved):
+            screen.line(text, indent=2, hang=4)
+
+
+def _held_up(targets: Sequence[Target]) -> list[tuple[Library, list[Target]]]:
+    """The libraries that are not what lies on disk, with the processes of which the same is said."""
+    found: dict[object, tuple[Library, list[Target]]] = {}
+    for target in targets:
+        for it in target.libraries:
+            if it.result not in (CURRENT, UPDATED):
+                key = it.path, it.version, it.result, it.reason, it.details
+                found.setdefault(key, (it, []))[1].append(target)
+    return sorted(found.values(), key=lambda pair: (rank(pair[0].result), pair[0].path))
+
+
+def _show(screen: Screen, it: Library, targets: Sequence[Target]) -> None:
+    running = f", which runs {it.name}" if it.name else ""
+    screen.line((it.path, "bold"), f"{running}: ", (it.result, STYLES.get(it.result, "")))
+    for text in by_program(targets):
+        screen.line(f"in {text}", indent=2, hang=4)
+    for reason in it.details or (it.reason or "no reason is known",):
+        screen.line(reason, indent=4)
+
+
+def _nothing(known: Status, targets: Sequence[Target]) -> str:
+    """What can be said where nothing was refused: not more than is known."""
+    if not known.targets:
+        return "no process runs with live.so"
+    unserved = sum(1 for it in targets if it.note)
+    doubts = [f"{plural(unserved, 'process that is', 'processes that are')} not served"] if unserved else []
+    if known.problems:
+        doubts.append("what the problems concern")
+    if doubts:
+        return f"nothing else was refused; not looked at: {', and '.join(doubts)} (see above)"
+    names = {it.path for target in targets for it in target.libraries}
+    if not names:
+        return "nothing was judged: no library is kept up to date"
+    return f"nothing was refused: {plural(len(names), 'library', 'libraries')} looked at, each as it lies on disk"

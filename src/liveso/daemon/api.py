@@ -1,25 +1,96 @@
 """What the daemon tells the `liveso` command: HTTP on a Unix socket."""
 
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from liveso import __version__
+from liveso.daemon.log import log
 from liveso.daemon.service import Service
+from liveso.daemon.state import ServedTarget, view
+
+_PART = 16384  # characters: some milliseconds of work
+_LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 def make_server(service: Service) -> uvicorn.Server:
-    async def status(_request: Request) -> JSONResponse:
-        return JSONResponse(service.status())
+    daemon = {"pid": os.getpid(), "version": __version__}
+
+    async def status(_request: Request) -> Response:
+        return StreamingResponse(answer(daemon, service.targets.values(), view), media_type="application/json")
 
     app = Starlette(routes=[Route("/status", status)])
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
     )
     return _QuietServer(config)
+
+
+async def answer(
+    daemon: Mapping[str, object],
+    targets: Iterable[ServedTarget],
+    view: Callable[[ServedTarget], Mapping[str, object]],
+) -> AsyncIterator[str]:
+    """The answer to `/status` as JSON: the fields of the daemon, and `targets` with what `view` makes of each.
+
+    It comes in parts, between which the daemon goes on with its work. A target that cannot be shown is there with a
+    note that says so, and does not keep the others from being shown. Strings are escaped as `encodable` says.
+    """
+    part = f'{json.dumps(encodable(dict(daemon)))[:-1]}, "targets": ['
+    separator = ""
+    for it in list(targets):
+        part += separator + _shown(it, view)
+        separator = ",\n"
+        if len(part) > _PART:
+            yield part
+            part = ""
+            await asyncio.sleep(0)
+    yield part + "]}"
+
+
+def _shown(served: ServedTarget, view: Callable[[ServedTarget], Mapping[str, object]]) -> str:
+    try:
+        return json.dumps(encodable(view(served)), allow_nan=False)
+    except Exception as error:
+        log.error("internal-error", reason=f"status: {type(error).__name__}: {error}", exc_info=True)
+        it = {
+            "pid": served.target.pid,
+            "command": str(served.command),
+            "note": f"what is known of it cannot be shown ({type(error).__name__}); the daemon's log has more",
+            "libraries": [],
+        }
+        return json.dumps(encodable(it))
+
+
+def encodable(value: Any) -> Any:
+    """`value` with strings that every JSON reader takes.
+
+    A path or a command line is bytes; those that are not UTF-8, which Python keeps as lone surrogates (PEP 383), become
+    `\\xNN`. It can be undone: a backslash that stands before what looks like such an escape becomes `\\x5c`.
+    """
+    if isinstance(value, str):
+        if value.isascii() and "\\x" not in value:
+            return value
+        escaped = _LIKE_AN_ESCAPE.sub(r"\\x5c", value)
+        try:
+            return escaped.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:  # half of a character that takes two in UTF-16: no byte of a name
+            return escaped.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {encodable(name): encodable(it) for name, it in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [encodable(it) for it in value]
+    return value
 
 
 class _QuietServer(uvicorn.Server):

@@ -1,0 +1,111 @@
+"""The daemon's answer to `/status` as values. Fields that a daemon of another version leaves out are empty."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CURRENT, UPDATED = "current", "updated"
+_ORDER = ("refused", "failed", "held back", UPDATED, CURRENT)
+
+
+def rank(result: str) -> int:
+    """How early a result is shown: what asks for somebody's attention comes first, also a result not known here."""
+    return _ORDER.index(result) if result in _ORDER else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library of one process, and how the last attempt to update it ended.
+
+    `changed` is in seconds since 1970; `stale_slots` counts the pointers that lead to old code; `unprotected` says why
+    the process would not survive that the file is overwritten in place; `waits_for` are the paths of the libraries
+    that hold it back.
+    """
+
+    path: str
+    result: str
+    version: str = ""
+    build_id: str = ""
+    reason: str = ""
+    details: tuple[str, ...] = ()
+    changed: float = 0.0
+    stale_slots: int = 0
+    milliseconds: float = 0.0
+    versions_loaded: int = 0
+    unprotected: str = ""
+    waits_for: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people know the version by: its build ID, or else the start of its SHA-256."""
+        return (self.build_id or self.version)[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A process. `note` says why it is not served, where it is not."""
+
+    pid: int
+    command: str
+    user: int | None
+    note: str
+    libraries: tuple[Library, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that a daemon knows. `problems` are those of the daemon itself."""
+
+    pid: int
+    version: str
+    problems: tuple[str, ...]
+    targets: tuple[Target, ...]
+
+
+def read_status(answer: Mapping[str, Any]) -> Status:
+    targets = tuple(
+        Target(
+            pid=it.get("pid", 0),
+            command=it.get("command") or "?",
+            user=it.get("user"),
+            note=it.get("note", ""),
+            libraries=_once(_library(library) for library in it.get("libraries", ())),
+        )
+        for it in answer.get("targets", ())
+    )
+    return Status(
+        pid=answer.get("pid", 0),
+        version=answer.get("version", ""),
+        problems=tuple(answer.get("problems", ())),
+        targets=targets,
+    )
+
+
+def _library(it: Mapping[str, Any]) -> Library:
+    return Library(
+        path=it.get("path", ""),
+        result=it.get("result", ""),
+        version=it.get("version", ""),
+        build_id=it.get("build_id", ""),
+        reason=it.get("reason", ""),
+        details=tuple(it.get("details", ())),
+        changed=it.get("changed", 0.0),
+        stale_slots=it.get("stale_slots", 0),
+        milliseconds=it.get("milliseconds", 0.0),
+        versions_loaded=it.get("versions_loaded", 0),
+        unprotected=it.get("unprotected", ""),
+        waits_for=tuple(it.get("waits_for", ())),
+    )
+
+
+def _once(libraries: Iterable[Library]) -> tuple[Library, ...]:
+    """Each library once, those first that ask for attention. Two paths to the same file are one library."""
+    found: dict[tuple[str, str], Library] = {}
+    ordered = sorted(libraries, key=lambda it: (rank(it.result), it.path))
+    versions = [it.version for it in ordered]
+    for it in ordered:
+        has_twin = bool(it.version) and versions.count(it.version) > 1
+        path = os.path.realpath(it.path) if has_twin else it.path
+        found.setdefault((path, it.version), it)
+    return tuple(found.values())

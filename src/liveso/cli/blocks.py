@@ -1,0 +1,143 @@
+"""What `liveso status` shows of many processes: those of one program with the same results together."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from liveso.cli.answer import CURRENT, Library, Target, rank
+
+_SHOWN_PIDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A library in the processes of a block: `latest` is that of the process that changed last, `milliseconds` and
+    `stale_slots` are the largest of all."""
+
+    latest: Library
+    milliseconds: float
+    stale_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Processes of which the same is to be said. `current` are the least and the most libraries that are current in one
+    of them, and not among the rows."""
+
+    command: str
+    pids: tuple[int, ...]
+    note: str
+    rows: tuple[Row, ...]
+    current: tuple[int, int]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to say but the number of its libraries."""
+        return not self.rows and not self.note
+
+    @property
+    def rank(self) -> int:
+        """How early it is shown: by its worst result, those that are not served behind those that were refused."""
+        ranks = [2 * rank(it.latest.result) for it in self.rows]
+        return min([*ranks, 2 * rank("held back") + 1 if self.note else 2 * rank(CURRENT)])
+
+
+def choose(targets: Iterable[Target], what: str) -> list[Target]:
+    """The processes that `what` names: by their process ID, by a part of their command, or of a library's path; then
+    only with such libraries. All of them where it is empty."""
+    if what.isdecimal():
+        return [it for it in targets if it.pid == int(what)]
+    chosen = []
+    for it in targets:
+        if what in it.command:
+            chosen.append(it)
+        elif named := tuple(library for library in it.libraries if what in library.path):
+            chosen.append(Target(it.pid, it.command, it.user, it.note, named))
+    return chosen
+
+
+def blocks(targets: Iterable[Target], is_verbose: bool) -> list[Block]:
+    """Processes put together, those first that ask for attention. With `is_verbose`, each library is a row, and only
+    processes with the same command line are put together."""
+    together: dict[object, list[Target]] = {}
+    for it in targets:
+        name = it.command if is_verbose else program(it.command)
+        together.setdefault((name, it.note, _said(it, is_verbose)), []).append(it)
+    return sorted((_block(it, is_verbose) for it in together.values()), key=lambda it: (it.rank, it.command, it.pids))
+
+
+def by_program(targets: Iterable[Target]) -> list[str]:
+    """Processes in words, those of one program together: `nginx: worker process — 2 processes: 812 813`."""
+    together: dict[str, list[Target]] = {}
+    for it in targets:
+        together.setdefault(program(it.command), []).append(it)
+    return [f"{_common([it.command for it in them])} — {_processes(them)}" for them in together.values()]
+
+
+def _processes(targets: Sequence[Target]) -> str:
+    return processes(sorted(it.pid for it in targets), is_verbose=True)
+
+
+def program(command: str) -> str:
+    """The program's name: `nginx:` of a process that shows a title, else the first word without its folder."""
+    first = command.split(" ", 1)[0]
+    return first if first.endswith(":") else os.path.basename(first) or first
+
+
+def _said(target: Target, is_verbose: bool) -> frozenset[object]:
+    return frozenset(
+        (it.path, it.version, it.result, it.reason, it.details, it.unprotected) if is_verbose else _brief(it)
+        for it in _shown(target, is_verbose)
+    )
+
+
+def _brief(it: Library) -> tuple[str, ...]:
+    return it.path, it.version, it.result, it.reason
+
+
+def _shown(target: Target, is_verbose: bool) -> list[Library]:
+    return [it for it in target.libraries if is_verbose or it.result != CURRENT or it.stale_slots]
+
+
+def _block(targets: Sequence[Target], is_verbose: bool) -> Block:
+    rows: dict[tuple[str, ...], list[Library]] = {}
+    for target in targets:
+        for it in _shown(target, is_verbose):
+            rows.setdefault(_brief(it), []).append(it)
+    counts = [len(it.libraries) - len(_shown(it, is_verbose)) for it in targets]
+    return Block(
+        command=_common([it.command for it in targets]),
+        pids=tuple(sorted(it.pid for it in targets)),
+        note=targets[0].note,
+        rows=tuple(_row(it) for it in rows.values()),
+        current=(min(counts), max(counts)),
+    )
+
+
+def _row(libraries: Sequence[Library]) -> Row:
+    return Row(
+        latest=max(libraries, key=lambda it: it.changed),
+        milliseconds=max(it.milliseconds for it in libraries),
+        stale_slots=max(it.stale_slots for it in libraries),
+    )
+
+
+def _common(commands: Sequence[str]) -> str:
+    """The command line, or the words with which all of them begin."""
+    if len(set(commands)) == 1:
+        return commands[0]
+    words = []
+    for column in zip(*(it.split(" ") for it in commands), strict=False):
+        if len(set(column)) > 1:
+            break
+        words.append(column[0])
+    return " ".join([*(words or [program(commands[0])]), "…"])
+
+
+def processes(pids: Sequence[int], is_verbose: bool) -> str:
+    """The process IDs in words; a few of many, if not `is_verbose`."""
+    if len(pids) == 1:
+        return f"process {pids[0]}"
+    shown = pids if is_verbose else pids[:_SHOWN_PIDS]
+    more = f" and {len(pids) - len(shown)} more" if len(pids) > len(shown) else ""
+    return f"{len(pids)} processes: {' '.join(map(str, shown))}{more}"
