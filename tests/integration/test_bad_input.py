@@ -217,7 +217,7 @@ def test_a_runtime_folder_that_cannot_be_used_is_told_in_one_line(idle_bench: Be
         text=True,
         check=False,
     )
-    assert daemon.returncode == 2 and "Traceback" not in daemon.stderr and daemon.stderr.count("\n") == 1
+    assert daemon.returncode == 6 and "Traceback" not in daemon.stderr and daemon.stderr.count("\n") == 1
     status = subprocess.run(
         [LIVESO, "status"],
         env={**idle_bench.environment, "LIVE_SOCKET": path},
@@ -225,7 +225,7 @@ def test_a_runtime_folder_that_cannot_be_used_is_told_in_one_line(idle_bench: Be
         text=True,
         check=False,
     )
-    assert status.returncode == 3 and "no daemon answers" in status.stderr and status.stderr.count("\n") == 1
+    assert status.returncode == 4 and "no daemon answers" in status.stderr and status.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

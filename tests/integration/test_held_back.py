@@ -30,9 +30,10 @@ int from_program(void) { return BUILD; }
 int main(void)
 {
     char line[99];
-    int (*top)(void) = 0;
+    void *handle = 0;
     while (fgets(line, sizeof line, stdin)) {
-        top = top ? top : (int (*)(void))dlsym(dlopen("./libtop.so", RTLD_NOW), "top");
+        handle = handle ? handle : dlopen("./libtop.so", RTLD_NOW);
+        int (*top)(void) = (int (*)(void))dlsym(handle, "top");
         printf("top %d\\n", top());
         fflush(stdout);
     }
@@ -78,9 +79,8 @@ def test_a_plugin_waits_for_its_program(bench: Bench) -> None:
     build_program(bench, 2)
     put(bench, PLUGIN, "libtop.so", 2)
     library = bench.wait_for_result(program.pid, "libtop.so", "held back")
-    assert library["reason"] == (
-        "it needs program, which is the program itself, and another build of it lies on disk by now: restart the program"
-    )
+    program_is_behind = "is the program itself, and another build of it lies on disk by now: restart the program"
+    assert library["reason"] == f"it needs program, which {program_is_behind}"
     says(program, "top 11")
     build_program(bench, 1)
     bench.wait_for_result(program.pid, "libtop.so", "updated")

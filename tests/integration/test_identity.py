@@ -24,7 +24,8 @@ int main(void)
 {
     char line[99];
     while (fgets(line, sizeof line, stdin)) {
-        printf("version %d, %ld, %ld, %ld\\n", version(), first(), second(), many());
+        long one = first();
+        printf("version %d, %ld, %ld, %ld\\n", version(), one, second(), many());
         fflush(stdout);
     }
     return 0;

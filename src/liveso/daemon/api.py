@@ -17,17 +17,17 @@ from starlette.routing import Route
 from liveso import __version__
 from liveso.daemon.log import log
 from liveso.daemon.service import Service
-from liveso.daemon.state import ServedTarget, view
+from liveso.daemon.state import Shown, view
 
 _PART = 16384  # characters: some milliseconds of work
 _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 def make_server(service: Service) -> uvicorn.Server:
-    daemon = {"pid": os.getpid(), "version": __version__}
-
     async def status(_request: Request) -> Response:
-        return StreamingResponse(answer(daemon, service.targets.values(), view), media_type="application/json")
+        daemon = {"pid": os.getpid(), "version": __version__, "problems": service.problems}
+        targets: list[Shown] = [*service.registry.targets.values(), *await service.not_served()]
+        return StreamingResponse(answer(daemon, targets, view), media_type="application/json")
 
     app = Starlette(routes=[Route("/status", status)])
     config = uvicorn.Config(
@@ -38,8 +38,8 @@ def make_server(service: Service) -> uvicorn.Server:
 
 async def answer(
     daemon: Mapping[str, object],
-    targets: Iterable[ServedTarget],
-    view: Callable[[ServedTarget], Mapping[str, object]],
+    targets: Iterable[Shown],
+    view: Callable[[Shown], Mapping[str, object]],
 ) -> AsyncIterator[str]:
     """The answer to `/status` as JSON: the fields of the daemon, and `targets` with what `view` makes of each.
 
@@ -58,13 +58,13 @@ async def answer(
     yield part + "]}"
 
 
-def _shown(served: ServedTarget, view: Callable[[ServedTarget], Mapping[str, object]]) -> str:
+def _shown(served: Shown, view: Callable[[Shown], Mapping[str, object]]) -> str:
     try:
         return json.dumps(encodable(view(served)), allow_nan=False)
     except Exception as error:
         log.error("internal-error", reason=f"status: {type(error).__name__}: {error}", exc_info=True)
         it = {
-            "pid": served.target.pid,
+            "pid": served.pid,
             "command": str(served.command),
             "note": f"what is known of it cannot be shown ({type(error).__name__}); the daemon's log has more",
             "libraries": [],
@@ -94,7 +94,11 @@ def encodable(value: Any) -> Any:
 
 
 class _QuietServer(uvicorn.Server):
-    """Signals are the daemon's own to handle."""
+    """Signals are the daemon's own to handle, and it costs nothing while nobody asks."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
+
+    async def main_loop(self) -> None:
+        """Nothing is to be done ten times a second."""
+        await asyncio.Event().wait()

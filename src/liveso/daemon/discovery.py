@@ -6,15 +6,22 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from liveso.daemon.state import NotServed
 from liveso.errors import FileInFlux, LivesoError, StoreError
 from liveso.settings import is_served
 from liveso.store import Store, Version
-from liveso.target import Agent, LoadedObject
+from liveso.target import Agent, LoadedObject, process
 from liveso.target.identity import Identity, is_of
 from liveso.target.process import Mapping
 
 _NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
 _KERNELS = re.compile(r"linux-(vdso|gate)\d*\.so")
+
+SEES_OTHER_FILES = (
+    "it sees other files than the daemon (container, chroot; PrivateTmp or ProtectSystem of systemd): "
+    "run a daemon there"
+)
+_NOT_CONNECTED = "it has live.so and has not connected: it is another daemon's, has just started, or stands still"
 
 
 def is_from_disk(it: LoadedObject, store: Store) -> bool:
@@ -85,14 +92,19 @@ async def _is_version(
     return await is_of(agent, it, identity, image, thorough=thorough)
 
 
-def processes_with_agent(user: int | None) -> Iterator[int]:
-    """The processes that have live.so in their memory, of all users or of one."""
+def processes_with_agent(user: int | None) -> Iterator[NotServed]:
+    """The processes that have live.so in their memory, of all users or of one, as if none of them were served."""
     for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                if user is None or os.stat(f"/proc/{name}").st_uid == user:
-                    with Path(f"/proc/{name}/maps").open("rb") as file:
-                        if any(line.endswith(b"/live.so\n") for line in file):
-                            yield int(name)
-            except OSError:
+        if not name.isdecimal():
+            continue
+        try:
+            owner = os.stat(f"/proc/{name}").st_uid
+            if user not in (None, owner):
                 continue
+            with Path(f"/proc/{name}/maps").open("rb") as file:
+                if not any(line.endswith(b"/live.so\n") for line in file):
+                    continue
+            note = _NOT_CONNECTED if process.has_same_root(int(name), int(name)) else SEES_OTHER_FILES
+            yield NotServed(int(name), process.command(int(name), int(name)), owner, note)
+        except (OSError, LivesoError):
+            continue

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from liveso.daemon.discovery import is_from_disk, mapping_of, running_version, why_fixed
+from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, running_version, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
 from liveso.daemon.protection import Protection
@@ -55,10 +55,7 @@ class Learner:
         """Take in a target that has just come. Raises TargetError where it cannot be served."""
         target = served.target
         if not process.has_same_root(target.pid, target.hello.thread):
-            raise TargetError(
-                "it sees other files than the daemon (chroot, container, PrivateTmp or ProtectSystem of systemd): "
-                "run a daemon there"
-            )
+            raise TargetError(SEES_OTHER_FILES)
         target.libraries = decode_record(await target.agent.recall())
         await self.learn(served)
         self._results.say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")

@@ -23,7 +23,8 @@ _LOOK_AT_LEADER_EVERY = 2  # looks
 
 
 class Registry:
-    """Serves connections. `targets` is shared with those who ask which targets there are."""
+    """Serves connections. `targets` is shared with those who ask which targets there are; `coming` are processes that
+    have connected."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Registry:
         self._learner = learner
         self._rollouts = rollouts
         self.targets = targets
+        self.coming: set[int] = set()
         self.last_target = time.monotonic()
         self._snapshot = 0.0
 
@@ -59,9 +61,11 @@ class Registry:
                 log.warning("rejected", reason=str(error))
             connection.close()
             return
+        self.coming.add(peer.pid)
         try:
             await self._serve_peer(peer, Agent(connection))
         finally:
+            self.coming.discard(peer.pid)
             os.close(peer.pidfd)
             self.last_target = time.monotonic()
 

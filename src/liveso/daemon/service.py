@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 
+from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
 from liveso.daemon.prospect import Prospects
@@ -12,7 +13,7 @@ from liveso.daemon.protection import Protection
 from liveso.daemon.registry import Registry
 from liveso.daemon.results import Results
 from liveso.daemon.rollout import Rollouts
-from liveso.daemon.state import ServedTarget, view
+from liveso.daemon.state import NotServed, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.settings import Settings
 from liveso.store import Store
@@ -85,9 +86,13 @@ class Service:
             ]
             await asyncio.to_thread(self._store.prune, {loaded.version for it in states for loaded in it.versions})
 
-    def status(self) -> dict[str, object]:
-        return {
-            "pid": os.getpid(),
-            "problems": self._supervisor.problems,
-            "targets": [view(served) for served in self.registry.targets.values()],
-        }
+    @property
+    def problems(self) -> list[str]:
+        """What a person should know of the daemon itself."""
+        return self._supervisor.problems
+
+    async def not_served(self) -> list[NotServed]:
+        """The processes of this user's, or of all for root, that have live.so and have not connected."""
+        user = os.geteuid()
+        found = await asyncio.to_thread(lambda: list(processes_with_agent(None if user == 0 else user)))
+        return [it for it in found if it.pid not in self.registry.targets and it.pid not in self.registry.coming]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from liveso.daemon.admission import Peer
@@ -92,6 +92,10 @@ class ServedTarget:
     is_to_learn: bool = False
     is_to_sweep: bool = False
 
+    @property
+    def pid(self) -> int:
+        return self.target.pid
+
     def learn_again(self) -> None:
         self.is_to_learn = True
         self.due.set()
@@ -102,47 +106,45 @@ class ServedTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class LibraryView:
-    path: str
-    version: str
-    build_id: str
-    result: str
-    reason: str
-    details: tuple[str, ...]
-    changed: float
-    stale_slots: int
-    milliseconds: float
-    versions_loaded: int
-    unprotected: str
-    waits_for: tuple[str, ...]
+class NotServed:
+    """A process with live.so that is not served; `note` says why."""
 
-
-@dataclass(frozen=True, slots=True)
-class TargetView:
     pid: int
     command: str
     user: int
     note: str
-    libraries: list[LibraryView]
 
 
-def view(served: ServedTarget) -> dict[str, object]:
-    """A target as JSON: see LibraryView and TargetView."""
-    libraries = [
-        LibraryView(
-            path=it.path,
-            version=it.state.current.digest if it.state else "",
-            build_id=it.build_id,
-            result=it.result,
-            reason=it.reason,
-            details=it.details,
-            changed=it.changed,
-            stale_slots=it.stale,
-            milliseconds=round(it.milliseconds, 3),
-            versions_loaded=len(it.state.versions) if it.state else 0,
-            unprotected=it.unprotected,
-            waits_for=it.waits_for,
-        )
-        for it in served.libraries.values()
-    ]
-    return asdict(TargetView(served.target.pid, served.command, served.target.user, served.note, libraries))
+Shown = ServedTarget | NotServed
+"""A process that `status` shows."""
+
+
+def view(it: Shown) -> dict[str, object]:
+    """A process as JSON (docs/commands.md)."""
+    if isinstance(it, NotServed):
+        return {"pid": it.pid, "command": it.command, "user": it.user, "note": it.note, "libraries": []}
+    return {
+        "pid": it.pid,
+        "command": it.command,
+        "user": it.target.user,
+        "note": it.note,
+        "libraries": [_library_view(library) for library in it.libraries.values()],
+    }
+
+
+def _library_view(it: Library) -> dict[str, object]:
+    state = it.state
+    return {
+        "path": it.path,
+        "version": state.current.digest if state else "",
+        "build_id": it.build_id,
+        "result": it.result,
+        "reason": it.reason,
+        "details": it.details,
+        "changed": it.changed,
+        "stale_slots": it.stale,
+        "milliseconds": round(it.milliseconds, 3),
+        "versions_loaded": len(state.versions) if state else 0,
+        "unprotected": it.unprotected,
+        "waits_for": it.waits_for,
+    }

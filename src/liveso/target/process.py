@@ -54,7 +54,7 @@ class ThreadCount:
 
 def _read(pid: int, name: str) -> str:
     try:
-        return Path(f"/proc/{pid}/{name}").read_text(errors="surrogateescape")
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="surrogateescape")  # no other ends of lines
     except PermissionError as error:
         raise TargetError(f"/proc/{pid}/{name} may not be read; run the daemon as the same user or as root") from error
     except OSError as error:
@@ -67,7 +67,7 @@ def mappings(pid: int, thread: int) -> list[Mapping]:
     Raises TargetGone where the process has ended, TargetError where it may not be read.
     """
     found = []
-    for line in _read(pid, f"task/{thread}/maps").splitlines():
+    for line in _read(pid, f"task/{thread}/maps").split("\n")[:-1]:
         fields = line.split(maxsplit=5)
         start, _dash, end = fields[0].partition("-")
         protection = sum(bit for bit, letter in ((1, "r"), (2, "w"), (4, "x")) if letter in fields[1])
