@@ -18,7 +18,7 @@ from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
-from liveso.elf.tables import Table
+from liveso.elf.tables import Table, have_equal_fields
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
 
@@ -30,7 +30,7 @@ _Row = tuple[int, int, int, bool]
 """A REFERENCE."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class References:
     """What the code of an image refers to.
 
@@ -54,6 +54,9 @@ class References:
     def may_be_incomplete(self) -> bool:
         """Whether code that cannot be decoded with certainty refers to variables."""
         return self.outside + self.doubtful > 0
+
+    def __eq__(self, other: object) -> bool:
+        return have_equal_fields(self, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,8 @@ def _listings(code: _Code, stretch: _Stretch, last: int) -> Iterator[Listing]:
     """The instructions of `stretch` up to that at the address `last`, in parts."""
     position, end = stretch.start, min(stretch.end, last + _LONGEST_INSTRUCTION)
     while position <= last:
-        content = code.content[position - code.start : end - code.start]
+        part = min(end, position + _AT_ONCE * _LONGEST_INSTRUCTION)
+        content = code.content[position - code.start : part - code.start]
         # constants lie between hand-written functions
         listing = decode(code.image.machine, content, position, most=_AT_ONCE, skips_data=not stretch.is_function)
         if not len(listing):

@@ -137,7 +137,7 @@ class Image:
         """Which of many addresses, numbers with sign, lie in sections of code."""
         found = self._code
         at = np.searchsorted(found[:, 0], addresses, side="right")
-        inside: Table = addresses < np.append(0, found[:, 1])[at]
+        inside: Table = (at > 0) & (addresses < np.append(0, found[:, 1])[at])
         return inside
 
     def is_code(self, address: int) -> bool:
