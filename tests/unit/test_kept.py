@@ -8,6 +8,7 @@ import pytest
 
 from liveso.elf import Image, read_image
 from liveso.verdict import DebugSource, KeptVerdicts, Policy, Verdict
+from liveso.verdict.kept import to_text
 
 
 @pytest.fixture
@@ -35,9 +36,7 @@ def test_the_same_question_is_not_judged_again(tmp_path: Path, build: Callable[[
     first = kept.judge(old, new, Policy.STRICT, DebugSource())
     assert first.refusals(None)
     path = kept_file(kept)
-    path.write_text(
-        '{"findings": [], "variables": null, "thread_locals": null, "tables": []}'
-    )  # what is answered now comes from here
+    path.write_text(to_text(Verdict(())))  # what is answered now comes from here
     assert kept.judge(old, new, Policy.STRICT, DebugSource()) == Verdict(())
     path.write_text("no JSON")
     assert kept.judge(old, new, Policy.STRICT, DebugSource()) == first

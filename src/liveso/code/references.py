@@ -100,6 +100,11 @@ class _Code:
         return found
 
 
+def no_references() -> References:
+    """Those of code that has none, or of which nothing could be found out."""
+    return References(np.zeros(0, REFERENCE), (), (), 0, 0, np.zeros(0, REFERENCE))
+
+
 def data_references(image: Image) -> References:
     """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
     variables, constants = data_layout(image).span, constant_span(image)

@@ -46,6 +46,12 @@ class ThreadLocalReferences:
         return have_equal_fields(self, other)
 
 
+def no_thread_local_references() -> ThreadLocalReferences:
+    """Those of code that has none, or of which nothing could be found out."""
+    empty = np.zeros(0, REFERENCE)
+    return ThreadLocalReferences(empty, (), empty, (), ThreadLocalSlots({}, frozenset()))
+
+
 @once_per_image
 def thread_local_references(image: Image) -> ThreadLocalReferences:
     """Find the references of `image`'s code to its own thread-local variables. Raises ImageError as `functions`
