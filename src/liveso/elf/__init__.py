@@ -3,6 +3,7 @@
 from liveso.elf.image import Image, Section, Symbol, once_per_image
 from liveso.elf.machine import MACHINES, Machine
 from liveso.elf.reading import read_image, read_sections, version_needs
+from liveso.elf.text import printable
 
 __all__ = [
     "MACHINES",
@@ -11,6 +12,7 @@ __all__ = [
     "Section",
     "Symbol",
     "once_per_image",
+    "printable",
     "read_image",
     "read_sections",
     "version_needs",

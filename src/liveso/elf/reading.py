@@ -8,6 +8,7 @@ from liveso.elf import soundness, tables
 from liveso.elf.image import FilledMemory, Image, Section, Symbol, string_at
 from liveso.elf.machine import MACHINES, Machine
 from liveso.elf.tables import Table
+from liveso.elf.text import printable
 from liveso.elf.versions import defined_versions, needed_versions
 from liveso.errors import ImageError
 
@@ -108,7 +109,7 @@ def _sections(content: bytes, header: Table) -> tuple[Section, ...]:
         raise ImageError("the file ends before its last section")
     text = range(start, start + size)
     return tuple(
-        Section(string_at(content, name, text), address, place, length, flags, kind, align)
+        Section(printable(string_at(content, name, text)), address, place, length, flags, kind, align)
         for name, kind, flags, address, place, length, _link, _info, align, _entry in rows.tolist()
     )
 

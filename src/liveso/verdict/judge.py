@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from liveso.code import References
-from liveso.elf import Image
+from liveso.elf import Image, printable
 from liveso.errors import ImageError
 from liveso.verdict import dwarf_rules, elf_rules, witness_rules
 from liveso.verdict.correspondence import Correspondence, Piece
@@ -85,7 +85,7 @@ def failure(layer: str, what: str, error: Exception, weight: Weight) -> Finding:
             f"it could not be judged: {what} ended with {type(error).__name__}{said}; restart the process to get this "
             "version, and report the two files"
         )
-    return Finding(layer, JUDGING_FAILED, weight, text)
+    return Finding(layer, JUDGING_FAILED, weight, printable(text))
 
 
 def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence | None]:
