@@ -120,12 +120,15 @@ def main() -> None:
     stop = options.first + options.count
     parts = [range(options.first + part, stop, options.jobs) for part in range(options.jobs)]
     counts: Counter[str] = Counter()
+
+    def count(seeds: range) -> None:
+        for it in run(images, seeds):
+            counts["failed" if it.is_failure else it.outcome] += 1
+            if it.is_failure:
+                print(f"--again {it.library}:{it.seed}  {it.outcome}", flush=True)
+
     with ThreadPoolExecutor(options.jobs) as pool:
-        for results in pool.map(lambda seeds: list(run(images, seeds)), parts):
-            for it in results:
-                counts["failed" if it.is_failure else it.outcome] += 1
-                if it.is_failure:
-                    print(f"--again {it.library}:{it.seed}  {it.outcome}", flush=True)
+        list(pool.map(count, parts))
     print(*(f"{name}: {number}" for name, number in sorted(counts.items())), sep=", ")
     sys.exit(1 if counts["failed"] else 0)
 
