@@ -6,6 +6,10 @@ from liveso.elf import Image, once_per_image, tables
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
 
+LARGE_MODEL = (
+    "its code was compiled for the large code model (-mcmodel=large), in which references to variables cannot be "
+    "followed; compile it for the default model"
+)
 FUNCTION = np.dtype([("start", "<u8"), ("end", "<u8")])
 
 _ENTRY = np.dtype([("start", "<i4"), ("description", "<i4")])
@@ -72,10 +76,7 @@ def _check_encodings(image: Image, commons: Table) -> None:
     for address in commons.tolist():
         encoding = _encoding(image.bytes_at(address, _LONGEST_COMMON)) if image.file_offset(address) else None
         if encoding == _PCREL_SDATA8:
-            raise ImageError(
-                "its code was compiled for the large code model (-mcmodel=large), in which references to variables "
-                "cannot be followed; compile it for the default model"
-            )
+            raise ImageError(LARGE_MODEL)
         if encoding != _PCREL_SDATA4:
             raise ImageError("its unwind table (.eh_frame) encodes addresses in an unknown way")
 

@@ -12,13 +12,15 @@ from functools import cache
 
 import numpy as np
 
+from liveso.code.code_model import has_large_model
 from liveso.code.decode import Listing, decode
-from liveso.code.functions import functions
+from liveso.code.functions import LARGE_MODEL, functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
 from liveso.elf.tables import Table, have_equal_fields
+from liveso.errors import ImageError
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
 
@@ -106,7 +108,10 @@ def no_references() -> References:
 
 
 def data_references(image: Image) -> References:
-    """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
+    """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does, and for code
+    that has none which could be followed."""
+    if has_large_model(image):
+        raise ImageError(LARGE_MODEL)
     variables, constants = data_layout(image).span, constant_span(image)
     known = functions(image)
     stubs = start_up_stubs(image, known)

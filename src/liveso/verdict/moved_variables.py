@@ -558,7 +558,8 @@ class _Matcher:
                 trusts = [one.trust for one in self._votes[other] if one.old == it.old] if other is not None else []
                 if Trust.CERTAIN not in trusts and len(trusts) < 2:
                     self._doubts.append(
-                        f"code refers at {it.place:#x} to +{new:#x} of {self._where}, new or what was at +{it.old:#x}"
+                        f"code refers at {it.place:#x} to +{new:#x} of {self._where}, which may be new or may be the "
+                        f"variable that was at +{it.old:#x}"
                     )
 
     def _ask_about_successors(self, pieces: Correspondence) -> None:

@@ -236,6 +236,11 @@ class Difference:
     where: tuple[str, ...] = ()
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts, in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def impossible(text: str, **evidence: Any) -> Difference:
     return Difference(Weight.IMPOSSIBLE, text, **evidence)
 
