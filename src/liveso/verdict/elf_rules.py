@@ -146,8 +146,8 @@ def variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     else:
         moved = sum(it.old is not None and it.old != it.start for it in correspondence.pieces)
         yield note(
-            f"variables moved, in {counted(moved, 'piece')}, and {counted(correspondence.new_bytes, 'byte')} of them "
-            "are new: its code is led to them"
+            f"variables moved, in {counted(moved, 'piece')}, and {counted(correspondence.new_bytes, 'new byte')}: "
+            "its code is led to them"
         )
 
 
@@ -215,7 +215,7 @@ def thread_local_variables_are_found_again(pair: Pair) -> Iterator[Difference]:
         moved = sum(it.old is not None and it.old != it.start for it in thread_locals.pieces)
         yield note(
             f"thread-local variables moved, in {counted(moved, 'piece')}, and "
-            f"{counted(thread_locals.new_bytes, 'byte')} of them are new: its code is led to them"
+            f"{counted(thread_locals.new_bytes, 'new byte')}: its code is led to them"
         )
 
 
@@ -259,8 +259,8 @@ def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
         )
     elif found.outside:
         yield note(
-            f"{counted(found.outside, 'reference')} to variables in hand-written assembly (code without unwind entries) "
-            "could be decoded, and will lead to the old variables"
+            f"{counted(found.outside, 'reference')} to variables in hand-written assembly, without unwind entries, "
+            "decoded from its start, will lead to the old variables"
         )
 
 
