@@ -56,3 +56,9 @@ lint: all
 
 clean:
 	rm -rf $(VENV) live.so build dist
+
+.PHONY: fuzz
+MUTANTS ?= 20000
+fuzz: all
+	@tools/system-packages test
+	$(VENV)/bin/python -m tests.fuzz $(MUTANTS)

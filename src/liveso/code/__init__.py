@@ -11,12 +11,13 @@ from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.panics import PanicMark, panic_mark
 from liveso.code.parameters import parameters
-from liveso.code.references import References, data_references
+from liveso.code.references import References, data_references, no_references
 from liveso.code.shapes import Shapes
 from liveso.code.start_up import finaliser_flag, has_own_code
 from liveso.code.thread_local import (
     ThreadLocalReferences,
     ThreadLocalSlots,
+    no_thread_local_references,
     thread_local_references,
     thread_local_slots,
 )
@@ -50,6 +51,8 @@ __all__ = [
     "has_own_code",
     "keeps_frame",
     "match_functions",
+    "no_references",
+    "no_thread_local_references",
     "panic_mark",
     "parameters",
     "thread_local_references",

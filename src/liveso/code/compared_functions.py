@@ -6,6 +6,7 @@ compares words. Only these are decoded.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Machine, Section, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
+
+_MOST_HELD = 256  # registers and words of the stack that are remembered at a branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +102,7 @@ def _own_words(image: Image) -> tuple[dict[int, int], dict[int, int]]:
     is_named = (table["type"] == machine.absolute) & (table["symbol"] != 0)
     targets = np.where(is_slot, own, np.where(is_named, own + table["addend"], table["addend"]))
     is_own = (table["type"] == machine.relative) | ((is_slot | is_named) & (own >= 0))
-    is_code = np.zeros(len(table), np.bool_)
-    for section in image.sections:
-        if section.is_code:
-            is_code |= (targets >= section.address) & (targets < section.end)
+    is_code = image.are_code(targets)
     words, slots = (
         dict(zip(table["offset"][chosen].tolist(), targets[chosen].tolist(), strict=True))
         for chosen in (is_own & is_code & ~is_slot, is_own & is_code & is_slot)
@@ -203,7 +203,7 @@ class _Walk:
             else:
                 self._move(it, values)
             if it.form.leads_to_code and it.place is not None and it.operation is not Operation.CALL:
-                at_target.setdefault(it.place.offset, dict(values))
+                at_target.setdefault(it.place.offset, dict(islice(values.items(), _MOST_HELD)))
             goes_on = it.operation not in (Operation.JUMP, Operation.RETURN)
 
     def _compare(self, it: Instruction, values: _Values) -> None:

@@ -127,7 +127,6 @@ class Reader:
         self._last_calls = last_calls(self._stubs)
         self._tls = thread_local_slots(image).variables
         self._module_accesses = module_accesses(image)
-        self._code = [range(it.address, it.end) for it in image.sections if it.is_code]
         self._places: dict[int, Place] = {}
 
     def read(self, start: int, end: int) -> Code:
@@ -153,7 +152,7 @@ class Reader:
 
     def place(self, target: int) -> Place:
         """What lies at an address of the image, or of a thread's block."""
-        if target >= _BLOCK // 2:
+        if _BLOCK // 2 <= target < _BLOCK + _BLOCK // 2:
             return Place("tls", target - _BLOCK)
         if target in self._stubs:
             return Place("import", 0, self._stubs[target])
@@ -163,7 +162,7 @@ class Reader:
             return Place("import", 0, self._slots[target])
         if self._layout.holds(target):
             return Place("data", target - self._layout.span.start)
-        if any(target in it for it in self._code):
+        if self._image.is_code(target):
             return Place("function", target)
         return Place("constant")
 

@@ -4,11 +4,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 
 from liveso.code.mask import displacements
+from liveso.code.matching_blocks import TooDifferent, changed_parts
 from liveso.code.names import function_names
 from liveso.code.shapes import Shapes, shapes
 from liveso.elf import Image
@@ -118,16 +118,18 @@ def _in_gap(
     changed: tuple[Counter[int], Counter[int]],
 ) -> Iterator[tuple[int, int]]:
     """Match what is left between two anchors: equal shapes in order, then what is alike and has no equal elsewhere."""
-    order = SequenceMatcher(None, [a.shapes[i] for i in one], [b.shapes[j] for j in other], autojunk=False)
-    for kind, i1, i2, j1, j2 in order.get_opcodes():
-        if kind == "equal":
-            yield from zip(one[i1:i2], other[j1:j2], strict=True)
-        elif kind == "replace":
+    try:
+        parts = changed_parts([a.shapes[i] for i in one], [b.shapes[j] for j in other])
+    except TooDifferent:
+        return  # these have no partners, then
+    for (i, j, size), before, other_before in parts:
+        if before and other_before:
             left = (
-                [i for i in one[i1:i2] if changed[0][a.shapes[i]]],
-                [j for j in other[j1:j2] if changed[1][b.shapes[j]]],
+                [it for it in (one[at] for at in before) if changed[0][a.shapes[it]]],
+                [it for it in (other[at] for at in other_before) if changed[1][b.shapes[it]]],
             )
             yield from _alike(old, new, a, b, *left)
+        yield from zip(one[i : i + size], other[j : j + size], strict=True)
 
 
 def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]) -> Iterator[tuple[int, int]]:

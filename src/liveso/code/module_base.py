@@ -294,7 +294,7 @@ class _Tracer:
         for operand, sites in zip(it.operands, held, strict=True):
             # what is the block's address on one way only is not read as such
             if sites is not None and None not in sites and operand.access != capstone.CS_AC_WRITE:
-                self.unclear.add(it.address)  # reckoned with
+                self.unclear.add(it.address)  # computed with
         return None
 
     def _addressed(self, it: capstone.CsInsn, memory: capstone.x86.X86OpMem, holders: _Holders) -> _Sites | None:

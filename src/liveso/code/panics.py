@@ -15,14 +15,14 @@ from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.code.references import REFERENCE
 from liveso.elf import Image
-from liveso.elf.tables import Table
+from liveso.elf.tables import Table, have_equal_fields
 
 _CLASS = b"MOZ\0RUST"  # of the exceptions that are panics, as the operand of an instruction
 _MARK_IN_EXCEPTION = "+ 0x20]"  # behind the exception's header (Itanium C++ ABI, "Exception Objects")
 _FORMS = re.compile(r"(\w+), \[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PanicMark:
     """The mark's address in an image, and the instructions that form it where panics are made or caught.
 
@@ -33,6 +33,9 @@ class PanicMark:
     address: int
     references: Table
     is_clear: bool
+
+    def __eq__(self, other: object) -> bool:
+        return have_equal_fields(self, other)
 
 
 def panic_mark(image: Image) -> PanicMark | None:
@@ -67,7 +70,10 @@ def _marks(image: Image, code: range, kind: str) -> set[int]:
     for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(code.start, len(code)), code.start):
         match = _FORMS.fullmatch(operands)
         if mnemonic == "lea" and match:
-            formed[match[1]] = address + size + int(match[3], 0) * (-1 if match[2] == "-" else 1)
+            target = address + size + int(match[3], 0) * (-1 if match[2] == "-" else 1)
+            formed.pop(match[1], None)
+            if 0 <= target < image.size_in_memory:
+                formed[match[1]] = target
             continue
         first, _comma, second = operands.partition(", ")
         if mnemonic == kind and _MARK_IN_EXCEPTION in operands:

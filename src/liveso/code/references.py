@@ -12,13 +12,15 @@ from functools import cache
 
 import numpy as np
 
+from liveso.code.code_model import has_large_model
 from liveso.code.decode import Listing, decode
-from liveso.code.functions import functions
+from liveso.code.functions import LARGE_MODEL, functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
-from liveso.elf.tables import Table
+from liveso.elf.tables import Table, have_equal_fields
+from liveso.errors import ImageError
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
 
@@ -30,7 +32,7 @@ _Row = tuple[int, int, int, bool]
 """A REFERENCE."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class References:
     """What the code of an image refers to.
 
@@ -54,6 +56,9 @@ class References:
     def may_be_incomplete(self) -> bool:
         """Whether code that cannot be decoded with certainty refers to variables."""
         return self.outside + self.doubtful > 0
+
+    def __eq__(self, other: object) -> bool:
+        return have_equal_fields(self, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,16 @@ class _Code:
         return found
 
 
+def no_references() -> References:
+    """Those of code that has none, or of which nothing could be found out."""
+    return References(np.zeros(0, REFERENCE), (), (), 0, 0, np.zeros(0, REFERENCE))
+
+
 def data_references(image: Image) -> References:
-    """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does."""
+    """Find the references of `image`'s code to its own variables. Raises ImageError as `functions` does, and for code
+    that has none which could be followed."""
+    if has_large_model(image):
+        raise ImageError(LARGE_MODEL)
     variables, constants = data_layout(image).span, constant_span(image)
     known = functions(image)
     stubs = start_up_stubs(image, known)
@@ -203,7 +216,8 @@ def _listings(code: _Code, stretch: _Stretch, last: int) -> Iterator[Listing]:
     """The instructions of `stretch` up to that at the address `last`, in parts."""
     position, end = stretch.start, min(stretch.end, last + _LONGEST_INSTRUCTION)
     while position <= last:
-        content = code.content[position - code.start : end - code.start]
+        part = min(end, position + _AT_ONCE * _LONGEST_INSTRUCTION)
+        content = code.content[position - code.start : part - code.start]
         # constants lie between hand-written functions
         listing = decode(code.image.machine, content, position, most=_AT_ONCE, skips_data=not stretch.is_function)
         if not len(listing):

@@ -52,7 +52,7 @@ def start_up_stubs(image: Image, known: Table) -> range:
         first = image.tag(tag)
         rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
         entry = int(rows[0]["addend"]) if first and len(rows) else 0
-        if entry and not ((known["start"] <= entry) & (entry < known["end"])).any():
+        if image.is_code(entry) and not ((known["start"] <= entry) & (entry < known["end"])).any():
             starts.append(entry)
             for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
                 ends.append(address + size)

@@ -9,7 +9,8 @@ from liveso.code.imports import last_calls, slot_names, stub_names
 from liveso.code.module_base import Access, Accesses, accesses
 from liveso.code.references import REFERENCE, slot_references
 from liveso.elf import Image, once_per_image
-from liveso.elf.tables import Table
+from liveso.elf.tables import Table, have_equal_fields
+from liveso.errors import ImageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class ThreadLocalSlots:
     modules: frozenset[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThreadLocalReferences:
     """The references of an image's code to its own thread-local variables.
 
@@ -41,6 +42,15 @@ class ThreadLocalReferences:
     unclear: tuple[int, ...]
     slots: ThreadLocalSlots
 
+    def __eq__(self, other: object) -> bool:
+        return have_equal_fields(self, other)
+
+
+def no_thread_local_references() -> ThreadLocalReferences:
+    """Those of code that has none, or of which nothing could be found out."""
+    empty = np.zeros(0, REFERENCE)
+    return ThreadLocalReferences(empty, (), empty, (), ThreadLocalSlots({}, frozenset()))
+
 
 @once_per_image
 def thread_local_references(image: Image) -> ThreadLocalReferences:
@@ -52,8 +62,9 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     sites, others = found[is_site], found[~is_site]
     rows = [(place, slots.variables[target], 0, True) for place, target in others[["place", "target"]].tolist()]
     followed = _followed(image, sites)
-    rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset >= 0]
-    unclear = (*undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset < 0))
+    inside = range(image.block_size + 1)
+    rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset in inside]
+    unclear = (*undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset not in inside))
     table = np.sort(np.array(rows, REFERENCE), order="place")
     return ThreadLocalReferences(table, followed.found, sites, unclear, slots)
 
@@ -88,6 +99,9 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
         if index == 0 or image.symbols[index].is_defined:
             slot = offset - (machine.word if kind == machine.tls_offset else 0)
             found[slot] = addend + (image.symbols[index].value if index else 0)
+    for slot, place in found.items():
+        if not 0 <= place <= image.block_size:
+            raise ImageError(f"the slot at {slot:#x} leads out of its thread-local storage, to {place:+#x}")
     return ThreadLocalSlots(found, modules)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
 from liveso.code.mask import FIELD, displacements
-from liveso.elf import Image, Section, tables
+from liveso.elf import Image, Section
 from liveso.elf.machine import X86_64
 from liveso.elf.tables import Table
 
@@ -174,29 +174,20 @@ def mask(image: Image, section: Section, _functions: Table) -> tuple[Table, Tabl
         found += section.address + 4
         return found
 
-    def leads_to_code(targets: Table) -> Table:
-        found = np.zeros(len(targets), np.bool_)
-        for other in image.sections:
-            if other.is_code:
-                found |= (targets >= other.address) & (targets < other.end)
-        return found
-
     for opcode in X86_64.branch_opcodes:
         places = np.flatnonzero(content == opcode[-1]) + 1
         if len(opcode) == 2:
             places = places[places >= 2]
             places = places[content[places - 2] == opcode[0]]
         places = places[places < len(numbers)]
-        is_field[places[leads_to_code(targets(places))]] = True
+        is_field[places[image.are_code(targets(places))]] = True
     mask, value = X86_64.relative_operand
     opcodes = np.zeros(256, np.bool_)
     opcodes[list(X86_64.operand_opcodes)] = True
     places = np.flatnonzero((content[1:] & mask == value) & opcodes[content[:-1]]) + 2
     places = places[places < len(numbers)]
-    loads = image.segments[image.segments["type"] == tables.PT_LOAD]
-    end = int((loads["address"] + loads["memory_size"]).max())
     leads = targets(places)
-    is_field[places[(leads >= 0) & (leads < end)]] = True
+    is_field[places[(leads >= 0) & (leads < image.size_in_memory)]] = True
     found = np.flatnonzero(is_field)
     fields = np.zeros(len(found), FIELD)
     fields["place"] = found + section.address

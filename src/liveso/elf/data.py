@@ -35,7 +35,8 @@ def data_layout(image: Image) -> DataLayout:
     """The layout of an image's variables.
 
     What RELRO protects, the linker's tables and constants that only relocation writes are not variables. Raises
-    ImageError where linker tables lie between variables, so that no single span holds the variables alone.
+    ImageError where linker tables lie between variables, so that no single span holds the variables alone, and where
+    code reaches some by other means than displacements.
     """
     writable = sorted(
         (
@@ -49,8 +50,12 @@ def data_layout(image: Image) -> DataLayout:
     if not variables:
         return DataLayout(range(0), ())
     span = range(variables[0].address, max(section.end for section in variables))
-    if span.stop > image.size_in_memory:
-        raise ImageError("its variables lie outside of its memory")
+    for section in variables:
+        if section.flags & image.machine.far_section:
+            raise ImageError(
+                f"its section {section.name} is of the medium code model (-mcmodel=medium), in which references to "
+                "variables cannot be followed; compile it for the default model"
+            )
     for section in writable:
         if section.size and section not in variables and section.address in span:
             raise ImageError(f"the linker's {section.name} lies between its variables")

@@ -1,35 +1,30 @@
-"""The image of a version: one ELF shared library, read from its bytes."""
+"""The image of a version: one ELF shared library, as `liveso.elf.reading` reads it from its bytes."""
 
-import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import numpy as np
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
-from elftools.elf.sections import NoteSection
 
 from liveso.elf import tables
-from liveso.elf.machine import MACHINES, Machine
+from liveso.elf.machine import Machine
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
-
-HIDDEN_VERSION = 0x8000
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section header (gABI, "Sections"). Addresses and sizes in bytes, addresses relative to the load address."""
+    """A section header (gABI, "Sections"). Addresses and sizes in bytes, addresses relative to the load address; `type`
+    is the SHT_ number."""
 
     name: str
     address: int
     offset: int
     size: int
     flags: int
-    type: str
+    type: int
     align: int
 
     @property
@@ -38,23 +33,23 @@ class Section:
 
     @property
     def is_allocated(self) -> bool:
-        return bool(self.flags & 2)
+        return bool(self.flags & tables.SHF_ALLOC)
 
     @property
     def is_writable(self) -> bool:
-        return bool(self.flags & 1)
+        return bool(self.flags & tables.SHF_WRITE)
 
     @property
     def is_code(self) -> bool:
-        return bool(self.flags & 4)
+        return self.is_allocated and bool(self.flags & tables.SHF_EXECINSTR)
 
     @property
     def is_thread_local(self) -> bool:
-        return bool(self.flags & 0x400)
+        return bool(self.flags & tables.SHF_TLS)
 
     @property
     def has_bytes(self) -> bool:
-        return self.type != "SHT_NOBITS"
+        return self.type != tables.SHT_NOBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +82,13 @@ class Symbol:
         return f"{self.name}@{self.version}" if self.version else self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Image:
-    """A parsed ELF shared library. All addresses are relative to the load address."""
+    """A parsed ELF shared library. All addresses are relative to the load address.
+
+    What `read_image` makes is sound, as liveso.elf.soundness has it: every table, section and function symbol lies
+    inside of the memory that the file describes, which is smaller than 2 GiB.
+    """
 
     machine: Machine
     content: bytes
@@ -106,6 +105,9 @@ class Image:
     relocations: Table
     relocations_offset: tuple[int, ...]
     """The file offset of each relocation, -1 for one that RELR encodes."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {it.name: getattr(self, it.name) for it in fields(self)}  # without what was made of it
 
     @cached_property
     def _made_of_it(self) -> dict[Callable[["Image"], Any], Any]:
@@ -126,10 +128,31 @@ class Image:
         found = self.segments[self.segments["type"] == segment_type]
         return found[0] if len(found) else None
 
-    @property
+    @cached_property
     def size_in_memory(self) -> int:
         loads = self.segments[self.segments["type"] == tables.PT_LOAD]
         return int((loads["address"] + loads["memory_size"]).max())
+
+    def are_code(self, addresses: Table) -> Table:
+        """Which of many addresses, numbers with sign, lie in sections of code."""
+        found = self._code
+        at = np.searchsorted(found[:, 0], addresses, side="right")
+        inside: Table = (at > 0) & (addresses < np.append(0, found[:, 1])[at])
+        return inside
+
+    def is_code(self, address: int) -> bool:
+        """Whether an address lies in a section of code."""
+        index = bisect_right(self._code_starts, address)
+        return index > 0 and address < int(self._code[index - 1, 1])
+
+    @cached_property
+    def _code(self) -> Table:
+        return np.array(sorted((it.address, it.end) for it in self.sections if it.is_code), "<i8").reshape(-1, 2)
+
+    @cached_property
+    def _code_starts(self) -> list[int]:
+        starts: list[int] = self._code[:, 0].tolist()
+        return starts
 
     @property
     def block_size(self) -> int:
@@ -140,17 +163,21 @@ class Image:
     def string(self, offset: int) -> str:
         """A string of the dynamic string table (DT_STRTAB)."""
         start = self.file_offset(self.tag(tables.DT_STRTAB)) or 0
-        return _string(self.content[start : start + self.tag(tables.DT_STRSZ)], offset)
+        return string_at(self.content, offset, range(start, start + self.tag(tables.DT_STRSZ)))
 
     def file_offset(self, address: int) -> int | None:
         """Where the byte at `address` lies in the file; None for memory that the file does not fill."""
-        return _offset_in(self._in_file, address)
+        return self._filled.file_offset(address)
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """The initial bytes of memory, before relocation; what the file does not fill is zero."""
         offset = self.file_offset(address)
         found = b"" if offset is None else self.content[offset : offset + size]
         return found.ljust(size, b"\0")
+
+    def are_filled(self, start: int, end: int) -> bool:
+        """Whether the file has all the bytes from `start` to `end`, in one segment."""
+        return self._filled.holds(start, end)
 
     def word_at(self, address: int) -> int:
         """The word at `address`, before relocation."""
@@ -160,9 +187,8 @@ class Image:
         return self.content[section.offset : section.offset + section.size] if section.has_bytes else b""
 
     @cached_property
-    def _in_file(self) -> list[tuple[int, int, int]]:
-        """What the file fills of memory: the start and end of each part, and where it lies in the file."""
-        return _parts_in_file(self.segments)
+    def _filled(self) -> "FilledMemory":
+        return FilledMemory(self.segments)
 
     @cached_property
     def defined(self) -> dict[tuple[str, str], Symbol]:
@@ -205,213 +231,33 @@ def once_per_image(function: Callable[[Image], _Found]) -> Callable[[Image], _Fo
     return found
 
 
-def _file_offset(segments: Table, address: int) -> int | None:
-    return _offset_in(_parts_in_file(segments), address)
+class FilledMemory:
+    """Which parts of memory the file fills: what PT_LOAD segments, in the order of their addresses, have in it."""
+
+    def __init__(self, segments: Table) -> None:
+        loads = segments[segments["type"] == tables.PT_LOAD]
+        self._starts: list[int] = loads["address"].tolist()
+        self._sizes: list[int] = loads["file_size"].tolist()
+        self._offsets: list[int] = loads["offset"].tolist()
+
+    def file_offset(self, address: int) -> int | None:
+        """Where the byte at `address` lies in the file; None for memory that the file does not fill."""
+        index = bisect_right(self._starts, address) - 1
+        if index < 0 or address >= self._starts[index] + self._sizes[index]:
+            return None
+        return self._offsets[index] + address - self._starts[index]
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether the file has all the bytes from `start` to `end`, in one segment."""
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and start <= end <= self._starts[index] + self._sizes[index]
 
 
-def _offset_in(parts: list[tuple[int, int, int]], address: int) -> int | None:
-    for start, end, offset in parts:
-        if start <= address < end:
-            return offset + address - start
-    return None
-
-
-def _parts_in_file(segments: Table) -> list[tuple[int, int, int]]:
-    loads = segments[segments["type"] == tables.PT_LOAD][["address", "file_size", "offset"]]
-    return [(start, start + size, offset) for start, size, offset in loads.tolist()]
-
-
-def _array(content: bytes, dtype: np.dtype[np.void] | str, offset: int, size: int, what: str) -> Table:
-    kind = np.dtype(dtype)
-    if offset < 0 or size < 0 or offset + size > len(content):
-        raise ImageError(f"the file ends before its {what}")
-    return np.frombuffer(content, dtype=kind, count=size // kind.itemsize, offset=offset)
-
-
-def read_image(content: bytes, *, may_be_program: bool = False) -> Image:
-    """Parse an ELF shared library, or also a program that is linked to a fixed address (ET_EXEC).
-
-    Raises ImageError where the bytes are not a complete one for a machine that liveso knows.
-    """
-    try:
-        return _read_image(content, may_be_program)
-    except ImageError:
-        raise
-    except (ELFError, ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError) as error:
-        raise ImageError(f"not a readable ELF file ({str(error) or type(error).__name__})") from error
-    except Exception as error:  # pyelftools lets errors of its parser through (construct)
-        raise ImageError(f"not a readable ELF file ({type(error).__name__})") from error
-
-
-def _read_image(content: bytes, may_be_program: bool) -> Image:
-    if content[:4] != b"\x7fELF":
-        raise ImageError("not an ELF file" if content else "the file is empty")
-    elf = ELFFile(io.BytesIO(content))
-    header = elf.header
-    machine = MACHINES.get(_machine_number(content))
-    if machine is None or elf.elfclass != machine.word * 8 or not elf.little_endian:
-        raise ImageError(f"a file for another machine ({elf.get_machine_arch()}, {elf.elfclass} bit)")
-    if header["e_type"] != "ET_DYN" and not (may_be_program and header["e_type"] == "ET_EXEC"):
-        raise ImageError("not a shared library (ELF type is not ET_DYN)")
-    if header["e_phentsize"] != tables.SEGMENT.itemsize:
-        raise ImageError("the program header entries have an unknown size")
-    segments_offset = int(header["e_phoff"])
-    segments = _array(
-        content, tables.SEGMENT, segments_offset, header["e_phnum"] * tables.SEGMENT.itemsize, "program headers"
-    )
-    for segment in segments:
-        if int(segment["offset"]) + int(segment["file_size"]) > len(content):
-            raise ImageError("the file ends before its last segment")
-    sections = _sections(elf, len(content))
-    dynamic, dynamic_offset = _dynamic(content, segments)
-    strings = _string_table(content, segments, dynamic)
-    values = {int(tag): int(value) for tag, value in dynamic.tolist()[::-1]}
-    paths = [int(value) for tag, value in dynamic.tolist() if tag in (15, 29)]  # DT_RPATH, DT_RUNPATH
-    relocations, offsets = _relocations(content, segments, values, machine)
-    symbols = tuple(_symbols(content, elf, sections, strings))
-    if len(relocations) and int(relocations["symbol"].max()) >= max(1, len(symbols)):
-        raise ImageError("a relocation refers to a symbol that is not there")
-    return Image(
-        machine=machine,
-        content=content,
-        segments=segments,
-        segments_offset=segments_offset,
-        sections=sections,
-        dynamic=dynamic,
-        dynamic_offset=dynamic_offset,
-        soname=_string(strings, values[tables.DT_SONAME]) if tables.DT_SONAME in values else "",
-        needed=tuple(_string(strings, int(value)) for tag, value in dynamic.tolist() if tag == tables.DT_NEEDED),
-        search_path=":".join(_string(strings, path) for path in paths),
-        build_id=_build_id(elf),
-        symbols=symbols,
-        relocations=relocations,
-        relocations_offset=offsets,
-    )
-
-
-def _machine_number(content: bytes) -> int:
-    return int.from_bytes(content[18:20], "little")
-
-
-def _sections(elf: ELFFile, size: int) -> tuple[Section, ...]:
-    if elf.header["e_shoff"] == 0:
-        raise ImageError("no section headers, so its variables cannot be told from the linker's tables")
-    if elf.header["e_shoff"] + elf.header["e_shnum"] * elf.header["e_shentsize"] > size:
-        raise ImageError("the file ends before its section headers")
-    found = tuple(
-        Section(
-            name=section.name,
-            address=section["sh_addr"],
-            offset=section["sh_offset"],
-            size=section["sh_size"],
-            flags=section["sh_flags"],
-            type=str(section["sh_type"]),
-            align=section["sh_addralign"],
-        )
-        for section in elf.iter_sections()
-    )
-    if any(section.has_bytes and section.offset + section.size > size for section in found):
-        raise ImageError("the file ends before its last section")
-    return found
-
-
-def _dynamic(content: bytes, segments: Table) -> tuple[Table, int]:
-    found = segments[segments["type"] == tables.PT_DYNAMIC]
-    if not len(found):
-        raise ImageError("no dynamic section, so not a shared library")
-    offset = int(found[0]["offset"])
-    table = _array(content, tables.DYNAMIC, offset, int(found[0]["file_size"]), "dynamic section")
-    ends = np.flatnonzero(table["tag"] == tables.DT_NULL)
-    return (table[: ends[0]] if len(ends) else table), offset
-
-
-def _string_table(content: bytes, segments: Table, dynamic: Table) -> bytes:
-    values = dict(dynamic.tolist())
-    offset = _file_offset(segments, values.get(tables.DT_STRTAB, 0))
-    size = values.get(tables.DT_STRSZ, 0)
-    if offset is None or offset + size > len(content):
-        raise ImageError("the file ends before its string table")
-    return content[offset : offset + size]
-
-
-def _string(strings: bytes, offset: int) -> str:
-    if offset >= len(strings):
+def string_at(content: bytes, offset: int, table: range) -> str:
+    """The string that begins at `offset` of a string table, which lies in `table` of the file. Raises ImageError where
+    that is outside."""
+    start = table.start + offset
+    if start not in table:
         raise ImageError("a name lies outside of the string table")
-    end = strings.find(b"\0", offset)
-    return strings[offset : end if end >= 0 else len(strings)].decode("utf-8", "replace")
-
-
-def _build_id(elf: ELFFile) -> str:
-    section = elf.get_section_by_name(".note.gnu.build-id")
-    if not isinstance(section, NoteSection):
-        return ""
-    return next((str(note["n_desc"]) for note in section.iter_notes() if note["n_type"] == "NT_GNU_BUILD_ID"), "")
-
-
-def _symbols(content: bytes, elf: ELFFile, sections: tuple[Section, ...], strings: bytes) -> Iterator[Symbol]:
-    section = next((section for section in sections if section.type == "SHT_DYNSYM"), None)
-    if section is None:
-        raise ImageError("no dynamic symbol table")
-    table = _array(content, tables.SYMBOL, section.offset, section.size, "symbol table")
-    names = _version_names(elf)
-    versym = next((section for section in sections if section.name == ".gnu.version"), None)
-    versions = (
-        _array(content, "<u2", versym.offset, versym.size, "symbol versions").tolist() if versym else [1] * len(table)
-    )
-    if len(versions) < len(table):
-        raise ImageError("the table of symbol versions is too short")
-    for index, (name, info, other, shndx, value, size) in enumerate(table.tolist()):
-        version = versions[index]
-        yield Symbol(
-            index=index,
-            name=_string(strings, name),
-            version=names.get(version & ~HIDDEN_VERSION, ""),
-            is_default=not version & HIDDEN_VERSION,
-            type=info & 15,
-            binding=info >> 4,
-            visibility=other & 3,
-            section=shndx,
-            value=value,
-            size=size,
-        )
-
-
-def _version_names(elf: ELFFile) -> dict[int, str]:
-    names: dict[int, str] = {}
-    defined = elf.get_section_by_name(".gnu.version_d")
-    if isinstance(defined, GNUVerDefSection):
-        for version, auxiliaries in defined.iter_versions():
-            if not version["vd_flags"] & 1:  # VER_FLG_BASE names the file, not a version
-                names[version["vd_ndx"]] = next(auxiliaries).name
-    needed = elf.get_section_by_name(".gnu.version_r")
-    if isinstance(needed, GNUVerNeedSection):
-        for _file, auxiliaries in needed.iter_versions():
-            for auxiliary in auxiliaries:
-                names[auxiliary["vna_other"]] = auxiliary.name
-    return names
-
-
-def _relocations(
-    content: bytes, segments: Table, values: dict[int, int], machine: Machine
-) -> tuple[Table, tuple[int, ...]]:
-    parts: list[Table] = []
-    offsets: list[int] = []
-    for address, size in ((tables.DT_RELA, tables.DT_RELASZ), (tables.DT_JMPREL, tables.DT_PLTRELSZ)):
-        if not values.get(size):
-            continue
-        start = _file_offset(segments, values.get(address, 0))
-        part = _array(content, tables.RELOCATION, -1 if start is None else start, values[size], "relocations")
-        parts.append(part)
-        offsets.extend(range(start or 0, (start or 0) + len(part) * part.itemsize, part.itemsize))
-    if values.get(tables.DT_RELRSZ):
-        start = _file_offset(segments, values.get(tables.DT_RELR, 0))
-        packed = _array(content, "<u8", -1 if start is None else start, values[tables.DT_RELRSZ], "relocations")
-        places = tables.decode_relr(packed)
-        parts_in_file = _parts_in_file(segments)
-        where = [_offset_in(parts_in_file, place) for place in places.tolist()]
-        if any(place is None for place in where):
-            raise ImageError("a relocation lies outside of the file")
-        addends = np.array([int.from_bytes(content[at : at + 8], "little") for at in where if at is not None], "<u8")
-        parts.append(tables.relative_relocations(places, addends.astype("<i8"), machine.relative))
-        offsets.extend([-1] * len(places))
-    return (np.concatenate(parts) if parts else np.zeros(0, tables.RELOCATION)), tuple(offsets)
+    end = content.find(b"\0", start, table.stop)
+    return content[start : end if end >= 0 else table.stop].decode("utf-8", "replace")

@@ -20,7 +20,8 @@ class Machine:
     address of a thread-local variable's slot, and not before that of the module's. Arguments are passed in
     `argument_registers`, in this order, results in
     `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
-    names of parts to the whole register's. `can_be_updated` says whether liveso can update processes of this machine,
+    names of parts to the whole register's. `far_section` is the flag of sections that displacements do not reach.
+    `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
     """
 
@@ -57,6 +58,7 @@ class Machine:
     general_dynamic_prefix: bytes = b""
     compare_opcodes: tuple[int, ...] = ()
     whole_word: tuple[int, int] = (0, 0)
+    far_section: int = 0
     can_be_updated: bool = False
 
     @property
@@ -103,6 +105,7 @@ X86_64 = Machine(
     capstone_mode=capstone.CS_MODE_64,
     program_counter="rip",
     displacement_size=4,
+    far_section=0x10000000,  # SHF_X86_64_LARGE (4.2.1)
     can_be_updated=True,
     branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
     # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F

@@ -6,13 +6,11 @@ which another object could get it instead of the library. Only a version that ha
 block for them.
 """
 
-import struct
 from collections.abc import Iterator
 
 import numpy as np
 
-from liveso.elf import Image, tables
-from liveso.errors import ImageError
+from liveso.elf import Image, tables, version_needs
 
 _SWITCHED_OFF = (
     tables.DT_INIT,
@@ -25,7 +23,7 @@ _SWITCHED_OFF = (
 )
 # ld.so ignores unknown tags; this one is in the range for operating systems (gABI, "Dynamic Section") and unused there
 _IGNORED_TAG = 0x6000_1000
-_VERNEED, _VERNAUX, _VERSION_FLAGS_OFFSET = struct.Struct("<HHIII"), struct.Struct("<IHHII"), 4
+_VERSION_FLAGS_OFFSET = 4  # of Elf64_Vernaux
 _MODULE_PAIRS = 4
 
 
@@ -50,11 +48,8 @@ def prepare(image: Image, left_out: frozenset[int] = frozenset(), *, keeps_block
         content[start : start + tables.SEGMENT.itemsize] = header.tobytes()
     for index in [*own_tls_relocations(image), *left_out]:
         _put(content, image.relocations_offset[index] + 8, image.machine.none, 4)
-    try:
-        for offset in _needed_versions(image) if left_out else ():
-            _put(content, offset + _VERSION_FLAGS_OFFSET, tables.VER_FLG_WEAK, 2)
-    except struct.error as error:
-        raise ImageError("the file ends before its table of needed versions") from error
+    for offset in _needed_versions(image) if left_out else ():
+        _put(content, offset + _VERSION_FLAGS_OFFSET, tables.VER_FLG_WEAK, 2)
     return bytes(content)
 
 
@@ -76,16 +71,7 @@ def _last_load(image: Image) -> int:
 def _needed_versions(image: Image) -> Iterator[int]:
     """The file offsets of the entries (Elf64_Vernaux; LSB, "Symbol Version Requirements") that name a version which
     another library must have. Those of libc that stand for what the dynamic linker must be able to do are left out."""
-    file = image.file_offset(image.tag(tables.DT_VERNEED)) or 0
-    for _number in range(image.tag(tables.DT_VERNEEDNUM) if file else 0):
-        _version, count, _name, first, next_file = _VERNEED.unpack_from(image.content, file)
-        entry = file + first
-        for _entry in range(count):
-            _hash, _flags, _other, name, next_entry = _VERNAUX.unpack_from(image.content, entry)
-            if not image.string(name).startswith("GLIBC_ABI_"):
-                yield entry
-            entry += next_entry
-        file += next_file
+    return (offset for offset, name in version_needs(image) if not name.startswith("GLIBC_ABI_"))
 
 
 def own_tls_relocations(image: Image) -> list[int]:

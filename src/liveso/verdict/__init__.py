@@ -1,5 +1,6 @@
 """Whether one version of a library may replace another in a running process."""
 
+from liveso.verdict.analysis import PairAnalysis, analyse_pair
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
@@ -10,9 +11,11 @@ __all__ = [
     "DebugSource",
     "Finding",
     "KeptVerdicts",
+    "PairAnalysis",
     "Policy",
     "Verdict",
     "Weight",
+    "analyse_pair",
     "describe",
     "judge",
     "rules_version",

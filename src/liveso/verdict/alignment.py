@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from liveso.code import Code
-from liveso.verdict.matching_blocks import changed_parts, matching_blocks
+from liveso.code.matching_blocks import changed_parts, matching_blocks
 
 _SURROUNDINGS = 6  # instructions before and behind
 
@@ -28,7 +28,8 @@ class Run:
 
 
 def aligned(old: Code, new: Code) -> Iterator[Run]:
-    """Pair the instructions of two versions of a function: equal ones, and between those, ones of the same outline."""
+    """Pair the instructions of two versions of a function: equal ones, and between those, ones of the same outline.
+    Raises TooDifferent."""
     differing = [(a, b) for a, b in zip(old.forms, new.forms, strict=False) if a is not b]
     if len(old) == len(new) and all(a.outline == b.outline for a, b in differing):
         yield Run(0, 0, len(old), True)

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ class Correspondence:
 
     @cached_property
     def _kept(self) -> list[tuple[int, int]]:
-        return sorted((it.old, it.old + it.end - it.start) for it in self.pieces if it.old is not None)
+        found = sorted((it.old, it.old + it.end - it.start) for it in self.pieces if it.old is not None)
+        ends = accumulate((end for _start, end in found), max)
+        return [(start, end) for (start, _end), end in zip(found, ends, strict=True)]
 
     @property
     def new_bytes(self) -> int:

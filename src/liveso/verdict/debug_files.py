@@ -1,14 +1,13 @@
 """Where separate debug information of a library may lie (GDB manual, "Separate Debug Files"; dwz(1))."""
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-
-from liveso.elf import Image
+from liveso.elf import Image, read_sections
+from liveso.errors import ImageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,12 @@ def _by_build_id(build_id: str, source: DebugSource) -> Iterator[str]:
 def _supplements(path: str, source: DebugSource) -> Iterator[str]:
     """Where the file may be that several debug files share: `.gnu_debugaltlink` has its name and build ID."""
     try:
-        with Path(path).open("rb") as file:
-            section = ELFFile(file).get_section_by_name(".gnu_debugaltlink")
-            name, _zero, build_id = section.data().partition(b"\0") if section else (b"", b"", b"")
-    except (OSError, ELFError, ValueError):
+        content = Path(path).read_bytes()  # a regular file, as `_state` has it
+        section = next((it for it in read_sections(content) if it.name == ".gnu_debugaltlink"), None)
+    except (OSError, ImageError):
         return
+    link = content[section.offset : section.offset + section.size] if section and section.has_bytes else b""
+    name, _zero, build_id = link.partition(b"\0")
     if name:
         yield os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(path)), os.fsdecode(name)))
         yield from _by_build_id(build_id.hex(), source)
@@ -76,4 +76,4 @@ def _state(path: str) -> tuple[int, int] | None:
         state = os.stat(path)
     except (OSError, ValueError):
         return None
-    return state.st_size, state.st_mtime_ns
+    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None

@@ -1,7 +1,6 @@
 """The types of a version, from its debug information (DWARF), wherever that is: in the file, in a separate one by build
 ID or debug link, or on a debuginfod server."""
 
-import io
 import logging
 import os
 import re
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 
-from liveso.elf import Image
+from liveso.elf import Image, read_sections
+from liveso.elf.compression import check_compressed, uncompressed
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.debug_files import DebugSource
@@ -27,6 +25,8 @@ _PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.A
 _COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
 _INLINE = re.compile(rb"(\w{1,64})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_NAMES_PER_BYTE, _LONGEST_NAME = 64, 4096  # in a table of strings; bytes
+_MOST_STEPS = 1 << 20  # from type to type: about ten seconds
 _NUMBERED = re.compile(r"\.\d+$")
 
 
@@ -100,6 +100,10 @@ def read_debug_info(image: Image, source: DebugSource, origin: str = "") -> Debu
     found = DebugInfo()
     if image.machine.name not in _PLATFORMS:
         return found
+    try:
+        check_compressed(image.content)
+    except ImageError:
+        return found
     program = drgn.Program(drgn.Platform(_PLATFORMS[image.machine.name]))
     module = _load(program, image, source, origin)
     found.has_types = module.debug_file_status == drgn.ModuleFileStatus.HAVE
@@ -108,7 +112,7 @@ def read_debug_info(image: Image, source: DebugSource, origin: str = "") -> Debu
     try:
         _Collector(program, image, found).collect(_names(image, found.files) if found.has_types else set())
     except ImageError:
-        return DebugInfo()  # its variables cannot be located: data-layout says it
+        return DebugInfo()  # its variables cannot be located, as data-layout says; or its strings or types have no end
     except Exception as error:  # damaged: drgn has one type for each cause; the code is judged instead
         logging.getLogger(__name__).debug("unreadable debug information: %s", error)
         return DebugInfo()
@@ -147,12 +151,8 @@ def _names(image: Image, files: tuple[Path, ...]) -> set[str]:
     strings: list[bytes] = []
     references: list[bytes] = []
     for content in (image.content, *(it.read_bytes() for it in files)):
-        try:
-            elf = ELFFile(io.BytesIO(content))
-            strings.extend(_data(elf, ".debug_str"))
-            references.extend((*_data(elf, ".debug_info"), *_data(elf, ".debug_str_offsets")))
-        except ELFError:
-            continue
+        strings.extend(_data(content, ".debug_str"))
+        references.extend((*_data(content, ".debug_info"), *_data(content, ".debug_str_offsets")))
     for run in {run for entries in references for run in _INLINE.findall(entries)}:  # short names stand in the entries
         text = run.decode()
         names.update(text[start:] for start in range(len(text)))
@@ -161,9 +161,10 @@ def _names(image: Image, files: tuple[Path, ...]) -> set[str]:
     return {name for name in names if _NAME.fullmatch(name)}
 
 
-def _data(elf: ELFFile, name: str) -> list[bytes]:
-    section = elf.get_section_by_name(name)
-    return [section.data()] if section is not None else []
+def _data(content: bytes, name: str) -> list[bytes]:
+    """The sections of a name. Raises ImageError where they cannot be read."""
+    names = (name, name.replace(".debug", ".zdebug"))
+    return [uncompressed(content, it) for it in read_sections(content) if it.name in names and it.has_bytes]
 
 
 def _referenced_names(strings: bytes, references: list[bytes]) -> Iterator[str]:
@@ -173,9 +174,14 @@ def _referenced_names(strings: bytes, references: list[bytes]) -> Iterator[str]:
         for shift in range(4):
             numbers = np.frombuffer(entries[shift : len(entries) - (len(entries) - shift) % 4], "<u4")
             is_start[numbers[numbers < len(strings)]] = True
+    room = _NAMES_PER_BYTE * len(strings)
     for start in np.flatnonzero(is_start).tolist():
-        end = strings.find(b"\0", start)
-        yield strings[start : end if end >= 0 else len(strings)].decode("utf-8", "replace")
+        end = strings.find(b"\0", start, start + _LONGEST_NAME)
+        if end >= 0:
+            room -= end - start
+            if room < 0:
+                raise ImageError("the names in its debug information overlap")
+            yield strings[start:end].decode("utf-8", "replace")
 
 
 class _Collector:
@@ -184,6 +190,7 @@ class _Collector:
         self._image = image
         self._found = found
         self._seen: set[tuple[object, ...]] = set()
+        self._steps = 0
 
     def collect(self, names: set[str]) -> None:
         span = data_layout(self._image).span
@@ -206,9 +213,10 @@ class _Collector:
         for name in names:
             for kind in ("struct ", "union ", "class ", "enum ", ""):
                 try:
-                    self._walk(self._program.type(kind + name), self._found.others)
+                    found = self._program.type(kind + name)
                 except Exception:  # no type of that name, or one that drgn cannot represent
                     continue
+                self._walk(found, self._found.others)
         for name, layouts in self._found.reachable.items():
             self._found.others.get(name, set()).difference_update(layouts)
 
@@ -249,6 +257,9 @@ class _Collector:
         """Take in every named type that `start` leads to."""
         waiting = [start]
         while waiting:
+            self._steps += 1
+            if self._steps > max(_MOST_STEPS, len(self._image.content)):
+                raise ImageError("its types lead to each other without end")
             try:
                 waiting.extend(self._step(waiting.pop(), into))
             except Exception:  # a type that drgn cannot represent, of which it has several kinds: go on with the rest

@@ -7,7 +7,17 @@ from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.initial import Kind, changed_words
-from liveso.verdict.rules import Difference, Pair, different_places, impossible, note, refuse, refuse_if_needed, rule
+from liveso.verdict.rules import (
+    Difference,
+    Pair,
+    counted,
+    different_places,
+    impossible,
+    note,
+    refuse,
+    refuse_if_needed,
+    rule,
+)
 from liveso.verdict.thread_local import changed_starts, different_blocks
 
 _SHOWN = 3  # doubts
@@ -26,7 +36,10 @@ def machine_stays(pair: Pair) -> Iterator[Difference]:
 def soname_stays(pair: Pair) -> Iterator[Difference]:
     """Another SONAME says that the interface is another one (gABI, "Shared Object Dependencies")."""
     if pair.old.soname != pair.new.soname:
-        yield refuse(f"the SONAME changes from {pair.old.soname or 'none'} to {pair.new.soname or 'none'}")
+        yield refuse(
+            f"the SONAME changes from {pair.old.soname or 'none'} to {pair.new.soname or 'none'}: "
+            "by that it says that its interface is another one"
+        )
 
 
 @rule("text-relocation")
@@ -54,9 +67,14 @@ _LINKER_DEFINED = frozenset({"_init", "_fini", "_end", "_edata", "_etext", "__bs
 
 @rule("symbol-removed")
 def symbols_stay(pair: Pair) -> Iterator[Difference]:
-    """What another object refers to must be there, in the same version."""
+    """What another object refers to must be there, in the same version. Of a version as such the dynamic linker only
+    asks, when it loads an object, the library that the process has loaded first."""
     for key, symbol in pair.old.defined.items():
-        if key not in pair.new.defined and symbol.name not in _LINKER_DEFINED:
+        if key in pair.new.defined or symbol.name in _LINKER_DEFINED:
+            continue
+        if symbol.section == tables.SHN_ABS and symbol.name == symbol.version:  # ld(1), "VERSION Command"
+            yield note(f"the symbol version {symbol.name} is gone")
+        else:
             yield refuse_if_needed(f"the symbol {symbol} is gone", key)
 
 
@@ -128,7 +146,8 @@ def variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     else:
         moved = sum(it.old is not None and it.old != it.start for it in correspondence.pieces)
         yield note(
-            f"variables moved, in {moved} pieces, and {correspondence.new_bytes} bytes are new: its code is led to them"
+            f"variables moved, in {counted(moved, 'piece')}, and {counted(correspondence.new_bytes, 'new byte')}: "
+            "its code is led to them"
         )
 
 
@@ -195,8 +214,8 @@ def thread_local_variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     if not thread_locals.is_same_layout:
         moved = sum(it.old is not None and it.old != it.start for it in thread_locals.pieces)
         yield note(
-            f"thread-local variables moved, in {moved} pieces, and {thread_locals.new_bytes} bytes are new: its code "
-            "is led to them"
+            f"thread-local variables moved, in {counted(moved, 'piece')}, and "
+            f"{counted(thread_locals.new_bytes, 'new byte')}: its code is led to them"
         )
 
 
@@ -220,18 +239,28 @@ def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
         return  # nothing is relinked
     try:
         found = pair.references
-    except ImageError:
-        return  # data-layout says it, and code-comparison
+    except ImageError as error:
+        yield impossible(f"its references to variables cannot be found: {error}")
+        return
     if found.undecoded:
         yield impossible(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")
     if found.unclear:
-        yield impossible(f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables")
+        yield impossible(
+            f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables, from which code may go "
+            "on to a variable that cannot be told (as it does if compiled with -mcmodel=medium)"
+        )
     if pair.new.segment(tables.PT_GNU_EH_FRAME) is None and found.outside:
         yield impossible("it has no unwind table (.eh_frame_hdr), so its functions cannot be told apart")
-    elif found.may_be_incomplete:
+    elif found.doubtful:
         yield note(
-            f"{found.outside} references to variables lie in hand-written assembly, which may have {found.doubtful} "
-            "more that cannot be decoded: those read the values of the moment of the update"
+            f"{counted(found.doubtful, 'place')} in hand-written assembly (code without unwind entries) may refer to a "
+            "variable in a way that cannot be decoded: such code would read the value of the moment of the update, and "
+            "what it writes would be lost"
+        )
+    elif found.outside:
+        yield note(
+            f"{counted(found.outside, 'reference')} to variables in hand-written assembly, without unwind entries, "
+            "decoded from its start, will lead to the old variables"
         )
 
 
@@ -248,7 +277,7 @@ def initialisers_do_not_run(pair: Pair) -> Iterator[Difference]:
     """A constructor runs once a process, not once a version."""
     sizes = [image.tag(tables.DT_INIT_ARRAYSZ) // image.machine.word for image in (pair.old, pair.new)]
     if sizes[0] != sizes[1]:
-        yield note(f"it has {sizes[1]} constructors instead of {sizes[0]}; they do not run in an update")
+        yield note(f"it has {counted(sizes[1], 'constructor')} instead of {sizes[0]}; none runs in an update")
 
 
 @rule("next-definition")

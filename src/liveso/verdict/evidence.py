@@ -29,6 +29,7 @@ from liveso.code import (
     match_functions,
     parameters,
 )
+from liveso.code.matching_blocks import TooDifferent
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 from liveso.verdict.alignment import Run, aligned
@@ -105,7 +106,8 @@ class Evidence:
     """All witnesses, the addresses of the new version's initialisers that the process has not run, and how much of the
     code could be compared: `compared` of `size` bytes, which is the size of the version that has less code, because
     what only one of them has is no contradiction. `staying` has the number of functions that saw a variable, by kind
-    and offset in bytes, stay where it was. `is_complete`: none was left out for want of doubt."""
+    and offset in bytes, stay where it was. `is_complete`: none was left out because there was no doubt any
+    more."""
 
     witnesses: tuple[Witness, ...]
     staying: Mapping[tuple[Kind, int], int]
@@ -143,10 +145,13 @@ def gather_evidence(
         elif changed > _MANY_CHANGED and len(witnesses) > _MANY_WITNESSES:
             break  # another release, and not an update of this one: there is no doubt about the verdict
         elif comparison.is_comparable(i, j):
-            found, share = comparison.changed(i, j)
+            changed += 1
+            try:
+                found, share = comparison.changed(i, j)
+            except TooDifferent:
+                continue  # not compared, as one that is too large
             witnesses.extend(found)
             compared += int(share * (end - start))
-            changed += 1
     size = min(int((it.functions["end"] - it.functions["start"]).sum()) for it in (matching.old, matching.new))
     witnesses.extend(comparison.slots())
     compared += comparison.look_alikes()
@@ -374,7 +379,8 @@ class _Comparison:
         return max(sizes) < 4 * _LARGEST_FUNCTION
 
     def changed(self, i: int, j: int) -> tuple[list[Witness], float]:
-        """The witnesses of one changed function, and the share of its instructions that have a partner.
+        """The witnesses of one changed function, and the share of its instructions that have a partner. Raises
+        TooDifferent.
 
         Where a machine forms addresses in two steps, and a register could not be followed to the second, another one of
         the function shows that this difference is one of the low parts.

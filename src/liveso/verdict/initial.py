@@ -1,5 +1,6 @@
 """What the variables of an image hold at the start, in symbols: so that two versions can be compared word by word."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -54,13 +55,16 @@ def initial_words(image: Image) -> dict[int, InitialWord]:
 
 
 def initial_bytes(image: Image) -> bytes:
-    """The bytes of the data span before relocation."""
+    """The bytes of the data span before relocation, up to the last that the file has: zeros follow, as many as the file
+    says, for which there may be no room."""
     layout = data_layout(image)
-    parts = bytearray(len(layout.span))
+    parts = bytearray()
     for section in layout.sections:
-        at = section.address - layout.span.start
         content = image.section_bytes(section)
-        parts[at : at + len(content)] = content
+        if content:
+            at = section.address - layout.span.start
+            parts.extend(bytes(at - len(parts)))
+            parts[at : at + len(content)] = content
     return bytes(parts)
 
 
@@ -80,35 +84,64 @@ def changed_words(old: Image, new: Image, correspondence: Correspondence) -> lis
     """Compare what the variables of two versions start with, word by word of the old version's data span. Variables
     that only one of them has are not compared."""
     word = old.machine.word
-    before, old_bytes = initial_words(old), initial_bytes(old)
-    content = bytearray(old_bytes)
-    theirs, after = initial_bytes(new), {}
-    for piece in correspondence.pieces:
-        if piece.old is not None:
-            content[piece.old : piece.old + piece.end - piece.start] = theirs[piece.start : piece.end]
-    kept = _kept(correspondence, len(old_bytes))
+    before, after = initial_words(old), {}
+    contents = _Contents(initial_bytes(old), initial_bytes(new), correspondence)
     for at, it in initial_words(new).items():
         place = correspondence.old(at)
         if place is not None:
             after[place] = _in_old_places(it, data_layout(new).span.start + at, correspondence)
-    differing = _differing_words(old_bytes, bytes(content), word)
     found = []
-    for at in sorted(before.keys() | after.keys() | differing):
+    for at in sorted(before.keys() | after.keys() | contents.differing_words(word)):
+        is_kept, *plain = contents.at(at, word)
         pair = tuple(
-            words.get(at) or InitialWord(Kind.PLAIN, int.from_bytes(initial[at : at + word], "little"))
-            for words, initial in ((before, old_bytes), (after, content))
+            words.get(at) or InitialWord(Kind.PLAIN, value) for words, value in zip((before, after), plain, strict=True)
         )
-        if any(kept[at : at + word]) and (pair[0] != pair[1] or pair[0].kind is Kind.OWN_CONSTANT):
+        if is_kept and (pair[0] != pair[1] or pair[0].kind is Kind.OWN_CONSTANT):
             found.append(ChangedWord(at, *pair))
     return found
 
 
-def _kept(correspondence: Correspondence, size: int) -> bytearray:
-    """For each byte of the old data, 1 where the new version has a variable for it."""
-    found = bytearray(size)
-    for piece in correspondence.pieces:
-        if piece.old is not None:
-            found[piece.old : piece.old + piece.end - piece.start] = bytes((1,)) * (piece.end - piece.start)
+class _Contents:
+    """The initial bytes of two versions' variables, side by side in the old version's places."""
+
+    def __init__(self, old: bytes, new: bytes, correspondence: Correspondence) -> None:
+        self._old, self._new = old, new
+        kept = ((it.old, it.start, it.end - it.start) for it in correspondence.pieces if it.old is not None)
+        self._kept = sorted(kept)
+
+    def differing_words(self, word: int) -> set[int]:
+        found: set[int] = set()
+        for place, start, size in self._kept:
+            found.update(
+                (place + it) // word * word for it in differing_places(self._old, place, self._new, start, size)
+            )
+        return found
+
+    def at(self, place: int, word: int) -> tuple[bool, int, int]:
+        """Whether the new version has any of the bytes of a word, and the word in both versions."""
+        before = self._old[place : place + word].ljust(word, b"\0")
+        after = bytearray(before)
+        is_kept = False
+        index = bisect_left(self._kept, (place + word,)) - 1
+        while index >= 0:
+            there, start, size = self._kept[index]
+            low, high = max(there, place), min(there + size, place + word)
+            if low >= high:
+                break
+            is_kept = True
+            content = self._new[start + low - there : start + high - there].ljust(high - low, b"\0")
+            after[low - place : high - place] = content
+            index -= 1
+        return is_kept, int.from_bytes(before, "little"), int.from_bytes(after, "little")
+
+
+def differing_places(old: bytes, place: int, new: bytes, start: int, size: int) -> list[int]:
+    """Where `size` bytes from `place` in one content and from `start` in another differ, counted from there. Behind the
+    end of a content there are zeros."""
+    parts = old[place : place + size], new[start : start + size]
+    longest = max(map(len, parts))
+    one, other = (np.frombuffer(it.ljust(longest, b"\0"), np.uint8) for it in parts)
+    found: list[int] = np.flatnonzero(one != other).tolist()
     return found
 
 
@@ -117,8 +150,3 @@ def _in_old_places(it: InitialWord, place: int, correspondence: Correspondence) 
         return it
     led = correspondence.led_to(place, it.value)
     return InitialWord(Kind.NEW_VARIABLE, it.value) if led is None else InitialWord(it.kind, led)
-
-
-def _differing_words(old: bytes, new: bytes, word: int) -> set[int]:
-    a, b = (np.frombuffer(content.ljust(-(-len(content) // word) * word, b"\0"), f"<u{word}") for content in (old, new))
-    return {int(index) * word for index in np.flatnonzero(a != b)}

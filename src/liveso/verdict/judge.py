@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from liveso.code import References
-from liveso.elf import Image
+from liveso.elf import Image, printable
 from liveso.errors import ImageError
 from liveso.verdict import dwarf_rules, elf_rules, witness_rules
 from liveso.verdict.correspondence import Correspondence, Piece
@@ -19,6 +19,9 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
 }
 """From the cheapest evidence to the dearest."""
 
+JUDGING_FAILED = "judging-failed"
+"""The rule of findings that say that a part of the judgement could not be made."""
+_LONGEST_SAID = 200  # characters of an error
 
 _NO_SERVER = DebugSource()
 
@@ -30,20 +33,62 @@ def judge(
     debug_source: DebugSource = _NO_SERVER,
     references: References | None = None,
 ) -> Verdict:
-    """Whether `new` may replace `old`. `references` are those of the new version's code, where they are known."""
+    """Whether `new` may replace `old`. `references` are those of the new version's code, where they are known.
+
+    Raises nothing: what cannot be judged, for whatever reason, is refused, with a finding that has its name.
+    """
     pair = Pair(old, new, debug_source, references)
     layers = LAYERS if policy is Policy.STRICT else {"ELF": LAYERS["ELF"]}
     if old.machine != new.machine:
         layers = {"ELF": (elf_rules.machine_stays,)}  # nothing else can be compared
-    found = [finding for layer, rules in layers.items() for rule in rules for finding in rule.findings(layer, pair)]
+    found: list[Finding] = []
+    for layer, rules in layers.items():
+        for rule in rules:
+            _apply(rule, layer, pair, found)
+    variables, thread_locals, tables = _facts(pair, found)
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
-    return Verdict(tuple(sorted(found, key=_telling)), *_correspondences(pair), _tables(pair))
+    return Verdict(tuple(sorted(found, key=_telling)), variables, thread_locals, tables)
+
+
+def _apply(rule: Rule, layer: str, pair: Pair, found: list[Finding]) -> None:
+    """Add what a rule finds; whatever it ends with otherwise is a finding, too. What the ELF layer asks, relinking must
+    know."""
+    weight = Weight.IMPOSSIBLE if layer == "ELF" else Weight.REFUSES
+    try:
+        found.extend(rule.findings(layer, pair))
+    except Exception as error:  # a rule that went wrong has not said yes
+        found.append(failure(layer, f"the rule {rule.name}", error, weight))
+
+
+_Facts = tuple[Correspondence | None, Correspondence | None, tuple[Piece, ...]]
+
+
+def _facts(pair: Pair, found: list[Finding]) -> _Facts:
+    """Where the variables were, and which tables are the same; what goes wrong in it is added to what was `found`."""
+    if pair.old.machine != pair.new.machine:
+        return None, None, ()
+    try:
+        return *_correspondences(pair), _tables(pair)
+    except Exception as error:  # as in `_apply`
+        found.append(failure("ELF", "matching variables and tables", error, Weight.IMPOSSIBLE))
+        return None, None, ()
+
+
+def failure(layer: str, what: str, error: Exception, weight: Weight) -> Finding:
+    """The finding that a part of the judgement could not be made, for a reason that no rule foresees."""
+    if isinstance(error, ImageError):
+        text = f"it could not be judged: {error}"
+    else:
+        said = f" ({' '.join(str(error).split())[:_LONGEST_SAID]})" if str(error) else ""
+        text = (
+            f"it could not be judged: {what} ended with {type(error).__name__}{said}; restart the process to get this "
+            "version, and report the two files"
+        )
+    return Finding(layer, JUDGING_FAILED, weight, printable(text))
 
 
 def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence | None]:
-    if pair.old.machine != pair.new.machine:
-        return None, None
     try:
         return pair.correspondence, pair.thread_locals
     except ImageError:
@@ -51,7 +96,7 @@ def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence 
 
 
 def _tables(pair: Pair) -> tuple[Piece, ...]:
-    if pair.old.machine != pair.new.machine or not pair.new.machine.can_be_updated:
+    if not pair.new.machine.can_be_updated:
         return ()
     try:
         references = pair.old_references.constants, pair.references.constants

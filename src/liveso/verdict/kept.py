@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import stat
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,18 @@ from liveso.elf import Image
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.debug_files import DebugSource, debug_files
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
-from liveso.verdict.judge import judge
+from liveso.verdict.judge import JUDGING_FAILED, judge
 from liveso.verdict.rules_version import rules_version
 
 _MOST = 2000  # verdicts
+_LARGEST = 16 << 20  # bytes of one
+_LARGEST_NUMBER = 1 << 32  # bytes: no image is larger
 
 
 @dataclass(frozen=True)
 class KeptVerdicts:
-    """A folder of verdicts. One that cannot be written only costs time: everything is judged anew then."""
+    """A folder of verdicts. One that cannot be written, or holds something else than it should, only costs time:
+    everything is judged anew then."""
 
     folder: Path
 
@@ -43,7 +48,8 @@ class KeptVerdicts:
         verdict = _read(path)
         if verdict is None:
             verdict = judge(old, new, policy, source, references)
-            self._write(path, verdict)
+            if all(it.rule != JUDGING_FAILED for it in verdict.findings):  # that may have been the moment's
+                self._write(path, verdict)
         return verdict
 
     def _path(
@@ -58,14 +64,27 @@ class KeptVerdicts:
         return self.folder / f"{sha256(question.encode()).hexdigest()}.json"
 
     def _write(self, path: Path, verdict: Verdict) -> None:
+        content = to_text(verdict)
+        if len(content) > _LARGEST:
+            return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=".", delete=False) as file:
-                json.dump(_as_json(verdict), file)
-            os.rename(file.name, path)
-            kept = sorted(self.folder.glob("*.json"), key=lambda it: it.stat().st_mtime)
+                file.write(content)
+            try:
+                os.rename(file.name, path)
+            except OSError:
+                os.unlink(file.name)
+                raise
+            kept = sorted(self.folder.glob("*.json"), key=lambda it: it.lstat().st_mtime)
             for oldest in kept[: max(0, len(kept) - _MOST)]:
                 oldest.unlink(missing_ok=True)
+
+
+def to_text(verdict: Verdict) -> str:
+    """What a file of a kept verdict holds: the SHA-256 of the rest in hexadecimal, a line's end, and JSON."""
+    content = json.dumps(_as_json(verdict))
+    return f"{sha256(content.encode()).hexdigest()}\n{content}"
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:
@@ -88,22 +107,83 @@ def _pieces_as_json(pieces: tuple[Piece, ...]) -> list[list[int | None]]:
 def _read(path: Path) -> Verdict | None:
     """None where there is none, or a damaged one."""
     try:
-        kept = json.loads(path.read_text())
-        findings = tuple(_finding(row) for row in kept["findings"])
-        both = _correspondence(kept["variables"]), _correspondence(kept["thread_locals"])
-        return Verdict(findings, *both, _pieces(kept["tables"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        digest, content = _content(path).split(b"\n", 1)
+        if sha256(content).hexdigest().encode() != digest:
+            return None
+        kept = _fields(json.loads(content), "findings", "variables", "thread_locals", "tables")
+        findings = tuple(map(_finding, _list(kept[0])))
+        both = _correspondence(kept[1]), _correspondence(kept[2])
+        return Verdict(findings, *both, _pieces(kept[3]))
+    except (OSError, ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return None
 
 
-def _correspondence(row: list[Any] | None) -> Correspondence | None:
-    return None if row is None else Correspondence(_pieces(row[0]), dict(row[1]))
+def _content(path: Path) -> bytes:
+    """The bytes of a file of this user. Raises OSError or ValueError for what is another's, no file, or too large."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(file, "rb") as opened:
+        state = os.fstat(file)
+        if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or state.st_size > _LARGEST:
+            raise ValueError("not a kept verdict")
+        return opened.read(_LARGEST)
 
 
-def _pieces(rows: list[list[Any]]) -> tuple[Piece, ...]:
-    return tuple(Piece(*row) for row in rows)
+def _fields(it: object, *names: str) -> list[object]:
+    """The values of an object that has just these names. Raises ValueError for anything else, as all that follow."""
+    if not isinstance(it, dict) or it.keys() != set(names):
+        raise ValueError("other fields are expected")
+    return [it[name] for name in names]
 
 
-def _finding(row: dict[str, Any]) -> Finding:
-    symbol = tuple(row["symbol"]) if row["symbol"] else None
-    return Finding(**{**row, "weight": Weight(row["weight"]), "symbol": symbol, "where": tuple(row["where"])})
+def _list(it: object, size: int | None = None) -> list[Any]:
+    if not isinstance(it, list) or (size is not None and len(it) != size):
+        raise ValueError("a list is expected")
+    return it
+
+
+def _number(it: object) -> int:
+    if type(it) is not int or not 0 <= it <= _LARGEST_NUMBER:
+        raise ValueError("a size or place is expected")
+    return it
+
+
+def _text(it: object) -> str:
+    if not isinstance(it, str):
+        raise ValueError("a text is expected")
+    it.encode()  # half a surrogate pair could not be shown
+    return it
+
+
+def _correspondence(row: object) -> Correspondence | None:
+    if row is None:
+        return None
+    pieces, elsewhere = _pieces(_list(row, 2)[0]), _list(_list(row, 2)[1])
+    if any(one.end > other.start for one, other in pairwise(pieces)):
+        raise ValueError("pieces that follow each other are expected")
+    places = (_list(it, 2) for it in elsewhere)
+    return Correspondence(pieces, {_number(place): _number(at) for place, at in places})
+
+
+def _pieces(rows: object) -> tuple[Piece, ...]:
+    found = []
+    for row in _list(rows):
+        start, end, old = _list(row, 3)
+        if _number(start) > _number(end):
+            raise ValueError("a piece is expected")
+        found.append(Piece(start, end, None if old is None else _number(old)))
+    return tuple(found)
+
+
+def _finding(row: object) -> Finding:
+    layer, rule, weight, text, symbol, old, new, where = _fields(row, *(it.name for it in fields(Finding)))
+    name, version = _list(symbol, 2) if symbol is not None else ("", "")
+    return Finding(
+        _text(layer),
+        _text(rule),
+        Weight(_text(weight)),
+        _text(text),
+        None if symbol is None else (_text(name), _text(version)),
+        _text(old),
+        _text(new),
+        tuple(map(_text, _list(where))),
+    )

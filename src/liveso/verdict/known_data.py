@@ -50,9 +50,9 @@ class Side:
     that holds them, `span`, in which all places are counted from its start, in bytes.
 
     `led_to` are the places that relocated words hold the address of, as far as they may be variables; `words` are those
-    that lie in the span, and `content` its bytes before relocation. `section_ends` are places, too, in order.
-    `finaliser_flag` is the place of the variable that belongs to the linker's own finaliser, and `where` names the
-    memory.
+    that lie in the span, and `content` its bytes before relocation, without the zeros behind them. `section_ends` are
+    places, too, in order. `finaliser_flag` is the place of the variable that belongs to the linker's own finaliser, and
+    `where` names the memory.
     """
 
     image: Image

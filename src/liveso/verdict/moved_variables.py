@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from liveso.code import Matching, Operation, Reader, function_names
+from liveso.code.matching_blocks import TooDifferent
 from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.verdict.alignment import aligned, in_unique_surroundings, repetitions
@@ -28,6 +29,8 @@ _LEAST_TELLING = 32  # bytes: a smaller function without a name may be any that 
 _LARGEST_PADDING = 31  # bytes before a variable: compilers align none on their own to more than 32
 _LONGEST_COMPARED = 256  # bytes of a variable's initial content
 _LONGEST_TEXT = 64  # bytes
+_MOST_COMPARED = 1 << 20  # pairs of variables
+_SAID = 3  # doubts about one variable
 _ROUNDS = 8  # of following pointers from variable to variable
 _DEEPEST = 2  # tables of tables
 
@@ -133,7 +136,11 @@ class _Matcher:
             ]
             unique = in_unique_surroundings(codes[0]), in_unique_surroundings(codes[1])
             repeated = repetitions(codes[0]), repetitions(codes[1])
-            for run in aligned(*codes):
+            try:
+                runs = list(aligned(*codes))
+            except TooDifferent:
+                continue  # a function that cannot be compared says nothing
+            for run in runs:
                 for a, b in run.pairs():
                     first, second = by_instruction[0].get(a), by_instruction[1].get(b)
                     if first and second:
@@ -158,6 +165,8 @@ class _Matcher:
     def _votes_of_content(self, pieces: Correspondence) -> Iterator[_Vote]:
         """Variables that code alone could not match, which start with something that only the two of them have."""
         gone, come = self._unmatched(pieces)
+        if len(gone) * len(come) > _MOST_COMPARED:
+            return  # what was matched by code alone leaves doubts, then
         alike = [(new, old) for new in come for old in gone if self._is_content_alike(new, old)]
         counts = [Counter(pair[side] for pair in alike) for side in (0, 1)]
         for new, old in alike:
@@ -166,8 +175,7 @@ class _Matcher:
 
     def _unmatched(self, pieces: Correspondence) -> tuple[list[int], list[int]]:
         """The places that code refers to and that have no counterpart: of the old data, and of the new."""
-        kept = [range(it.old, it.old + it.end - it.start) for it in pieces.pieces if it.old is not None]
-        gone = [it for it in self._old.referred if not any(it in one for one in kept)]
+        gone = [it for it in self._old.referred if not pieces.keeps(it)]
         return gone, [it for it in self._new.referred if pieces.old(it) is None]
 
     # --- which places are the same
@@ -254,7 +262,10 @@ class _Matcher:
         )
         if one.keys() != other.keys() or not all(self._is_same_word(other[at], it) for at, it in one.items()):
             return False
-        contents = bytearray(self._new.content[new:end]), bytearray(self._old.content[old : old + length])
+        contents = tuple(
+            bytearray(side.content[start : start + length].ljust(length, b"\0"))
+            for side, start in ((self._new, new), (self._old, old))
+        )
         for at in one:  # a relocated word's own bytes may hold its addend
             for content in contents:
                 content[at : at + self._new.image.machine.word] = bytes(self._new.image.machine.word)
@@ -466,12 +477,11 @@ class _Matcher:
         """The same for an address that a word holds: it may be an end where a word of the old version led to the end of
         the first variable, and none of the new one leads to what followed there."""
         pointed, now = self._old.led_to, self._new.led_to
+        led_to = {pieces.old(it) for it in now}
         for first, second in pairwise(pieces.pieces):
             if second.start in now and first.old is not None:
                 end = first.old + first.end - first.start
-                following = [it.start + end - it.old for it in pieces.pieces if it.old is not None and it.old <= end]
-                is_start = any(it in now for it in following if pieces.old(it) == end)
-                if end != second.old and end in pointed and not is_start:
+                if end != second.old and end in pointed and end not in led_to:
                     self._doubts.append(
                         f"a word holds the address +{second.start:#x} of {self._where}, the end of a variable or "
                         "the start of the next, which came elsewhere"
@@ -480,9 +490,10 @@ class _Matcher:
     def _ask_about_sizes(self, pieces: Correspondence) -> None:
         """A variable that is accessed in another width, or what may be two members of one that moved apart, may have
         another type now."""
+        resized = sorted(self._resized)
         for piece in pieces.pieces:
-            for old in self._resized:
-                if piece.old is not None and piece.old <= old < piece.old + piece.end - piece.start:
+            if piece.old is not None:
+                for old in range_of(resized, piece.old, piece.old + piece.end - piece.start):
                     self._doubts.append(f"the variable at +{old:#x} of {self._where} is accessed in another width")
         matched = [it for it in pieces.pieces if it.old is not None]
         for first, second in pairwise(matched):
@@ -547,7 +558,8 @@ class _Matcher:
                 trusts = [one.trust for one in self._votes[other] if one.old == it.old] if other is not None else []
                 if Trust.CERTAIN not in trusts and len(trusts) < 2:
                     self._doubts.append(
-                        f"code refers at {it.place:#x} to +{new:#x} of {self._where}, new or what was at +{it.old:#x}"
+                        f"code refers at {it.place:#x} to +{new:#x} of {self._where}, which may be new or may be the "
+                        f"variable that was at +{it.old:#x}"
                     )
 
     def _ask_about_successors(self, pieces: Correspondence) -> None:
@@ -563,10 +575,12 @@ class _Matcher:
                 "may be one"
             )
             return
+        by_size: dict[int, list[str]] = defaultdict(list)
+        for other in names[1]:
+            by_size[other.size].append(other.name)
         for one in names[0]:
-            for other in names[1]:
-                if one.size == other.size:
-                    self._doubts.append(f"the variable {one.name} is gone and {other.name} is new: they may be one")
+            for name in by_size.get(one.size, [])[:_SAID]:
+                self._doubts.append(f"the variable {one.name} is gone and {name} is new: they may be one")
 
     def _index_at(self, place: int) -> int:
         """The new version's function that holds an address, by its index."""

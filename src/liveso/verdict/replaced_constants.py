@@ -1,4 +1,4 @@
-"""Constants that gave way to a variable, or a variable to a constant: what was reckoned with the one, and is kept, is
+"""Constants that gave way to a variable, or a variable to a constant: what was computed with the one, and is kept, is
 not found again with the other."""
 
 from collections.abc import Iterable, Iterator

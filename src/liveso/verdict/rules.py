@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from liveso.code import Matching, References, data_references, match_functions, thread_local_references
-from liveso.elf import Image, tables
+from liveso.elf import Image, printable, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.correspondence import Correspondence, same_layout
@@ -236,6 +236,11 @@ class Difference:
     where: tuple[str, ...] = ()
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts, in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def impossible(text: str, **evidence: Any) -> Difference:
     return Difference(Weight.IMPOSSIBLE, text, **evidence)
 
@@ -261,7 +266,8 @@ class Rule:
 
     def findings(self, layer: str, pair: Pair) -> Iterator[Finding]:
         for it in self.compare(pair):
-            yield Finding(layer, self.name, it.weight, it.text, it.symbol, it.old, it.new, it.where)
+            text, old, new = map(printable, (it.text, it.old, it.new))
+            yield Finding(layer, self.name, it.weight, text, it.symbol, old, new, tuple(map(printable, it.where)))
 
 
 def rule(name: str) -> Callable[[Callable[[Pair], Iterator[Difference]]], Rule]:

@@ -20,6 +20,7 @@ from liveso.verdict.correspondence import Piece
 from liveso.verdict.known_data import range_of
 
 _LEAST_TEXT, _LONGEST_TEXT = 6, 64  # bytes
+_MOST_ALIASES = 8  # names of one table
 
 _Token = tuple[object, ...]
 """What a word of a table is, in terms that both versions share."""
@@ -52,8 +53,8 @@ class _Side:
 
     @cached_property
     def named(self) -> dict[str, range]:
-        """The exported tables, by name and version."""
-        return {
+        """The exported tables, by name and version; none where they are a damaged file's, and all overlap."""
+        found = {
             str(it): range(it.value, it.value + it.size)
             for it in self.image.symbols
             if it.is_defined
@@ -62,6 +63,7 @@ class _Side:
             and it.value in self.span
             and it.value + it.size <= self.span.stop
         }
+        return found if sum(map(len, set(found.values()))) <= _MOST_ALIASES * len(self.span) else {}
 
     @cached_property
     def unnamed(self) -> list[range]:
@@ -81,10 +83,6 @@ class _Side:
         rest = self.image.bytes_at(last, border - last).rstrip(b"\0")
         return last + len(rest)
 
-    @cached_property
-    def _code(self) -> list[range]:
-        return [range(it.address, it.end) for it in self.image.sections if it.is_code]
-
     def token(self, at: int) -> _Token:
         """What the relocated word at `at` holds."""
         kind, index, addend = self.words[at]
@@ -94,7 +92,7 @@ class _Side:
             return ("function", self.functions[addend])
         if addend in self.shapes:
             return ("look-alike", self.shapes[addend])
-        if any(addend in it for it in self._code):
+        if self.image.is_code(addend):
             return ("function", "unmatched", id(self), addend)
         if addend in self.span or addend in data_layout(self.image).span:
             return ("own",)

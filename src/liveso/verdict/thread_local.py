@@ -9,7 +9,7 @@ from liveso.elf import Image, once_per_image, tables
 from liveso.elf.data import data_layout
 from liveso.verdict.correspondence import Correspondence
 from liveso.verdict.debug_info import DebugInfo
-from liveso.verdict.initial import InitialWord, Kind, initial_word
+from liveso.verdict.initial import InitialWord, Kind, differing_places, initial_word
 from liveso.verdict.known_data import NamedVariable, Side, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
 
@@ -18,8 +18,8 @@ from liveso.verdict.moved_variables import MatchedVariables, match_variables
 class Block:
     """The thread-local storage of a module: what each thread's block of it starts with (ELF TLS, 3.1).
 
-    `content` are all its bytes before relocation, `words` those that are relocated, by their place in it; `filled` is
-    the size of what the file has, and `align` its alignment, in bytes.
+    `content` are its bytes before relocation, without the zeros behind them, `words` those that are relocated, by their
+    place in it; `filled` is the size of what the file has, and `align` its alignment, in bytes.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ def block_of(image: Image) -> Block:
     inside = table[(table["offset"] >= start) & (table["offset"] < start + filled)]
     layout = data_layout(image)
     words = {row[0] - start: initial_word(image, layout, row) for row in inside.tolist()}
-    content = image.bytes_at(start, filled).ljust(image.block_size, b"\0")
+    content = image.bytes_at(start, filled)
     return Block(content, words, filled, int(segment["align"]))
 
 
@@ -132,13 +132,19 @@ def changed_starts(old: Image, new: Image, thread_locals: Correspondence, data: 
     for piece in thread_locals.pieces:
         if piece.old is None:
             continue
-        for at in range(piece.start, piece.end):
-            was = piece.old + at - piece.start
+        moved, size = piece.start - piece.old, piece.end - piece.start
+        places = {
+            piece.start + it for it in differing_places(before.content, piece.old, after.content, piece.start, size)
+        }
+        places |= {it for it in after.words if piece.start <= it < piece.end}
+        places |= {it + moved for it in before.words if piece.start <= it + moved < piece.end}
+        for at in sorted(places):
+            was = at - moved
             words = before.words.get(was), after.words.get(at)
             if words != (None, None):
                 if words[0] is None or words[1] is None or not _is_same_start(words[0], words[1], data):
                     yield at
-            elif before.content[was : was + 1] != after.content[at : at + 1] and not _is_in_word(at, after, new):
+            elif not _is_in_word(at, after, new):
                 yield at
 
 

@@ -38,7 +38,7 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
         yield refuse(f"not judged: its functions cannot be compared: {error}")
         return
     if not evidence.is_complete:
-        yield note("there are so many witnesses that the rest of the code was not compared")
+        yield note("so many functions witness a difference that the rest of the code was not compared")
     elif evidence.size and evidence.compared < _ENOUGH * evidence.size:
         yield refuse(
             f"not judged: only {evidence.compared / evidence.size:.0%} of the code could be compared "
@@ -166,7 +166,7 @@ def functions_are_found_again(pair: Pair) -> Iterator[Difference]:
 @rule("replaced-constant")
 def constants_stay_constant(pair: Pair) -> Iterator[Difference]:
     """A function that used a constant uses a new variable now, a hash's seed for example, or the other way round: what
-    was reckoned before the update, and is kept in objects, does not equal what is reckoned after it."""
+    was computed before the update, and is kept in objects, does not equal what is computed after it."""
     try:
         old_places, new_places = pair.references_to_gone_variables, pair.references_to_new_variables
         if not (old_places or new_places):
@@ -176,7 +176,7 @@ def constants_stay_constant(pair: Pair) -> Iterator[Difference]:
     except ImageError:
         return  # code-comparison says it
     name = _namer(pair.new)
-    lost = "what was reckoned with it before the update, and is kept, would not be found again"
+    lost = "what was computed with it before the update, and is kept, would not be found again"
     for it in given_up:
         yield refuse(
             f"{name(it.with_variable)} uses a new variable where it used {it.constant:#x}: {lost}",

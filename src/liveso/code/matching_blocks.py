@@ -14,19 +14,28 @@ from liveso.elf.tables import Table
 Block = tuple[int, int, int]
 """Where a run of equal elements starts in each sequence, and how many there are."""
 
+_MOST = 1 << 24  # elements to look at, again and again: a second. What differs in thousands of places is far below
 _FEW = 20_000  # pairs of elements: below, trying them is faster than arrays are
+
+
+class TooDifferent(ValueError):
+    """Two sequences have so many short runs in common that finding all would take minutes."""
 
 
 def matching_blocks(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[Block]:
     """The longest run that both have, and so on in what is left on both sides of it, in order. Of equally long ones the
-    first is taken, in `one` and then in `other`. Runs that follow each other in both are one."""
+    first is taken, in `one` and then in `other`. Runs that follow each other in both are one. Raises TooDifferent."""
     numbers: dict[Hashable, int] = {}
     a, b = ([numbers.setdefault(it, len(numbers)) for it in part] for part in (one, other))
     windows = _Windows(a, b)
     blocks: list[Block] = []
     waiting = [(0, len(a), 0, len(b), min(len(a), len(b)))]
+    looked_at = 0
     while waiting:
         low, high, other_low, other_high, most = waiting.pop()
+        looked_at += high - low + other_high - other_low
+        if looked_at > _MOST:
+            raise TooDifferent
         if a[low:high] == b[other_low:other_high]:
             i, j, size = low, other_low, high - low
         elif (high - low) * (other_high - other_low) < _FEW:
@@ -44,7 +53,7 @@ def matching_blocks(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[
 
 def changed_parts(one: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[Block, range, range]]:
     """The matching blocks, each with what is left in both sequences between the block before and it. The last block is
-    empty."""
+    empty. Raises TooDifferent."""
     found = []
     i = j = 0
     for block in [*matching_blocks(one, other), (len(one), len(other), 0)]:
