@@ -19,6 +19,10 @@ class StoreError(LivesoError):
     """A version could not be put into the store or taken from it."""
 
 
+class UnsafePath(StoreError):
+    """A folder or a file is not used, because another user could have made it, or could change it."""
+
+
 class FileInFlux(LivesoError):
     """A file is still being written, or changed while it was read."""
 
