@@ -137,8 +137,8 @@ def is_left_over(name: str) -> bool:
 
 def open_folder(path: Path, cure: str, *, make: bool = False) -> Folder:
     """Open a folder that only this user and root can change, on a way that only they can change; symbolic links on
-    the way are followed and judged likewise. What is missing is made if `make` says so: for this user alone, or readable for
-    everybody if that is root, whose daemon serves the programs of all users.
+    the way are followed and judged likewise. What is missing is made if `make` says so: for this user alone, or for
+    everybody to read if that is root, whose daemon serves the programs of all users.
 
     A folder that everybody may write to is passed if it is sticky, as /tmp is, since nobody can replace in it what
     another owns; but it is not opened for use. Raises UnsafePath, or OSError where the folder is not there, cannot be

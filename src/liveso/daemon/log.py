@@ -14,7 +14,7 @@ _LOG_SIZE = 4 << 20  # bytes
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """A file that only its user may read, since command lines can hold secrets: opened so each time that it is begun."""
+    """A file that only its user may read, since command lines can hold secrets."""
 
     def __init__(self, folder: Folder, name: str) -> None:
         self._folder, self._name = folder, name
@@ -22,7 +22,7 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         descriptor = self._folder.open_own(self._name, os.O_WRONLY | os.O_APPEND)
-        return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+        return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
 def start_log(folder: Folder | None = None, name: str = "") -> None:

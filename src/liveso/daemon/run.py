@@ -68,13 +68,12 @@ def _only_daemon(folder: Folder, name: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _listen(folder: Folder, name: str, kind: int, mode: int) -> socket.socket:
+def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    path = folder.path / name
     try:
-        folder.remove_socket(name)
-        listener.bind(f"/proc/self/fd/{folder.descriptor}/{name}")  # in the very folder that was looked at
-        os.chmod(name, mode, dir_fd=folder.descriptor)
+        folder.remove_socket(path.name)
+        listener.bind(str(path))
+        os.chmod(path.name, mode, dir_fd=folder.descriptor)
         listener.listen(_BACKLOG)
     except OSError as error:
         raise StoreError(f"{path}: cannot listen there: {os.strerror(error.errno or 0)}") from error
@@ -84,9 +83,9 @@ def _listen(folder: Folder, name: str, kind: int, mode: int) -> socket.socket:
 async def _serve(settings: Settings, folder: Folder, on_demand: bool) -> None:
     service = Service(settings)
     api = make_server(service)
-    command = _listen(folder, settings.command_socket.name, socket.SOCK_STREAM, 0o600)
+    command = _listen(folder, settings.command_socket, socket.SOCK_STREAM, 0o600)
     # children of root's targets may have given up their rights by the time a new daemon is there
-    agents = _listen(folder, settings.socket.name, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)
+    agents = _listen(folder, settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
