@@ -14,7 +14,7 @@ from liveso.watch.watcher import Watcher
 LIMIT = 60.0  # seconds
 
 WATCH = """
-import asyncio, sys
+import asyncio, concurrent.futures.thread, sys
 from liveso.watch.watcher import Watcher
 async def main():
     watcher = Watcher()
@@ -117,7 +117,7 @@ def test_a_folder_that_may_not_be_read_is_looked_at(tmp_path: Path) -> None:
         above.chmod(0o755)
     folder.chmod(0o711)
     user = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
-    command = [*user, sys.executable, "-c", WATCH, folder / "libx.so"]
+    command = [*user, sys.executable, "-c", WATCH, str(folder / "libx.so")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout and "may not be read" in process.stdout.readline()
     exchange(folder / "libx.so")
@@ -133,7 +133,7 @@ def test_a_folder_with_two_names_is_watched_by_both(tmp_path: Path) -> None:
     (tmp_path / "one/libx.so").write_text("old")
     paths = [tmp_path / name / "libx.so" for name in ("one", "two")]
     mount = f'mount --bind {tmp_path}/one {tmp_path}/two && exec "$@"'
-    command = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", WATCH, *paths]
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", WATCH, *map(str, paths)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline().strip() == "problems"
     exchange(paths[0])
