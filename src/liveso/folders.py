@@ -10,6 +10,7 @@ import os
 import pwd
 import secrets
 import stat
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _PLAIN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH  # with access control lists the group's bits are their mask (acl(5))
 _TEMPORARY = ".new-"
+_LONGEST_WRITE = 3600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,20 @@ def open_trusted(path: Path, cure: str) -> BinaryIO:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
-def is_left_over(name: str) -> bool:
-    """Whether a file is one that `write` has not finished, or will finish soon."""
-    return name.startswith(_TEMPORARY)
+def remove_left_overs(root: Path) -> None:
+    """Remove what `Folder.write` has not finished, because its process died, in all folders below `root`."""
+    for folder, _folders, names in os.walk(root):
+        for path in (Path(folder, name) for name in names if name.startswith(_TEMPORARY)):
+            if seconds_since_change(path) > _LONGEST_WRITE:
+                path.unlink(missing_ok=True)
+
+
+def seconds_since_change(path: Path) -> float:
+    """Since the content of a file was changed last; none where it is not there."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def open_folder(path: Path, cure: str, *, make: bool = False) -> Folder:

@@ -7,7 +7,6 @@ Code that targets run comes from here. So each file is only used if nobody else 
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from threading import Lock
 
 from liveso.elf import Image, read_image
 from liveso.errors import FileInFlux, StoreError
-from liveso.folders import Folder, is_left_over, open_folder
+from liveso.folders import Folder, open_folder, remove_left_overs, seconds_since_change
 from liveso.settings import STORE_CURE
 from liveso.store.accounts import Accounts
 from liveso.store.build_id import read_build_id
@@ -30,7 +29,7 @@ _IMAGES_IN_MEMORY = 256 << 20  # bytes of files
 _FILES_KNOWN = 16384
 _KEPT_UNUSED = 14 * 24 * 3600  # seconds
 _TOUCHED = 24 * 3600  # seconds
-_UNFINISHED = 3600  # seconds after which nobody writes it any more
+_UNFINISHED = 3600  # seconds after which a version without its original gets none any more
 
 
 class Store:
@@ -183,13 +182,13 @@ class Store:
                 self._write(copies, name, blocks_of(file.fileno()), mode, version.digest)
 
     def version_of(self, path: str) -> Version | None:
-        """The version whose copy in the store `path` is."""
+        """The version whose copy in the store `path` is. It may be what a target says, and need not exist."""
         try:
             short, digest, *rest = PurePosixPath(path).relative_to(self.root).parts
             version = Version(digest)
         except ValueError:
             return None
-        return version if short == digest[:2] and rest and ".." not in rest else None
+        return version if short == digest[:2] and len(rest) in (1, 2) and ".." not in rest else None
 
     def prune(self, used: Iterable[Version]) -> None:
         """Remove versions that were not `used` for two weeks, and what was never finished. What a process has mapped
@@ -204,16 +203,13 @@ class Store:
             for version in gone:
                 shutil.rmtree(self._folder(version), ignore_errors=True)
             self._forget(gone)
-            for folder, _folders, names in os.walk(self.root):
-                for path in (Path(folder, name) for name in names if is_left_over(name)):
-                    if _age(path) > _UNFINISHED:
-                        path.unlink(missing_ok=True)
+        remove_left_overs(self.root)
 
     def _is_due(self, version: Version) -> bool:
         original = self._original(version)
         if os.path.lexists(original):
-            return _age(original) > _KEPT_UNUSED
-        return _age(self._folder(version)) > _UNFINISHED
+            return seconds_since_change(original) > _KEPT_UNUSED
+        return seconds_since_change(self._folder(version)) > _UNFINISHED
 
     def _forget(self, gone: set[Version]) -> None:
         digests = {version.digest for version in gone}
@@ -228,7 +224,7 @@ class Store:
     def _touch(self, version: Version, older_than: float = 0.0) -> None:
         original = self._original(version)
         with suppress(OSError):  # only the date by which unused versions are removed
-            if _age(original) > older_than:
+            if seconds_since_change(original) > older_than:
                 os.utime(original, follow_symlinks=False)
 
     def _versions(self) -> Iterator[Version]:
@@ -244,7 +240,10 @@ class Store:
         return self._folder(version) / _ORIGINAL
 
     def _open(self, version: Version, *below: str, make: bool = False) -> Folder:
-        return _open(self._folder(version).joinpath(*below), make)
+        try:
+            return _open(self._folder(version).joinpath(*below), make)
+        except FileNotFoundError:
+            raise _lost(version) from None
 
     def _content(self, version: Version) -> bytes:
         try:
@@ -283,17 +282,11 @@ class Store:
 def _open(path: Path, make: bool = False) -> Folder:
     try:
         return open_folder(path, STORE_CURE, make=make)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise StoreError(f"{path}: the store cannot be {'written' if make else 'read'}: {reason}") from error
-
-
-def _age(path: Path) -> float:
-    """Seconds since the last change; none where it is not there."""
-    try:
-        return time.time() - path.lstat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _lost(version: Version) -> StoreError:
