@@ -17,11 +17,11 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
     """A file that only its user may read, since command lines can hold secrets."""
 
     def __init__(self, folder: Folder, name: str) -> None:
-        self._folder, self._name = folder, name
+        self._folder, self._file_name = folder, name
         super().__init__(folder.path / name, maxBytes=_LOG_SIZE, backupCount=1)
 
     def _open(self) -> TextIOWrapper:
-        descriptor = self._folder.open_own(self._name, os.O_WRONLY | os.O_APPEND)
+        descriptor = self._folder.open_own(self._file_name, os.O_WRONLY | os.O_APPEND)
         return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
