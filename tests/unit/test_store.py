@@ -122,7 +122,7 @@ def test_what_is_no_library_is_not_taken(tmp_path: Path, library: Path) -> None:
     contents = {
         b"": "the file is empty",
         b"not a library": "not an ELF file",
-        header[:63]: "not an ELF file",
+        header[:63]: "not a readable ELF file",
         header[:4] + b"\1" + header[5:]: "a file for another machine",
         header[:16] + b"\2" + header[17:]: "not a shared library",
     }

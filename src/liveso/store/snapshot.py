@@ -137,8 +137,10 @@ def _unreadable(path: Path, error: OSError) -> StoreError:
 
 def _check_header(path: Path, header: bytes) -> None:
     """Raises StoreError unless a file may be a shared library of a processor with 64 bits."""
-    if header[:4] != b"\x7fELF" or len(header) < _HEADER_SIZE:
+    if header[:4] != b"\x7fELF":
         raise StoreError(f"{path}: {'not an ELF file' if header else 'the file is empty'}")
+    if len(header) < _HEADER_SIZE:
+        raise StoreError(f"{path}: not a readable ELF file (it ends in its header)")
     if (header[4], header[5]) != (_CLASS_64, _LITTLE_ENDIAN):
         raise StoreError(f"{path}: a file for another machine (not a 64-bit little-endian one)")
     if int.from_bytes(header[16:18], "little") != _ET_DYN:
