@@ -23,10 +23,13 @@ from tests.users import ATTACKER, VICTIM, as_user, make_file, make_folder
 CURE = "set XDG_RUNTIME_DIR or LIVE_SOCKET to a folder of your own"
 
 
+USER = 100_000 + os.getpid()  # nobody else's, so that no other test is in the way
+
+
 @pytest.fixture
 def theirs() -> Iterator[Path]:
     """The folder in /tmp that a user without a runtime folder uses, made by somebody else."""
-    folder = make_folder(Path(f"/tmp/liveso-{VICTIM}"), ATTACKER, 0o777)
+    folder = make_folder(Path(f"/tmp/liveso-{USER}"), ATTACKER, 0o777)
     yield folder
     shutil.rmtree(folder)
 
@@ -36,26 +39,26 @@ def start_daemon(**variables: str) -> None:
 
 
 def test_a_daemon_does_not_use_a_folder_in_tmp_that_another_user_has_made(theirs: Path, common: Path) -> None:
-    precious = [make_file(common / name, VICTIM) for name in ("truncated", "appended", "replaced")]
+    precious = [make_file(common / name, USER) for name in ("truncated", "appended", "replaced")]
     for name, file in zip(("lock", "log", "api"), precious, strict=True):
         (theirs / f"liveso.sock.{name}").symlink_to(file)
     (theirs / "liveso.sock").symlink_to(precious[2])
-    assert as_user(VICTIM, start_daemon) == f"{theirs} belongs to user nobody, so it is not used; {CURE}"
+    assert as_user(USER, start_daemon) == f"{theirs} belongs to user nobody, so it is not used; {CURE}"
     assert [file.read_text() for file in precious] == ["content"] * 3
     assert len(list(theirs.iterdir())) == 4
 
 
 def test_no_code_is_loaded_from_a_folder_in_tmp_that_another_user_has_made(theirs: Path, common: Path) -> None:
-    make_folder(theirs / ".cache", VICTIM)  # a folder of the victim's own in it does not make it safe
+    make_folder(theirs / ".cache", USER)  # a folder of the victim's own in it does not make it safe
     store = Store(as_victim_sees_it(common))
     assert store.root == theirs / ".cache" / "liveso"
-    said = as_user(VICTIM, lambda: store.add(Path("/proc/self/exe")))
+    said = as_user(USER, lambda: store.add(Path("/proc/self/exe")))
     assert said == f"{theirs} belongs to user nobody, so it is not used; set LIVE_STORE to a folder of your own"
 
 
 def as_victim_sees_it(common: Path) -> Path:
-    answer = make_file(common / "answer", VICTIM)
-    assert as_user(VICTIM, lambda: answer.write_text(str(read_settings({}).store))) == ""
+    answer = make_file(common / "answer", USER)
+    assert as_user(USER, lambda: answer.write_text(str(read_settings({}).store))) == ""
     return Path(answer.read_text())
 
 
