@@ -21,3 +21,14 @@ def idle_bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def common(tmp_path: Path) -> Path:
+    """A folder for everybody, as /tmp is, on a way that all may go."""
+    for folder in [tmp_path, *tmp_path.parents][:3]:
+        folder.chmod(0o755)
+    common = tmp_path / "tmp"
+    common.mkdir()
+    common.chmod(0o1777)
+    return common

@@ -52,6 +52,10 @@ class StoreError(LivesoError):
     exit_code = ExitCode.NOT_HERE
 
 
+class UnsafePath(StoreError):
+    """A folder or a file is not used, because another user could have made it, or could change it."""
+
+
 class FileInFlux(LivesoError):
     """A file is still being written, or changed while it was read."""
 

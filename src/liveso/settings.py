@@ -8,8 +8,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from liveso.errors import SettingsError
+from liveso.errors import SettingsError, UnsafePath
+from liveso.folders import open_trusted
 
+SOCKET_CURE = "set XDG_RUNTIME_DIR or LIVE_SOCKET to a folder of your own"
+STORE_CURE = "set LIVE_STORE to a folder of your own"
+_CONFIG_CURE = "set LIVE_CONFIG to a file that only you can write, in a folder of your own"
 _LONGEST_SOCKET_PATH = 103  # unix(7): 107 bytes, less the ".api" of the command's socket
 
 
@@ -120,12 +124,19 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
     home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
     default = "/etc/liveso/liveso.toml" if os.geteuid() == 0 else f"{home}/liveso/liveso.toml"
     path = Path(given or default)
+    if given == os.devnull:
+        return {}
     try:
-        values = tomllib.loads(path.read_text())
+        os.lstat(path)  # while there is none, it does not matter whose the folders are
+        # what another user can write could lead to a store of theirs, from which code is loaded
+        with open_trusted(path, _CONFIG_CURE) as file:
+            values = tomllib.load(file)
     except FileNotFoundError:
         if given:
             raise SettingsError(f"{path}: there is no such configuration file (LIVE_CONFIG)") from None
         return {}
+    except UnsafePath as error:
+        raise SettingsError(str(error)) from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
     unknown = sorted(values.keys() - VARIABLES.keys())

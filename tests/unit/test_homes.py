@@ -56,10 +56,10 @@ def test_an_end_between_variables_that_live_apart_is_refused() -> None:
 
 
 def test_a_table_lives_with_the_version_that_brought_it() -> None:
-    first = LoadedVersion(Version("1"), 0x1000)
+    first = LoadedVersion(Version("1" * 64), 0x1000)
     tables = later_tables((Piece(0x40, 0x60, 0x80),), first)
-    second = LoadedVersion(Version("2"), 0x9000, tables=tables)
-    third = LoadedVersion(Version("3"), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second))
+    second = LoadedVersion(Version("2" * 64), 0x9000, tables=tables)
+    third = LoadedVersion(Version("3" * 64), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second))
     assert [table_address(second, at) for at in (0x3F, 0x40, 0x5F, 0x60)] == [0x903F, 0x1080, 0x109F, 0x9060]
     assert table_address(third, 0x18) == 0x1088
 

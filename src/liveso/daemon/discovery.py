@@ -13,6 +13,7 @@ from liveso.store import Store, Version
 from liveso.target import Agent, LoadedObject, process
 from liveso.target.identity import Identity, is_of
 from liveso.target.process import Mapping
+from liveso.update import Target
 
 _NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
 _KERNELS = re.compile(r"linux-(vdso|gate)\d*\.so")
@@ -44,8 +45,7 @@ def mapping_of(it: LoadedObject, mappings: list[Mapping]) -> Mapping | None:
 
 
 async def running_version(
-    agent: Agent,
-    pid: int,
+    target: Target,
     it: LoadedObject,
     path: str,
     identity: Identity,
@@ -59,9 +59,10 @@ async def running_version(
     of whose code is compared; or the mapped file is read through /proc/PID/map_files, which only root may. Raises
     FileInFlux where that changes at this moment, StoreError where nothing tells.
     """
-    places = [path, f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
+    agent = target.agent
+    places = [path, f"/proc/{target.pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
     for place, versions in ((places[0], known), (places[1], ())):
-        found = await _added(place, store)
+        found = await _added(place, store, target.user)
         if found is not None and await _is_version(agent, it, identity, found, store):
             return found
         for version in versions:
@@ -73,9 +74,9 @@ async def running_version(
     )
 
 
-async def _added(place: str, store: Store) -> Version | None:
+async def _added(place: str, store: Store, user: int) -> Version | None:
     try:
-        return await asyncio.to_thread(store.add, Path(place))
+        return await asyncio.to_thread(store.add, Path(place), user)
     except FileInFlux:
         raise
     except LivesoError:

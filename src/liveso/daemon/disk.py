@@ -33,6 +33,7 @@ class Disk:
         self._is_waiting = False
         self._found: dict[str, Version | str] = {}
         self._libraries: set[str] = set()
+        self._users: dict[str, int] = {}
         self._examining: dict[str, asyncio.Lock] = {}
         self._retries: dict[str, float] = {}
 
@@ -41,9 +42,10 @@ class Disk:
         self._supervisor.vital("watch", self._watch)
         self._supervisor.vital("settle", self._take_settled)
 
-    def watch_library(self, path: str) -> None:
-        """Find out what `path` leads to, now and whenever that changes."""
+    def watch_library(self, path: str, user: int) -> None:
+        """Find out what `path` leads to, now and whenever that changes, on behalf of a user."""
         self._libraries.add(path)
+        self._users.setdefault(path, user)
         self._watcher.add(path)
         if path not in self._found:
             self._settling.put(path, 0.0)
@@ -58,7 +60,7 @@ class Disk:
         used = self._libraries.union(files)
         for path in self._watcher.paths - used:
             self._watcher.remove(path)
-        for kept in (self._found, self._examining, self._retries):
+        for kept in (self._found, self._users, self._examining, self._retries):
             for path in kept.keys() - self._libraries:
                 del kept[path]
 
@@ -75,6 +77,10 @@ class Disk:
     def is_settled(self, path: str) -> bool:
         lock = self._examining.get(path)
         return path in self._found and not self._settling.is_waiting(path) and not (lock and lock.locked())
+
+    def problems(self) -> list[str]:
+        """What is not watched as it should be, and why."""
+        return self._watcher.problems()
 
     async def _watch(self) -> None:
         """Take in changes. A file that is complete, and has no neighbour that may come with it, is taken at once."""
@@ -116,7 +122,7 @@ class Disk:
         """The version that `path` leads to now, or why that is none; None where it cannot be taken yet."""
         self._watcher.follow(path)
         try:
-            version = await asyncio.to_thread(self._store.add, Path(path))
+            version = await asyncio.to_thread(self._store.add, Path(path), self._users.get(path))
             await asyncio.to_thread(self._store.image, version)
         except FileInFlux as error:
             log.info("settling", library=path, reason=str(error))

@@ -147,7 +147,7 @@ class Learner:
         elif path not in served.libraries:
             library = Library(target, path, mapping.file, it.base)
             served.libraries[path] = library
-            self._disk.watch_library(path)
+            self._disk.watch_library(path, target.user)
             await self._learn_version(served, library, it, identity, mapping, mapped, kin)
 
     async def _learn_version(
@@ -204,9 +204,11 @@ class Learner:
         carried = self._store.version_of(mapping.file.path)
         if carried is not None:
             known[carried] = None
+        if identity.build_id:
+            known |= dict.fromkeys(await asyncio.to_thread(self._store.find_build_id, identity.build_id))
         while True:
             try:
-                return await running_version(agent, served.target.pid, it, path, identity, mapping, self._store, known)
+                return await running_version(served.target, it, path, identity, mapping, self._store, known)
             except FileInFlux:
                 await asyncio.sleep(self._settings.settle)
 

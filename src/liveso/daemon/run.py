@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from liveso.daemon.api import make_server
@@ -16,8 +16,9 @@ from liveso.daemon.log import log, start_log
 from liveso.daemon.registry import Registry
 from liveso.daemon.service import Service
 from liveso.daemon.supervision import Supervisor
-from liveso.errors import DaemonFailed, DaemonRunning, StoreError
-from liveso.settings import Settings
+from liveso.errors import DaemonFailed, DaemonRunning, StoreError, UnsafePath
+from liveso.folders import Folder, open_folder
+from liveso.settings import SOCKET_CURE, Settings
 
 _BACKLOG = 1024
 
@@ -25,27 +26,38 @@ _BACKLOG = 1024
 def run_daemon(settings: Settings, on_demand: bool) -> None:
     """Serve until a signal comes or, on demand, until no target has been there for a while.
 
-    Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used.
+    Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used, or could be
+    changed by other users.
     """
-    try:
-        settings.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if os.geteuid() == 0 else 0o700)
-    except OSError as error:
-        raise StoreError(
-            f"{settings.socket.parent}: the runtime folder cannot be made: {os.strerror(error.errno or 0)}"
-        ) from error
-    with _only_daemon(settings.lock):
-        start_log(settings.log if on_demand else None)
+    with _runtime_folder(settings.socket.parent) as folder, _only_daemon(folder, settings.lock.name):
+        if on_demand:
+            with _told(settings.log):
+                start_log(folder, settings.log.name)
+        else:
+            start_log()
         shed_inherited_limits()
-        asyncio.run(_serve(settings, on_demand))
+        asyncio.run(_serve(settings, folder, on_demand))
+
+
+def _runtime_folder(path: Path) -> Folder:
+    with _told(path):
+        return open_folder(path, SOCKET_CURE, make=True)
 
 
 @contextmanager
-def _only_daemon(lock: Path) -> Iterator[None]:
-    """Hold the lock that only one daemon of a user can hold; the kernel lets go of it when the daemon dies."""
+def _told(path: Path) -> Iterator[None]:
+    """Make of an OSError the sentence that the user is told."""
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        yield
     except OSError as error:
-        raise StoreError(f"{lock}: the runtime folder cannot be used: {os.strerror(error.errno or 0)}") from error
+        raise StoreError(f"{path}: the runtime folder cannot be used: {os.strerror(error.errno or 0)}") from error
+
+
+@contextmanager
+def _only_daemon(folder: Folder, name: str) -> Iterator[None]:
+    """Hold the lock that only one daemon of a user can hold; the kernel lets go of it when the daemon dies."""
+    with _told(folder.path / name):
+        descriptor = folder.open_own(name, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -60,24 +72,24 @@ def _only_daemon(lock: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _listen(path: Path, kind: int, mode: int) -> socket.socket:
+def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        path.unlink(missing_ok=True)
+        folder.remove_socket(path.name)
         listener.bind(str(path))
-        path.chmod(mode)
+        os.chmod(path.name, mode, dir_fd=folder.descriptor)
         listener.listen(_BACKLOG)
     except OSError as error:
         raise StoreError(f"{path}: cannot listen there: {os.strerror(error.errno or 0)}") from error
     return listener
 
 
-async def _serve(settings: Settings, on_demand: bool) -> None:
+async def _serve(settings: Settings, folder: Folder, on_demand: bool) -> None:
     supervisor = Supervisor()
     service = Service(settings, supervisor)
-    command = _listen(settings.command_socket, socket.SOCK_STREAM, 0o600)
+    command = _listen(folder, settings.command_socket, socket.SOCK_STREAM, 0o600)
     # children of root's targets may have given up their rights by the time a new daemon is there
-    agents = _listen(settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)
+    agents = _listen(folder, settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.end.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGIO, service.protection.let_writers_go_on)
@@ -88,8 +100,9 @@ async def _serve(settings: Settings, on_demand: bool) -> None:
         supervisor.start(_end_when_unused(service.registry, settings.linger, supervisor.end))
     await supervisor.end.wait()
     log.info("stopped", pid=os.getpid())
-    for path in (settings.socket, settings.command_socket):
-        path.unlink(missing_ok=True)
+    with suppress(OSError, UnsafePath):
+        for path in (settings.socket, settings.command_socket):
+            folder.remove_socket(path.name)
     if supervisor.gave_up:
         log.error("gave-up", reason=supervisor.gave_up)
     os._exit(DaemonFailed.exit_code if supervisor.gave_up else 0)  # what still computes has nothing to save

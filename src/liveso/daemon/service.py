@@ -15,6 +15,7 @@ from liveso.daemon.results import Results
 from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import NotServed, ServedTarget
 from liveso.daemon.supervision import Supervisor
+from liveso.errors import StoreError
 from liveso.settings import Settings
 from liveso.store import Store
 from liveso.update import Analyst, Workers
@@ -84,12 +85,17 @@ class Service:
             states = [
                 it.state for served in self.registry.targets.values() for it in served.libraries.values() if it.state
             ]
-            await asyncio.to_thread(self._store.prune, {loaded.version for it in states for loaded in it.versions})
+            used = {loaded.version for it in states for loaded in it.versions}
+            try:
+                await asyncio.to_thread(self._store.prune, used)
+                self._supervisor.tell("store", "")
+            except StoreError as error:
+                self._supervisor.tell("store", str(error))
 
     @property
     def problems(self) -> list[str]:
         """What a person should know of the daemon itself."""
-        return self._supervisor.problems
+        return [*self._supervisor.problems, *self._disk.problems()]
 
     async def not_served(self) -> list[NotServed]:
         """The processes of this user's, or of all for root, that have live.so and have not connected."""

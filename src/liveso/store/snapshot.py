@@ -2,17 +2,24 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import signal
 import stat
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from liveso.errors import FileInFlux, StoreError
 
-_LARGEST_LIBRARY = 4 << 30  # bytes
+_LARGEST_LIBRARY = 1 << 30  # bytes
+_MOST_HOLES = 64 << 20  # bytes; linkers leave some up to the next page, of 2 MiB at most, between segments
 _JUST_WRITTEN = 0.02  # seconds
+_BLOCK = 1 << 20  # bytes
+_READ_ONCE = 16 << 20  # bytes; what is larger is read again to be written, and not held in memory
+_HEADER_SIZE, _CLASS_64, _LITTLE_ENDIAN, _ET_DYN = 64, 2, 1, 3  # gABI, "ELF Header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +39,131 @@ def identity_of(info: os.stat_result) -> FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    content: bytes
+    """An open library file in one state: what is read of it is of that state, or FileInFlux is raised."""
+
+    path: Path
+    descriptor: int
     identity: FileIdentity
     mode: int
+    digest: str
+    """The SHA-256 of its content, in hexadecimal."""
+    content: tuple[bytes, ...]
+
+    def blocks(self) -> Iterable[bytes]:
+        """The content once more, from the first byte to the last."""
+        if self.content:
+            return self.content
+        return checked(blocks_of(self.descriptor), self.digest, self.path)
 
 
-def take_snapshot(path: Path) -> Snapshot:
-    """Read a whole file.
+@contextmanager
+def take_snapshot(path: Path) -> Iterator[Snapshot]:
+    """Read a shared library, in blocks.
 
     Raises FileInFlux while somebody writes to it or if it changes while it is read, StoreError where it cannot be
-    read at all.
+    read at all, or is none.
     """
+    descriptor = _open_regular(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
-    with os.fdopen(descriptor, "rb") as file:
+        yield _snapshot(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _snapshot(path: Path, descriptor: int) -> Snapshot:
+    try:
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise StoreError(f"{path}: not a regular file")
         if before.st_size > _LARGEST_LIBRARY:
-            raise StoreError(f"{path}: larger than {_LARGEST_LIBRARY >> 30} GiB")
+            raise StoreError(f"{path}: larger than {_LARGEST_LIBRARY >> 30} GiB, so not taken")
         if _has_writer(descriptor, before):
             raise FileInFlux(f"{path}: still being written")
-        try:
-            content = file.read()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
+        _check_header(path, os.pread(descriptor, _HEADER_SIZE, 0))
+        _check_holes(path, descriptor, before)
+        content = tuple(blocks_of(descriptor)) if before.st_size <= _READ_ONCE else ()
+        digest = digest_of(content or blocks_of(descriptor))
         after = os.fstat(descriptor)
-    if len(content) != after.st_size or identity_of(before) != identity_of(after):
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if identity_of(before) != identity_of(after):
         raise FileInFlux(f"{path}: changed while it was read")
-    return Snapshot(content, identity_of(after), after.st_mode)
+    return Snapshot(path, descriptor, identity_of(after), after.st_mode, digest, content)
+
+
+def blocks_of(descriptor: int) -> Iterator[bytes]:
+    """The content of an open file. Raises OSError."""
+    position, end = 0, os.fstat(descriptor).st_size  # not to the end of one that grows meanwhile
+    while block := os.pread(descriptor, min(_BLOCK, end - position), position):
+        yield block
+        position += len(block)
+
+
+def digest_of(blocks: Iterable[bytes]) -> str:
+    """SHA-256, in hexadecimal."""
+    computed = hashlib.sha256()
+    for block in blocks:
+        computed.update(block)
+    return computed.hexdigest()
+
+
+def checked(blocks: Iterable[bytes], digest: str, path: Path) -> Iterator[bytes]:
+    """The blocks as they come. Raises FileInFlux behind the last where they are not those of `digest`."""
+    computed = hashlib.sha256()
+    for block in blocks:
+        computed.update(block)
+        yield block
+    if computed.hexdigest() != digest:
+        raise FileInFlux(f"{path}: changed while it was read")
+
+
+def _open_regular(path: Path) -> int:
+    """Open a file to be read; a device or a FIFO is not even opened, since that alone may do something or wait."""
+    try:
+        pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(pinned).st_mode):
+                raise StoreError(f"{path}: not a regular file")
+            return os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        finally:
+            os.close(pinned)
+    except BlockingIOError:
+        raise FileInFlux(f"{path}: another process holds its readers up (a lease)") from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})")
+
+
+def _check_header(path: Path, header: bytes) -> None:
+    """Raises StoreError unless a file may be a shared library of a processor with 64 bits."""
+    if header[:4] != b"\x7fELF":
+        raise StoreError(f"{path}: {'not an ELF file' if header else 'the file is empty'}")
+    if len(header) < _HEADER_SIZE:
+        raise StoreError(f"{path}: not a readable ELF file (it ends in its header)")
+    if (header[4], header[5]) != (_CLASS_64, _LITTLE_ENDIAN):
+        raise StoreError(f"{path}: a file for another machine (not a 64-bit little-endian one)")
+    if int.from_bytes(header[16:18], "little") != _ET_DYN:
+        raise StoreError(f"{path}: not a shared library (ELF type is not ET_DYN)")
+
+
+def _check_holes(path: Path, descriptor: int, info: os.stat_result) -> None:
+    """Raises StoreError where a file is much smaller on disk than what would have to be read of it: anybody can make
+    one of any size at once. What a file system compresses is no hole (lseek(2))."""
+    if info.st_blocks * 512 + _MOST_HOLES >= info.st_size:
+        return
+    holes = position = 0
+    while position < info.st_size:
+        hole = os.lseek(descriptor, position, os.SEEK_HOLE)
+        try:
+            position = os.lseek(descriptor, hole, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # no data behind the hole
+                raise
+            position = info.st_size
+        holes += position - hole
+        if holes > _MOST_HOLES:
+            raise StoreError(f"{path}: a sparse file with more than {_MOST_HOLES >> 20} MiB of holes, so not a library")
 
 
 def _has_writer(descriptor: int, info: os.stat_result) -> bool:

@@ -106,7 +106,7 @@ async def is_of(agent: Agent, it: LoadedObject, identity: Identity, image: Image
     if identity.is_unique and not thorough:
         return True
     for section in image.sections:
-        if section.type == "SHT_PROGBITS" and section.is_allocated and not section.is_writable:
+        if section.type == tables.SHT_PROGBITS and section.is_allocated and not section.is_writable:
             content = image.section_bytes(section)
             for at in range(0, len(content), _PIECE):
                 expected = content[at : at + _PIECE]
