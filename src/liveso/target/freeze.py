@@ -87,6 +87,7 @@ def start_holder() -> socket.socket:
         with theirs:
             _process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(holder.__file__).resolve())],
+                executable="/proc/self/exe",  # also where no path leads there for this user
                 stdin=theirs,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
