@@ -3,7 +3,10 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <stdnoreturn.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -58,37 +61,65 @@ static int claim_start(void)
 	return claim;
 }
 
-/* Whether the first process of this PID namespace is a target itself: a program, and no init, which would find the
- * daemon among its children. That of the first namespace is an init, whatever is preloaded to it. */
-static bool has_program_as_init(void)
+enum { CHUNK = 4096, PROC_NAME_SIZE = 32 };
+
+static int open_proc(pid_t pid, const char *file)
 {
-	static const char first[] = "pid:[4026531836]"; /* PROC_PID_INIT_INO, linux/proc_ns.h */
+	char name[PROC_NAME_SIZE];
+	snprintf(name, sizeof name, "/proc/%d/%s", (int)pid, file);
+	return live_open(name, O_RDONLY);
+}
+
+static bool is_target(pid_t pid)
+{
 	static const char name[] = "/live.so\n";
-	static char text[4096 + sizeof name];
-	if (syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", text, sizeof text) == sizeof first - 1 &&
-	    live_same(text, first, sizeof first - 1))
-		return false;
-	int maps = live_open("/proc/1/maps", O_RDONLY);
+	static char text[CHUNK + sizeof name];
+	int maps = open_proc(pid, "maps");
 	bool found = false;
 	size_t kept = 0;
-	for (ssize_t size; maps >= 0 && !found && (size = live_read(maps, text + kept, 4096)) > 0;) {
+	for (ssize_t size; maps >= 0 && !found && (size = live_read(maps, text + kept, CHUNK)) > 0;) {
 		size_t end = kept + (size_t)size, at = 0;
 		while (at + sizeof name - 1 <= end && !found)
 			found = live_same(text + at++, name, sizeof name - 1);
 		live_copy(text, text + at, kept = end - at);
 	}
-	if (maps >= 0)
-		live_close(maps);
+	live_close(maps);
 	return found;
 }
 
+/* 0 where that is not to be seen. */
+static pid_t parent_of(pid_t pid)
+{
+	char text[CHUNK];
+	int file = open_proc(pid, "stat");
+	ssize_t size = live_read(file, text, sizeof text - 1);
+	live_close(file);
+	text[size > 0 ? size : 0] = 0;
+	const char *state = strrchr(text, ')');
+	return state && live_length(state, 5) == 5 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
+}
+
+/* The first process of the first PID namespace is an init, whatever is preloaded to it. */
+static bool has_init(void)
+{
+	static const char first[] = "pid:[4026531836]"; /* PROC_PID_INIT_INO, linux/proc_ns.h */
+	char text[sizeof first];
+	return syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", text, sizeof text) == sizeof first - 1 &&
+	       live_same(text, first, sizeof first - 1);
+}
+
 /* The daemon is an orphan, which goes to the next process above that asked for such, or to the first one (prctl(2),
- * PR_SET_CHILD_SUBREAPER). No program that waits for its children must find it there. */
+ * PR_SET_CHILD_SUBREAPER). No program that waits for its children may find it there: so what is below a target leaves
+ * the start to that. */
 static bool may_start_daemon(void)
 {
 	int adopts = 0;
-	return getpid() != 1 && syscall(SYS_prctl, PR_GET_CHILD_SUBREAPER, &adopts, 0L, 0L, 0L) == 0 && !adopts &&
-	       !has_program_as_init();
+	if (getpid() == 1 || prctl(PR_GET_CHILD_SUBREAPER, &adopts) != 0 || adopts)
+		return false;
+	for (pid_t pid = getppid(); pid > 1; pid = parent_of(pid))
+		if (is_target(pid))
+			return false;
+	return has_init() || !is_target(1);
 }
 
 /* As vfork(2), which returns twice into one stack: here without a return address on it. The exit signal is 0: neither

@@ -123,7 +123,8 @@ static bool open_spans(const struct transaction *transaction, uint32_t *count)
 {
 	for (*count = 0; *count < transaction->header->spans; ++*count) {
 		const struct live_span *span = &transaction->spans[*count];
-		if (!live_protect(span->start, span->size, (int)(span->protection & PROT_EXEC) | PROT_READ | PROT_WRITE))
+		if (!live_protect(span->start, span->size,
+				  (int)(span->protection & PROT_EXEC) | PROT_READ | PROT_WRITE))
 			return false;
 	}
 	return true;

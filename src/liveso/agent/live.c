@@ -23,9 +23,10 @@ enum {
 	SHORTEST_PAUSE = 5 * MILLISECOND,
 	CHILD_PAUSE = 50 * MILLISECOND, /* most children of fork(2) have ended or executed another program by then */
 	LONGEST_DOUBLING = 11,		/* about 10 s: a daemon that hangs up at once does so again */
-	LONGEST_ABSENCE = 8,		/* about 1 s: a daemon that comes serves at once */
-	ATTEMPTS_BEFORE_START = 12,	/* about 3 s: whoever claimed to start a daemon did not */
-	ATTEMPTS_BEFORE_COMPLAINT = 20, /* about 11 s */
+	LONGEST_ABSENCE = 7,		/* about 0.6 s: a daemon that comes serves at once */
+	ATTEMPTS_BEFORE_START = 7,	/* about 0.1 s: what a program asks for when it begins is known (prctl(2)) */
+	ATTEMPTS_BEFORE_CLAIM = 17,	/* about 3 s: whoever claimed to start a daemon did not */
+	ATTEMPTS_BEFORE_COMPLAINT = 29, /* about 11 s */
 };
 
 pthread_mutex_t live_work_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -144,10 +145,11 @@ static void pause_after(unsigned attempts, unsigned limit)
 /* Why no daemon can be started, or none that was comes up. */
 static void report_start(enum live_start start)
 {
-	const char *what = start == LIVE_START_UNWANTED
-				   ? "no daemon listens, and this program would wait for it, run `liveso daemon`"
-			   : start == LIVE_STARTED ? "the daemon that was started does not come up, run `liveso daemon`"
-						   : "no daemon listens and none can be started, run `liveso daemon`";
+	const char *what =
+		start == LIVE_START_UNWANTED
+			? "no daemon listens, and a program above could find it among its children, run `liveso daemon`"
+		: start == LIVE_STARTED ? "the daemon that was started does not come up, run `liveso daemon`"
+					: "no daemon listens and none can be started, run `liveso daemon`";
 	live_report_trouble(what, live_settings.socket);
 }
 
@@ -176,8 +178,8 @@ static void *run(void *unused)
 			continue;
 		}
 		bool is_absent = errno == ENOENT || errno == ECONNREFUSED;
-		if (may_start && is_absent) {
-			start = live_channel_start_daemon(attempts >= ATTEMPTS_BEFORE_START);
+		if (may_start && is_absent && attempts >= ATTEMPTS_BEFORE_START) {
+			start = live_channel_start_daemon(attempts >= ATTEMPTS_BEFORE_CLAIM);
 			may_start = start == LIVE_START_CLAIMED;
 			if (start == LIVE_START_IMPOSSIBLE || start == LIVE_START_UNWANTED)
 				report_start(start);
