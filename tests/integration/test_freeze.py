@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from liveso.errors import TargetError
-from liveso.target.freeze import _SEIZE, _ptrace, still
+from liveso.target.freeze import still
+from liveso.target.holder import SEIZE, ptrace
 from tests.harness import Bench, Program
 
 FREEZES, DEATHS = 150, 30
@@ -117,7 +118,7 @@ def test_what_is_traced_already_cannot_be_held(program: Program) -> None:
         async with still(program.pid, 0, 10):
             pass
 
-    assert _ptrace(_SEIZE, program.pid)
+    assert ptrace(SEIZE, program.pid)
     with pytest.raises(TargetError, match=f"process {os.getpid()} traces it already"):
         asyncio.run(freeze())
     assert set(states(program)) - {"R", "S", "D", "Z", "X"} == set()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from liveso.target.freeze import _SEIZE, _ptrace
+from liveso.target.holder import SEIZE, ptrace
 from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
 from tests.integration import test_python_tls as python_tls
 
@@ -283,7 +283,7 @@ def test_a_thread_that_cannot_be_stopped_now_is_waited_for(bench: Bench) -> None
 def test_a_process_that_is_traced_holds_up_neither_the_writer_nor_the_others(bench: Bench) -> None:
     traced, free = start(bench, "calm"), bench.run("./program", "calm")
     bench.library(free.pid, "libcount.so")
-    assert _ptrace(_SEIZE, traced.pid)
+    assert ptrace(SEIZE, traced.pid)
     begin = time.monotonic()
     os.close(os.open(bench.folder / "libcount.so", os.O_WRONLY))
     assert time.monotonic() - begin < 20

@@ -2,7 +2,6 @@
  * life across fork(2). */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -11,11 +10,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "live.h"
+#include "system.h"
 
 enum {
 	STACK_SIZE = 256 * 1024,
@@ -24,9 +22,11 @@ enum {
 	FORK_LIMIT = 2,			/* s: how long a fork waits, at most, for the loader's data to be in order */
 	SHORTEST_PAUSE = 5 * MILLISECOND,
 	CHILD_PAUSE = 50 * MILLISECOND, /* most children of fork(2) have ended or executed another program by then */
-	LONGEST_PAUSE = 999 * MILLISECOND,
-	ATTEMPTS_BEFORE_START = 12,	/* about 3 s: whoever claimed to start a daemon did not */
-	ATTEMPTS_BEFORE_COMPLAINT = 20, /* about 11 s */
+	LONGEST_DOUBLING = 11,		/* about 10 s: a daemon that hangs up at once does so again */
+	LONGEST_ABSENCE = 7,		/* about 0.6 s: a daemon that comes serves at once */
+	ATTEMPTS_BEFORE_START = 7,	/* about 0.1 s: what a program asks for when it begins is known (prctl(2)) */
+	ATTEMPTS_BEFORE_CLAIM = 17,	/* about 3 s: whoever claimed to start a daemon did not */
+	ATTEMPTS_BEFORE_COMPLAINT = 29, /* about 11 s */
 };
 
 pthread_mutex_t live_work_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -61,10 +61,10 @@ static bool stand_apart(void)
 		if (unshare(CLONE_FILES) != 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
 			return false;
 		for (rlim_t number = 0; number < limit.rlim_cur && number < 1 << 20; number++)
-			close((int)number);
+			live_close((int)number);
 	}
 	/* What writes to standard output here, by mistake, must not meet a descriptor of ours. */
-	while (open("/dev/null", O_RDWR) >= 0 && fcntl(STDERR_FILENO, F_GETFD) < 0)
+	while (syscall(SYS_openat, AT_FDCWD, "/dev/null", (long)O_RDWR, 0L) >= 0 && !live_is_open(STDERR_FILENO))
 		;
 	return true;
 }
@@ -73,10 +73,10 @@ static bool stand_apart(void)
 static bool is_last_thread(void)
 {
 	char text[1024];
-	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	ssize_t size = file < 0 ? -1 : read(file, text, sizeof text - 1);
+	int file = live_open("/proc/self/stat", O_RDONLY);
+	ssize_t size = file < 0 ? -1 : live_read(file, text, sizeof text - 1);
 	if (file >= 0)
-		close(file);
+		live_close(file);
 	if (size <= 0)
 		return false;
 	text[size] = 0;
@@ -90,14 +90,15 @@ static bool is_last_thread(void)
 
 static bool greet(int channel, struct live_message *message)
 {
-	memset(message, 0, offsetof(struct live_message, text));
 	message->kind = LIVE_HELLO;
+	message->status = LIVE_DONE;
+	message->number = 0;
 	message->argument[0] = LIVE_PROTOCOL;
 	message->argument[1] = (uint64_t)gettid();
 	message->argument[2] = (uintptr_t)malloc;
 	message->argument[3] = (uintptr_t)__builtin_thread_pointer();
 	message->text_size = (uint32_t)live_settings.variables_size;
-	memcpy(message->text, live_settings.variables, live_settings.variables_size);
+	live_copy(message->text, live_settings.variables, live_settings.variables_size);
 	return live_channel_send(channel, message);
 }
 
@@ -111,54 +112,84 @@ static bool serve(int channel)
 	while (live_channel_receive(channel, &message, &sheet)) {
 		bool stay = live_work(&message, sheet);
 		if (sheet >= 0)
-			close(sheet);
+			live_close(sheet);
 		if (!stay)
 			return false;
-		if (!live_channel_send(channel, &message))
+		if (!live_channel_send(channel, &message)) {
+			live_work_undelivered(&message);
 			return true;
+		}
 	}
 	return true;
 }
 
 static void rest(long nanoseconds)
 {
-	struct timespec time = {0, nanoseconds};
+	struct timespec time = {nanoseconds / (1000 * MILLISECOND), nanoseconds % (1000 * MILLISECOND)};
 	nanosleep(&time, NULL);
 }
 
-/* Wait before the next attempt to reach a daemon, longer each time. */
-static void pause_before(unsigned attempt)
+static time_t seconds(void)
 {
-	rest(attempt < 10 ? (long)SHORTEST_PAUSE << attempt / 2 : LONGEST_PAUSE);
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* Wait twice as long after each second attempt. */
+static void pause_after(unsigned attempts, unsigned limit)
+{
+	rest((long)SHORTEST_PAUSE << (attempts / 2 < limit ? attempts / 2 : limit));
+}
+
+/* Why no daemon can be started, or none that was comes up. */
+static void report_start(enum live_start start)
+{
+	const char *what =
+		start == LIVE_START_UNWANTED
+			? "no daemon listens, and a program above could find it among its children, run `liveso daemon`"
+		: start == LIVE_STARTED ? "the daemon that was started does not come up, run `liveso daemon`"
+					: "no daemon listens and none can be started, run `liveso daemon`";
+	live_report_trouble(what, live_settings.socket);
 }
 
 static void *run(void *unused)
 {
-	bool may_start_daemon = !started_by_fork, was_served = false, stay = stand_apart();
+	bool may_start = !started_by_fork, was_served = false, stay = stand_apart();
+	enum live_start start = LIVE_START_CLAIMED;
+	unsigned attempts = 0, hangups = 0;
 	(void)unused;
 	announce_apart();
 	prctl(PR_SET_NAME, "live.so");
 	if (started_by_fork)
 		rest(CHILD_PAUSE);
-	for (unsigned attempt = 0; stay && !is_last_thread(); attempt++) {
+	while (stay && !is_last_thread()) {
 		int channel = live_channel_open();
 		if (channel >= 0) {
+			time_t begin = seconds();
 			stay = serve(channel);
-			close(channel);
-			may_start_daemon = false;
+			live_close(channel);
+			hangups = seconds() - begin > 1 ? 0 : hangups + 1;
+			may_start = false;
 			was_served = true;
-			attempt = 0;
-		} else if (may_start_daemon && (errno == ENOENT || errno == ECONNREFUSED)) {
-			enum live_start start = live_channel_start_daemon(attempt >= ATTEMPTS_BEFORE_START);
-			may_start_daemon = start == LIVE_START_CLAIMED;
-			if (start == LIVE_START_IMPOSSIBLE)
-				live_report_trouble("no daemon listens and none can be started, run `liveso daemon`",
-						    live_settings.socket);
-		} else if (attempt == ATTEMPTS_BEFORE_COMPLAINT && !was_served) {
-			live_report_trouble("the daemon does not answer", live_settings.socket);
+			attempts = 0;
+			if (stay)
+				pause_after(hangups, LONGEST_DOUBLING);
+			continue;
 		}
-		if (stay)
-			pause_before(attempt);
+		bool is_absent = errno == ENOENT || errno == ECONNREFUSED;
+		if (may_start && is_absent && attempts >= ATTEMPTS_BEFORE_START) {
+			start = live_channel_start_daemon(attempts >= ATTEMPTS_BEFORE_CLAIM);
+			may_start = start == LIVE_START_CLAIMED;
+			if (start == LIVE_START_IMPOSSIBLE || start == LIVE_START_UNWANTED)
+				report_start(start);
+		} else if (attempts == ATTEMPTS_BEFORE_COMPLAINT && !was_served) {
+			if (is_absent)
+				report_start(start);
+			else
+				live_report_trouble("the daemon cannot be reached", strerrordesc_np(errno));
+		}
+		pause_after(attempts++, LONGEST_ABSENCE);
 	}
 	return NULL;
 }

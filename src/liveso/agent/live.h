@@ -17,6 +17,7 @@ struct live_settings {
 	char variables[LIVE_SETTINGS_SIZE]; /* LIVE_* as NAME=value, each ended by NUL */
 	size_t variables_size;
 	char **environment; /* for the daemon: the few variables that it needs */
+	bool may_report;    /* LIVE_LOGLEVEL of at least 1: a program does not know that live.so is there */
 };
 
 extern struct live_settings live_settings;
@@ -28,26 +29,31 @@ bool live_settings_read(void);
 void live_report_prepare(void);
 /* Write one line to the program's standard error, if that is still the file that it was at the start. */
 void live_report(const char *text, size_t size);
-/* The same, for the reason that live.so itself cannot work; said once. */
+/* The same, for the reason that live.so itself cannot work; said once, and only where the user wants to hear of it. */
 void live_report_trouble(const char *what, const char *subject);
 /* Put the program's standard streams into the agent's table while an initialiser may print, or take them out. */
 void live_lend_standard_streams(bool lend);
 
 /* channel.c: Connect to the daemon; -1 and errno if none answers that may command this process. */
 int live_channel_open(void);
-enum live_start { LIVE_STARTED, LIVE_START_CLAIMED, LIVE_START_IMPOSSIBLE };
-/* Start the daemon, detached from the program, unless another target is at it. */
+enum live_start { LIVE_STARTED, LIVE_START_CLAIMED, LIVE_START_IMPOSSIBLE, LIVE_START_UNWANTED };
+/* Start the daemon, detached from the program, unless another target is at it, or a program would find it among its
+ * children. */
 enum live_start live_channel_start_daemon(bool even_if_claimed);
-/* Receive a request and its sheet (-1 if it has none). False if the daemon is gone. */
+enum { LIVE_NO_SHEET = -1, LIVE_SHEET_DROPPED = -2 /* the program may not have another descriptor */ };
+/* Receive a request and its sheet. False if the daemon is gone, also if it was when the request could be received. */
 bool live_channel_receive(int channel, struct live_message *message, int *sheet);
 /* Send a message. False if the daemon is gone. */
 bool live_channel_send(int channel, const struct live_message *message);
 
 /* work.c: Carry out one request; what was a request becomes its reply. False: the thread shall end. */
 bool live_work(struct live_message *message, int sheet);
+/* The daemon went without the reply: a library that nobody knows of is not kept. */
+void live_work_undelivered(const struct live_message *message);
 
-/* commit.c: Apply the transaction on the sheet, all of it or nothing. */
-enum live_status live_commit(int sheet, uint64_t *position);
+/* commit.c: Apply the transaction on the sheet, all of it or nothing. `position` is the word that was not as expected,
+ * `left_open` not 0 where pages did not get their protection back. */
+enum live_status live_commit(int sheet, uint64_t *position, uint64_t *left_open);
 /* Write the record of the last commit to the sheet. */
 enum live_status live_commit_recall(int sheet, uint64_t *size);
 

@@ -1,4 +1,5 @@
-/* The messages between the agent and the daemon: one SOCK_SEQPACKET record each, one request at a time.
+/* The messages between the agent and the daemon: one SOCK_SEQPACKET record each, one request at a time. A reply has its
+ * request's number.
  *
  * Bulk data never travels in a message: it lies on a sheet, a memfd that the daemon makes and passes along
  * (SCM_RIGHTS, unix(7)). All numbers are in the target's byte order. target/protocol.py is this file's twin;
@@ -9,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { LIVE_PROTOCOL = 2, LIVE_TEXT_SIZE = 8192 };
+enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192 };
 
 enum live_kind {
 	LIVE_HELLO = 1,	  /* agent: argument = protocol, thread ID, address of malloc, thread pointer; text = LIVE_*
@@ -19,25 +20,28 @@ enum live_kind {
 	LIVE_OPEN = 4,	  /* argument = dlopen(3) mode; text = path; reply: argument = handle, load address */
 	LIVE_CLOSE = 5,	  /* argument = handle */
 	LIVE_RESOLVE = 6, /* argument = handle; text = name, NUL, version or nothing, NUL; reply: argument = address */
-	LIVE_COMMIT =
-		7, /* a live_transaction on the sheet; reply: argument = index of the word that was not as expected */
-	LIVE_RECALL = 8, /* the record of the last commit onto the sheet; reply: argument = its bytes */
-	LIVE_SAY = 9,	 /* text = a line for the program's standard error */
-	LIVE_LEAVE = 10, /* the agent's thread ends */
-	LIVE_CARRY = 11, /* text = path of a file; a live_carry on the sheet; no other thread runs meanwhile */
+	LIVE_COMMIT = 7,  /* a live_transaction on the sheet; reply: argument = index of the word that was not as
+			     expected, whether pages did not get their protection back */
+	LIVE_RECALL = 8,  /* the record of the last commit onto the sheet; reply: argument = its bytes */
+	LIVE_SAY = 9,	  /* text = a line for the program's standard error */
+	LIVE_LEAVE = 10,  /* the agent's thread ends */
+	LIVE_CARRY = 11,  /* text = path of a file; a live_carry on the sheet; no other thread runs meanwhile */
 };
 
 enum live_status {
 	LIVE_DONE = 0,
 	LIVE_MALFORMED = 1,	   /* the request is not one that this agent knows */
 	LIVE_OBJECTS_CHANGED = 2,  /* objects came or went since the list that the transaction was planned on */
-	LIVE_WORD_CHANGED = 3,	   /* a word does not hold what the transaction expects */
+	LIVE_WORD_CHANGED = 3,	   /* a word does not hold what the transaction expects; nothing was stored */
 	LIVE_NOT_MAPPED = 4,	   /* a range of memory is not there, or may not be made writable */
 	LIVE_NOT_OPENED = 5,	   /* dlopen(3) or dlsym(3) failed; text = dlerror(3) */
 	LIVE_DESCRIPTORS_LEFT = 6, /* an initialiser opened descriptors, which the program would not see */
-	LIVE_NO_MEMORY = 7,	   /* no memory, or the sheet could not be read or written */
-	LIVE_NO_FILE = 8,	   /* a file cannot be opened, read or mapped; reply: argument = errno */
-	LIVE_WITHDRAWN = 9,	   /* the daemon took its request back */
+	LIVE_NO_MEMORY = 7,	   /* no memory, or the sheet could not be read or written; last argument = errno */
+	LIVE_NO_FILE = 8,	   /* a file cannot be opened, read or mapped; argument = errno */
+	LIVE_WITHDRAWN = 9,	   /* the daemon took its request back, or nobody holds the other threads any more */
+	LIVE_TAKEN_BACK = 10, /* as LIVE_WORD_CHANGED, after words were stored: these have their old values again, but
+				 a thread may have seen the new ones */
+	LIVE_NO_DESCRIPTOR = 11, /* the program may not have so many descriptors (RLIMIT_NOFILE) */
 };
 
 struct live_message {
@@ -45,7 +49,7 @@ struct live_message {
 	uint32_t status;
 	uint64_t argument[4];
 	uint32_t text_size;
-	uint32_t unused;
+	uint32_t number; /* of the request: what an agent before protocol 3 gives back, too */
 	char text[LIVE_TEXT_SIZE];
 };
 
@@ -103,12 +107,14 @@ struct live_half {
 };
 
 /* Mappings that are to be laid onto another file: this header, then its parts. Each side writes its word before it
- * reads the other's: so either the agent sees that it may not begin any more, or the daemon sees that it has begun. */
+ * reads the other's: so either the agent sees that it may not begin any more, or who holds the threads sees that it has
+ * begun. As long as he holds them he has a lock on the sheet (fcntl(2)), which his death takes from him before it lets
+ * them go. */
 struct live_carry {
-	uint32_t withdrawn; /* by the daemon: other threads run again */
+	uint32_t withdrawn; /* by who holds the other threads: they run again */
 	uint32_t begun;	    /* by the agent: it goes through with it */
 	uint32_t parts;
-	uint32_t unused;
+	uint32_t done; /* by the agent, after it has begun */
 };
 
 /* A mapping (mmap(2)), and where its content lies in the file. `place` is the agent's own. */

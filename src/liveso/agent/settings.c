@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "live.h"
+#include "system.h"
 
 extern char **environ;
 
@@ -30,24 +28,26 @@ static bool is_kept(const char *variable)
 /* Copy what is kept, once, into memory of our own: the program may change its environment at any time. */
 static bool copy_environment(void)
 {
-	size_t count = 2, bytes = sizeof live_settings.socket + 16;
+	static char disable[] = "LIVE_DISABLE=1"; /* no target of itself, where /etc/ld.so.preload has live.so */
+	size_t count = 3, bytes = sizeof live_settings.socket + 16;
 	for (char **variable = environ; variable && *variable; variable++)
 		if (is_kept(*variable)) {
 			count++;
 			bytes += strlen(*variable) + 1;
 		}
-	char **copies =
-		mmap(NULL, count * sizeof *copies + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char **copies = live_map(count * sizeof *copies + bytes, PROT_READ | PROT_WRITE, -1, 0);
 	if (copies == MAP_FAILED)
 		return false;
 	live_settings.environment = copies;
 	char *text = (char *)(copies + count);
 	for (char **variable = environ; variable && *variable; variable++) {
-		if (!is_kept(*variable) || strncmp(*variable, "LIVE_SOCKET=", 12) == 0)
+		if (!is_kept(*variable) || strncmp(*variable, "LIVE_SOCKET=", 12) == 0 ||
+		    strncmp(*variable, "LIVE_DISABLE=", 13) == 0)
 			continue;
 		*copies++ = text;
 		text = stpcpy(text, *variable) + 1;
 	}
+	*copies++ = disable;
 	*copies = text;
 	stpcpy(stpcpy(text, "LIVE_SOCKET="), live_settings.socket);
 	return true;
@@ -98,9 +98,10 @@ static void find_daemon(void)
 
 bool live_settings_read(void)
 {
-	const char *disable = getenv("LIVE_DISABLE");
+	const char *disable = getenv("LIVE_DISABLE"), *loglevel = getenv("LIVE_LOGLEVEL");
 	if (getauxval(AT_SECURE) || (disable && *disable && strcmp(disable, "0") != 0))
 		return false;
+	live_settings.may_report = loglevel && *loglevel > '0';
 	for (char **variable = environ; variable && *variable; variable++) {
 		size_t size = strlen(*variable) + 1;
 		if (strncmp(*variable, "LIVE_", 5) != 0)

@@ -1,12 +1,10 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <link.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "live.h"
+#include "system.h"
 
 struct listing {
 	int sheet;
@@ -18,7 +16,7 @@ struct listing {
 static bool put(int sheet, const void *data, size_t size, uint64_t offset)
 {
 	while (size > 0) {
-		ssize_t written = pwrite(sheet, data, size, (off_t)offset);
+		ssize_t written = live_write_at(sheet, data, size, (off_t)offset);
 		if (written <= 0) {
 			if (written < 0 && errno == EINTR)
 				continue;
@@ -40,7 +38,7 @@ static int list_object(struct dl_phdr_info *info, size_t size, void *context)
 		.tls_block = (uintptr_t)info->dlpi_tls_data,
 		.tls_module = (uint32_t)info->dlpi_tls_modid,
 		.header_count = info->dlpi_phnum,
-		.name_size = (uint16_t)strnlen(info->dlpi_name, LIVE_PATH_SIZE),
+		.name_size = (uint16_t)live_length(info->dlpi_name, LIVE_PATH_SIZE),
 	};
 	(void)size;
 	listing->added = info->dlpi_adds;
@@ -69,7 +67,7 @@ static void read_memory(struct live_message *message, int sheet)
 	for (uint64_t i = 0; i < count; i++) {
 		struct live_range range;
 		message->argument[0] = i;
-		if (pread(sheet, &range, sizeof range, (off_t)(i * sizeof range)) != sizeof range) {
+		if (live_read_at(sheet, &range, sizeof range, (off_t)(i * sizeof range)) != sizeof range) {
 			message->status = LIVE_NO_MEMORY;
 			return;
 		}
@@ -85,8 +83,8 @@ static void tell_loader_error(struct live_message *message)
 {
 	const char *reason = dlerror();
 	message->status = LIVE_NOT_OPENED;
-	message->text_size = reason ? (uint32_t)strnlen(reason, LIVE_TEXT_SIZE) : 0;
-	memcpy(message->text, reason, message->text_size);
+	message->text_size = (uint32_t)live_length(reason, LIVE_TEXT_SIZE);
+	live_copy(message->text, reason, message->text_size);
 }
 
 /* The agent's descriptor table holds its own few entries only; anything else was opened by an initialiser. */
@@ -94,7 +92,7 @@ static int count_descriptors(void)
 {
 	int count = 0;
 	for (int number = 0; number < 64; number++)
-		count += fcntl(number, F_GETFD) >= 0;
+		count += live_is_open(number);
 	return count;
 }
 
@@ -126,7 +124,7 @@ static void close_library(struct live_message *message)
 static void resolve_symbol(struct live_message *message)
 {
 	void *handle = (void *)(uintptr_t)message->argument[0];
-	const char *version = message->text + strlen(message->text) + 1;
+	const char *version = message->text + live_length(message->text, message->text_size) + 1;
 	message->text_size = 0;
 	dlerror();
 	void *address = *version ? dlvsym(handle, message->text, version) : dlsym(handle, message->text);
@@ -145,15 +143,32 @@ static void exclude_forks(void)
 	pthread_mutex_lock(&live_work_lock);
 }
 
-bool live_work(struct live_message *message, int sheet)
+/* False where the request has not what it needs. */
+static bool is_complete(const struct live_message *message, int sheet)
 {
 	bool needs_sheet = message->kind == LIVE_LIST || message->kind == LIVE_READ || message->kind == LIVE_COMMIT ||
 			   message->kind == LIVE_RECALL || message->kind == LIVE_CARRY;
 	bool needs_text = message->kind == LIVE_OPEN || message->kind == LIVE_RESOLVE || message->kind == LIVE_CARRY;
-	message->status = LIVE_DONE;
-	if ((needs_sheet && sheet < 0) ||
-	    (needs_text && (message->text_size == 0 || message->text[message->text_size - 1] != 0))) {
-		message->status = LIVE_MALFORMED;
+	return !(needs_sheet && sheet < 0) &&
+	       !(needs_text && (message->text_size == 0 || message->text[message->text_size - 1] != 0));
+}
+
+/* Why a request that found no memory, file or place was not carried out. */
+static void explain(struct live_message *message)
+{
+	if (message->status != LIVE_NO_MEMORY && message->status != LIVE_NO_FILE && message->status != LIVE_NOT_MAPPED)
+		return;
+	message->argument[3] = (uint64_t)errno;
+	if (errno == EMFILE)
+		message->status = LIVE_NO_DESCRIPTOR;
+}
+
+bool live_work(struct live_message *message, int sheet)
+{
+	message->status = sheet == LIVE_SHEET_DROPPED	? LIVE_NO_DESCRIPTOR
+			  : is_complete(message, sheet) ? LIVE_DONE
+							: LIVE_MALFORMED;
+	if (message->status != LIVE_DONE) {
 		message->text_size = 0;
 		return true;
 	}
@@ -162,6 +177,7 @@ bool live_work(struct live_message *message, int sheet)
 	bool stay = true;
 	if (uses_loader)
 		exclude_forks();
+	errno = 0;
 	switch (message->kind) {
 	case LIVE_LIST:
 		list_objects(message, sheet);
@@ -179,7 +195,7 @@ bool live_work(struct live_message *message, int sheet)
 		resolve_symbol(message);
 		break;
 	case LIVE_COMMIT:
-		message->status = live_commit(sheet, &message->argument[0]);
+		message->status = live_commit(sheet, &message->argument[0], &message->argument[1]);
 		break;
 	case LIVE_RECALL:
 		message->status = live_commit_recall(sheet, &message->argument[0]);
@@ -199,7 +215,17 @@ bool live_work(struct live_message *message, int sheet)
 		message->status = LIVE_MALFORMED;
 		message->text_size = 0;
 	}
+	explain(message);
 	if (uses_loader)
 		pthread_mutex_unlock(&live_work_lock);
 	return stay;
+}
+
+void live_work_undelivered(const struct live_message *message)
+{
+	if (message->kind != LIVE_OPEN || message->status != LIVE_DONE)
+		return;
+	exclude_forks();
+	dlclose((void *)(uintptr_t)message->argument[0]);
+	pthread_mutex_unlock(&live_work_lock);
 }

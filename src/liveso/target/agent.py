@@ -6,22 +6,27 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from liveso.errors import TargetError, TargetGone
 from liveso.target import protocol
+from liveso.target.freeze import Freeze
 from liveso.target.process import Mapping
 from liveso.target.protocol import Kind, Message, Status, Transaction
 
-_ANSWER_LIMIT = 60.0  # seconds
+ANSWER_LIMIT = 60.0  # seconds
 _CARRY_LIMIT = 3.0  # seconds: all other threads stand still for that long
 _TRUE = (1).to_bytes(4, sys.byteorder)
 
 
 class WordChanged(TargetError):
-    """A commit found a word other than expected, and changed nothing."""
+    """A commit found a word other than expected, and nothing of it is in force."""
+
+
+class TakenBack(WordChanged):
+    """The same, after words were stored: a thread may have entered what they led to, which must stay loaded."""
 
 
 class TakenBack(TargetError):
@@ -34,7 +39,12 @@ class ObjectsChanged(TargetError):
 
 
 class AgentSilent(TargetGone):
-    """The agent did not answer in time."""
+    """The agent did not answer in time. What it was asked for may be done, or be done later: only the record of the
+    target, which the next connection recalls, tells."""
+
+
+class Withdrawn(TargetError):
+    """The agent did not come to a request in time, which was taken back: nothing was done, nor will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +73,14 @@ class ObjectList:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What an agent says of itself. `settings` are the program's LIVE_ variables."""
+    """What an agent says of itself. `settings` are the program's LIVE_ variables, `protocol` the version of the protocol
+    that it speaks."""
 
     thread: int
     malloc: int
     thread_pointer: int
     settings: dict[str, str]
+    protocol: int = protocol.PROTOCOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +95,40 @@ _MESSAGES = {
     Status.MALFORMED: "the agent does not know the request (is live.so of another version?)",
     Status.NOT_MAPPED: "memory is not mapped as expected",
     Status.DESCRIPTORS_LEFT: "an initialiser of a new dependency opened descriptors",
-    Status.NO_MEMORY: "the agent has no memory",
+    Status.NO_MEMORY: "the agent has no memory, or may not write",
     Status.NO_FILE: "a file cannot be opened or mapped",
     Status.WITHDRAWN: "the request came too late",
+    Status.NO_DESCRIPTOR: "the program may have fewer open files than live.so needs, which is 8; raise the limit"
+    " (RLIMIT_NOFILE, `ulimit -n`)",
 }
 
 
 class Agent:
-    """The connection to one target's agent."""
+    """The connection to one target's agent. One request is under way at a time; each has a number, which its answer has
+    too: one that comes late is nobody's. An agent that does not answer is cut off, once and for all."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._turn = asyncio.Lock()
-        self._records: asyncio.Queue[bytes] = asyncio.Queue()
+        self._number = 0
+        self._answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()  # the first is the hello
         self._is_gone = False
-        self._owed = 0
+        self._protocol = protocol.PROTOCOL
 
     async def greet(self) -> Hello:
-        """Receive the hello that every connection starts with. Raises TargetError where it is none."""
-        message = await self._next_record(_ANSWER_LIMIT)
-        if message.kind != Kind.HELLO or message.argument[0] != protocol.PROTOCOL:
-            raise TargetError("live.so speaks another version of the protocol; install one version of liveso")
+        """Receive the hello that every connection starts with. Raises TargetError where it is none, or one of a version
+        that is not spoken any more, or not yet."""
+        message = await self._answered(ANSWER_LIMIT)
+        spoken = message.argument[0]
+        if message.kind != Kind.HELLO or not protocol.OLDEST <= spoken <= protocol.PROTOCOL:
+            raise TargetError(
+                f"its live.so speaks version {spoken} of the protocol, this daemon {protocol.OLDEST} to"
+                f" {protocol.PROTOCOL}; start the program with the live.so of this installation"
+            )
+        self._protocol = spoken
         variables = (part.partition("=") for part in message.text.decode("utf-8", "replace").split("\0") if part)
         settings = {name: value for name, _equals, value in variables}
-        return Hello(message.argument[1], message.argument[2], message.argument[3], settings)
+        return Hello(message.argument[1], message.argument[2], message.argument[3], settings, spoken)
 
     async def list_objects(self) -> ObjectList:
         sheet = _Sheet()
@@ -150,10 +172,14 @@ class Agent:
         text = f"{name}\0{version}\0".encode()
         return (await self._ask(Message(Kind.RESOLVE, argument=(handle, 0, 0, 0), text=text))).argument[0]
 
-    async def commit(self, transaction: Transaction, planned_on: ObjectList) -> None:
-        """Apply a transaction. Raises WordChanged or ObjectsChanged where nothing was applied for that reason."""
+    async def commit(self, transaction: Transaction, planned_on: ObjectList) -> bool:
+        """Apply a transaction; False where it is in force, but pages stayed writable that were not.
+
+        Raises WordChanged or ObjectsChanged where nothing is in force for that reason (TakenBack: it was for a moment).
+        After AgentSilent and TargetGone it may be in force."""
         with _Sheet(transaction.encode(planned_on.added, planned_on.removed)) as sheet:
-            await self._ask(Message(Kind.COMMIT), sheet)
+            reply = await self._ask(Message(Kind.COMMIT), sheet)
+        return self._protocol < 3 or reply.argument[1] == 0
 
     async def recall(self) -> bytes:
         """The record of the last commit that was applied."""
@@ -167,24 +193,27 @@ class Agent:
         async with self._turn:
             yield
 
-    async def carry(self, path: str, parts: Sequence[Mapping]) -> None:
+    async def carry(self, path: str, parts: Sequence[Mapping], freeze: Freeze) -> None:
         """Lay mappings onto the file at `path`, which has the same content, while no other thread of the target runs.
 
-        Raises TargetError where nothing was done. An agent that does not come to it in time is told not to begin; one
-        that has begun is waited for."""
+        Only inside `idle`. Raises Withdrawn or another TargetError where nothing was done. An agent that does not come to
+        it in time is told not to begin; one that has begun is waited for, also by the freeze."""
         rows = (protocol.PART.pack(it.start, it.end - it.start, it.offset, 0, it.protection, 0) for it in parts)
         with _Sheet(protocol.CARRY.pack(0, 0, len(parts), 0) + b"".join(rows)) as sheet:
+            await freeze.watch(sheet.descriptor)
             self._send(Message(Kind.CARRY, text=os.fsencode(path) + b"\0"), sheet)
             try:
-                reply = await self._next_record(_CARRY_LIMIT)
-            except AgentSilent:
+                reply = await self._within(_CARRY_LIMIT)
+            except TimeoutError:
                 sheet.write(_TRUE, protocol.WORD_WITHDRAWN)
                 if sheet.read(protocol.WORD_BEGUN, len(_TRUE)) != _TRUE:
-                    self._owed += 1
-                    raise
-                reply = await self._next_record(_ANSWER_LIMIT)
+                    raise Withdrawn("its agent does not come to it") from None
+                reply = await self._answered(ANSWER_LIMIT)
+            freeze.is_answered = True
         if reply.status == Status.NO_FILE:
             raise TargetError(f"{path} cannot be mapped there ({os.strerror(reply.argument[0])})")
+        if reply.status == Status.WITHDRAWN:
+            raise Withdrawn("its threads are not held any more")
         _check(reply)
 
     async def say(self, line: str) -> None:
@@ -205,52 +234,81 @@ class Agent:
     async def _ask(self, message: Message, sheet: "_Sheet | None" = None) -> Message:
         async with self._turn:
             self._send(message, sheet)
-            reply = await self._next_record(_ANSWER_LIMIT)
+            reply = await self._answered(ANSWER_LIMIT)
+        if reply.status == Status.TAKEN_BACK or (reply.status == Status.WORD_CHANGED and self._protocol < 3):
+            raise TakenBack(f"word {reply.argument[0]} of the transaction changed meanwhile")
         if reply.status == Status.WORD_CHANGED:
             raise WordChanged(f"word {reply.argument[0]} of the transaction changed meanwhile")
         if reply.status == Status.OBJECTS_CHANGED:
             raise ObjectsChanged("libraries were loaded or unloaded meanwhile")
         if reply.status == Status.NOT_OPENED:
             raise TargetError(f"the dynamic linker says: {reply.text.decode('utf-8', 'replace') or 'not found'}")
+        if reply.status == Status.MALFORMED and sheet and self._protocol < 3:  # it could not tell this
+            raise TargetError(_MESSAGES[Status.NO_DESCRIPTOR])
+        if reply.status == Status.NO_MEMORY and self._protocol >= 3 and reply.argument[3]:
+            raise TargetError(f"{_MESSAGES[Status.NO_MEMORY]} ({os.strerror(reply.argument[3])})")
         return _check(reply)
 
     def _send(self, message: Message, sheet: "_Sheet | None") -> None:
         if self._is_gone:
-            raise TargetGone("the target has ended")
+            raise _gone()
+        self._number = self._number % 0xFFFF_FFFF + 1
+        self._answer = asyncio.get_running_loop().create_future()
         try:
-            socket.send_fds(self._connection, [message.encode()], [sheet.descriptor] if sheet else [])
+            request = replace(message, number=self._number).encode()
+            socket.send_fds(self._connection, [request], [sheet.descriptor] if sheet else [])
         except OSError as error:
-            raise TargetGone("the target has ended") from error
+            raise _gone() from error
 
-    async def _next_record(self, limit: float) -> Message:
+    async def _answered(self, limit: float) -> Message:
+        """The answer to the request that was sent last. Raises AgentSilent where none came within `limit` seconds."""
         try:
-            async with asyncio.timeout(limit):
-                while self._owed:  # the answer to a request that was withdrawn
-                    await self._records.get()
-                    self._owed -= 1
-                record = await self._records.get()
-            return protocol.decode(record)
+            return await self._within(limit)
         except TimeoutError as error:
-            raise AgentSilent("the agent does not answer") from error
-        except ValueError as error:
-            raise TargetGone("the target has ended") from error
+            self._cut()
+            raise AgentSilent(f"the agent did not answer within {limit:g} s") from error
+
+    async def _within(self, limit: float) -> Message:
+        async with asyncio.timeout(limit):
+            answer = await asyncio.shield(self._answer)
+        if self._is_gone:
+            raise _gone()
+        return answer
+
+    def _cut(self) -> None:
+        """Let the agent find the connection closed, whenever it looks: it connects anew."""
+        self._is_gone = True
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     async def receive_until_gone(self) -> None:
         """Take in what the agent sends, until it is gone. Everything else waits for what this receives."""
         loop = asyncio.get_running_loop()
-        record = b"-"
-        while record:
-            try:
+        try:
+            while not self._is_gone:
                 record = await loop.sock_recv(self._connection, protocol.HEAD.size + protocol.TEXT_SIZE)
-            except OSError:
-                record = b""
-            self._records.put_nowait(record)
-        self._is_gone = True
+                message = protocol.decode(record)
+                if message.number == self._number and not self._answer.done():
+                    self._answer.set_result(message)
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._is_gone = True
+            if not self._answer.done():
+                self._answer.set_result(Message(0))
+
+
+def _gone() -> TargetGone:
+    return TargetGone("the target has ended, or its agent is not connected any more")
 
 
 def _check(reply: Message) -> Message:
     if reply.status != Status.DONE:
-        raise TargetError(_MESSAGES.get(Status(reply.status), f"status {reply.status}"))
+        known = reply.status in set(Status)
+        message = _MESSAGES.get(Status(reply.status), "") if known else ""
+        raise TargetError(message or f"status {reply.status}")
     return reply
 
 

@@ -1,165 +1,98 @@
-"""Holds all threads of a target still but the agent's (ptrace(2)).
-
-Only the thread that stops another may let it go, so each freeze has a thread of its own. When that ends, or the whole
-daemon does, the kernel lets all go: they are looked at in a way (WNOWAIT) that leaves their signals with them.
-"""
+"""Holds all threads of a target still but the agent's: asks the process that does so (holder.py)."""
 
 import asyncio
-import ctypes
 import os
-import threading
-import time
-from collections.abc import AsyncIterator, Callable
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from liveso.errors import TargetError, TargetGone
+from liveso.target import holder
 
-_CONT, _DETACH, _SEIZE, _INTERRUPT = 7, 17, 0x4206, 0x4207  # the same on every machine
-_EVENT = 8  # si_status has the signal in its lowest byte, and above it the event, where the stop is no signal's
-_WALL = 0x4000_0000
-_PAUSE, _ROUNDS_WITHOUT_PAUSE = 0.0005, 20  # seconds
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ptrace.restype = ctypes.c_long
-_libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+_TEXT = 4096  # bytes
 
 
 class NotYetStill(TargetError):
     """A thread cannot be stopped now; a moment later it can."""
 
 
+class Freeze:
+    """Threads that stand still. `is_answered` is set when the agent has answered the request that `watch` was about."""
+
+    def __init__(self, talk: socket.socket) -> None:
+        self._talk = talk
+        self.is_answered = False
+
+    async def watch(self, sheet: int) -> None:
+        """Hold the threads until the agent is done with the sheet (struct live_carry), or has not begun with it and never
+        will: also where the block is left by a time-out, or the daemon dies. Raises TargetError where they run again."""
+        socket.send_fds(self._talk, [holder.WATCH], [sheet])
+        await _heard(self._talk, holder.WATCHED)
+
+    async def end(self) -> None:
+        self._talk.send(holder.END_ANSWERED if self.is_answered else holder.END)
+        await _heard(self._talk, holder.ENDED)
+
+
 @asynccontextmanager
-async def still(pid: int, agent: int, limit: float) -> AsyncIterator[None]:
+async def still(pid: int, agent: int, limit: float) -> AsyncIterator[Freeze]:
     """All threads of a process but the agent's stand still inside the block.
 
     Raises NotYetStill where one did not stop within `limit` seconds, TargetError where they may not be stopped.
     """
-    loop = asyncio.get_running_loop()
-    reached: asyncio.Future[TargetError | None] = loop.create_future()
-    over: asyncio.Future[TargetError | None] = loop.create_future()
-    end = threading.Event()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with ours:  # its end lets the threads go
+        with theirs:
+            socket.send_fds(start_holder(), [holder.REQUEST.pack(pid, agent, limit)], [theirs.fileno()])
+        await _heard(ours, holder.STILL)
+        freeze = Freeze(ours)
+        try:
+            yield freeze
+        finally:
+            try:
+                await freeze.end()
+            except (OSError, TargetError):
+                pass  # the holder has ended, and what it held runs
 
-    def hold() -> None:
-        _hold(pid, agent, limit, lambda problem: _tell(loop, reached, problem), end)
-        _tell(loop, over, None)
 
-    threading.Thread(target=hold, daemon=True, name="freeze").start()
+async def _heard(talk: socket.socket, expected: bytes) -> None:
     try:
-        problem = await reached
-        if problem is not None:
-            raise problem
-        yield
-    finally:
-        end.set()
-        await over
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[TargetError | None], problem: TargetError | None
-) -> None:
-    loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(problem))
-
-
-def _hold(
-    pid: int, agent: int, limit: float, report: Callable[[TargetError | None], None], end: threading.Event
-) -> None:
-    try:
-        stopped = _stop_all(pid, agent, time.monotonic() + limit)
-    except TargetError as error:
-        report(error)
-        return
-    except Exception as error:
-        report(TargetError(f"{type(error).__name__}: {error}"))
-        return
-    report(None)
-    end.wait()
-    for thread, number in stopped.items():
-        _ptrace(_DETACH, thread, number)
-
-
-def _stop_all(pid: int, agent: int, end: float) -> dict[int, int]:
-    """Stop the threads, also those that others make meanwhile. Returns the signal that each is to go on with, or 0."""
-    stopped: dict[int, int] = {}
-    known = {agent}
-    while found := _threads(pid) - known:
-        known |= found
-        waiting = {thread for thread in found if _seize(pid, thread)}
-        rounds = 0
-        while waiting:
-            for thread in list(waiting):
-                number = _stop_of(pid, thread)
-                if number is not None:
-                    waiting.discard(thread)
-                    if number >= 0:
-                        stopped[thread] = number
-            if waiting and time.monotonic() > end:
-                raise NotYetStill(f"thread {min(waiting)} does not stop")
-            rounds += 1
-            if waiting:
-                time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
-    if _state(pid, agent) == "T":
-        _let_run(pid, agent, end)
-    return stopped
-
-
-def _threads(pid: int) -> set[int]:
-    try:
-        return {int(name) for name in os.listdir(f"/proc/{pid}/task")}
-    except OSError as error:
-        raise TargetGone(f"process {pid} has ended") from error
-
-
-def _seize(pid: int, thread: int, *, interrupt: bool = True) -> bool:
-    """Trace a thread, and tell it to stop. False where it has ended; raises TargetError where it may not be traced."""
-    if _ptrace(_SEIZE, thread) and (not interrupt or _ptrace(_INTERRUPT, thread)):
-        return True
-    reason = os.strerror(ctypes.get_errno())
-    if _state(pid, thread) in ("Z", "X", ""):
-        return False
-    tracer = _field(pid, thread, "TracerPid")
-    if tracer not in ("", "0"):
-        raise TargetError(f"process {tracer} traces it already")
-    raise TargetError(f"its threads may not be held still (ptrace: {reason})")
-
-
-def _stop_of(pid: int, thread: int) -> int | None:
-    """None while a thread runs, -1 if it has ended, or the signal that was on its way to it when it stopped, or 0."""
-    try:
-        found = os.waitid(os.P_PID, thread, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
-    except ChildProcessError:
-        return -1
-    if found is None:  # a first thread that has ended waits for the others
-        return -1 if _state(pid, thread) in ("Z", "X", "") else None
-    if found.si_code not in (os.CLD_TRAPPED, os.CLD_STOPPED):
-        os.waitid(os.P_PID, thread, os.WEXITED | os.WNOHANG | _WALL)  # only then it is gone
-        return -1
-    return 0 if found.si_status >> _EVENT else found.si_status
-
-
-def _let_run(pid: int, agent: int, end: float) -> None:
-    """Where the whole process is stopped (SIGSTOP): let the agent's thread go on for as long as it is held."""
-    if not _seize(pid, agent, interrupt=False):  # one that stands still already tells so at once
-        raise TargetGone(f"process {pid} has ended")
-    while _stop_of(pid, agent) is None:
-        if time.monotonic() > end:
-            raise NotYetStill("the agent does not stop")
-        time.sleep(_PAUSE)
-    _ptrace(_CONT, agent)
-
-
-def _state(pid: int, thread: int) -> str:
-    """The letter of proc(5), /proc/PID/stat; empty where there is no such thread."""
-    return _field(pid, thread, "State")[:1]
-
-
-def _field(pid: int, thread: int, name: str) -> str:
-    try:
-        lines = Path(f"/proc/{pid}/task/{thread}/status").read_text(errors="replace").splitlines()
+        answer = await asyncio.get_running_loop().sock_recv(talk, _TEXT)
     except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:")), "")
+        answer = b""
+    kind, text = answer[:1], answer[1:].decode(errors="replace")
+    if kind == expected:
+        return
+    if kind == holder.LATER:
+        raise NotYetStill(text)
+    if kind == holder.GONE:
+        raise TargetGone(text)
+    raise TargetError(text or "the process that holds its threads still has ended")
 
 
-def _ptrace(request: int, thread: int, data: int = 0) -> bool:
-    return bool(_libc.ptrace(request, thread, None, data) == 0)
+_control: socket.socket | None = None
+_process: subprocess.Popen[bytes] | None = None
+
+
+def start_holder() -> socket.socket:
+    """Start the process that holds threads still, where it does not run: ahead of need, so that no freeze waits for it.
+    It ends after this process. Returns the socket for requests."""
+    global _control, _process
+    if _control is None or _process is None or _process.poll() is not None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            _process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(holder.__file__).resolve())],
+                executable="/proc/self/exe",  # also where no path leads there for this user
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                env={"LIVE_DISABLE": "1", "PATH": os.defpath},
+            )
+        _control = ours
+    return _control

@@ -8,7 +8,9 @@ import numpy as np
 
 from liveso.elf.tables import Table
 
-PROTOCOL = 2
+PROTOCOL = 3
+OLDEST = 2
+"""The first protocol that the daemon still speaks: processes that never restart keep the live.so that they started with."""
 TEXT_SIZE = 8192
 THROUGH_PROC = 1
 
@@ -38,6 +40,8 @@ class Status(IntEnum):
     NO_MEMORY = 7
     NO_FILE = 8
     WITHDRAWN = 9
+    TAKEN_BACK = 10
+    NO_DESCRIPTOR = 11
 
 
 HEAD = struct.Struct("=II4QII")
@@ -49,8 +53,8 @@ WORD = np.dtype([("address", "<u8"), ("expected", "<u8"), ("value", "<u8")])
 HALF = np.dtype([("address", "<u8"), ("expected", "<u4"), ("value", "<u4")])
 CARRY = struct.Struct("=IIII")
 PART = struct.Struct("=QQQQII")
-WORD_WITHDRAWN, WORD_BEGUN = 0, 4
-"""Where the header of CARRY has its two words (struct live_carry)."""
+WORD_WITHDRAWN, WORD_BEGUN, WORD_DONE = 0, 4, 12
+"""Where the header of CARRY has its words (struct live_carry)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +63,20 @@ class Message:
     status: int = Status.DONE
     argument: tuple[int, int, int, int] = (0, 0, 0, 0)
     text: bytes = b""
+    number: int = 0
 
     def encode(self) -> bytes:
-        return HEAD.pack(self.kind, self.status, *self.argument, len(self.text), 0) + self.text
+        return HEAD.pack(self.kind, self.status, *self.argument, len(self.text), self.number) + self.text
 
 
 def decode(record: bytes) -> Message:
     """Raises ValueError where the record is no message."""
     if len(record) < HEAD.size:
         raise ValueError("a message that is too short")
-    kind, status, a, b, c, d, size, _unused = HEAD.unpack_from(record)
+    kind, status, a, b, c, d, size, number = HEAD.unpack_from(record)
     if len(record) != HEAD.size + size:
         raise ValueError("a message of the wrong length")
-    return Message(kind, status, (a, b, c, d), record[HEAD.size :])
+    return Message(kind, status, (a, b, c, d), record[HEAD.size :], number)
 
 
 @dataclass(frozen=True)

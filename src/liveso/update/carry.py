@@ -7,8 +7,8 @@ from pathlib import Path
 
 from liveso.errors import Refused, TargetError
 from liveso.target import process
-from liveso.target.agent import AgentSilent
-from liveso.target.freeze import NotYetStill, still
+from liveso.target.agent import Withdrawn
+from liveso.target.freeze import Freeze, NotYetStill, still
 from liveso.target.process import MappedFile, Mapping
 from liveso.update.target import Target
 
@@ -28,7 +28,7 @@ class Carried:
 async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Carried:
     """Let the target's mappings of `file` be mappings of its `copy`, with all that is different in them.
 
-    Raises TargetError or Refused where that cannot be; NotYetStill or AgentSilent where it did not come to it
+    Raises TargetError or Refused where that cannot be; NotYetStill or Withdrawn where it did not come to it
     before `end` (time.monotonic()).
     """
     if process.system_call_filters(target.pid, target.hello.thread) > target.system_call_filters:
@@ -40,7 +40,7 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
                 return await _carry(target, file, str(copy), limit)
         except TimeoutError as error:
             raise TargetError("its agent is busy with something else") from error
-        except (NotYetStill, AgentSilent):
+        except (NotYetStill, Withdrawn):
             if time.monotonic() + _PAUSE + limit > end:
                 raise
         await asyncio.sleep(_PAUSE)
@@ -50,19 +50,22 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
 async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> Carried:
     pid, thread = target.pid, target.hello.thread
     agent, threads = target.agent.idle(), still(pid, thread, limit)
-    # where a signal stopped the process, its agent can end what is under way only while the others are held
-    first_held, then_held = (threads, agent) if process.is_stopped(pid) else (agent, threads)
-    async with first_held:
+    if process.is_stopped(pid):  # its agent can end what is under way only while the others are held
+        async with threads as freeze:
+            start = time.perf_counter()
+            async with agent:
+                return await _carry_now(target, file, copy, freeze, start)
+    async with agent:
         start = time.perf_counter()
-        async with then_held:
-            return await _carry_now(target, file, copy, start)
+        async with threads as freeze:
+            return await _carry_now(target, file, copy, freeze, start)
 
 
-async def _carry_now(target: Target, file: MappedFile, copy: str, start: float) -> Carried:
+async def _carry_now(target: Target, file: MappedFile, copy: str, freeze: Freeze, start: float) -> Carried:
     pid, thread = target.pid, target.hello.thread
     parts = mappings_of(pid, thread, file)
     if parts:
-        await target.agent.carry(copy, parts)
+        await target.agent.carry(copy, parts, freeze)
     held = (time.perf_counter() - start) * 1000
     first = parts[0].start if parts else -1
     now = next((it.file for it in process.mappings(pid, thread) if it.start <= first < it.end), file)

@@ -1,0 +1,211 @@
+"""The process that holds threads of targets still (ptrace(2)) for a daemon, and outlives it.
+
+Only the thread that stops another may let it go, so each freeze has a thread of its own here. Where pages of a target
+move, nothing but the agent may run until they have moved, whatever becomes of the daemon: so this is no part of it, and
+is not asked to let go but decides when it may. When a thread of this process ends, or all of it does, the kernel lets go
+what it held: the threads are looked at in a way (WNOWAIT) that leaves their signals with them.
+
+Started by freeze.py, as a program that needs nothing but the standard library. A request on standard input is a
+REQUEST, with a socket on which the rest of it is talked about.
+"""
+
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+
+REQUEST = struct.Struct("=iid")
+"""Process, its agent's thread, seconds within which all others are to stand."""
+STILL, LATER, GONE, PROBLEM = b"s", b"l", b"g", b"p"
+"""Answers to a request; all but the first have a text."""
+WATCH, WATCHED, END, END_ANSWERED, ENDED = b"w", b"W", b"e", b"E", b"d"
+"""Orders during a freeze, and what answers them: take the sheet of a carry, let the threads go (END_ANSWERED: the agent
+has answered). The end of the socket is an END."""
+
+SEIZE = 0x4206  # the requests are the same on every machine
+_CONT, _DETACH, _INTERRUPT = 7, 17, 0x4207
+_EVENT = 8  # si_status has the signal in its lowest byte, and above it the event, where the stop is no signal's
+_WALL = 0x4000_0000
+_PAUSE, _ROUNDS_WITHOUT_PAUSE = 0.0005, 20  # seconds
+_LONGEST_CARRY = 60.0  # seconds
+_WITHDRAWN, _BEGUN, _DONE = 0, 4, 12  # offsets of words (struct live_carry, agent/protocol.h)
+_TRUE = (1).to_bytes(4, "little")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.restype = ctypes.c_long
+_libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class _Later(Exception):
+    """A thread cannot be stopped now; a moment later it can."""
+
+
+class _Gone(Exception):
+    """The process has ended."""
+
+
+class _Problem(Exception):
+    """The threads may not be stopped."""
+
+
+def _serve(control: socket.socket) -> None:
+    """Take requests until the daemon has gone. What is held then is let go by its own threads."""
+    while True:
+        request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
+        if not request:
+            return
+        talk = socket.socket(fileno=descriptors[0])
+        threading.Thread(target=_hold, args=(talk, *REQUEST.unpack(request)), name="freeze").start()
+
+
+def _hold(talk: socket.socket, pid: int, agent: int, limit: float) -> None:
+    with talk:
+        try:
+            stopped = _stop_all(pid, agent, time.monotonic() + limit)
+        except (_Later, _Gone, _Problem) as error:
+            kind = {_Later: LATER, _Gone: GONE, _Problem: PROBLEM}[type(error)]
+            _say(talk, kind + str(error).encode())
+            return
+        except Exception as error:
+            _say(talk, PROBLEM + f"{type(error).__name__}: {error}".encode())
+            return
+        _say(talk, STILL)
+        _until_over(talk, pid, agent)
+        for thread, number in stopped.items():
+            ptrace(_DETACH, thread, number)
+        _say(talk, ENDED)
+
+
+def _until_over(talk: socket.socket, pid: int, agent: int) -> None:
+    """Returns when the threads may run. From WATCH on, a lock on the sheet tells the agent that they are held."""
+    sheet = -1
+    while True:
+        try:
+            order, descriptors, _flags, _address = socket.recv_fds(talk, 1, 1)
+        except OSError:
+            order = b""
+        if order == WATCH and descriptors:
+            sheet = descriptors[0]
+            fcntl.lockf(sheet, fcntl.LOCK_EX)
+            _say(talk, WATCHED)
+            continue
+        if sheet >= 0:
+            if order != END_ANSWERED:
+                _withdraw(sheet, pid, agent)
+            os.close(sheet)
+        return
+
+
+def _withdraw(sheet: int, pid: int, agent: int) -> None:
+    """Tell the agent not to begin; where it has begun, wait until it is done."""
+    os.pwrite(sheet, _TRUE, _WITHDRAWN)
+    end = time.monotonic() + _LONGEST_CARRY
+    while os.pread(sheet, 4, _BEGUN) == _TRUE and os.pread(sheet, 4, _DONE) != _TRUE:
+        if time.monotonic() > end or _state(pid, agent) in ("Z", "X", ""):
+            return
+        time.sleep(_PAUSE)
+
+
+def _say(talk: socket.socket, text: bytes) -> None:
+    try:
+        talk.send(text)
+    except OSError:  # the daemon has gone
+        pass
+
+
+def _stop_all(pid: int, agent: int, end: float) -> dict[int, int]:
+    """Stop the threads, also those that others make meanwhile. Returns the signal that each is to go on with, or 0."""
+    stopped: dict[int, int] = {}
+    known = {agent}
+    while found := _threads(pid) - known:
+        known |= found
+        waiting = {thread for thread in found if _seize(pid, thread)}
+        rounds = 0
+        while waiting:
+            for thread in list(waiting):
+                number = _stop_of(pid, thread)
+                if number is not None:
+                    waiting.discard(thread)
+                    if number >= 0:
+                        stopped[thread] = number
+            if waiting and time.monotonic() > end:
+                raise _Later(f"thread {min(waiting)} does not stop")
+            rounds += 1
+            if waiting:
+                time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
+    if _state(pid, agent) == "T":
+        _let_run(pid, agent, end)
+    return stopped
+
+
+def _threads(pid: int) -> set[int]:
+    try:
+        return {int(name) for name in os.listdir(f"/proc/{pid}/task")}
+    except OSError as error:
+        raise _Gone(f"process {pid} has ended") from error
+
+
+def _seize(pid: int, thread: int, *, interrupt: bool = True) -> bool:
+    """Trace a thread, and tell it to stop. False where it has ended; raises _Problem where it may not be traced."""
+    if ptrace(SEIZE, thread) and (not interrupt or ptrace(_INTERRUPT, thread)):
+        return True
+    reason = os.strerror(ctypes.get_errno())
+    if _state(pid, thread) in ("Z", "X", ""):
+        return False
+    tracer = _field(pid, thread, "TracerPid")
+    if tracer not in ("", "0"):
+        raise _Problem(f"process {tracer} traces it already")
+    raise _Problem(f"its threads may not be held still (ptrace: {reason})")
+
+
+def _stop_of(pid: int, thread: int) -> int | None:
+    """None while a thread runs, -1 if it has ended, or the signal that was on its way to it when it stopped, or 0."""
+    try:
+        found = os.waitid(os.P_PID, thread, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return -1
+    if found is None:  # a first thread that has ended waits for the others
+        return -1 if _state(pid, thread) in ("Z", "X", "") else None
+    if found.si_code not in (os.CLD_TRAPPED, os.CLD_STOPPED):
+        os.waitid(os.P_PID, thread, os.WEXITED | os.WNOHANG | _WALL)  # only then it is gone
+        return -1
+    return 0 if found.si_status >> _EVENT else found.si_status
+
+
+def _let_run(pid: int, agent: int, end: float) -> None:
+    """Where the whole process is stopped (SIGSTOP): let the agent's thread go on for as long as it is held."""
+    if not _seize(pid, agent, interrupt=False):  # one that stands still already tells so at once
+        raise _Gone(f"process {pid} has ended")
+    while _stop_of(pid, agent) is None:
+        if time.monotonic() > end:
+            raise _Later("the agent does not stop")
+        time.sleep(_PAUSE)
+    ptrace(_CONT, agent)
+
+
+def _state(pid: int, thread: int) -> str:
+    """The letter of proc(5), /proc/PID/stat; empty where there is no such thread."""
+    return _field(pid, thread, "State")[:1]
+
+
+def _field(pid: int, thread: int, name: str) -> str:
+    try:
+        lines = Path(f"/proc/{pid}/task/{thread}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:")), "")
+
+
+def ptrace(request: int, thread: int, data: int = 0) -> bool:
+    return bool(_libc.ptrace(request, thread, None, data) == 0)
+
+
+if __name__ == "__main__":
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are the daemon's: this ends after it
+        signal.signal(ignored, signal.SIG_IGN)
+    _serve(socket.socket(fileno=0))

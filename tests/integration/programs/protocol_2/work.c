@@ -1,0 +1,205 @@
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "live.h"
+
+struct listing {
+	int sheet;
+	uint64_t count, bytes, added, removed;
+	bool failed;
+};
+
+/* Write all of it; a bad address is an error (EFAULT) and no crash. */
+static bool put(int sheet, const void *data, size_t size, uint64_t offset)
+{
+	while (size > 0) {
+		ssize_t written = pwrite(sheet, data, size, (off_t)offset);
+		if (written <= 0) {
+			if (written < 0 && errno == EINTR)
+				continue;
+			return false;
+		}
+		data = (const char *)data + written;
+		size -= (size_t)written;
+		offset += (uint64_t)written;
+	}
+	return true;
+}
+
+static int list_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+	struct listing *listing = context;
+	struct live_object object = {
+		.base = info->dlpi_addr,
+		.headers = (uintptr_t)info->dlpi_phdr,
+		.tls_block = (uintptr_t)info->dlpi_tls_data,
+		.tls_module = (uint32_t)info->dlpi_tls_modid,
+		.header_count = info->dlpi_phnum,
+		.name_size = (uint16_t)strnlen(info->dlpi_name, LIVE_PATH_SIZE),
+	};
+	(void)size;
+	listing->added = info->dlpi_adds;
+	listing->removed = info->dlpi_subs;
+	listing->failed = !put(listing->sheet, &object, sizeof object, listing->bytes) ||
+			  !put(listing->sheet, info->dlpi_name, object.name_size, listing->bytes + sizeof object);
+	listing->count++;
+	listing->bytes += sizeof object + object.name_size;
+	return listing->failed;
+}
+
+static void list_objects(struct live_message *message, int sheet)
+{
+	struct listing listing = {.sheet = sheet};
+	dl_iterate_phdr(list_object, &listing);
+	message->status = listing.failed ? LIVE_NO_MEMORY : LIVE_DONE;
+	message->argument[0] = listing.count;
+	message->argument[1] = listing.bytes;
+	message->argument[2] = listing.added;
+	message->argument[3] = listing.removed;
+}
+
+static void read_memory(struct live_message *message, int sheet)
+{
+	uint64_t count = message->argument[0];
+	for (uint64_t i = 0; i < count; i++) {
+		struct live_range range;
+		message->argument[0] = i;
+		if (pread(sheet, &range, sizeof range, (off_t)(i * sizeof range)) != sizeof range) {
+			message->status = LIVE_NO_MEMORY;
+			return;
+		}
+		if (!put(sheet, (const void *)(uintptr_t)range.address, range.size, range.offset)) {
+			message->status = errno == EFAULT ? LIVE_NOT_MAPPED : LIVE_NO_MEMORY;
+			return;
+		}
+	}
+	message->argument[0] = count;
+}
+
+static void tell_loader_error(struct live_message *message)
+{
+	const char *reason = dlerror();
+	message->status = LIVE_NOT_OPENED;
+	message->text_size = reason ? (uint32_t)strnlen(reason, LIVE_TEXT_SIZE) : 0;
+	memcpy(message->text, reason, message->text_size);
+}
+
+/* The agent's descriptor table holds its own few entries only; anything else was opened by an initialiser. */
+static int count_descriptors(void)
+{
+	int count = 0;
+	for (int number = 0; number < 64; number++)
+		count += fcntl(number, F_GETFD) >= 0;
+	return count;
+}
+
+static void open_library(struct live_message *message)
+{
+	int before = count_descriptors();
+	live_lend_standard_streams(true);
+	struct link_map *map = dlopen(message->text, (int)message->argument[0]);
+	live_lend_standard_streams(false);
+	message->text_size = 0;
+	if (!map) {
+		tell_loader_error(message);
+		return;
+	}
+	message->argument[0] = (uintptr_t)map;
+	message->argument[1] = map->l_addr;
+	if (count_descriptors() != before) {
+		message->status = LIVE_DESCRIPTORS_LEFT;
+		dlclose(map);
+	}
+}
+
+static void close_library(struct live_message *message)
+{
+	if (dlclose((void *)(uintptr_t)message->argument[0]) != 0)
+		tell_loader_error(message);
+}
+
+static void resolve_symbol(struct live_message *message)
+{
+	void *handle = (void *)(uintptr_t)message->argument[0];
+	const char *version = message->text + strlen(message->text) + 1;
+	message->text_size = 0;
+	dlerror();
+	void *address = *version ? dlvsym(handle, message->text, version) : dlsym(handle, message->text);
+	message->argument[0] = (uintptr_t)address;
+	if (!address)
+		tell_loader_error(message);
+}
+
+/* What touches the loader's data or locks must not be under way in a fork: glibc does not set all of them right in
+ * the child. Whoever forks inside a constructor holds the loader's lock; it is waited for before ours is taken. */
+static void exclude_forks(void)
+{
+	void *program = dlopen(NULL, RTLD_LAZY);
+	if (program)
+		dlclose(program);
+	pthread_mutex_lock(&live_work_lock);
+}
+
+bool live_work(struct live_message *message, int sheet)
+{
+	bool needs_sheet = message->kind == LIVE_LIST || message->kind == LIVE_READ || message->kind == LIVE_COMMIT ||
+			   message->kind == LIVE_RECALL || message->kind == LIVE_CARRY;
+	bool needs_text = message->kind == LIVE_OPEN || message->kind == LIVE_RESOLVE || message->kind == LIVE_CARRY;
+	message->status = LIVE_DONE;
+	if ((needs_sheet && sheet < 0) ||
+	    (needs_text && (message->text_size == 0 || message->text[message->text_size - 1] != 0))) {
+		message->status = LIVE_MALFORMED;
+		message->text_size = 0;
+		return true;
+	}
+	bool uses_loader = message->kind != LIVE_READ && message->kind != LIVE_RECALL && message->kind != LIVE_SAY &&
+			   message->kind != LIVE_CARRY;
+	bool stay = true;
+	if (uses_loader)
+		exclude_forks();
+	switch (message->kind) {
+	case LIVE_LIST:
+		list_objects(message, sheet);
+		break;
+	case LIVE_READ:
+		read_memory(message, sheet);
+		break;
+	case LIVE_OPEN:
+		open_library(message);
+		break;
+	case LIVE_CLOSE:
+		close_library(message);
+		break;
+	case LIVE_RESOLVE:
+		resolve_symbol(message);
+		break;
+	case LIVE_COMMIT:
+		message->status = live_commit(sheet, &message->argument[0]);
+		break;
+	case LIVE_RECALL:
+		message->status = live_commit_recall(sheet, &message->argument[0]);
+		break;
+	case LIVE_SAY:
+		live_report(message->text, message->text_size);
+		message->text_size = 0;
+		break;
+	case LIVE_CARRY:
+		message->status = live_carry(sheet, message->text, &message->argument[0]);
+		message->text_size = 0;
+		break;
+	case LIVE_LEAVE:
+		stay = false;
+		break;
+	default:
+		message->status = LIVE_MALFORMED;
+		message->text_size = 0;
+	}
+	if (uses_loader)
+		pthread_mutex_unlock(&live_work_lock);
+	return stay;
+}
