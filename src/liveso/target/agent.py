@@ -18,6 +18,7 @@ from liveso.target.protocol import Kind, Message, Status, Transaction
 
 ANSWER_LIMIT = 60.0  # seconds
 _CARRY_LIMIT = 3.0  # seconds: all other threads stand still for that long
+_LARGEST_SHEET = 1 << 28  # bytes that are read at a time
 _TRUE = (1).to_bytes(4, sys.byteorder)
 
 
@@ -27,11 +28,6 @@ class WordChanged(TargetError):
 
 class TakenBack(WordChanged):
     """The same, after words were stored: a thread may have entered what they led to, which must stay loaded."""
-
-
-class TakenBack(TargetError):
-    """A commit took back what it had changed already: nothing of it is in force, but a thread may have entered what it
-    led to."""
 
 
 class ObjectsChanged(TargetError):
@@ -114,6 +110,7 @@ class Agent:
         self._answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()  # the first is the hello
         self._is_gone = False
         self._protocol = protocol.PROTOCOL
+        self._listed: tuple[bytes, tuple[LoadedObject, ...]] = (b"", ())
 
     async def greet(self) -> Hello:
         """Receive the hello that every connection starts with. Raises TargetError where it is none, or one of a version
@@ -136,16 +133,9 @@ class Agent:
             reply = await self._ask(Message(Kind.LIST), sheet)
             count, size, added, removed = reply.argument
             content = sheet.read(0, size)
-        found, position = [], 0
-        for _ in range(count):
-            base, headers, tls_block, tls_module, header_count, name_size = protocol.OBJECT.unpack_from(
-                content, position
-            )
-            position += protocol.OBJECT.size
-            name = os.fsdecode(content[position : position + name_size])
-            position += name_size
-            found.append(LoadedObject(name, base, headers, header_count, tls_module, tls_block))
-        return ObjectList(tuple(found), added, removed)
+        if content != self._listed[0]:
+            self._listed = content, _objects(content, count)
+        return ObjectList(self._listed[1], added, removed)
 
     async def read(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
         """Read memory: `ranges` are address and size. Raises TargetError if some of it is not mapped."""
@@ -300,6 +290,22 @@ class Agent:
                 self._answer.set_result(Message(0))
 
 
+def _objects(content: bytes, count: int) -> tuple[LoadedObject, ...]:
+    """The objects of a listing (struct live_object). Raises TargetError where it is none."""
+    found, position = [], 0
+    while position < len(content):
+        if len(content) - position < protocol.OBJECT.size:
+            raise TargetError("the agent's list of objects is cut short")
+        base, headers, tls_block, tls_module, header_count, name_size = protocol.OBJECT.unpack_from(content, position)
+        position += protocol.OBJECT.size
+        name = os.fsdecode(content[position : position + name_size])
+        position += name_size
+        found.append(LoadedObject(name, base, headers, header_count, tls_module, tls_block))
+    if len(found) != count or position != len(content):
+        raise TargetError("the agent's list of objects is not what it says")
+    return tuple(found)
+
+
 def _gone() -> TargetGone:
     return TargetGone("the target has ended, or its agent is not connected any more")
 
@@ -331,6 +337,8 @@ class _Sheet:
         os.pwrite(self.descriptor, content, offset)
 
     def read(self, offset: int, size: int) -> bytes:
+        if size > _LARGEST_SHEET:
+            raise TargetError(f"the agent says that it wrote {size} bytes, more than any target has")
         content = os.pread(self.descriptor, size, offset) if size else b""
         if len(content) != size:
             raise TargetError("the agent wrote less than it said")
