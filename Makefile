@@ -1,8 +1,11 @@
 # make · make demo · make test · make bench · make backtest · make compatibility · make lint
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 PACKAGES := $(VENV)/.packages
+PIP := $(VENV)/bin/pip install --disable-pip-version-check --progress-bar off
 SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
 C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' -not -path '*/build*' 2>/dev/null)
 
@@ -13,14 +16,18 @@ all: live.so
 live.so: $(STAMP)
 	@ln -sfn $$(echo $(VENV)/lib/python3.*/site-packages/liveso/live.so) $@
 
-$(PACKAGES): pyproject.toml
-	@tools/system-packages build
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check $$($(VENV)/bin/python tools/requirements)
+$(PACKAGES): pyproject.toml tools/requirements
+	@command -v $(PYTHON) >/dev/null || { echo "liveso needs Python 3.11 or newer, and there is no $(PYTHON) here: install python3" >&2; exit 1; }
+	@$(PYTHON) tools/check-python
+	@PYTHON=$(PYTHON) tools/system-packages build
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages into $(VENV)"
+	@$(PIP) $$($(VENV)/bin/python tools/requirements) | sed -un 's/^ *Downloading \([^ ]*\) \(.*\)/  downloading \1 \2/p'
 	@touch $@
 
 $(STAMP): $(PACKAGES) $(SOURCES)
-	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@echo "building live.so"
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PIP) --quiet --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
 demo: all

@@ -27,15 +27,15 @@ AGENT = (
 )
 
 
-def wait_until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    """Wait until `condition` gives something true, and return that."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"{what}: not within {limit:.0f} s")
+def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit: float = LIMIT) -> Any:
+    """Wait until `condition` gives something true, and return that. `what` names it, also after the time is over."""
+    end, pause = time.monotonic() + limit, 0.002
+    while not (found := condition()):
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what if isinstance(what, str) else what()}: not within {limit:.0f} s")
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)  # what is asked for its state needs the processor as well
+    return found
 
 
 class Program:
@@ -72,9 +72,36 @@ class Program:
         )
         return found
 
-    def wait_for_error(self, text: str) -> str:
-        found: str = wait_until(lambda: next((line for line in self.error_lines if text in line), None), repr(text))
+    def wait_for_error(self, *texts: str, after: int = 0, count: int = 1) -> str:
+        """Wait for `count` lines of standard error, from the one numbered `after`, with all `texts`; the first one."""
+        found: list[str] = wait_until(
+            lambda: len(lines := self.error_lines_with(*texts, after=after)) >= count and lines,
+            lambda: f"{count} × {' … '.join(texts)} among {self.error_lines[after:][-20:]}",
+        )
+        return found[0]
+
+    def error_lines_with(self, *texts: str, after: int = 0) -> list[str]:
+        """The lines of standard error, from the one numbered `after`, in which all of `texts` occur."""
+        return [line for line in self.error_lines[after:] if all(text in line for text in texts)]
+
+    def children(self, count: int) -> list[int]:
+        """Wait until the main thread has `count` children, and return their process numbers."""
+        file = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        found: list[int] = wait_until(
+            lambda: len(pids := [int(it) for it in file.read_text().split()]) == count and pids,
+            lambda: f"{count} children of {self.pid}: {self.output()}",
+        )
         return found
+
+    def thread_states(self) -> set[str]:
+        """The states of the threads as proc(5) has them in /proc/PID/stat. One that ends meanwhile has none."""
+        states = set()
+        for file in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            try:
+                states.add(file.read_text().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return states
 
     def _check(self, text: str) -> str | None:
         """Nothing, as long as the text may still come."""
@@ -106,6 +133,15 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def containing(text: str) -> Callable[[str], bool]:
+    """The fact that a text contains another, for `Bench.wait_for_library`."""
+    return lambda value: text in value
+
+
+def _holds(fact: Any, value: Any) -> bool:
+    return bool(fact(value)) if callable(fact) else bool(value == fact)
 
 
 def _collect(stream: Iterable[str], lines: list[str]) -> None:
@@ -176,12 +212,39 @@ class Bench:
         found: dict[str, Any] = wait_until(find, f"{name} of {pid} in status")
         return found
 
+    def wait_for_library(self, pid: int, name: str, **facts: Any) -> dict[str, Any]:
+        """Wait until `status` says all of `facts` of a library in a target: its state changes after what causes that,
+        so that what it says at some moment proves nothing. A callable is asked about the value."""
+        last: dict[str, Any] = {}
+
+        def find() -> dict[str, Any] | None:
+            last.update(self.library(pid, name))
+            return last if all(_holds(fact, last[key]) for key, fact in facts.items()) else None
+
+        def wanted_and_said() -> str:
+            return f"{name} in {pid} with {facts}, of which status said {last}"
+
+        found: dict[str, Any] = wait_until(find, wanted_and_said)
+        return dict(found)
+
     def wait_for_result(self, pid: int, name: str, result: str) -> dict[str, Any]:
         """Wait until the last result for a library in a target is `result`."""
-        found: dict[str, Any] = wait_until(
-            lambda: (it := self.library(pid, name))["result"] == result and it, f"{name} {result} in {pid}"
-        )
-        return found
+        return self.wait_for_library(pid, name, result=result)
+
+    def log_lines(self, *texts: str, after: int = 0) -> list[str]:
+        """The lines of the daemon's log so far, from the one numbered `after`, in which all of `texts` occur."""
+        assert self.daemon
+        return self.daemon.error_lines_with(*texts, after=after)
+
+    def log_length(self) -> int:
+        """The number of lines in the daemon's log so far: where to wait from for what an act causes."""
+        assert self.daemon
+        return len(self.daemon.error_lines)
+
+    def wait_for_log(self, *texts: str, after: int = 0, count: int = 1) -> str:
+        """Wait until the daemon's log has `count` lines with all of `texts` in them, and return the first."""
+        assert self.daemon
+        return self.daemon.wait_for_error(*texts, after=after, count=count)
 
     def compile(self, source: str | Path, output: str, *flags: str, compiler: str = "gcc") -> Path:
         """Compile C (or C++) source text, or a source file, below this folder."""
@@ -200,12 +263,8 @@ class Bench:
     def wait_for_version(self, file: str | Path, name: str, *pids: int) -> None:
         """Wait until each process runs, as library `name`, the version that `file` holds."""
         digest = hashlib.sha256((self.folder / file).read_bytes()).hexdigest()
-        try:
-            wait_until(
-                lambda: all(self.library(pid, name)["version"] == digest for pid in pids), f"{file} as {name} in {pids}"
-            )
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {[self.library(pid, name)['reason'] for pid in pids]}") from error
+        for pid in pids:
+            self.wait_for_library(pid, name, version=digest)
 
     def update(self, file: str, name: str, *pids: int) -> None:
         """Lead the link `name` to `file`, and wait until each process runs that."""

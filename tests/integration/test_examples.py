@@ -73,7 +73,7 @@ def test_parent_and_child_go_through_all_pairs_of_languages(bench: Bench) -> Non
     subprocess.run([str(part) for part in make], check=True)
     program = bench.run("build/program", "20", "-1", "3")
     program.wait_for("forks")
-    child = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text())
+    (child,) = program.children(1)
     for pid in (program.pid, child):
         bench.library(pid, "libhello.so")
     walk = a_walk_through_all_pairs(len(LANGUAGES))

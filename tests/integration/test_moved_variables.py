@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -156,8 +155,7 @@ def test_a_new_daemon_and_a_child_know_where_the_variables_live(bench: Bench) ->
     bench.update("libmoved.3.so", "libmoved.so", program.pid)
     assert ask(program)[0] == "version 3: renamed 1014 7 [1 2 5] 2.5 own 12"
     assert ask(program, "fork")[0] == "version 3: renamed 1021 8 [1 2 6] 2.5 own 13"
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    child = int(children.read_text().split()[0])
+    (child,) = program.children(1)
     bench.update("libmoved.2.so", "libmoved.so", child)
     assert ask(program)[0] == "version 2: renamed 1028 9 [1 2 7] 1.5 own 14"
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.harness import Bench, Program, wait_until
+from tests.harness import Bench, Program
 from tests.packages import LIBRARIES, package
 
 CONFIGURATION = """
@@ -64,9 +64,7 @@ def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
     program = bench.run(
         nginx, "-p", bench.folder, "-c", bench.folder / "nginx.conf", LD_LIBRARY_PATH=path, LIVE_LOGLEVEL="1"
     )
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    wait_until(lambda: len(children.read_text().split()) == 2, f"two workers: {program.output()}")
-    pids = [program.pid, *map(int, children.read_text().split())]
+    pids = [program.pid, *program.children(2)]
     for pid in pids:
         for library, *_rest in CHANGES:
             bench.library(pid, library)
@@ -93,5 +91,4 @@ def test_no_request_fails_while_libraries_change(idle_bench: Bench) -> None:
     requests = re.search(r"(\d+) requests in", shown)
     assert requests and int(requests[1]) > 100, shown
     assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
-    now = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-    assert [program.pid, *map(int, now)] == pids, program.output()
+    assert [program.pid, *program.children(2)] == pids, program.output()
