@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.harness import Bench, Program
-from tests.packages import LIBRARIES, package
+from tests.packages import LIBRARIES, OPENSSL, PCRE2, package
 
 CONFIGURATION = """
 user root;
@@ -31,8 +31,8 @@ http {{
 """
 
 CHANGES = (
-    ("libcrypto.so.3", "libssl3", "3.0.20-1~deb12u2", "3.0.22-1~deb12u2"),
-    ("libpcre2-8.so.0", "libpcre2-8-0", "10.42-1", "10.42-1+deb12u2"),
+    ("libcrypto.so.3", "libssl3", *OPENSSL[1:]),
+    ("libpcre2-8.so.0", "libpcre2-8-0", *PCRE2),
 )
 
 

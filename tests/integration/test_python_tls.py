@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Bench, Program, wait_until
-from tests.packages import LIBRARIES, package
+from tests.packages import LIBRARIES, OPENSSL, package
 
 LIBCRYPTO, LIBSSL = "libcrypto.so.3", "libssl.so.3"
 SCRIPT = Path(__file__).parent / "programs" / "tls_loop.py"
-BEFORE, AFTER, SECURITY = "3.0.17-1~deb12u2", "3.0.20-1~deb12u2", "3.0.22-1~deb12u2"
+BEFORE, AFTER, SECURITY = OPENSSL
 
 
 def file_of(library: str, version: str) -> Path:
@@ -35,8 +35,6 @@ def digest_of(library: str, version: str) -> str:
 
 def interpreter() -> tuple[str, dict[str, str], list[str]]:
     """Debian's Python: the command, its environment, and folders of libraries that it needs."""
-    if Path("/usr/bin/python3").exists():
-        return "/usr/bin/python3", {}, []
     minimal, rest = package("libpython3.11-minimal"), package("libpython3.11-stdlib")
     environment = {
         "PYTHONHOME": str(minimal / "usr"),
