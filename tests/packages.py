@@ -4,17 +4,15 @@ They are of one release, whatever runs the tests, for what is expected of them w
 offers two or three versions of a package at a time; where one goes, another takes its place here.
 """
 
-import fcntl
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from bench.backtest.releases import Release
 from liveso.errors import PackageError
 from liveso.packages import unpack
+from tests.once import locked
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 RELEASE = "bookworm"
@@ -70,12 +68,3 @@ def _release() -> Release:
     with locked(release.folder):
         release.refresh()
     return release
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the only right to make `path`, among all processes that run tests side by side."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

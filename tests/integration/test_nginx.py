@@ -52,6 +52,7 @@ def install(bench: Bench, name: str, library: str, version: str) -> Path:
 
 def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
     """Start nginx with the old versions; its master, and the process numbers of the master and both workers."""
+    bench.take_verdicts()
     (bench.folder / "lib").mkdir()
     for library, name, before, _after in CHANGES:
         install(bench, name, library, before)

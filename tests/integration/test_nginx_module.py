@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness import Bench, Program, wait_until
 from tests.integration.test_nginx import free_port
+from tests.once import made_once
 from tests.packages import LIBRARIES, package
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -38,9 +39,15 @@ http {{
 
 
 @pytest.fixture(scope="module")
-def headers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def headers(shared: Path) -> list[str]:
     """The compiler's flags for modules of Debian's nginx, whose features have to be the same (--with-compat)."""
-    source = tmp_path_factory.mktemp("nginx") / "src"
+    source = made_once(shared / "nginx", _configure)
+    pcre, zlib = package("libpcre2-dev"), package("zlib1g-dev")
+    folders = ("src/core", "src/event", "src/event/modules", "src/os/unix", "src/http", "src/http/modules", "objs")
+    return ["-w", f"-I{pcre}/usr/include", f"-I{zlib}/usr/include", *(f"-I{source / it}" for it in folders)]
+
+
+def _configure(source: Path) -> None:
     shutil.copytree(package("nginx-dev") / "usr/share/nginx/src", source)
     pcre, zlib = package("libpcre2-dev"), package("zlib1g-dev")
     subprocess.run(
@@ -54,8 +61,6 @@ def headers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         env=os.environ | {"PATH": f"{pcre}/usr/bin:{os.environ['PATH']}"},
         capture_output=True,
     )
-    folders = ("src/core", "src/event", "src/event/modules", "src/os/unix", "src/http", "src/http/modules", "objs")
-    return ["-w", f"-I{pcre}/usr/include", f"-I{zlib}/usr/include", *(f"-I{source / it}" for it in folders)]
 
 
 class Server:

@@ -54,6 +54,7 @@ def make_certificate(bench: Bench) -> None:
 
 def start(bench: Bench, version: str, install: Install = install) -> Program:
     """Start the loop with a version of both libraries, and wait until it is served."""
+    bench.take_verdicts()
     (bench.folder / "lib").mkdir()
     for library in (LIBCRYPTO, LIBSSL):
         install(bench, library, version)
