@@ -191,7 +191,9 @@ class Bench:
 
     def start_daemon(self) -> Program:
         """Start a daemon in the foreground, and wait until it listens."""
-        daemon = Program([LIVESO, "daemon"], self.environment, self.folder)
+        # an interrupted run of tests takes its daemons with it
+        command = ["setpriv", "--pdeathsig", "KILL", LIVESO, "daemon"]
+        daemon = Program(command, self.environment, self.folder)
         self.daemon = daemon
         self.programs.append(daemon)
         daemon.wait_for_error("event=started")
