@@ -1,37 +1,61 @@
-# make · make demo · make test · make bench · make backtest · make compatibility · make lint
+# make · make demo · make test · make test-unit · make test-corpus · make test-distributions
+# make bench · make backtest · make compatibility · make lint · make wheel
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 PACKAGES := $(VENV)/.packages
+PIP := $(VENV)/bin/pip install --disable-pip-version-check --progress-bar off
 SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
 C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' -not -path '*/build*' 2>/dev/null)
 
-.PHONY: all demo test bench backtest compatibility lint clean system-packages
+.PHONY: all demo test test-unit test-corpus test-distributions bench backtest compatibility lint wheel clean
 
 all: live.so
 
 live.so: $(STAMP)
 	@ln -sfn $$(echo $(VENV)/lib/python3.*/site-packages/liveso/live.so) $@
 
-$(PACKAGES): pyproject.toml
-	@tools/system-packages build
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check $$($(VENV)/bin/python tools/requirements)
+$(PACKAGES): pyproject.toml tools/requirements
+	@command -v $(PYTHON) >/dev/null || { echo "liveso needs Python 3.11 or newer, and there is no $(PYTHON) here: install python3" >&2; exit 1; }
+	@$(PYTHON) tools/check-python
+	@PYTHON=$(PYTHON) tools/system-packages build
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages into $(VENV)"
+	@$(PIP) $$($(VENV)/bin/python tools/requirements) | sed -un 's/^ *Downloading \([^ ]*\) \(.*\)/  downloading \1 \2/p'
 	@touch $@
 
 $(STAMP): $(PACKAGES) $(SOURCES)
-	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	@echo "building live.so"
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PIP) --quiet --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
 demo: all
-	@tools/system-packages demo
+	@PYTHON=$(PYTHON) tools/system-packages demo
 	@$(MAKE) --no-print-directory -C examples/fibonacci demo
 	@$(MAKE) --no-print-directory -C examples/hello_world demo
 	@$(MAKE) --no-print-directory -C examples/python_extension demo
 
+# a worker for each processor; TESTS: which files, or options of pytest
+PYTEST := $(VENV)/bin/python -m pytest -n $(shell nproc) --dist loadgroup
+
 test: all
-	@tools/system-packages test
-	$(VENV)/bin/python -m pytest $(TESTS)
+	@PYTHON=$(PYTHON) tools/system-packages test
+	$(PYTEST) $(TESTS)
+
+test-unit: all
+	$(PYTEST) tests/unit
+
+# every build of every mutation, where make test takes a part
+test-corpus: all
+	@PYTHON=$(PYTHON) tools/system-packages test
+	LIVESO_CORPUS=full $(PYTEST) tests/corpus
+
+# demo and tests on fresh roots of the releases that are supported
+test-distributions:
+	@tools/system-packages distributions
+	for release in bookworm trixie; do tools/debian-root fresh $$release make demo test; done
 
 bench: all
 	@tools/system-packages test
@@ -53,6 +77,10 @@ lint: all
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	clang-format --dry-run -Werror $(C_FILES)
+
+# dist/*.whl, with the oldest glibc that it runs on in its name
+wheel: all
+	@tools/wheel dist
 
 clean:
 	rm -rf $(VENV) live.so build dist

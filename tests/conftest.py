@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,19 +7,26 @@ import pytest
 from tests.harness import Bench
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what the tests of all workers share in this run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
     """A folder with a daemon that runs."""
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, shared / "verdicts")
     bench.start_daemon()
     yield bench
     bench.close()
 
 
 @pytest.fixture
-def idle_bench(tmp_path: Path) -> Iterator[Bench]:
+def idle_bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
     """A folder without a daemon."""
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, shared / "verdicts")
     yield bench
     bench.close()
 

@@ -16,7 +16,7 @@ from liveso.cli.status import ask_daemon
 from liveso.errors import NoDaemon
 from liveso.settings import read_settings
 
-LIMIT = 60.0  # seconds: generous, for a loaded machine
+LIMIT = 120.0  # seconds: generous, for a loaded machine
 BIN = Path(sys.executable).parent
 LIVESO = BIN / "liveso"
 AGENT = (
@@ -27,15 +27,15 @@ AGENT = (
 )
 
 
-def wait_until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    """Wait until `condition` gives something true, and return that."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"{what}: not within {limit:.0f} s")
+def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit: float = LIMIT) -> Any:
+    """Wait until `condition` gives something true, and return that. `what` names it, also after the time is over."""
+    end, pause = time.monotonic() + limit, 0.002
+    while not (found := condition()):
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what if isinstance(what, str) else what()}: not within {limit:.0f} s")
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)  # what is asked for its state needs the processor as well
+    return found
 
 
 class Program:
@@ -72,9 +72,36 @@ class Program:
         )
         return found
 
-    def wait_for_error(self, text: str) -> str:
-        found: str = wait_until(lambda: next((line for line in self.error_lines if text in line), None), repr(text))
+    def wait_for_error(self, *texts: str, after: int = 0, count: int = 1) -> str:
+        """Wait for `count` lines of standard error, from the one numbered `after`, with all `texts`; the first one."""
+        found: list[str] = wait_until(
+            lambda: len(lines := self.error_lines_with(*texts, after=after)) >= count and lines,
+            lambda: f"{count} × {' … '.join(texts)} among {self.error_lines[after:][-20:]}",
+        )
+        return found[0]
+
+    def error_lines_with(self, *texts: str, after: int = 0) -> list[str]:
+        """The lines of standard error, from the one numbered `after`, in which all of `texts` occur."""
+        return [line for line in self.error_lines[after:] if all(text in line for text in texts)]
+
+    def children(self, count: int) -> list[int]:
+        """Wait until the main thread has `count` children, and return their process numbers."""
+        file = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        found: list[int] = wait_until(
+            lambda: len(pids := [int(it) for it in file.read_text().split()]) == count and pids,
+            lambda: f"{count} children of {self.pid}: {self.output()}",
+        )
         return found
+
+    def thread_states(self) -> set[str]:
+        """The states of the threads as proc(5) has them in /proc/PID/stat. One that ends meanwhile has none."""
+        states = set()
+        for file in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            try:
+                states.add(file.read_text().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return states
 
     def _check(self, text: str) -> str | None:
         """Nothing, as long as the text may still come."""
@@ -108,6 +135,15 @@ class Program:
             self.process.wait()
 
 
+def containing(text: str) -> Callable[[str], bool]:
+    """The fact that a text contains another, for `Bench.wait_for_library`."""
+    return lambda value: text in value
+
+
+def _holds(fact: Any, value: Any) -> bool:
+    return bool(fact(value)) if callable(fact) else bool(value == fact)
+
+
 def _collect(stream: Iterable[str], lines: list[str]) -> None:
     for line in stream:
         lines.append(line.rstrip("\n"))
@@ -116,11 +152,14 @@ def _collect(stream: Iterable[str], lines: list[str]) -> None:
 class Bench:
     """A folder with a daemon of its own, in which a test builds libraries and runs programs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, verdicts: Path | None = None) -> None:
+        """`verdicts` is a folder in which benches leave what large libraries' verdicts were, for the next ones."""
         self.folder = folder
+        self.verdicts = verdicts
         self.runtime = folder / "runtime"
         self.programs: list[Program] = []
         self.daemon: Program | None = None
+        self.leaves_verdicts = False
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LIVE_")},
             "LIVE_SOCKET": str(self.runtime / "liveso.sock"),
@@ -130,9 +169,31 @@ class Bench:
             "LIVE_LINGER": "1",
         }
 
+    def take_verdicts(self) -> None:
+        """Take the verdicts that earlier tests have left, and leave what comes: for libraries whose verdict takes
+        seconds and is not what the test is about. Each is named by both files and the code that judged (KeptVerdicts).
+        """
+        if self.verdicts and self.verdicts.is_dir():
+            kept = self.folder / "store" / "verdicts"
+            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for file in self.verdicts.glob("*.json"):
+                shutil.copy(file, kept)
+        self.leaves_verdicts = True
+
+    def _leave_verdicts(self) -> None:
+        for file in (self.folder / "store" / "verdicts").glob("*.json"):
+            assert self.verdicts
+            self.verdicts.mkdir(exist_ok=True)
+            if not (self.verdicts / file.name).exists():
+                new = self.verdicts / f".{file.name}.{os.getpid()}"
+                shutil.copy(file, new)
+                os.rename(new, self.verdicts / file.name)
+
     def start_daemon(self) -> Program:
         """Start a daemon in the foreground, and wait until it listens."""
-        daemon = Program([LIVESO, "daemon"], self.environment, self.folder)
+        # an interrupted run of tests takes its daemons with it
+        command = ["setpriv", "--pdeathsig", "KILL", LIVESO, "daemon"]
+        daemon = Program(command, self.environment, self.folder)
         self.daemon = daemon
         self.programs.append(daemon)
         daemon.wait_for_error("event=started")
@@ -176,12 +237,39 @@ class Bench:
         found: dict[str, Any] = wait_until(find, f"{name} of {pid} in status")
         return found
 
+    def wait_for_library(self, pid: int, name: str, **facts: Any) -> dict[str, Any]:
+        """Wait until `status` says all of `facts` of a library in a target: its state changes after what causes that,
+        so that what it says at some moment proves nothing. A callable is asked about the value."""
+        last: dict[str, Any] = {}
+
+        def find() -> dict[str, Any] | None:
+            last.update(self.library(pid, name))
+            return last if all(_holds(fact, last[key]) for key, fact in facts.items()) else None
+
+        def wanted_and_said() -> str:
+            return f"{name} in {pid} with {facts}, of which status said {last}"
+
+        found: dict[str, Any] = wait_until(find, wanted_and_said)
+        return dict(found)
+
     def wait_for_result(self, pid: int, name: str, result: str) -> dict[str, Any]:
         """Wait until the last result for a library in a target is `result`."""
-        found: dict[str, Any] = wait_until(
-            lambda: (it := self.library(pid, name))["result"] == result and it, f"{name} {result} in {pid}"
-        )
-        return found
+        return self.wait_for_library(pid, name, result=result)
+
+    def log_lines(self, *texts: str, after: int = 0) -> list[str]:
+        """The lines of the daemon's log so far, from the one numbered `after`, in which all of `texts` occur."""
+        assert self.daemon
+        return self.daemon.error_lines_with(*texts, after=after)
+
+    def log_length(self) -> int:
+        """The number of lines in the daemon's log so far: where to wait from for what an act causes."""
+        assert self.daemon
+        return len(self.daemon.error_lines)
+
+    def wait_for_log(self, *texts: str, after: int = 0, count: int = 1) -> str:
+        """Wait until the daemon's log has `count` lines with all of `texts` in them, and return the first."""
+        assert self.daemon
+        return self.daemon.wait_for_error(*texts, after=after, count=count)
 
     def compile(self, source: str | Path, output: str, *flags: str, compiler: str = "gcc") -> Path:
         """Compile C (or C++) source text, or a source file, below this folder."""
@@ -200,12 +288,8 @@ class Bench:
     def wait_for_version(self, file: str | Path, name: str, *pids: int) -> None:
         """Wait until each process runs, as library `name`, the version that `file` holds."""
         digest = hashlib.sha256((self.folder / file).read_bytes()).hexdigest()
-        try:
-            wait_until(
-                lambda: all(self.library(pid, name)["version"] == digest for pid in pids), f"{file} as {name} in {pids}"
-            )
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {[self.library(pid, name)['reason'] for pid in pids]}") from error
+        for pid in pids:
+            self.wait_for_library(pid, name, version=digest)
 
     def update(self, file: str, name: str, *pids: int) -> None:
         """Lead the link `name` to `file`, and wait until each process runs that."""
@@ -237,4 +321,6 @@ class Bench:
                 os.kill(int(text), signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        if self.leaves_verdicts:
+            self._leave_verdicts()
         shutil.rmtree(self.folder / "store", ignore_errors=True)

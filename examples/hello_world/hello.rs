@@ -1,15 +1,14 @@
 #![no_std]
 #![crate_type = "cdylib"]
 
-use core::ffi::{c_char, c_int, c_ulong};
-
+// C's types on x86-64: core::ffi has names for them since Rust 1.64, and Debian 12 has 1.63
 extern "C" {
-    fn printf(format: *const c_char, ...) -> c_int;
-    fn puts(line: *const c_char) -> c_int;
-    fn getpid() -> c_int;
+    fn printf(format: *const i8, ...) -> i32;
+    fn puts(line: *const i8) -> i32;
+    fn getpid() -> i32;
 }
 
-static mut COUNTER: c_ulong = 0;
+static mut COUNTER: u64 = 0;
 
 #[no_mangle]
 pub unsafe extern "C" fn hello() {

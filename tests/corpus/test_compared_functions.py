@@ -10,6 +10,7 @@ from tests.corpus.libraries import Build, findings
 RULE = "function-identity"
 NAMES = ("idle", "begin", "head", "body", "tail", "rest", "finish")
 COMPILERS = [(compiler, level) for compiler in ("gcc", "clang") for level in ("-O0", "-O2")]
+ONE_BY_ONE = "-fno-tree-slp-vectorize"  # clang 19 compares a pointer with two addresses at a time, in vector registers
 
 
 def machine(*, is_compared: bool, qualifier: str = "static", edit: int = 0) -> str:
@@ -37,7 +38,7 @@ def test_states_that_are_known_by_their_address_are_refused(
     build: Build, compiler: str, level: str, qualifier: str
 ) -> None:
     versions = [
-        build(machine(is_compared=True, qualifier=qualifier, edit=edit), level, "-s", compiler=compiler)
+        build(machine(is_compared=True, qualifier=qualifier, edit=edit), level, "-s", ONE_BY_ONE, compiler=compiler)
         for edit in (0, 1)
     ]
     found = findings(*versions)[RULE]
@@ -55,13 +56,14 @@ def test_functions_that_are_only_called_are_no_matter(build: Build, compiler: st
 @pytest.mark.parametrize(("compiler", "level"), COMPILERS)
 def test_a_function_that_is_new_is_in_no_pointer_yet(build: Build, compiler: str, level: str) -> None:
     """Of the compared functions, one is new: it does not count."""
-    old = build(machine(is_compared=True), level, compiler=compiler)
+    old = build(machine(is_compared=True), level, ONE_BY_ONE, compiler=compiler)
     new = build(
         machine(is_compared=True)
         .replace("void enter", "STATE(idle_too, p->count * 7) void enter")
         .replace("(p->step == idle)", "(p->step == idle) + (p->step == idle_too)")
         .replace("case 0:", "case 9: p->step = idle_too; break; case 0:"),
         level,
+        ONE_BY_ONE,
         compiler=compiler,
     )
     assert "(and 6 more)" in findings(old, new)[RULE].text

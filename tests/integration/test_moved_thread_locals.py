@@ -2,7 +2,6 @@
 of their own in each thread."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -235,7 +234,7 @@ def test_blocks_of_a_library_that_is_loaded_later_a_child_and_a_new_daemon(bench
     bench.update("libmoved.3.so", "libmoved.so", program.pid)
     assert ask(program) == [expected.line(name, 3) for name in names]
     assert ask(program, "fork") == [expected.line("main", 3)]
-    child = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()[0])
+    (child,) = program.children(1)
     bench.update("libmoved.2.so", "libmoved.so", child)
     assert ask(program) == [expected.line("main", 2)]
     del expected.threads["1-thread"]

@@ -2,12 +2,11 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
 from tests.harness import Bench, Program
-from tests.packages import LIBRARIES, package
+from tests.packages import LIBNFS, LIBRARIES, PYTHON, package
 
 LIBRARY = """
 #include <stdatomic.h>
@@ -156,8 +155,7 @@ def test_a_new_daemon_and_a_child_know_where_the_variables_live(bench: Bench) ->
     bench.update("libmoved.3.so", "libmoved.so", program.pid)
     assert ask(program)[0] == "version 3: renamed 1014 7 [1 2 5] 2.5 own 12"
     assert ask(program, "fork")[0] == "version 3: renamed 1021 8 [1 2 6] 2.5 own 13"
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    child = int(children.read_text().split()[0])
+    (child,) = program.children(1)
     bench.update("libmoved.2.so", "libmoved.so", child)
     assert ask(program)[0] == "version 2: renamed 1028 9 [1 2 7] 1.5 own 14"
 
@@ -215,12 +213,12 @@ def test_python_that_would_not_know_its_own_functions_is_refused(idle_bench: Ben
     bench = idle_bench
     bench.start_daemon()
     name = "libpython3.11.so.1.0"
-    versions = [package("libpython3.11", f"3.11.2-6+deb12u{number}") / LIBRARIES / name for number in (8, 9)]
+    versions = [package("libpython3.11", version) / LIBRARIES / name for version in PYTHON]
     for number, file in enumerate(versions):
         shutil.copy(file, bench.folder / f"{number}.so")
     bench.link("0.so", name)
     for part in ("libpython3.11-minimal", "libpython3.11-stdlib"):
-        source = package(part, "3.11.2-6+deb12u8") / "usr/lib/python3.11"
+        source = package(part, PYTHON[0]) / "usr/lib/python3.11"
         shutil.copytree(source, bench.folder / "home/lib/python3.11", symlinks=True, dirs_exist_ok=True)
     bench.compile(EMBEDDING, "program", f"./{name}", "-w", "-Wl,-rpath,$ORIGIN")
     program = bench.run("./program", PYTHONHOME=str(bench.folder / "home"), PYTHONDONTWRITEBYTECODE="1")
@@ -280,7 +278,7 @@ int main(void)
 
 def test_a_real_library_goes_on_in_a_version_whose_variables_lie_elsewhere(bench: Bench) -> None:
     name = "libnfs.so.13"
-    for number, version in enumerate(("4.0.0-1", "4.0.0-1+deb12u1")):
+    for number, version in enumerate(LIBNFS):
         shutil.copy(package("libnfs13", version) / LIBRARIES / name, bench.folder / f"{number}.so")
     bench.link("0.so", name)
     bench.compile(MOUNTING, "program", f"./{name}", "-Wl,-rpath,$ORIGIN")

@@ -6,8 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.harness import Bench, Program, wait_until
-from tests.packages import LIBRARIES, package
+from tests.harness import Bench, Program
+from tests.packages import LIBRARIES, OPENSSL, PCRE2, package
 
 CONFIGURATION = """
 user root;
@@ -31,8 +31,8 @@ http {{
 """
 
 CHANGES = (
-    ("libcrypto.so.3", "libssl3", "3.0.20-1~deb12u2", "3.0.22-1~deb12u2"),
-    ("libpcre2-8.so.0", "libpcre2-8-0", "10.42-1", "10.42-1+deb12u2"),
+    ("libcrypto.so.3", "libssl3", *OPENSSL[1:]),
+    ("libpcre2-8.so.0", "libpcre2-8-0", *PCRE2),
 )
 
 
@@ -52,6 +52,7 @@ def install(bench: Bench, name: str, library: str, version: str) -> Path:
 
 def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
     """Start nginx with the old versions; its master, and the process numbers of the master and both workers."""
+    bench.take_verdicts()
     (bench.folder / "lib").mkdir()
     for library, name, before, _after in CHANGES:
         install(bench, name, library, before)
@@ -64,9 +65,7 @@ def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
     program = bench.run(
         nginx, "-p", bench.folder, "-c", bench.folder / "nginx.conf", LD_LIBRARY_PATH=path, LIVE_LOGLEVEL="1"
     )
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    wait_until(lambda: len(children.read_text().split()) == 2, f"two workers: {program.output()}")
-    pids = [program.pid, *map(int, children.read_text().split())]
+    pids = [program.pid, *program.children(2)]
     for pid in pids:
         for library, *_rest in CHANGES:
             bench.library(pid, library)
@@ -93,5 +92,4 @@ def test_no_request_fails_while_libraries_change(idle_bench: Bench) -> None:
     requests = re.search(r"(\d+) requests in", shown)
     assert requests and int(requests[1]) > 100, shown
     assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
-    now = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-    assert [program.pid, *map(int, now)] == pids, program.output()
+    assert [program.pid, *program.children(2)] == pids, program.output()

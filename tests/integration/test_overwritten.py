@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from liveso.target.holder import SEIZE, ptrace
-from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
+from tests.harness import AGENT, LIVESO, Bench, Program, containing, wait_until
 from tests.integration import test_python_tls as python_tls
 
 OVERWRITES = 20
@@ -42,13 +42,14 @@ COUNTERS = """
 long count(void), static_sum(void);
 int version(void);
 extern long exported;
-static atomic_int stop, is_calm;
+static atomic_int stop, is_calm, begun;
 static void *run(void *calls)
 {
 	long own = 0, last = 0;
 	while (!stop) {
 		last = count();
-		own++;
+		if (own++ == 0)
+			begun++;
 		if (is_calm)
 			usleep(500);
 	}
@@ -72,6 +73,8 @@ int main(int count_of_arguments, char **arguments)
 	char line[9];
 	for (int i = 0; i < 6; i++)
 		pthread_create(&threads[i], NULL, run, &calls[i]);
+	while (begun < 6)
+		usleep(1000);
 	while (fgets(line, sizeof line, stdin)) {
 		if (line[0] == 'f') {
 			pid_t parent = getpid(), child = fork();
@@ -122,14 +125,13 @@ def version_of(program: Program) -> str:
     return program.wait_for("version", after=lines)
 
 
-def take(bench: Bench, program: Program, version: int) -> None:
-    """Overwrite the library, and wait until a call gets to the new version."""
-    assert bench.daemon
-    daemon, before = bench.daemon, len(bench.daemon.error_lines)
+def take(bench: Bench, version: int, *programs: Program) -> None:
+    """Overwrite the library, and wait until a call in each program gets to the new version."""
+    before = bench.log_length()
     overwrite(bench, f"libcount.{version}.so")
-    text = f"event=updated pid={program.pid}"
-    wait_until(lambda: any(text in line for line in daemon.error_lines[before:]), f"version {version}")
-    assert version_of(program) == f"version {version}"
+    for program in programs:
+        bench.wait_for_log("event=updated", f"pid={program.pid} ", after=before)
+        assert version_of(program) == f"version {version}"
 
 
 def expect_exact_sums(program: Program) -> None:
@@ -151,15 +153,16 @@ def test_without_live_so_the_program_dies_of_it(bench: Bench) -> None:
 def test_threads_count_on_while_their_library_is_overwritten(bench: Bench) -> None:
     program = start(bench)
     for number in range(OVERWRITES):
-        take(bench, program, 2 + number % 2)
+        take(bench, 2 + number % 2, program)
     expect_exact_sums(program)
 
 
 def test_the_copy_that_is_mapped_is_the_first_version_and_nothing_more_is_written(bench: Bench) -> None:
     program = start(bench, "calm")
+    version_of(program)  # by then all threads have written to what they write to
     before = own_memory(program)
     overwrite(bench, "/dev/null")
-    wait_for_log(bench, "event=carried", f"pid={program.pid}")
+    bench.wait_for_log("event=carried", f"pid={program.pid}")
     lines = [line for line in maps(program) if "libcount.so" in line]
     assert len(lines) == 5 and all("/carried/libcount.so" in line for line in lines)
     copy = Path(lines[0].split()[-1])
@@ -173,11 +176,10 @@ def test_a_file_that_is_cut_short_is_refused_and_the_program_runs_on(bench: Benc
     program = start(bench, "calm")
     for content, reason in (("", "the file is empty"), ("no library\n", "not an ELF file")):
         subprocess.run(["sh", "-c", f"printf '%s' '{content}' > libcount.so"], check=True, cwd=bench.folder)
-        wait_for_log(bench, "event=refused", reason)
-        library = bench.wait_for_result(program.pid, "libcount.so", "refused")
-        assert reason in library["reason"] and library["unprotected"] == ""
+        bench.wait_for_log("event=refused", reason)
+        bench.wait_for_library(program.pid, "libcount.so", result="refused", reason=containing(reason), unprotected="")
         assert version_of(program) == "version 1"
-    take(bench, program, 2)
+    take(bench, 2, program)
     expect_exact_sums(program)
 
 
@@ -194,8 +196,8 @@ def test_a_child_that_was_just_forked_is_kept_alive_and_updated_as_well(bench: B
 def test_the_first_version_comes_back(bench: Bench) -> None:
     program = start(bench, "calm")
     for version in (2, 1, 3, 1):
-        take(bench, program, version)
-    assert bench.library(program.pid, "libcount.so")["versions_loaded"] == 3
+        take(bench, version, program)
+    bench.wait_for_library(program.pid, "libcount.so", versions_loaded=3)
     expect_exact_sums(program)
 
 
@@ -210,8 +212,7 @@ def test_a_new_daemon_knows_what_an_overwritten_library_runs(bench: Bench) -> No
         bench.start_daemon()
         digest = hashlib.sha256((bench.folder / f"libcount.{last - 1}.so").read_bytes()).hexdigest()
         for it in (program, refused):
-            library = bench.library(it.pid, "libcount.so")
-            assert (library["version"], library["unprotected"]) == (digest, "")
+            bench.wait_for_library(it.pid, "libcount.so", version=digest, unprotected="")
         overwrite(bench, f"libcount.{last}.so")
         bench.wait_for_version(f"libcount.{last}.so", "libcount.so", program.pid, refused.pid)
         assert version_of(program) == version_of(refused) == f"version {last}"
@@ -221,12 +222,11 @@ def test_a_new_daemon_knows_what_an_overwritten_library_runs(bench: Bench) -> No
 
 def test_a_process_that_starts_afterwards_is_protected_again(bench: Bench) -> None:
     program = start(bench, "calm")
-    take(bench, program, 2)
+    take(bench, 2, program)
     later = bench.run("./program", "calm")
-    bench.library(later.pid, "libcount.so")
+    bench.wait_for_library(later.pid, "libcount.so", unprotected="")
     wait_until(lambda: leases(bench), "a lease on the new content")
-    take(bench, later, 3)
-    assert version_of(program) == "version 3"
+    take(bench, 3, program, later)
     expect_exact_sums(program)
     expect_exact_sums(later)
 
@@ -236,10 +236,10 @@ def test_a_stopped_process_stays_stopped_and_alive(bench: Bench) -> None:
     os.kill(program.pid, signal.SIGSTOP)
     wait_until(lambda: state(program) == "T", "a stop")
     overwrite(bench, "libcount.2.so")
-    wait_for_log(bench, "event=carried", f"pid={program.pid}")
+    bench.wait_for_log("event=carried", f"pid={program.pid}")
     wait_until(lambda: state(program) == "T", "the same stop")
     os.kill(program.pid, signal.SIGCONT)
-    wait_for_log(bench, "event=updated", f"pid={program.pid}")
+    bench.wait_for_log("event=updated", f"pid={program.pid}")
     assert version_of(program) == "version 2"
     expect_exact_sums(program)
 
@@ -270,7 +270,7 @@ def test_a_thread_that_cannot_be_stopped_now_is_waited_for(bench: Bench) -> None
     program.ask("v")
     program.wait_for("version 1")
     writer = subprocess.Popen(["cp", "libcount.2.so", "libcount.so"], cwd=bench.folder)
-    wait_for_log(bench, "event=overwrite ")
+    bench.wait_for_log("event=overwrite ")
     with pytest.raises(subprocess.TimeoutExpired):
         writer.wait(1.5)
     program.ask("")
@@ -288,11 +288,11 @@ def test_a_process_that_is_traced_holds_up_neither_the_writer_nor_the_others(ben
     os.close(os.open(bench.folder / "libcount.so", os.O_WRONLY))
     assert time.monotonic() - begin < 20
     reason = f"process {os.getpid()} traces it already"
-    wait_for_log(bench, "event=not-carried", f"pid={traced.pid}", reason)
+    bench.wait_for_log("event=not-carried", f"pid={traced.pid}", reason)
     traced.wait_for_error(reason)
-    wait_for_log(bench, "event=carried", f"pid={free.pid}")
-    assert reason in bench.library(traced.pid, "libcount.so")["unprotected"]
-    assert bench.library(free.pid, "libcount.so")["unprotected"] == ""
+    bench.wait_for_log("event=carried", f"pid={free.pid}")
+    bench.wait_for_library(traced.pid, "libcount.so", unprotected=containing(reason))
+    bench.wait_for_library(free.pid, "libcount.so", unprotected="")
     shown = subprocess.check_output([LIVESO, "status", "-v"], env=bench.environment, text=True)
     assert f"would not survive to be overwritten in place: {reason}" in shown
 
@@ -308,7 +308,7 @@ def test_a_probe_in_the_code_does_not_end_the_program(bench: Bench) -> None:
         breakpoint_instruction = b"\xcc"
         assert memory(program, code) == breakpoint_instruction
         overwrite(bench, "/dev/null")
-        wait_for_log(bench, "event=carried", f"pid={program.pid}")
+        bench.wait_for_log("event=carried", f"pid={program.pid}")
         assert memory(program, code) != breakpoint_instruction
         assert version_of(program) == "version 1"
         expect_exact_sums(program)
@@ -336,7 +336,7 @@ def test_nobody_is_held_up_where_that_is_switched_off(idle_bench: Bench) -> None
     idle_bench.start_daemon()
     program = start(idle_bench, "calm")
     assert not leases(idle_bench)
-    assert "LIVE_OVERWRITE" in idle_bench.library(program.pid, "libcount.so")["unprotected"]
+    idle_bench.wait_for_library(program.pid, "libcount.so", unprotected=containing("LIVE_OVERWRITE"))
     overwrite(idle_bench, "/dev/null")
     assert program.process.wait(60) == -signal.SIGBUS
 
@@ -355,20 +355,20 @@ def test_a_users_own_daemon_protects_the_users_own_libraries(bench: Bench) -> No
             own.daemon = own.run_plain(*user, LIVESO, "daemon")
             own.daemon.wait_for_error("event=started")
             program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program", "calm")
-            assert own.library(program.pid, "libcount.so")["unprotected"] == ""
+            own.wait_for_library(program.pid, "libcount.so", unprotected="")
             overwrite(own, "/dev/null")
             own.wait_for_result(program.pid, "libcount.so", "refused")
             own.kill_daemon()
             own.daemon = own.run_plain(*user, LIVESO, "daemon")
             digest = hashlib.sha256((own.folder / "libcount.1.so").read_bytes()).hexdigest()
-            assert own.library(program.pid, "libcount.so")["version"] == digest
-            take(own, program, 2)
+            own.wait_for_library(program.pid, "libcount.so", version=digest)
+            take(own, 2, program)
             expect_exact_sums(program)
             shutil.copy(own.folder / "libcount.1.so", own.folder / "new")
             os.rename(own.folder / "new", own.folder / "libcount.so")
             program = own.run_plain(*user, "env", f"LD_PRELOAD={AGENT}", "./program", "calm")
-            assert "belongs to another user" in own.library(program.pid, "libcount.so")["unprotected"]
-            wait_for_log(own, "event=unprotected", "belongs to another user")
+            own.wait_for_library(program.pid, "libcount.so", unprotected=containing("belongs to another user"))
+            own.wait_for_log("event=unprotected", "belongs to another user")
         finally:
             own.close()
 
@@ -381,21 +381,13 @@ def test_openssl_is_overwritten_under_a_python_that_shakes_hands(bench: Bench) -
     for version in (python_tls.SECURITY, python_tls.AFTER):
         python_tls.update(bench, program, both[:1], version, install=copy_over)
         python_tls.expect_more_handshakes(program, 60)
-    assert sum("event=carried" in line for line in log_of(bench)) == len(both)
+    bench.wait_for_log("event=carried", count=len(both))
+    assert len(bench.log_lines("event=carried")) == len(both)
     python_tls.end(program)
 
 
 def copy_over(bench: Bench, library: str, version: str) -> None:
     overwrite(bench, python_tls.file_of(library, version), f"lib/{library}")
-
-
-def log_of(bench: Bench) -> list[str]:
-    assert bench.daemon
-    return bench.daemon.error_lines
-
-
-def wait_for_log(bench: Bench, *texts: str) -> None:
-    wait_until(lambda: any(all(text in line for text in texts) for line in log_of(bench)), " ".join(texts))
 
 
 def maps(program: Program) -> list[str]:

@@ -136,7 +136,7 @@ def test_a_child_that_runs_what_is_on_disk_already_is_not_examined(idle_bench: B
     """A package manager at work would have to be waited for."""
     lock = idle_bench.folder / "lock"
     idle_bench.environment["LIVE_PACKAGE_LOCKS"] = str(lock)
-    daemon = idle_bench.start_daemon()
+    idle_bench.start_daemon()
     build(idle_bench, FORKING + 'static void in_child(void) { printf("child %d\\n", getpid()); fflush(stdout); }')
     program = idle_bench.run("./program")
     served(idle_bench, program.pid)
@@ -145,9 +145,8 @@ def test_a_child_that_runs_what_is_on_disk_already_is_not_examined(idle_bench: B
         fcntl.lockf(file, fcntl.LOCK_EX)
         for _ in range(3):  # by the time that one is known, the one before would have been examined
             child = int(make_child(program)[1])
-            library = idle_bench.library(child, "libhello.so")
-            assert library["result"] == "updated" and library["build_id"]
-    assert not [line for line in daemon.error_lines if "event=waiting" in line]
+            idle_bench.wait_for_library(child, "libhello.so", result="updated", build_id=bool)
+    assert not idle_bench.log_lines("event=waiting")
     assert program.end() == 0
 
 
@@ -226,7 +225,7 @@ def test_a_program_that_executes_itself_is_a_new_target(bench: Bench) -> None:
     program.ask("x")
     program.ask("h")
     program.wait_for("again: version 2, count 1")
-    wait_until(lambda: bench.library(program.pid, "libhello.so")["versions_loaded"] == 1, "the new target")
+    bench.wait_for_library(program.pid, "libhello.so", versions_loaded=1)
     update(bench, 3, program.pid)
     program.ask("h")
     program.wait_for("again: version 3, count 2")
@@ -319,8 +318,7 @@ def test_a_new_daemon_finds_the_targets_of_one_that_was_killed(bench: Bench) -> 
     program.ask("")
     program.wait_for("version 2, count 2")
     bench.start_daemon()
-    library = bench.library(program.pid, "libhello.so")
-    assert library["result"] == "updated" and library["versions_loaded"] == 2
+    bench.wait_for_library(program.pid, "libhello.so", result="updated", versions_loaded=2)
     for version in (1, 3):
         update(bench, version, program.pid)
     program.ask("")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Bench, Program, wait_until
-from tests.packages import LIBRARIES, package
+from tests.packages import LIBRARIES, OPENSSL, package
 
 LIBCRYPTO, LIBSSL = "libcrypto.so.3", "libssl.so.3"
 SCRIPT = Path(__file__).parent / "programs" / "tls_loop.py"
-BEFORE, AFTER, SECURITY = "3.0.17-1~deb12u2", "3.0.20-1~deb12u2", "3.0.22-1~deb12u2"
+BEFORE, AFTER, SECURITY = OPENSSL
 
 
 def file_of(library: str, version: str) -> Path:
@@ -35,8 +35,6 @@ def digest_of(library: str, version: str) -> str:
 
 def interpreter() -> tuple[str, dict[str, str], list[str]]:
     """Debian's Python: the command, its environment, and folders of libraries that it needs."""
-    if Path("/usr/bin/python3").exists():
-        return "/usr/bin/python3", {}, []
     minimal, rest = package("libpython3.11-minimal"), package("libpython3.11-stdlib")
     environment = {
         "PYTHONHOME": str(minimal / "usr"),
@@ -56,6 +54,7 @@ def make_certificate(bench: Bench) -> None:
 
 def start(bench: Bench, version: str, install: Install = install) -> Program:
     """Start the loop with a version of both libraries, and wait until it is served."""
+    bench.take_verdicts()
     (bench.folder / "lib").mkdir()
     for library in (LIBCRYPTO, LIBSSL):
         install(bench, library, version)
@@ -65,7 +64,7 @@ def start(bench: Bench, version: str, install: Install = install) -> Program:
     program = bench.run(command, "-s", SCRIPT, "cert.pem", "key.pem", LD_LIBRARY_PATH=path, **environment)
     program.wait_for(f"OpenSSL {version.split('-')[0]}")
     for library in (LIBCRYPTO, LIBSSL):
-        assert bench.library(program.pid, library)["version"] == digest_of(library, version)
+        bench.wait_for_library(program.pid, library, version=digest_of(library, version))
     return program
 
 
@@ -99,8 +98,7 @@ def update(
         text = f"event=updated pid={program.pid} library={bench.folder}/lib/{library}"
         digest = f"version={digest_of(library, version)[:12]}"
         await_line(bench.daemon, program, seen, text, digest)
-        row = bench.library(program.pid, library)
-        assert row["result"] == "updated" and row["version"] == digest_of(library, version)
+        bench.wait_for_library(program.pid, library, result="updated", version=digest_of(library, version))
     if LIBCRYPTO in libraries:
         program.wait_for(f"OpenSSL {version.split('-')[0]}", after=lines)
 
@@ -128,7 +126,7 @@ def test_handshakes_go_on_while_openssl_is_replaced(bench: Bench) -> None:
     expect_more_handshakes(program, 20)
     update(bench, program, (LIBCRYPTO, LIBSSL), AFTER)
     expect_more_handshakes(program, 300)
-    assert "3.0.20" in program.lines[-1]
+    program.wait_for("OpenSSL 3.0.20", after=len(program.lines))
     end(program)
 
 
@@ -136,7 +134,7 @@ def test_libcrypto_alone_takes_a_security_update(bench: Bench) -> None:
     program = start(bench, AFTER)
     update(bench, program, (LIBCRYPTO,), SECURITY)
     expect_more_handshakes(program, 300)
-    assert bench.library(program.pid, LIBSSL)["result"] == "current"
+    bench.wait_for_library(program.pid, LIBSSL, result="current")
     end(program)
 
 
@@ -146,5 +144,5 @@ def test_openssl_goes_back_and_forth_between_versions(bench: Bench, libraries: t
     for version in (AFTER, BEFORE) * 3:
         update(bench, program, libraries, version)
         expect_more_handshakes(program, 30)
-    assert bench.library(program.pid, LIBCRYPTO)["versions_loaded"] == 2
+    bench.wait_for_library(program.pid, LIBCRYPTO, versions_loaded=2)
     end(program)

@@ -3,15 +3,14 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.harness import Bench, Program
+from tests.once import made_once
 
 PROGRAMS = Path(__file__).parent / "programs"
 FEES = {"one": 1, "two": 20, "three": 7}
@@ -24,21 +23,23 @@ debug_build = pytest.mark.parametrize("ledger", BUILDS[:1], ids=["debug"], indir
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def built(shared: Path) -> Callable[[str, str], Path]:
     """Compiles a version when it is first asked for; the file."""
-    folder = tmp_path_factory.mktemp("built")
 
-    @cache
     def compile_(flags: str, name: str) -> Path:
-        file = Path(tempfile.mkdtemp(dir=folder)) / "libledger.so"
-        command = ["rustc", "--crate-type=cdylib", "--crate-name=ledger", "-Cpanic=unwind", *flags.split()]
-        subprocess.run(
-            [*command, "-Clink-arg=-Wl,-soname,libledger.so", PROGRAMS / "ledger.rs", "-o", file],
-            check=True,
-            cwd=file.parent,
-            env=os.environ | {"NAME": name, "FEE": str(FEES[name])},
-        )
-        return file
+        def make(folder: Path) -> None:
+            folder.mkdir()
+            command = ["rustc", "--crate-type=cdylib", "--crate-name=ledger", "-Cpanic=unwind", *flags.split()]
+            command += ["-Clink-arg=-Wl,-soname,libledger.so", "-o", "libledger.so"]
+            subprocess.run(
+                [*command, PROGRAMS / "ledger.rs"],
+                check=True,
+                cwd=folder,
+                env=os.environ | {"NAME": name, "FEE": str(FEES[name])},
+            )
+
+        key = "".join(it if it.isalnum() else "-" for it in f"{name} {flags}")
+        return made_once(shared / "rust" / key, make) / "libledger.so"
 
     return compile_
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.harness import Bench, Program, wait_until
+from tests.harness import Bench, Program
 
 UPDATES = 200
 
@@ -108,11 +108,9 @@ def start(bench: Bench, source: str) -> Program:
 
 def update(bench: Bench, program: Program, version: int) -> None:
     """Change the library, and wait until a call gets to the new version."""
-    assert bench.daemon
-    before = len(bench.daemon.error_lines)
+    before = bench.log_length()
     bench.link(f"libcount.{version}.so", "libcount.so")
-    daemon = bench.daemon
-    wait_until(lambda: any("event=updated" in line for line in daemon.error_lines[before:]), f"version {version}")
+    bench.wait_for_log("event=updated", after=before)
     lines = len(program.lines)
     program.ask("")
     assert program.wait_for("version", after=lines) == f"version {version}"

@@ -1,13 +1,17 @@
 """Builds both versions of a mutation."""
 
+import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from liveso.elf import read_image
 from liveso.verdict import Finding, judge
 from tests.corpus.mutations.mutations import Mutation
+from tests.once import made_once
 
 SOURCES = Path(__file__).parent
 
@@ -44,16 +48,27 @@ def pair(folder: Path, mutation: Mutation, build: Build) -> tuple[Path, Path]:
     )
 
 
+def sample(builds: Sequence[Build], number: int, share: int) -> list[Build]:
+    """One in `share` of the builds, others for each `number`, or all where LIVESO_CORPUS is "full"."""
+    if os.environ.get("LIVESO_CORPUS") == "full":
+        return list(builds)
+    return [build for index, build in enumerate(builds) if (index + index // share + number) % share == 0]
+
+
 @cache
 def _compile(folder: Path, name: str, text: str, build: Build, flags: tuple[str, ...]) -> Path:
-    file = folder / f"{abs(hash((name, text, build, flags)))}-{name}"
+    key = sha256(repr((name, text, build, flags)).encode()).hexdigest()[:20]
+    return made_once(folder / f"{key}-{Path(name).stem}.so", lambda output: _link(output, name, text, build, flags))
+
+
+def _link(output: Path, name: str, text: str, build: Build, flags: tuple[str, ...]) -> None:
+    file = output.with_suffix(Path(name).suffix)
     file.write_text(text)
     given = [flag for flag in flags if not (build.compiler == "clang" and "reorder" in flag)]
     options = [build.level, "-w", "-fPIC", "-shared", "-Wl,-soname,libsubject.so", f"-Wl,-z,{build.binding}"]
     symbols = "-g" if build.symbols == "debug" else "-s"
-    command = [*build.command(name.endswith("cc")), str(file), "-o", str(file.with_suffix(".so"))]
+    command = [*build.command(name.endswith("cc")), str(file), "-o", str(output)]
     subprocess.run([*command, *options, symbols, *given], check=True)
-    return file.with_suffix(".so")
 
 
 def refusals(old: Path, new: Path) -> tuple[Finding, ...]:
