@@ -6,10 +6,12 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from liveso.errors import TargetGone
@@ -17,8 +19,6 @@ from liveso.target import agent as agent_module
 from liveso.target.agent import Agent, AgentSilent, TakenBack, WordChanged
 from liveso.target.protocol import HALF, SPAN, WORD, Kind, Message, Transaction, decode
 from tests.harness import Bench, Program, wait_until
-
-import numpy as np
 
 TARGETS, ROUNDS, LEAST_GIVEN_UP = 8, 9, 40
 IMPATIENT_DAEMON = "import liveso.target.agent as agent; agent.ANSWER_LIMIT = 0.3; from liveso.cli import main; main()"
@@ -57,6 +57,15 @@ def answer(program: Program) -> str:
     return program.wait_for("version", before)
 
 
+def count(program: Program, text: str) -> int:
+    return sum(text in line for line in program.error_lines)
+
+
+def wait_for_more(program: Program, text: str, before: int) -> None:
+    """Wait until `program` has said it more than `before` times."""
+    wait_until(lambda: count(program, text) > before, f"more of {text!r}")
+
+
 def test_targets_that_are_stopped_during_updates_get_all_later_versions(idle_bench: Bench) -> None:
     """Each is stopped at some moment of each update, and goes on when the daemon has given it up."""
     build(idle_bench, ROUNDS + 2)
@@ -69,16 +78,13 @@ def test_targets_that_are_stopped_during_updates_get_all_later_versions(idle_ben
     chance = random.Random(1)
     given_up = 0
     for version in range(2, ROUNDS + 2):
-        gone = len([line for line in daemon.error_lines if "event=gone" in line])
+        before = count(daemon, "event=gone")
         idle_bench.link(f"libtold.{version}.so", "libtold.so")
         for program in chance.sample(programs, TARGETS):
-            asyncio.run(asyncio.sleep(chance.uniform(0, 0.004)))
+            time.sleep(chance.uniform(0, 0.004))
             os.kill(program.pid, signal.SIGSTOP)
-        wait_until(
-            lambda gone=gone: len([line for line in daemon.error_lines if "event=gone" in line]) > gone,
-            "a target that is given up",
-        )
-        given_up += len([line for line in daemon.error_lines if "event=gone" in line]) - gone
+        wait_for_more(daemon, "event=gone", before)
+        given_up += count(daemon, "event=gone") - before
         for program in programs:
             os.kill(program.pid, signal.SIGCONT)
         idle_bench.wait_for_version(f"libtold.{version}.so", "libtold.so", *(it.pid for it in programs))

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,7 @@ def test_a_daemon_that_hangs_up_at_once_is_asked_more_and_more_seldom(idle_bench
         return times
 
     times = asyncio.run(run())
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
     least = [0.005 * 2 ** (number // 2) for number in range(1, CONNECTIONS)]
     assert all(pause >= it for pause, it in zip(pauses, least, strict=True)), pauses
     assert idle_bench.programs[0].process.poll() is None

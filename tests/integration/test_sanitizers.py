@@ -1,4 +1,4 @@
-"""Programs that a sanitizer watches: it wraps functions of the C library, and ends the program for what it does not know."""
+"""Programs that a sanitizer watches: it wraps functions of the C library, and ends what it does not understand."""
 
 import subprocess
 from pathlib import Path

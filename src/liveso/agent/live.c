@@ -102,8 +102,8 @@ static bool greet(int channel, struct live_message *message)
 	return live_channel_send(channel, message);
 }
 
-/* Serve one daemon until it goes away. False: the thread shall end. */
-static bool serve(int channel)
+/* Serve one daemon until it goes away; `asked` where it asked for anything. False: the thread shall end. */
+static bool serve(int channel, bool *asked)
 {
 	static struct live_message message;
 	int sheet;
@@ -111,6 +111,7 @@ static bool serve(int channel)
 		return true;
 	while (live_channel_receive(channel, &message, &sheet)) {
 		bool stay = live_work(&message, sheet);
+		*asked = true;
 		if (sheet >= 0)
 			live_close(sheet);
 		if (!stay)
@@ -167,11 +168,10 @@ static void *run(void *unused)
 		int channel = live_channel_open();
 		if (channel >= 0) {
 			time_t begin = seconds();
-			stay = serve(channel);
+			stay = serve(channel, &was_served);
 			live_close(channel);
 			hangups = seconds() - begin > 1 ? 0 : hangups + 1;
-			may_start = false;
-			was_served = true;
+			may_start &= !was_served;
 			attempts = 0;
 			if (stay)
 				pause_after(hangups, LONGEST_DOUBLING);

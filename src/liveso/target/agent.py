@@ -15,10 +15,10 @@ from liveso.target import protocol
 from liveso.target.freeze import Freeze
 from liveso.target.process import Mapping
 from liveso.target.protocol import Kind, Message, Status, Transaction
+from liveso.target.sheet import Sheet
 
 ANSWER_LIMIT = 60.0  # seconds
 _CARRY_LIMIT = 3.0  # seconds: all other threads stand still for that long
-_LARGEST_SHEET = 1 << 28  # bytes that are read at a time
 _TRUE = (1).to_bytes(4, sys.byteorder)
 
 
@@ -69,8 +69,8 @@ class ObjectList:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What an agent says of itself. `settings` are the program's LIVE_ variables, `protocol` the version of the protocol
-    that it speaks."""
+    """What an agent says of itself. `settings` are the program's LIVE_ variables, `protocol` is the version of the
+    protocol that it speaks."""
 
     thread: int
     malloc: int
@@ -128,7 +128,7 @@ class Agent:
         return Hello(message.argument[1], message.argument[2], message.argument[3], settings, spoken)
 
     async def list_objects(self) -> ObjectList:
-        sheet = _Sheet()
+        sheet = Sheet()
         with sheet:
             reply = await self._ask(Message(Kind.LIST), sheet)
             count, size, added, removed = reply.argument
@@ -146,7 +146,7 @@ class Agent:
         table["address"], table["size"] = zip(*wanted, strict=True)
         ends = np.cumsum(table["size"]) + np.uint64(table.nbytes)
         table["offset"] = ends - table["size"]
-        with _Sheet(table.tobytes()) as sheet:
+        with Sheet(table.tobytes()) as sheet:
             await self._ask(Message(Kind.READ, argument=(len(wanted), 0, 0, 0)), sheet)
             return [sheet.read(int(row["offset"]), int(row["size"])) for row in table]
 
@@ -167,13 +167,13 @@ class Agent:
 
         Raises WordChanged or ObjectsChanged where nothing is in force for that reason (TakenBack: it was for a moment).
         After AgentSilent and TargetGone it may be in force."""
-        with _Sheet(transaction.encode(planned_on.added, planned_on.removed)) as sheet:
+        with Sheet(transaction.encode(planned_on.added, planned_on.removed)) as sheet:
             reply = await self._ask(Message(Kind.COMMIT), sheet)
         return self._protocol < 3 or reply.argument[1] == 0
 
     async def recall(self) -> bytes:
         """The record of the last commit that was applied."""
-        with _Sheet() as sheet:
+        with Sheet() as sheet:
             reply = await self._ask(Message(Kind.RECALL), sheet)
             return sheet.read(0, reply.argument[0])
 
@@ -186,10 +186,10 @@ class Agent:
     async def carry(self, path: str, parts: Sequence[Mapping], freeze: Freeze) -> None:
         """Lay mappings onto the file at `path`, which has the same content, while no other thread of the target runs.
 
-        Only inside `idle`. Raises Withdrawn or another TargetError where nothing was done. An agent that does not come to
-        it in time is told not to begin; one that has begun is waited for, also by the freeze."""
+        Only inside `idle`. Raises Withdrawn or another TargetError where nothing was done. An agent that does not come
+        to it in time is told not to begin; one that has begun is waited for, also by the freeze."""
         rows = (protocol.PART.pack(it.start, it.end - it.start, it.offset, 0, it.protection, 0) for it in parts)
-        with _Sheet(protocol.CARRY.pack(0, 0, len(parts), 0) + b"".join(rows)) as sheet:
+        with Sheet(protocol.CARRY.pack(0, 0, len(parts), 0) + b"".join(rows)) as sheet:
             await freeze.watch(sheet.descriptor)
             self._send(Message(Kind.CARRY, text=os.fsencode(path) + b"\0"), sheet)
             try:
@@ -221,7 +221,7 @@ class Agent:
     def disconnect(self) -> None:
         self._connection.close()
 
-    async def _ask(self, message: Message, sheet: "_Sheet | None" = None) -> Message:
+    async def _ask(self, message: Message, sheet: Sheet | None = None) -> Message:
         async with self._turn:
             self._send(message, sheet)
             reply = await self._answered(ANSWER_LIMIT)
@@ -239,7 +239,7 @@ class Agent:
             raise TargetError(f"{_MESSAGES[Status.NO_MEMORY]} ({os.strerror(reply.argument[3])})")
         return _check(reply)
 
-    def _send(self, message: Message, sheet: "_Sheet | None") -> None:
+    def _send(self, message: Message, sheet: Sheet | None) -> None:
         if self._is_gone:
             raise _gone()
         self._number = self._number % 0xFFFF_FFFF + 1
@@ -316,30 +316,3 @@ def _check(reply: Message) -> Message:
         message = _MESSAGES.get(Status(reply.status), "") if known else ""
         raise TargetError(message or f"status {reply.status}")
     return reply
-
-
-class _Sheet:
-    """A memfd with bulk data for one request, closed at the end of a `with` block."""
-
-    def __init__(self, content: bytes = b"") -> None:
-        self.descriptor = os.memfd_create("liveso", os.MFD_CLOEXEC)
-        written = 0
-        while written < len(content):
-            written += os.write(self.descriptor, content[written:])
-
-    def __enter__(self) -> "_Sheet":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
-
-    def write(self, content: bytes, offset: int) -> None:
-        os.pwrite(self.descriptor, content, offset)
-
-    def read(self, offset: int, size: int) -> bytes:
-        if size > _LARGEST_SHEET:
-            raise TargetError(f"the agent says that it wrote {size} bytes, more than any target has")
-        content = os.pread(self.descriptor, size, offset) if size else b""
-        if len(content) != size:
-            raise TargetError("the agent wrote less than it said")
-        return content

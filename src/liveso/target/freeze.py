@@ -13,6 +13,7 @@ from liveso.errors import TargetError, TargetGone
 from liveso.target import holder
 
 _TEXT = 4096  # bytes
+_ENDED = "the process that holds its threads still has ended"
 
 
 class NotYetStill(TargetError):
@@ -27,9 +28,13 @@ class Freeze:
         self.is_answered = False
 
     async def watch(self, sheet: int) -> None:
-        """Hold the threads until the agent is done with the sheet (struct live_carry), or has not begun with it and never
-        will: also where the block is left by a time-out, or the daemon dies. Raises TargetError where they run again."""
-        socket.send_fds(self._talk, [holder.WATCH], [sheet])
+        """Hold the threads until the agent is done with the sheet (struct live_carry), or has not begun with it and
+        never will: also where the block is left by a time-out, or the daemon dies. Raises TargetError where they run
+        already."""
+        try:
+            socket.send_fds(self._talk, [holder.WATCH], [sheet])
+        except OSError:
+            raise TargetError(_ENDED) from None
         await _heard(self._talk, holder.WATCHED)
 
     async def end(self) -> None:
@@ -47,7 +52,10 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[Freeze]:
     ours.setblocking(False)
     with ours:  # its end lets the threads go
         with theirs:
-            socket.send_fds(start_holder(), [holder.REQUEST.pack(pid, agent, limit)], [theirs.fileno()])
+            try:
+                socket.send_fds(start_holder(), [holder.REQUEST.pack(pid, agent, limit)], [theirs.fileno()])
+            except OSError as error:
+                raise TargetError(f"no process can be made that holds its threads still: {error}") from error
         await _heard(ours, holder.STILL)
         freeze = Freeze(ours)
         try:
@@ -71,7 +79,7 @@ async def _heard(talk: socket.socket, expected: bytes) -> None:
         raise NotYetStill(text)
     if kind == holder.GONE:
         raise TargetGone(text)
-    raise TargetError(text or "the process that holds its threads still has ended")
+    raise TargetError(text or _ENDED)
 
 
 _control: socket.socket | None = None
@@ -88,7 +96,7 @@ def start_holder() -> socket.socket:
             _process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(holder.__file__).resolve())],
                 executable="/proc/self/exe",  # also where no path leads there for this user
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
                 cwd="/",

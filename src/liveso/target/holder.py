@@ -1,9 +1,9 @@
 """The process that holds threads of targets still (ptrace(2)) for a daemon, and outlives it.
 
 Only the thread that stops another may let it go, so each freeze has a thread of its own here. Where pages of a target
-move, nothing but the agent may run until they have moved, whatever becomes of the daemon: so this is no part of it, and
-is not asked to let go but decides when it may. When a thread of this process ends, or all of it does, the kernel lets go
-what it held: the threads are looked at in a way (WNOWAIT) that leaves their signals with them.
+move, nothing but the agent may run until they have moved, whatever becomes of the daemon: so this is no part of it.
+When a thread of this process ends, or all of it does, the kernel lets go what it held: the threads are looked at in a
+way (WNOWAIT) that leaves their signals with them.
 
 Started by freeze.py, as a program that needs nothing but the standard library. A request on standard input is a
 REQUEST, with a socket on which the rest of it is talked about.

@@ -10,7 +10,7 @@ from liveso.elf.tables import Table
 
 PROTOCOL = 3
 OLDEST = 2
-"""The first protocol that the daemon still speaks: processes that never restart keep the live.so that they started with."""
+"""The first protocol that is still spoken: processes that never restart keep the live.so that they started with."""
 TEXT_SIZE = 8192
 THROUGH_PROC = 1
 
