@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from liveso.update import choose, groups
+from liveso.update import Choice, choose, groups
 
 NOTHING: dict[str, frozenset[str]] = {}
 
@@ -17,7 +17,7 @@ def refusing(*names: str) -> Callable[[str, frozenset[str]], str]:
 
 def test_all_go_where_nothing_stands_against_it() -> None:
     choice = choose(needs(ssl="crypto", crypto=""), [], refusing())
-    assert (choice.going, choice.refused, choice.held_back) == ({"ssl", "crypto"}, {}, {})
+    assert choice == Choice(frozenset({"ssl", "crypto"}), {}, {})
 
 
 def test_what_needs_a_refused_library_is_held_back_also_by_way_of_others() -> None:
@@ -29,12 +29,12 @@ def test_what_needs_a_refused_library_is_held_back_also_by_way_of_others() -> No
 
 def test_what_others_need_goes_although_these_are_refused() -> None:
     choice = choose(needs(ssl="crypto", crypto=""), [], refusing("ssl"))
-    assert (choice.going, choice.refused, choice.held_back) == ({"crypto"}, {"ssl": "it grew"}, {})
+    assert choice == Choice(frozenset({"crypto"}), {"ssl": "it grew"}, {})
 
 
 def test_what_is_behind_and_no_candidate_holds_back_what_needs_it() -> None:
     choice = choose(needs(ssl="crypto c", z="c"), ["crypto"], refusing())
-    assert (choice.going, choice.held_back) == ({"z"}, {"ssl": "crypto"})
+    assert choice == Choice(frozenset({"z"}), {}, {"ssl": "crypto"})
 
 
 def test_libraries_that_need_each_other_go_together_or_stay_together() -> None:
