@@ -93,19 +93,27 @@ async def _is_version(
     return await is_of(agent, it, identity, image, thorough=thorough)
 
 
-def processes_with_agent(user: int | None) -> Iterator[NotServed]:
-    """The processes that have live.so in their memory, of all users or of one, as if none of them were served."""
+def processes_with_agent(socket: Path, user: int) -> Iterator[NotServed]:
+    """The processes that have live.so in their memory and would connect to `socket`, which is that of a daemon of
+    `user`, as if none of them were served."""
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
-            owner = os.stat(f"/proc/{name}").st_uid
-            if user not in (None, owner):
-                continue
-            with Path(f"/proc/{name}/maps").open("rb") as file:
-                if not any(line.endswith(b"/live.so\n") for line in file):
-                    continue
-            note = _NOT_CONNECTED if process.has_same_root(int(name), int(name)) else SEES_OTHER_FILES
-            yield NotServed(int(name), process.command(int(name), int(name)), owner, note)
+            pid, owner = int(name), os.stat(f"/proc/{name}").st_uid
+            if _socket_of(pid) in (str(socket), "" if owner == user else None) and _has_agent(pid):
+                note = _NOT_CONNECTED if process.has_same_root(pid, pid) else SEES_OTHER_FILES
+                yield NotServed(pid, process.command(pid, pid), owner, note)
         except (OSError, LivesoError):
             continue
+
+
+def _socket_of(pid: int) -> str:
+    """The socket that a program was told to connect to; empty where it was told none (environ(7))."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next((os.fsdecode(it[12:]) for it in variables if it.startswith(b"LIVE_SOCKET=")), "")
+
+
+def _has_agent(pid: int) -> bool:
+    with Path(f"/proc/{pid}/maps").open("rb") as file:
+        return any(line.endswith(b"/live.so\n") for line in file)

@@ -204,8 +204,7 @@ class Learner:
         carried = self._store.version_of(mapping.file.path)
         if carried is not None:
             known[carried] = None
-        if identity.build_id:
-            known |= dict.fromkeys(await asyncio.to_thread(self._store.find_build_id, identity.build_id))
+        known |= dict.fromkeys(await asyncio.to_thread(self._store.find_build_id, identity.build_id))
         while True:
             try:
                 return await running_version(served.target, it, path, identity, mapping, self._store, known)

@@ -31,6 +31,7 @@ class Service:
     """Everything that one daemon knows and does. Runs in one event loop; computing goes to threads and processes."""
 
     def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
+        self._socket = settings.socket
         self._supervisor = supervisor
         self._store = Store(settings.store)
         self._workers = Workers()
@@ -98,7 +99,6 @@ class Service:
         return [*self._supervisor.problems, *self._disk.problems()]
 
     async def not_served(self) -> list[NotServed]:
-        """The processes of this user's, or of all for root, that have live.so and have not connected."""
-        user = os.geteuid()
-        found = await asyncio.to_thread(lambda: list(processes_with_agent(None if user == 0 else user)))
+        """The processes that have live.so, and should have connected."""
+        found = await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, os.geteuid())))
         return [it for it in found if it.pid not in self.registry.targets and it.pid not in self.registry.coming]

@@ -27,6 +27,7 @@ _ORIGINAL, _CARRIED = "original", "carried"
 _PREPARATION = "3"  # another number for another way to prepare: what an earlier liveso left is not used again
 _IMAGES_IN_MEMORY = 256 << 20  # bytes of files
 _FILES_KNOWN = 16384
+_MOST_ALIKE = 256  # versions
 _KEPT_UNUSED = 14 * 24 * 3600  # seconds
 _TOUCHED = 24 * 3600  # seconds
 _UNFINISHED = 3600  # seconds after which a version without its original gets none any more
@@ -101,10 +102,10 @@ class Store:
         return build_ids[version]
 
     def find_build_id(self, build_id: str) -> list[Version]:
-        """The versions in the store with this build ID, of earlier daemons, too. There can be several: a file keeps its
-        build ID when strip(1) or the like changes it."""
-        with_it = [it for it, its in list(self._all_build_ids().items()) if its and its == build_id]
-        return [it for it in with_it if self._is_intact(it)]
+        """Versions in the store with this build ID, or without one, of earlier daemons, too; the latest of very many.
+        There can be several: a file keeps its build ID when strip(1) or the like changes it."""
+        with_it = [it for it, its in list(self._all_build_ids().items()) if its == build_id]
+        return [it for it in with_it[-_MOST_ALIKE:] if self._is_intact(it)]
 
     def _all_build_ids(self) -> dict[Version, str]:
         """By version; the files are looked at once, when the first is asked for."""
