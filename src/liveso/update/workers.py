@@ -1,14 +1,15 @@
 """Processes in which files are read and judged: what one does to its own memory or time, no other feels."""
 
 import asyncio
-import ctypes
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
 from liveso.errors import ImageError
@@ -16,7 +17,6 @@ from liveso.errors import ImageError
 _TIME_LIMIT = 1800  # seconds for one piece of work; WebKit, the largest library of Debian's, takes 12 minutes
 _MEMORY_LIMIT = 8 << 30  # bytes of address space
 _ATTEMPTS = 2  # at work whose process ended: maybe because of other work that ran beside it
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _NICENESS = 5  # the programs of this machine come first
 _PRELOADED = "liveso.update.analysis"
 
@@ -57,11 +57,18 @@ class Workers:
 
 
 def _limit_this_process() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_daemon, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the daemon
     os.nice(_NICENESS)
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (min(_MEMORY_LIMIT, hard) if hard >= 0 else _MEMORY_LIMIT, hard))
+
+
+def _end_with_daemon() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+    os._exit(0)
 
 
 def _within_limit(function: Callable[..., _Result], arguments: tuple[object, ...], named: dict[str, object]) -> _Result:

@@ -1,0 +1,76 @@
+"""The processes in which versions are judged."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.harness import Bench, wait_until
+from tests.integration.test_held_back import BASE, put
+
+PROGRAM = """
+#include <stdio.h>
+int base_version(void);
+int main(void)
+{
+    char line[99];
+    while (fgets(line, sizeof line, stdin)) {
+        printf("base %d\\n", base_version());
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+def judged(bench: Bench) -> None:
+    """Let the daemon have judged something."""
+    put(bench, BASE, "libbase.so", 1)
+    bench.compile(PROGRAM, "program", "libbase.so", "-Wl,-rpath,$ORIGIN")
+    program = bench.run("./program")
+    bench.library(program.pid, "libbase.so")
+    put(bench, BASE, "libbase.so", 2)
+    bench.wait_for_result(program.pid, "libbase.so", "updated")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_they_end_with_the_daemon(bench: Bench, number: int) -> None:
+    judged(bench)
+    assert bench.daemon
+    workers = children_below(bench.daemon.pid)
+    assert len(workers) >= 2
+    os.kill(bench.daemon.pid, number)
+    wait_until(lambda: not [pid for pid in workers if is_running(pid)], "the end of all that judge")
+
+
+def test_one_that_dies_is_made_again(bench: Bench) -> None:
+    judged(bench)
+    assert bench.daemon
+    for pid in children_below(bench.daemon.pid):
+        if "forkserver" in command_of(pid):
+            os.kill(pid, signal.SIGKILL)
+    for version in (3, 4):
+        put(bench, BASE, "libbase.so", version)
+        bench.wait_for_version("libbase.so", "libbase.so", bench.programs[-1].pid)
+
+
+def children_below(pid: int) -> list[int]:
+    """All processes that come from one, without those that hold threads still, which outlive it."""
+    found, waiting = [], [pid]
+    while waiting:
+        shown = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(waiting.pop())], capture_output=True, text=True
+        ).stdout
+        new = [int(it) for it in shown.split() if "multiprocessing" in command_of(int(it))]
+        found += new
+        waiting += new
+    return found
+
+
+def command_of(pid: int) -> str:
+    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
+
+
+def is_running(pid: int) -> bool:
+    return "multiprocessing" in command_of(pid)
