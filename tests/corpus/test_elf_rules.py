@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from liveso.elf import read_image
+from liveso.verdict import Weight, judge
 from tests.corpus.libraries import Build, findings
 
 POINTERS = """
@@ -126,3 +127,61 @@ def test_another_soname_refuses(build: Build) -> None:
 def test_text_relocations_are_impossible(build: Build) -> None:
     text = 'int x = 1; int f(void) { return x; } __asm__(".text\\n g: movabs $x, %rax; ret");'
     assert "text-relocation" in findings(build(text), build(text, "-Wl,-z,notext"))
+
+
+def versioned(build: Build, folder: Path, script: str) -> Path:
+    """A library whose versions are those of a linker script."""
+    path = folder / f"{len(list(folder.iterdir()))}.map"
+    path.write_text(script)
+    return build("int f(void) { return 1; } int g(void) { return 2; }", f"-Wl,--version-script={path}")
+
+
+@pytest.mark.parametrize("others", ["", " global: g;"], ids=["empty", "with-a-symbol"])
+def test_a_version_that_is_gone_is_no_symbol(build: Build, tmp_path: Path, others: str) -> None:
+    """Nothing refers to it by name; what was in it is told by its own name."""
+    old = versioned(build, tmp_path, f"ONE {{ global: f; local: *; }}; TWO {{{others} }} ONE;")
+    new = versioned(build, tmp_path, "ONE { global: f; local: *; };")
+    verdict = judge(read_image(old.read_bytes()), read_image(new.read_bytes()))
+    texts = {it.text: it.weight for it in verdict.findings if it.rule == "symbol-removed"}
+    assert texts.pop("the symbol version TWO is gone") is Weight.NOTE
+    assert list(texts) == (["the symbol g@TWO is gone"] if others else [])
+
+
+ARRAYS = """
+static int table[40000] = {1}; static int other[40000]; static int small; int level = 2;
+int get(int i) { return table[i] + other[i] + small; } void set(int i, int v) { table[i] = v; other[i] = v; small++; }
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [("large", "-mcmodel=large"), ("medium", "-mcmodel=medium")],
+)
+def test_code_for_a_model_whose_references_cannot_be_followed_is_impossible(
+    build: Build, compiler: str, model: str, says: str
+) -> None:
+    small = build(ARRAYS, compiler=compiler)
+    other = build(ARRAYS, f"-mcmodel={model}", compiler=compiler)
+    assert not findings(small, small)
+    for old in (small, other):
+        found = [it.text for it in findings(old, other).values() if it.weight is Weight.IMPOSSIBLE]
+        assert any(says in text for text in found) and not any("overlap" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (0, ""),
+        (1, "1 place in hand-written assembly (code without unwind entries) may refer to a variable"),
+        (2, "2 places in hand-written assembly (code without unwind entries) may refer to a variable"),
+    ],
+)
+def test_assembly_that_may_not_be_decoded_is_counted_in_words(build: Build, number: int, says: str) -> None:
+    """A number that would lead to a variable if it were a displacement: it is one's operand."""
+    hidden = ".byte 0x48, 0xb8, 0x8d, 0x05; .long one - . - 4; .byte 0, 0; " * number
+    text = "int one = 1; int f(void) { return one++; }"
+    text = f'static {text} __asm__(".text; .globl g; .type g, @function; g: {hidden} ret");'
+    image = read_image(build(text).read_bytes())
+    texts = [it.text for it in judge(image, image).findings if it.rule == "undecoded-code"]
+    assert len(texts) == bool(number) and all(it.startswith(says) for it in texts)

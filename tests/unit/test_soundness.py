@@ -123,3 +123,35 @@ def test_zeros_that_a_file_only_promises_take_no_memory(tmp_path: Path) -> None:
         image = read_image(compile_library(tmp_path, text=text % parts))
         assert image.size_in_memory + image.block_size > 1 << 30
         assert not judge(image, image).refusals(None)
+
+
+@pytest.mark.parametrize("place", [-8, 1 << 40, -(1 << 46)], ids=["before", "far", "far-before"])
+@pytest.mark.parametrize("model", ["global-dynamic", "initial-exec"])
+def test_a_thread_local_place_outside_of_the_block_is_refused(tmp_path: Path, place: int, model: str) -> None:
+    text = f'__thread int seen __attribute__((tls_model("{model}"))) = 3; int one(void) {{ return seen++; }}'
+    whole = compile_library(tmp_path, "-ftls-model=global-dynamic", text=text)
+    kinds = {read_image(whole).machine.tls_static_offset, read_image(whole).machine.tls_module}
+    editor, image = Editor(bytearray(whole)), read_image(whole)
+    rows = [at for at, kind in enumerate(image.relocations["type"].tolist()) if kind in kinds]
+    assert rows
+    for row in rows:
+        offset = image.relocations_offset[row]
+        editor.set_row(tables.RELOCATION, offset, symbol=0, addend=place)
+        slot = image.file_offset(int(image.relocations["offset"][row]) + 8) if model == "global-dynamic" else None
+        if slot is not None:
+            editor.content[slot : slot + 8] = (place % (1 << 64)).to_bytes(8, "little")
+    images = image, editor.image
+    for pair in (images, images[::-1]):
+        assert any("out of its thread-local storage" in it.text for it in judge(*pair).refusals(None))
+
+
+@pytest.mark.parametrize("entry", [-8, -(1 << 40), 1 << 46])
+def test_a_finaliser_outside_of_the_image_is_judged(tmp_path: Path, entry: int) -> None:
+    """Its address is looked at to find the linker's own code."""
+    editor = Editor(bytearray(compile_library(tmp_path)))
+    image = editor.image
+    first = image.tag(tables.DT_FINI_ARRAY)
+    (row,) = (at for at, offset in enumerate(image.relocations["offset"].tolist()) if offset == first)
+    editor.set_row(tables.RELOCATION, image.relocations_offset[row], addend=entry)
+    for pair in ((image, editor.image), (editor.image, image)):
+        assert not [it for it in judge(*pair).findings if it.rule == "judging-failed"]

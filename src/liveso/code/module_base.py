@@ -10,6 +10,7 @@ import capstone
 
 from liveso.elf import Image, Machine
 from liveso.elf.tables import Table
+from liveso.errors import ImageError
 
 _Sites = frozenset[int | None]
 _Holders = dict[str | tuple[str, int], _Sites]
@@ -21,6 +22,8 @@ _UNKNOWN: _Sites = frozenset((None,))
 _ONLY_READ = ("cmp", "test")
 _IDLE = ("nop", "endbr")
 _ENDS = ("ud2", "hlt", "int3")
+_MOST_STEPS = 100_000  # instructions to look at, some again: ten seconds
+_MOST_DECODED = 1 << 20  # bytes of functions: half a gigabyte as capstone keeps instructions
 _LARGEST_LAST, _DEEPEST = 1024, 3  # bytes of a function that never returns, and calls in it
 
 
@@ -50,7 +53,7 @@ class Accesses:
 
 def accesses(image: Image, functions: Table, sites: Iterable[int], last_calls: frozenset[int]) -> Accesses:
     """The accesses after the code at `sites`, the addresses of displacements, has asked for the block. What is at
-    `last_calls` never returns."""
+    `last_calls` never returns. Raises ImageError where that is more than can be followed."""
     tracer = _Tracer(image, functions, frozenset(sites), last_calls)
     tracer.trace()
     return Accesses(tuple(tracer.found[it] for it in sorted(tracer.found)), tuple(sorted(tracer.unclear)))
@@ -79,6 +82,7 @@ class _Tracer:
         self._waiting: dict[int, deque[int]] = {}
         self._work: deque[int] = deque()
         self._elsewhere: dict[int, _Holders] = {}
+        self._steps = self._decoded = 0
         self.found: dict[int, Access] = {}
         self.unclear: set[int] = set()
 
@@ -109,6 +113,9 @@ class _Tracer:
 
     def _settle(self) -> None:
         while self._work:
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                raise ImageError("its code asks for a thread-local block in so many places that it cannot be followed")
             address = self._work.popleft()
             index = self._index(address)
             instruction = self._instruction(address)
@@ -370,6 +377,9 @@ class _Tracer:
             return None
         if index not in self._functions:
             start, end = self._starts[index], self._ends[index]
+            self._decoded += end - start
+            if self._decoded > _MOST_DECODED:
+                raise ImageError("its code that asks for a thread-local block is too large to be followed")
             code = list(self._decoder.disasm(self._image.bytes_at(start, end - start), start))
             behind = {it.address + it.size: it for it in code}
             self._functions[index] = _Function({it.address: it for it in code}, behind, end in behind)
