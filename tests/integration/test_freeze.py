@@ -13,7 +13,7 @@ import pytest
 from liveso.errors import TargetError
 from liveso.target.freeze import still
 from liveso.target.holder import SEIZE, ptrace
-from tests.harness import Bench, Program
+from tests.harness import Bench, Program, wait_until
 
 FREEZES, DEATHS = 150, 30
 
@@ -138,6 +138,7 @@ def test_threads_go_on_when_their_holder_dies(program: Program) -> None:
             os.waitpid(holder, 0)
             os.close(reader)
             os.close(writer)
+            wait_until(lambda: "t" not in states(program), "threads that go on")
     assert numbers(program)[0] == sent[0]
     assert "t" not in states(program) and program.end() == 0
 
