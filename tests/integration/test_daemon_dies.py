@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.harness import Bench, Program, wait_until
 
-DEATHS = 32
+DEATHS, HOLDERS_DEATHS = 32, 10
 LONGEST = 0.012  # seconds from the first thread that stands still to the death: all has been done by then
 
 LIBRARY = """
@@ -119,10 +119,10 @@ def lost(program: Program) -> int:
 
 
 def kill_during_carries(bench: Bench, program: Program, kill_holder: bool) -> int:
-    """In how many of DEATHS deaths the pages of the library had moved, or moved afterwards."""
+    """In how many deaths the pages of the library had moved, or moved afterwards."""
     chance = random.Random(3)
     moved = 0
-    for number in range(DEATHS):
+    for number in range(HOLDERS_DEATHS if kill_holder else DEATHS):
         bench.start_daemon()
         assert bench.library(program.pid, f"lib{number}.so")["unprotected"] == ""
         writer = subprocess.Popen(["sh", "-c", f": >> lib{number}.so"], cwd=bench.folder)

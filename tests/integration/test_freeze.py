@@ -141,9 +141,9 @@ def test_threads_go_on_when_their_holder_dies(program: Program) -> None:
             os.waitpid(holder, 0)
             os.close(reader)
             os.close(writer)
+            wait_until(lambda: "t" not in program.thread_states(), "threads that go on")
     expect_signals(program, sent[0])
-    wait_until(lambda: "t" not in program.thread_states(), "threads that run again")
-    assert program.end() == 0
+    assert "t" not in program.thread_states() and program.end() == 0
 
 
 async def hold_for_ever(program: Program, writer: int) -> None:

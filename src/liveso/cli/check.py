@@ -11,9 +11,11 @@ from liveso import packages
 from liveso.cli.screen import Screen
 from liveso.elf import Image, read_image
 from liveso.errors import ExitCode, ImageError, PackageError
+from liveso.folders import open_folder
 from liveso.settings import read_settings
 from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict, Weight
 
+_CACHE_CURE = "set XDG_CACHE_HOME to a folder of your own"
 _SHOWN = 5
 _LARGEST = 2 << 30  # bytes
 _MAGIC = b"\x7fELF"
@@ -130,7 +132,13 @@ def _check_packages(what: Sequence[str], question: _Question) -> Iterator[Checke
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "packages"
+    """Where packages are unpacked, which nobody else may write to. Raises UnsafePath."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "packages"
+    try:
+        with open_folder(cache, _CACHE_CURE, make=True):
+            return cache
+    except OSError as error:
+        raise PackageError(f"{cache}: cannot be used ({os.strerror(error.errno or 0)}); {_CACHE_CURE}") from error
 
 
 def _read(path: str) -> Image:

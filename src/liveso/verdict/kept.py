@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import stat
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from itertools import pairwise
@@ -13,6 +12,9 @@ from typing import Any
 
 from liveso.code import References
 from liveso.elf import Image
+from liveso.errors import UnsafePath
+from liveso.folders import open_folder
+from liveso.settings import STORE_CURE
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.debug_files import DebugSource, debug_files
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
@@ -45,7 +47,7 @@ class KeptVerdicts:
         if source.asks:
             return judge(old, new, policy, source, references)
         path = self._path(old, new, policy, source, digests)
-        verdict = _read(path)
+        verdict = self._read(path)
         if verdict is None:
             verdict = judge(old, new, policy, source, references)
             if all(it.rule != JUDGING_FAILED for it in verdict.findings):  # that may have been the moment's
@@ -67,18 +69,20 @@ class KeptVerdicts:
         content = to_text(verdict)
         if len(content) > _LARGEST:
             return
-        with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=".", delete=False) as file:
-                file.write(content)
-            try:
-                os.rename(file.name, path)
-            except OSError:
-                os.unlink(file.name)
-                raise
+        with contextlib.suppress(OSError, UnsafePath):
+            with open_folder(self.folder, STORE_CURE, make=True) as folder:
+                folder.write(path.name, [content.encode()], 0o600)
             kept = sorted(self.folder.glob("*.json"), key=lambda it: it.lstat().st_mtime)
             for oldest in kept[: max(0, len(kept) - _MOST)]:
                 oldest.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> Verdict | None:
+        """None where there is none, a damaged one, or one that another user could have changed."""
+        try:
+            with open_folder(self.folder, STORE_CURE):
+                return _read(path)
+        except (OSError, UnsafePath):
+            return None
 
 
 def to_text(verdict: Verdict) -> str:
