@@ -1,6 +1,7 @@
 """Who is at the other end of a connection, and whether he may be served."""
 
 import os
+import select
 import socket
 import struct
 from collections import Counter
@@ -14,15 +15,18 @@ _SO_PEERPIDFD = 77  # unix(7), since Linux 6.5
 _MOST_TARGETS = 4096  # of one user in another user's daemon, which is root's
 
 
+class OwnProcess(TargetError):
+    """The daemon itself, or a child of its own, is under live.so, as everything is by /etc/ld.so.preload."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process that has connected: its number, the user it was then, when it started (clock ticks since boot), and a
-    descriptor that stands for it whatever becomes of its number (pidfd_open(2))."""
+    """The process that has connected: its number, the user it was then, and when it started (clock ticks since boot),
+    which name it for good."""
 
     pid: int
     user: int
     started: int
-    pidfd: int
 
     def user_now(self) -> int:
         """The user that the process acts as by now; one that was root's may have become another user's.
@@ -42,23 +46,31 @@ def peer_of(connection: socket.socket) -> Peer:
     """Raises TargetGone where the process has ended, TargetError where it may not be served by this daemon."""
     pid, user, _group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     if os.geteuid() not in (0, user):
-        raise TargetError("another user's process")
+        raise TargetError(f"process {pid} is another user's")
     if pid == os.getpid() or process.parent(pid) == os.getpid():
-        raise TargetError("the daemon does not serve itself (it is under live.so by /etc/ld.so.preload)")
+        raise OwnProcess("the daemon does not serve itself")
+    peer = Peer(pid, user, process.start_time(pid))
+    peer.user_now()
+    if not _is_alive(connection, pid):
+        raise TargetGone(f"process {pid} has ended")
+    return peer
+
+
+def _is_alive(connection: socket.socket, pid: int) -> bool:
+    """Whether the process that has connected is there still, so that what its number led to until now was its own."""
     try:
-        pidfd = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+        descriptor = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
     except OSError:  # an older kernel
         try:
-            pidfd = os.pidfd_open(pid)
-        except OSError as error:
-            raise TargetGone(f"process {pid} has ended") from error
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return False
     try:
-        peer = Peer(pid, user, process.start_time(pid), pidfd)
-        peer.user_now()
-        return peer
-    except TargetError:
-        os.close(pidfd)
-        raise
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)  # readable once the process has ended (pidfd_open(2))
+        return not poll.poll(0)
+    finally:
+        os.close(descriptor)
 
 
 def require_room(user: int, users: Iterable[int]) -> None:

@@ -1,11 +1,10 @@
 """The targets that are served: they come, each is worked on by a task of its own, and they go."""
 
 import asyncio
-import os
 import socket
 import time
 
-from liveso.daemon.admission import Peer, peer_of, require_room
+from liveso.daemon.admission import OwnProcess, Peer, peer_of, require_room
 from liveso.daemon.learning import Learner
 from liveso.daemon.log import log
 from liveso.daemon.rollout import Rollouts
@@ -18,6 +17,7 @@ from liveso.store import Store
 from liveso.target import Agent, process
 from liveso.update import LibraryUnloaded, Target, sweep
 
+_LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
 _LOOK_AT_LEADER_EVERY = 2  # looks
 
@@ -56,6 +56,9 @@ class Registry:
         """Serve the agent that has connected, until it is gone."""
         try:
             peer = peer_of(connection)
+        except OwnProcess:
+            await self._send_away(Agent(connection))
+            return
         except TargetError as error:
             if not isinstance(error, TargetGone):
                 log.warning("rejected", reason=str(error))
@@ -66,8 +69,17 @@ class Registry:
             await self._serve_peer(peer, Agent(connection))
         finally:
             self.coming.discard(peer.pid)
-            os.close(peer.pidfd)
             self.last_target = time.monotonic()
+
+    async def _send_away(self, agent: Agent) -> None:
+        """Let the agent's thread end: it would keep a daemon that ends with its last target."""
+        receiving = asyncio.create_task(agent.receive_until_gone())
+        try:
+            await agent.leave()
+            await asyncio.wait({receiving}, timeout=_LEAVE_LIMIT)
+        finally:
+            receiving.cancel()
+            agent.disconnect()
 
     async def _serve_peer(self, peer: Peer, agent: Agent) -> None:
         receiving = asyncio.create_task(agent.receive_until_gone())

@@ -19,6 +19,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.errors import DaemonFailed, DaemonRunning, StoreError, UnsafePath
 from liveso.folders import Folder, open_folder
 from liveso.settings import SOCKET_CURE, Settings
+from liveso.target.freeze import start_holder
 
 _BACKLOG = 1024
 
@@ -36,6 +37,7 @@ def run_daemon(settings: Settings, on_demand: bool) -> None:
         else:
             start_log()
         shed_inherited_limits()
+        os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
         asyncio.run(_serve(settings, folder, on_demand))
 
 
@@ -85,6 +87,7 @@ def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
 
 
 async def _serve(settings: Settings, folder: Folder, on_demand: bool) -> None:
+    start_holder()
     supervisor = Supervisor()
     service = Service(settings, supervisor)
     command = _listen(folder, settings.command_socket, socket.SOCK_STREAM, 0o600)

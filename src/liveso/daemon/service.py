@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import socket
 
 from liveso.daemon.discovery import processes_with_agent
@@ -23,6 +24,7 @@ from liveso.verdict import Policy
 
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_WITHOUT_ROOM = 1.0  # seconds
+_DESCRIPTORS_FOR_OTHERS = 128  # the command's connections, watches, leases, sheets
 _PRUNE_EVERY = 600.0  # seconds
 _PROTECT_EVERY = 1.0  # seconds
 
@@ -56,22 +58,25 @@ class Service:
         self._supervisor.vital("prune", self._keep_store)
 
     async def _accept(self, listener: socket.socket) -> None:
+        """Take connections, as long as there are descriptors for them and for the daemon's other work."""
         loop = asyncio.get_running_loop()
         while True:
-            try:
-                connection, _address = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno not in _NO_ROOM:
-                    raise
-                reason = (
-                    f"no more programs can be served ({os.strerror(error.errno or 0)}): raise its limit of open files"
-                )
-                self._supervisor.tell("room", reason)
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _DESCRIPTORS_FOR_OTHERS
+            reason = f"{most} programs are served, and its limit of open files is too low for more"
+            connection: socket.socket | None = None
+            if len(self.registry.coming) < most:
+                try:
+                    connection, _address = await loop.sock_accept(listener)
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    reason = f"no more programs can be served ({os.strerror(error.errno or 0)})"
+            self._supervisor.tell("room", "" if connection else f"{reason}: raise the daemon's limit of open files")
+            if connection:
+                connection.setblocking(False)
+                self._supervisor.start(self.registry.serve(connection))
+            else:
                 await asyncio.sleep(_PAUSE_WITHOUT_ROOM)
-                continue
-            self._supervisor.tell("room", "")
-            connection.setblocking(False)
-            self._supervisor.start(self.registry.serve(connection))
 
     async def _protect_again(self) -> None:
         while True:

@@ -1,0 +1,78 @@
+"""Processes that cannot be served are to be seen in status, with the reason, and notice nothing."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
+
+PROGRAM = """
+#include <stdio.h>
+int main(void)
+{
+    char line[99];
+    puts("ready");
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin))
+        ;
+    return 0;
+}
+"""
+
+
+def note(bench: Bench, command: str) -> dict[str, Any]:
+    """The process with this command as status shows it, once that has a note."""
+
+    def find() -> dict[str, Any] | None:
+        return next((it for it in bench.status() if command in it["command"] and it["note"]), None)
+
+    found: dict[str, Any] = wait_until(find, f"a note about {command}")
+    return found
+
+
+def run_in(bench: Bench, *namespaces: str) -> Program:
+    """A program with live.so, run by unshare(1) without."""
+    bench.compile(PROGRAM, "program")
+    program = bench.run_plain(
+        *("unshare", *namespaces, "env", f"LD_PRELOAD={AGENT}", str(bench.folder / "program")), LIVE_LOGLEVEL="0"
+    )
+    program.wait_for("ready")
+    return program
+
+
+@pytest.mark.parametrize("namespaces", [("--mount",), ("--mount", "--net"), ("--root=/",)], ids=" ".join)
+def test_what_sees_other_files(bench: Bench, namespaces: tuple[str, ...]) -> None:
+    program = run_in(bench, *namespaces)
+    if "--mount" in namespaces:
+        assert "it sees other files than the daemon" in note(bench, "program")["note"]
+        shown = subprocess.run([LIVESO, "status"], env=bench.environment, capture_output=True, text=True, check=True)
+        assert "it sees other files than the daemon" in shown.stdout
+    else:
+        wait_until(lambda: any(it["pid"] == program.pid and not it["note"] for it in bench.status()), "it is served")
+    assert program.end() == 0
+    assert program.error_lines == []
+
+
+def test_what_was_told_of_this_daemon_and_does_not_reach_it(bench: Bench) -> None:
+    bench.compile(PROGRAM, "program")
+    program = bench.run("./program")
+    program.wait_for("ready")
+    bench.wait_for_log("event=target")
+    program.process.send_signal(19)
+    bench.kill_daemon()
+    bench.start_daemon()
+    assert "has not connected" in note(bench, "program")["note"]
+    program.process.send_signal(18)
+    wait_until(lambda: any(it["pid"] == program.pid and not it["note"] for it in bench.status()), "it is served")
+    assert program.end() == 0
+
+
+def test_what_another_daemon_serves_is_not_shown(bench: Bench) -> None:
+    bench.compile(PROGRAM, "program")
+    program = bench.run("./program", LIVE_SOCKET=str(bench.folder / "other.sock"), LIVE_DAEMON="/nonexistent")
+    mine = bench.run("./program")
+    for it in (program, mine):
+        it.wait_for("ready")
+    wait_until(lambda: {it["pid"] for it in bench.status()} == {mine.pid}, "only the own one")
+    assert program.end() == 0 and mine.end() == 0
