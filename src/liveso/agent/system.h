@@ -86,7 +86,16 @@ static inline void *live_copy(void *to, const void *from, size_t size)
 
 static inline bool live_same(const void *one, const void *other, size_t size)
 {
+	struct word {
+		uint64_t value;
+	} __attribute__((packed, may_alias));
 	const char *left = one, *right = other;
+	for (; size >= sizeof(struct word); size -= sizeof(struct word)) {
+		if (((const struct word *)left)->value != ((const struct word *)right)->value)
+			return false;
+		left += sizeof(struct word);
+		right += sizeof(struct word);
+	}
 	while (size > 0 && *left == *right)
 		size--, left++, right++;
 	return size == 0;

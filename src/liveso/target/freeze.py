@@ -21,10 +21,12 @@ class NotYetStill(TargetError):
 
 
 class Freeze:
-    """Threads that stand still. `is_answered` is set when the agent has answered the request that `watch` was about."""
+    """Threads that stand still, `since` a time (time.monotonic()). `is_answered` is set when the agent has answered the
+    request that `watch` was about."""
 
-    def __init__(self, talk: socket.socket) -> None:
+    def __init__(self, talk: socket.socket, since: float) -> None:
         self._talk = talk
+        self.since = since
         self.is_answered = False
 
     async def watch(self, sheet: int) -> None:
@@ -56,8 +58,7 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[Freeze]:
                 socket.send_fds(start_holder(), [holder.REQUEST.pack(pid, agent, limit)], [theirs.fileno()])
             except OSError as error:
                 raise TargetError(f"no process can be made that holds its threads still: {error}") from error
-        await _heard(ours, holder.STILL)
-        freeze = Freeze(ours)
+        freeze = Freeze(ours, *holder.SINCE.unpack(await _heard(ours, holder.STILL)))
         try:
             yield freeze
         finally:
@@ -67,14 +68,15 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[Freeze]:
                 pass  # the holder has ended, and what it held runs
 
 
-async def _heard(talk: socket.socket, expected: bytes) -> None:
+async def _heard(talk: socket.socket, expected: bytes) -> bytes:
+    """What comes with the answer that is expected. Raises the error that another one tells."""
     try:
         answer = await asyncio.get_running_loop().sock_recv(talk, _TEXT)
     except OSError:
         answer = b""
     kind, text = answer[:1], answer[1:].decode(errors="replace")
     if kind == expected:
-        return
+        return answer[1:]
     if kind == holder.LATER:
         raise NotYetStill(text)
     if kind == holder.GONE:

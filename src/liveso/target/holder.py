@@ -22,7 +22,9 @@ from pathlib import Path
 REQUEST = struct.Struct("=iid")
 """Process, its agent's thread, seconds within which all others are to stand."""
 STILL, LATER, GONE, PROBLEM = b"s", b"l", b"g", b"p"
-"""Answers to a request; all but the first have a text."""
+"""Answers to a request; STILL with the SINCE at which the first thread was to stand, all others with a text."""
+SINCE = struct.Struct("=d")
+"""A time, of time.monotonic(), which all processes have in common."""
 WATCH, WATCHED, END, END_ANSWERED, ENDED = b"w", b"W", b"e", b"E", b"d"
 """Orders during a freeze, and what answers them: take the sheet of a carry, let the threads go (END_ANSWERED: the agent
 has answered). The end of the socket is an END."""
@@ -65,8 +67,9 @@ def _serve(control: socket.socket) -> None:
 
 def _hold(talk: socket.socket, pid: int, agent: int, limit: float) -> None:
     with talk:
+        since = time.monotonic()
         try:
-            stopped = _stop_all(pid, agent, time.monotonic() + limit)
+            stopped = _stop_all(pid, agent, since + limit)
         except (_Later, _Gone, _Problem) as error:
             kind = {_Later: LATER, _Gone: GONE, _Problem: PROBLEM}[type(error)]
             _say(talk, kind + str(error).encode())
@@ -74,7 +77,7 @@ def _hold(talk: socket.socket, pid: int, agent: int, limit: float) -> None:
         except Exception as error:
             _say(talk, PROBLEM + f"{type(error).__name__}: {error}".encode())
             return
-        _say(talk, STILL)
+        _say(talk, STILL + SINCE.pack(since))
         _until_over(talk, pid, agent)
         for thread, number in stopped.items():
             ptrace(_DETACH, thread, number)

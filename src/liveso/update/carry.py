@@ -8,7 +8,7 @@ from pathlib import Path
 from liveso.errors import Refused, TargetError
 from liveso.target import process
 from liveso.target.agent import Withdrawn
-from liveso.target.freeze import Freeze, NotYetStill, still
+from liveso.target.freeze import Freeze, NotYetStill, start_holder, still
 from liveso.target.process import MappedFile, Mapping
 from liveso.update.target import Target
 
@@ -33,6 +33,7 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
     """
     if process.system_call_filters(target.pid, target.hello.thread) > target.system_call_filters:
         raise Refused("the program filters its system calls since it started (seccomp), the agent's could end it")
+    start_holder()
     limit = _SHORTEST
     while True:
         try:
@@ -51,22 +52,18 @@ async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> C
     pid, thread = target.pid, target.hello.thread
     agent, threads = target.agent.idle(), still(pid, thread, limit)
     if process.is_stopped(pid):  # its agent can end what is under way only while the others are held
-        async with threads as freeze:
-            start = time.perf_counter()
-            async with agent:
-                return await _carry_now(target, file, copy, freeze, start)
-    async with agent:
-        start = time.perf_counter()
-        async with threads as freeze:
-            return await _carry_now(target, file, copy, freeze, start)
+        async with threads as freeze, agent:
+            return await _carry_now(target, file, copy, freeze)
+    async with agent, threads as freeze:
+        return await _carry_now(target, file, copy, freeze)
 
 
-async def _carry_now(target: Target, file: MappedFile, copy: str, freeze: Freeze, start: float) -> Carried:
+async def _carry_now(target: Target, file: MappedFile, copy: str, freeze: Freeze) -> Carried:
     pid, thread = target.pid, target.hello.thread
     parts = mappings_of(pid, thread, file)
     if parts:
         await target.agent.carry(copy, parts, freeze)
-    held = (time.perf_counter() - start) * 1000
+    held = (time.monotonic() - freeze.since) * 1000
     first = parts[0].start if parts else -1
     now = next((it.file for it in process.mappings(pid, thread) if it.start <= first < it.end), file)
     return Carried(now, held)
