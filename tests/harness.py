@@ -192,7 +192,7 @@ class Bench:
     def start_daemon(self) -> Program:
         """Start a daemon in the foreground, and wait until it listens."""
         # an interrupted run of tests takes its daemons with it
-        command = ["setpriv", "--pdeathsig", "KILL", LIVESO, "daemon"]
+        command = ["setpriv", "--pdeathsig", "KILL", str(LIVESO), "daemon"]
         daemon = Program(command, self.environment, self.folder)
         self.daemon = daemon
         self.programs.append(daemon)
