@@ -5,6 +5,7 @@ offers two or three versions of a package at a time; where one goes, another tak
 """
 
 import os
+import platform
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,11 @@ def _download(name: str, version: str) -> Path:
         return unpack(name, version or offered[0], _CACHE, release.options)
     except PackageError as error:
         raise LookupError(str(error)) from error
+
+
+def release_here() -> str:
+    """The code name of the release that runs the tests (os-release(5)), or nothing."""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
 
 def offered_here(*names: str) -> tuple[str, str, str]:

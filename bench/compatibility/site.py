@@ -134,13 +134,15 @@ class Site:
             shutil.chown(path, _USER, _GROUP)
 
     def copy_of_root(self) -> Path:
-        """The unpacked program in this folder, where other users can read it: the cache lies in root's home."""
+        """The unpacked program in this folder, where other users can read it: the cache lies in root's home. From then
+        on programs take their libraries from there, too: what the machine has installed must play no part."""
         copy = self.folder / "root"
         if not copy.exists():
             linked = subprocess.run(["cp", "-al", self.root, copy], capture_output=True, check=False)
             if linked.returncode != 0:  # another file system
                 shutil.rmtree(copy, ignore_errors=True)
                 subprocess.run(["cp", "-a", self.root, copy], check=True)
+        self.root = copy
         return copy
 
     def make_certificate(self) -> None:

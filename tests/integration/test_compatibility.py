@@ -34,6 +34,6 @@ def test_no_request_fails_and_each_process_runs_the_new_version_or_was_told_why_
     subject = next(it for it in SUBJECTS if it.name == program)
     changes = tuple(it for it in subject.changes if wanted.issuperset(it.libraries))
     rows = run(replace(subject, changes=changes), offers)
-    assert {it.library for it in rows} == wanted
+    assert {it.library for it in rows} == wanted, rows
     for row in rows:
         assert row.verdict in ("applies", "refused") and row.requests > 20 and not row.failed, rows

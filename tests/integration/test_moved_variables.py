@@ -172,7 +172,8 @@ def test_a_variable_of_another_size_is_refused(bench: Bench, change: tuple[str, 
     build(bench, "gcc", "-O2", "-s")
     text = LIBRARY.replace(*change)
     assert text != LIBRARY
-    flags = ("-O2", "-s", "-fPIC", "-shared", "-w", "-Wl,-soname,libmoved.so", "-DVERSION=3")
+    flags = ["-O2", "-s", "-fPIC", "-shared", "-w", "-Wl,-soname,libmoved.so", "-DVERSION=3"]
+    flags.append("-Wno-incompatible-pointer-types")  # which is an error since gcc 14
     bench.compile(text, "libmoved.4.so", *flags)
     program = start(bench)
     bench.link("libmoved.4.so", "libmoved.so")
@@ -221,7 +222,9 @@ def test_python_that_would_not_know_its_own_functions_is_refused(idle_bench: Ben
         source = package(part, PYTHON[0]) / "usr/lib/python3.11"
         shutil.copytree(source, bench.folder / "home/lib/python3.11", symlinks=True, dirs_exist_ok=True)
     bench.compile(EMBEDDING, "program", f"./{name}", "-w", "-Wl,-rpath,$ORIGIN")
-    program = bench.run("./program", PYTHONHOME=str(bench.folder / "home"), PYTHONDONTWRITEBYTECODE="1")
+    program = bench.run(
+        "./program", PYTHONHOME=str(bench.folder / "home"), PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1"
+    )
     bench.library(program.pid, name)
     for number in range(1, 100):
         program.ask(f"print(work({number}))")

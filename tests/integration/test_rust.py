@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import Bench, Program
 from tests.once import made_once
+from tests.packages import release_here
 
 PROGRAMS = Path(__file__).parent / "programs"
 FEES = {"one": 1, "two": 20, "three": 7}
@@ -216,7 +217,13 @@ def test_trait_objects_from_before_run_new_code(ledger: Ledger) -> None:
 )
 def test_another_variable_lives_in_the_new_version(ledger: Ledger, option: str, first: str, second: str) -> None:
     ledger.install("two", "-Cstrip=debuginfo", "--cfg", option)
-    ledger.bench.wait_for_result(ledger.program.pid, "libledger.so", "updated")
+    pid, answers = ledger.program.pid, {"updated", "refused"}
+    library = ledger.bench.wait_for_library(pid, "libledger.so", result=lambda it: it in answers)
+    if library["result"] == "refused":  # the thread-local variables in the standard library of Debian 13
+        assert option == "more_in_threads" and release_here() == "trixie", library["reason"]
+        assert "it is not certain which thread-local variable is which" in library["reason"]
+        assert ledger.ask("d", "deposit") == [f"deposit {100 - FEES['one']}"]
+        return
     assert ledger.ask("b", "more")[-1] == first
     assert ledger.ask("b", "more")[-1] == second
     assert ledger.ask("d", "deposit") == ["deposit 100"]
