@@ -3,7 +3,8 @@
 import asyncio
 import os
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from liveso.daemon.state import NotServed
@@ -39,9 +40,10 @@ def why_fixed(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> str:
     return "" if is_served(path, ignore, only) else "is left as it is (LIVE_IGNORE, LIVE_ONLY)"
 
 
-def mapping_of(it: LoadedObject, mappings: list[Mapping]) -> Mapping | None:
-    """The mapping that an object's program headers lie in."""
-    return next((mapping for mapping in mappings if mapping.start <= it.headers < mapping.end), None)
+def mapping_of(it: LoadedObject, mappings: Sequence[Mapping], starts: Sequence[int]) -> Mapping | None:
+    """The mapping that an object's program headers lie in; `starts` are those of all mappings, in order."""
+    index = bisect_right(starts, it.headers) - 1
+    return mappings[index] if index >= 0 and it.headers < mappings[index].end else None
 
 
 async def running_version(

@@ -82,10 +82,11 @@ class Learner:
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, thread = served.target, served.target.hello.thread
         served.memory = process.memory_use(target.pid)
-        served.mapped = process.mapped_code(target.pid, thread)
+        served.mapped = process.mapped_code(target.pid, thread, f"{self._store.root}/")
         listed = await target.agent.list_objects()
         mappings = process.mappings(target.pid, thread)
-        mapped = {it.base: mapping_of(it, mappings) for it in listed.objects}
+        starts = [it.start for it in mappings]
+        mapped = {it.base: mapping_of(it, mappings, starts) for it in listed.objects}
         replaced = frozenset(
             path
             for path, it in served.libraries.items()

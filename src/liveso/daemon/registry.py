@@ -179,5 +179,5 @@ class Registry:
         if served.mapped is None or memory == served.memory:
             return
         served.memory = memory
-        if served.mapped != process.mapped_code(served.target.pid, served.target.hello.thread):
+        if served.mapped != process.mapped_code(served.pid, served.target.hello.thread, f"{self._store.root}/"):
             served.learn_again()

@@ -85,7 +85,7 @@ class ServedTarget:
     libraries: dict[str, Library] = field(default_factory=dict)
     fixed: dict[str, Fixed] = field(default_factory=dict)
     note: str = ""
-    mapped: frozenset[tuple[int, int]] | None = None
+    mapped: frozenset[tuple[str, str]] | None = None
     memory: tuple[int, int] = (0, 0)
     learning: asyncio.Lock = field(default_factory=asyncio.Lock)
     due: asyncio.Event = field(default_factory=asyncio.Event)

@@ -18,13 +18,15 @@ _LARGEST_TABLE = 1 << 28  # bytes
 class Dynamic:
     """What an object's dynamic section says. `relocations` has relative offsets; `tags` absolute addresses. `needed`
     are the names of the libraries that it depends on (DT_NEEDED), as offsets into its strings. `slots` are the offsets
-    of its slots, and `blank_slots` those of relocations without a type."""
+    of its slots, and `blank_slots` those of relocations without a type; `has_copies` says whether variables of other
+    objects were copied into it."""
 
     tags: dict[int, int]
     needed: tuple[int, ...]
     relocations: Table
     slots: Table
     blank_slots: Table
+    has_copies: bool
 
 
 async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObject]) -> list[Dynamic]:
@@ -55,7 +57,8 @@ async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObjec
         table = _relocations(machine, *parts[3 * index : 3 * index + 3])
         slots = np.isin(table["type"], sorted(machine.slot_relocations)) & (table["offset"] % machine.word == 0)
         blank = (table["type"] == machine.none) & (table["offset"] % machine.word == 0)
-        found.append(Dynamic(tags, needed, table, table["offset"][slots], table["offset"][blank]))
+        has_copies = bool((table["type"] == machine.copy).any())
+        found.append(Dynamic(tags, needed, table, table["offset"][slots], table["offset"][blank], has_copies))
     return found
 
 

@@ -1,11 +1,18 @@
 """What the kernel shows of a target (proc(5))."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 
+_PROTECTION = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])", re.M)
+_CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
+_BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
 _LARGEST_PROGRAM = 1 << 30  # bytes
 _LONGEST_COMMAND = 4096  # characters that are shown of a command line
 
@@ -77,9 +84,36 @@ def mappings(pid: int, thread: int) -> list[Mapping]:
     return found
 
 
-def mapped_code(pid: int, thread: int) -> frozenset[tuple[int, int]]:
-    """Address and inode of each file that is mapped to be executed: it changes when objects come or go."""
-    return frozenset((it.start, it.file.inode) for it in mappings(pid, thread) if it.is_executable and it.file.inode)
+@dataclass(frozen=True, slots=True)
+class Protections:
+    """The protection of all of a process's memory, in the bits of mmap(2): of what lies from each of `starts` to the
+    same one of `ends`, in order."""
+
+    starts: Table
+    ends: Table
+    bits: Table
+
+    def at(self, addresses: Table) -> Table:
+        """Which mapping each address lies in. Raises TargetError where one lies in none."""
+        index = np.searchsorted(self.starts, addresses, side="right").astype("<i8") - 1
+        if len(index) and (index.min() < 0 or (addresses >= self.ends[index]).any()):
+            raise TargetError("memory is not mapped as expected")
+        return index
+
+
+def protections(pid: int, thread: int) -> Protections:
+    """As `mappings`, for those who ask about many addresses in a process with many mappings."""
+    rows = _PROTECTION.findall(_read(pid, f"task/{thread}/maps"))
+    ends = np.array([(int(start, 16), int(end, 16)) for start, end, _bits in rows], "<u8").reshape(-1, 2)
+    bits = np.array([_BITS[it] for _start, _end, it in rows], "<u4")
+    return Protections(ends[:, 0], ends[:, 1], bits)
+
+
+def mapped_code(pid: int, thread: int, besides: str) -> frozenset[tuple[str, str]]:
+    """Address and inode of each file that is mapped to be executed, but for those below the folder `besides`: it
+    changes when the process loads or unloads objects by itself."""
+    rows = _CODE.findall(_read(pid, f"task/{thread}/maps"))
+    return frozenset((start, inode) for start, inode, path in rows if inode != "0" and not path.startswith(besides))
 
 
 def program(pid: int, thread: int) -> bytes:

@@ -249,10 +249,10 @@ async def _relink(
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, analysis.references, analysis.thread_references, analysis.mark, home, bound, left_out)
-        mappings = process.mappings(target.pid, target.hello.thread)
-        code = NO_SPANS if through_proc else spans_for_code(mappings, plan.halves["address"])
+        protections = process.protections(target.pid, target.hello.thread)
+        code = NO_SPANS if through_proc else spans_for_code(protections, plan.halves["address"])
         transaction = Transaction(
-            spans=np.concatenate([code, spans_for_words(mappings, plan.words["address"])]),
+            spans=np.concatenate([code, spans_for_words(protections, plan.words["address"])]),
             words=plan.words,
             halves=plan.halves,
             record=encode_record(target.libraries | {state.path: state}),

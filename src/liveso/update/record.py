@@ -82,7 +82,11 @@ class LibraryState:
 
     def redirected(self, to: Version) -> "LibraryState":
         """The state in which `to` runs, and the symbol tables of all versions lead there."""
-        return replace(self, current=to, versions=tuple(replace(it, is_joined=True) for it in self.versions))
+        return replace(
+            self,
+            current=to,
+            versions=tuple(it if it.is_joined else replace(it, is_joined=True) for it in self.versions),
+        )
 
     def with_version(self, loaded: LoadedVersion) -> "LibraryState":
         if self.loaded(loaded.version) is None:

@@ -3,39 +3,32 @@
 import numpy as np
 
 from liveso.elf.tables import Table
-from liveso.errors import TargetError
-from liveso.target.process import Mapping
+from liveso.target.process import Protections
 from liveso.target.protocol import SPAN
 
 _PAGE = 4096
+_WRITABLE = 2  # mmap(2), PROT_WRITE
 
 
-def spans_for_words(mappings: list[Mapping], addresses: Table) -> Table:
-    """The pages around words at `addresses` that are not writable now, as runs."""
-    found = []
-    for mapping, inside in _by_mapping(mappings, addresses):
-        if not mapping.is_writable:
-            pages = np.unique(inside // _PAGE)
-            for run in np.split(pages, np.flatnonzero(np.diff(pages) != 1) + 1):
-                found.append((int(run[0]) * _PAGE, len(run) * _PAGE, mapping.protection, 0))
-    return np.array(found, SPAN)
+def spans_for_words(protections: Protections, addresses: Table) -> Table:
+    """The pages around words at `addresses` that are not writable now, as runs. Raises TargetError where one of the
+    addresses is not mapped."""
+    pages = np.unique(addresses // _PAGE)
+    index = protections.at(pages * _PAGE)
+    closed = protections.bits[index] & _WRITABLE == 0
+    pages, index = pages[closed], index[closed]
+    begins = np.flatnonzero(np.r_[True, (np.diff(pages) != 1) | (np.diff(index) != 0)][: len(pages)])
+    spans = np.zeros(len(begins), SPAN)
+    spans["start"] = pages[begins] * _PAGE
+    spans["size"] = np.diff(np.r_[begins, len(pages)]) * _PAGE
+    spans["protection"] = protections.bits[index[begins]]
+    return spans
 
 
-def spans_for_code(mappings: list[Mapping], addresses: Table) -> Table:
-    """The mappings that code at `addresses` lies in, whole: nothing executes them yet."""
-    found = [(it.start, it.end - it.start, it.protection, 0) for it, _inside in _by_mapping(mappings, addresses)]
-    return np.array(found, SPAN)
-
-
-def _by_mapping(mappings: list[Mapping], addresses: Table) -> list[tuple[Mapping, Table]]:
-    ordered = np.sort(addresses)
-    found = []
-    covered = 0
-    for mapping in mappings:
-        low, high = np.searchsorted(ordered, [mapping.start, mapping.end])
-        if low < high:
-            found.append((mapping, ordered[low:high]))
-            covered += int(high - low)
-    if covered != len(ordered):
-        raise TargetError("memory is not mapped as expected")
-    return found
+def spans_for_code(protections: Protections, addresses: Table) -> Table:
+    """The mappings that code at `addresses` lies in, whole: nothing executes them yet. Raises TargetError likewise."""
+    index = np.unique(protections.at(addresses))
+    spans = np.zeros(len(index), SPAN)
+    spans["start"], spans["protection"] = protections.starts[index], protections.bits[index]
+    spans["size"] = protections.ends[index] - protections.starts[index]
+    return spans

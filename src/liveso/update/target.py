@@ -99,7 +99,7 @@ async def close(target: Target, *handles: int) -> None:
 
 async def commit_words(target: Target, objects: ObjectList, words: Table, states: Iterable[LibraryState]) -> None:
     """Exchange words of the target, which from then on remembers `states`."""
-    spans = spans_for_words(process.mappings(target.pid, target.hello.thread), words["address"])
+    spans = spans_for_words(process.protections(target.pid, target.hello.thread), words["address"])
     after = target.libraries | {it.path: it for it in states}
     await target.agent.commit(Transaction(spans, words, NO_HALVES, encode_record(after)), objects)
     target.libraries = after

@@ -278,7 +278,7 @@ async def _own_data_words(target: Target, it: _Step) -> Table:
 async def _merged_words(target: Target, it: _Step, dynamics: dict[LoadedObject, Dynamic]) -> Table:
     """The changes to variables whose initial value is another one in the new version."""
     copies: dict[str, int] = {}
-    for owner, dynamic in dynamics.items():
+    for owner, dynamic in ((owner, it) for owner, it in dynamics.items() if it.has_copies):
         found = await imported_names(target.agent, dynamic, frozenset({target.machine.copy}))
         copies.update((name, owner.base + offset) for name, offset in found)
     loaded, correspondence = it.state.loaded(it.to), it.analysis.verdict.correspondence
