@@ -8,8 +8,10 @@ from liveso.elf.data import is_linker_owned
 from liveso.elf.tables import Table
 
 _NEAR = 4096  # bytes from the place whose address is taken, in the same function
-_LEA, _REX_W = 0x8D, (0x48, 0x4C)
-_MOVABS, _REX_W_B = range(0xB8, 0xC0), (0x48, 0x49)
+# AMD64 Manual 3, 1.4 and "MOV": the last bit of the prefix, or of three of the opcode, are part of a register's number
+_REX_W_MASK, _REX_W = 0xFE, 0x48
+_MOVABS_MASK, _MOVABS = 0xF8, 0xB8
+_LEA, _LEA_PREFIXES = 0x8D, (0x48, 0x4C)
 _MOVABS_SIZE = 10  # bytes
 
 
@@ -22,31 +24,33 @@ def has_large_model(image: Image) -> bool:
     if image.has_tag(tables.DT_PLTGOT):
         bases.add(image.tag(tables.DT_PLTGOT))
     return any(
-        _adds_distance(image, it, base)
+        _adds_distance(image, it, sorted(bases))
         for it in image.sections
         if it.is_code and it.has_bytes and it.size > _MOVABS_SIZE
-        for base in sorted(bases)
     )
 
 
-def _adds_distance(image: Image, section: Section, base: int) -> bool:
-    """Whether a section has a number that leads to `base` from a place near it, of which it forms the address."""
+def _adds_distance(image: Image, section: Section, bases: list[int]) -> bool:
+    """Whether a section has a number that leads to one of `bases` from a place near it, of which it forms the
+    address."""
     code = image.section_bytes(section)
     content, numbers = np.frombuffer(code, np.uint8), displacements(code)
     prefix, opcode = content[:-1], content[1:]
-    at = np.flatnonzero(np.isin(prefix, _REX_W_B) & (opcode >= _MOVABS.start) & (opcode < _MOVABS.stop))
+    at = np.flatnonzero((prefix & _REX_W_MASK == _REX_W) & (opcode & _MOVABS_MASK == _MOVABS))
     at = at[at + _MOVABS_SIZE <= len(code)]
     distances = (numbers[at + 2].astype("<i8") & 0xFFFFFFFF) | numbers[at + 6].astype("<i8") << 32
-    with np.errstate(over="ignore"):
+    for base in bases:
         places = base - distances
         near = places[np.abs(places - (at + section.address)) <= _NEAR]
-    return bool(len(near)) and bool(np.isin(near, _formed(image, section, content, numbers)).any())
+        if len(near) and np.isin(near, _formed(image, section, content, numbers)).any():
+            return True
+    return False
 
 
 def _formed(image: Image, section: Section, content: Table, numbers: Table) -> Table:
     """The addresses that `lea` may form relative to itself."""
     mask, value = image.machine.relative_operand
-    is_lea = np.isin(content[:-2], _REX_W) & (content[1:-1] == _LEA) & (content[2:] & mask == value)
+    is_lea = np.isin(content[:-2], _LEA_PREFIXES) & (content[1:-1] == _LEA) & (content[2:] & mask == value)
     at = np.flatnonzero(is_lea) + 3
     at = at[at < len(numbers)]
     found: Table = numbers[at].astype("<i8") + at + section.address + 4

@@ -146,7 +146,7 @@ def variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     else:
         moved = sum(it.old is not None and it.old != it.start for it in correspondence.pieces)
         yield note(
-            f"variables moved, in {counted(moved, 'piece')}, and {counted(correspondence.new_bytes, 'new byte')}: "
+            f"variables moved ({counted(moved, 'piece')}, {counted(correspondence.new_bytes, 'new byte')}): "
             "its code is led to them"
         )
 
@@ -214,8 +214,8 @@ def thread_local_variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     if not thread_locals.is_same_layout:
         moved = sum(it.old is not None and it.old != it.start for it in thread_locals.pieces)
         yield note(
-            f"thread-local variables moved, in {counted(moved, 'piece')}, and "
-            f"{counted(thread_locals.new_bytes, 'new byte')}: its code is led to them"
+            f"thread-local variables moved ({counted(moved, 'piece')}, "
+            f"{counted(thread_locals.new_bytes, 'new byte')}): its code is led to them"
         )
 
 
