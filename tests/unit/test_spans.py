@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.target.process import Protections
 from liveso.update.spans import spans_for_code, spans_for_words
@@ -15,7 +16,7 @@ MEMORY = Protections(
 )
 
 
-def rows(spans: np.ndarray) -> list[tuple[int, int, int]]:  # type: ignore[type-arg]
+def rows(spans: Table) -> list[tuple[int, int, int]]:
     return [(start, size, protection) for start, size, protection, _unused in spans.tolist()]
 
 

@@ -15,13 +15,13 @@ from liveso.target import process
 from liveso.target.identity import Identity, read_file_identity
 from liveso.update import (
     PROGRAM,
-    Analysis,
     Analyst,
     LibraryState,
     defined_names,
     needed_objects,
     new_dependencies,
 )
+from liveso.verdict import PairAnalysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Candidate:
     state: LibraryState
     to: Version
     image: Image
-    analysis: Analysis
+    analysis: PairAnalysis
     needs: frozenset[str]
 
 

@@ -1,6 +1,6 @@
 """The update of libraries in a target: plan, relink, redirect, and what is remembered of it."""
 
-from liveso.update.analysis import Analysis, Analyst
+from liveso.update.analysis import Analyst
 from liveso.update.carry import Carried, carry, mappings_of
 from liveso.update.dependencies import new_dependencies
 from liveso.update.needs import PROGRAM, Choice, choose, groups, needed_objects
@@ -13,7 +13,6 @@ from liveso.update.workers import Workers
 
 __all__ = [
     "PROGRAM",
-    "Analysis",
     "Analyst",
     "Carried",
     "Change",

@@ -9,8 +9,8 @@ from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
-from liveso.update.analysis import Analysis
 from liveso.update.record import Homes, LoadedVersion, Stretch
+from liveso.verdict import PairAnalysis
 from liveso.verdict.correspondence import Correspondence, Piece
 
 _BLOCK_BITS = 32
@@ -80,7 +80,7 @@ def address_of(homes: Homes, at: int) -> int:
 
 
 def agree(
-    analysis: Analysis,
+    analysis: PairAnalysis,
     new: Image,
     variables: Correspondence,
     thread_locals: Correspondence,

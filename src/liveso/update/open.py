@@ -17,7 +17,6 @@ from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
 from liveso.target.objects import Dynamic, Slots, imported_names, read_words, started_with
-from liveso.update.analysis import Analysis
 from liveso.update.dependencies import hidden_dependencies
 from liveso.update.homes import (
     Placement,
@@ -34,6 +33,7 @@ from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
 from liveso.update.thread_locals import ThreadHome
+from liveso.verdict import PairAnalysis
 from liveso.verdict.correspondence import Correspondence, Piece
 
 _NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
@@ -107,7 +107,7 @@ class Opening:
     dynamic linker does not find, by the rows of their relocations."""
 
     to: Version
-    analysis: Analysis
+    analysis: PairAnalysis
     variables: Correspondence
     thread_locals: Correspondence
     tables: tuple[Piece, ...]
@@ -242,13 +242,15 @@ async def _relink(
     ]
     offsets = np.setdiff1d(by_name["offset"], image.relocations["offset"][sorted(left_out.rows)])
     analysis = opening.analysis
-    first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.mark else None
+    first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.panic_mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target)
         home = replace(_home(target, state, loaded, images, places, thread_places, objects), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
-        plan = relink(image, analysis.references, analysis.thread_references, analysis.mark, home, bound, left_out)
+        plan = relink(
+            image, analysis.references, analysis.thread_references, analysis.panic_mark, home, bound, left_out
+        )
         protections = process.protections(target.pid, target.hello.thread)
         code = NO_SPANS if through_proc else spans_for_code(protections, plan.halves["address"])
         transaction = Transaction(

@@ -15,7 +15,6 @@ from liveso.store import Store, Version
 from liveso.target import LoadedObject, ObjectsChanged, TakenBack, WordChanged
 from liveso.target.objects import Dynamic, Slots, imported_names, read_slots, read_words
 from liveso.target.protocol import WORD
-from liveso.update.analysis import Analysis
 from liveso.update.homes import agree
 from liveso.update.imports import Provider, later_imports
 from liveso.update.merge import candidates, merge
@@ -41,6 +40,7 @@ from liveso.update.target import (
     list_objects,
     prepared_copies,
 )
+from liveso.verdict import PairAnalysis
 from liveso.verdict.initial import changed_words
 
 
@@ -50,7 +50,7 @@ class Change:
 
     state: LibraryState
     to: Version
-    analysis: Analysis
+    analysis: PairAnalysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class _Step:
 
     state: LibraryState
     to: Version
-    analysis: Analysis
+    analysis: PairAnalysis
     images: Images
     is_fresh: bool
 
