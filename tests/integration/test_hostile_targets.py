@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from liveso.cli.ask import ask_daemon
+from liveso.settings import read_settings
 from liveso.target import protocol
 from liveso.target.protocol import Kind, Message, Status
 from tests.harness import Bench, Program, wait_until
@@ -205,6 +208,26 @@ def test_connections_that_say_nothing(bench: Bench, program: Program) -> None:
     is_served_as_before(bench, program)
     for connection in silent:
         connection.close()
+
+
+def test_more_connections_than_the_daemon_has_descriptors_for(bench: Bench, program: Program) -> None:
+    assert bench.daemon
+    resource.prlimit(bench.daemon.pid, resource.RLIMIT_NOFILE, (200, 200))
+    silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(150)]
+    for connection in silent:
+        connection.connect(str(bench.runtime / "liveso.sock"))
+    wait_until(lambda: "raise the daemon's limit of open files" in problems(bench), "the problem in status")
+    is_served_as_before(bench, program)
+    for connection in silent:
+        connection.close()
+    wait_until(lambda: not problems(bench), "no problem any more")
+    late = bench.run("./program")
+    bench.library(late.pid, "libcount.so")
+    assert late.end() == 0
+
+
+def problems(bench: Bench) -> str:
+    return " ".join(ask_daemon(read_settings(bench.environment), "/status")["problems"])
 
 
 CHANGES_ITS_USER = """

@@ -4,15 +4,14 @@ import os
 import select
 import socket
 import struct
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liveso.errors import TargetError, TargetGone
 from liveso.target import process
 
 _SO_PEERPIDFD = 77  # unix(7), since Linux 6.5
-_MOST_TARGETS = 4096  # of one user in another user's daemon, which is root's
+_MOST_CONNECTIONS = 4096  # of one user to another user's daemon, which is root's
 
 
 class OwnProcess(TargetError):
@@ -73,8 +72,8 @@ def _is_alive(connection: socket.socket, pid: int) -> bool:
         os.close(descriptor)
 
 
-def require_room(user: int, users: Iterable[int]) -> None:
-    """Raise TargetError where one of many users has so many targets that there may be no room for others. `users` are
-    those of all targets."""
-    if user != os.geteuid() and Counter(users)[user] >= _MOST_TARGETS:
-        raise TargetError(f"user {user} has {_MOST_TARGETS} processes that are served already")
+def require_room(user: int, connections: Mapping[int, int]) -> None:
+    """Raise TargetError where one of many users has so many processes connected that there may be no room for others.
+    `connections` are how many each has."""
+    if user != os.geteuid() and connections.get(user, 0) >= _MOST_CONNECTIONS:
+        raise TargetError(f"user {user} has {_MOST_CONNECTIONS} processes connected already")

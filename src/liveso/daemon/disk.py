@@ -118,12 +118,16 @@ class Disk:
                     self._found[path] = found
         self._changed(paths, (time.perf_counter() - start) * 1000)
 
+    def _take(self, path: str) -> Version:
+        version = self._store.add(Path(path), self._users.get(path))
+        self._store.image(version)
+        return version
+
     async def _take_snapshot(self, path: str) -> Version | str | None:
         """The version that `path` leads to now, or why that is none; None where it cannot be taken yet."""
         self._watcher.follow(path)
         try:
-            version = await asyncio.to_thread(self._store.add, Path(path), self._users.get(path))
-            await asyncio.to_thread(self._store.image, version)
+            version = await asyncio.to_thread(self._take, path)
         except FileInFlux as error:
             log.info("settling", library=path, reason=str(error))
             self._retries[path] = min(_LONGEST_RETRY, max(self._settings.settle, 2 * self._retries.get(path, 0.0)))

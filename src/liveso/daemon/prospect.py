@@ -83,8 +83,7 @@ class Prospects:
             elif library.tried and library.tried <= going:
                 prospect.behind[library.path] = f"is refused: {library.reason}"
             else:
-                image = await asyncio.to_thread(self._store.image, version)
-                needs = await asyncio.to_thread(self._needs, served, library, image)
+                image, needs = await asyncio.to_thread(self._needs, served, library, version)
                 prospect.candidates[library.path] = Candidate(library, state, version, image, analysis, needs)
         return prospect
 
@@ -107,7 +106,8 @@ class Prospects:
             kept = self._identities[path] = state, read_file_identity(Path(path))
         return kept[1]
 
-    def _needs(self, served: ServedTarget, library: Library, image: Image) -> frozenset[str]:
+    def _needs(self, served: ServedTarget, library: Library, version: Version) -> tuple[Image, frozenset[str]]:
+        image = self._store.image(version)
         names = _names(served)
         brought = [] if names.keys() >= set(image.needed) else new_dependencies(image, library.path, names)
         found: set[str] = set()
@@ -115,7 +115,7 @@ class Prospects:
             found |= needed_objects(
                 it, lambda: self._offered_by_program(served), lambda: self._offered_by_libraries(served, library)
             )
-        return frozenset(names[name] for name in found if name in names) - {library.path}
+        return image, frozenset(names[name] for name in found if name in names) - {library.path}
 
     def _offered_by_program(self, served: ServedTarget) -> frozenset[str]:
         """What the program offers to libraries, if another program lies on disk by now: else nobody cares."""

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections import Counter
 
 from liveso.daemon.admission import OwnProcess, Peer, peer_of, require_room
 from liveso.daemon.learning import Learner
@@ -23,8 +24,8 @@ _LOOK_AT_LEADER_EVERY = 2  # looks
 
 
 class Registry:
-    """Serves connections. `targets` is shared with those who ask which targets there are; `coming` are processes that
-    have connected."""
+    """Serves connections. `targets` is shared with those who ask which targets there are; `connected` counts
+    the connections of each process, which may be no target yet."""
 
     def __init__(
         self,
@@ -41,7 +42,8 @@ class Registry:
         self._learner = learner
         self._rollouts = rollouts
         self.targets = targets
-        self.coming: set[int] = set()
+        self.connected: Counter[int] = Counter()
+        self._connections: Counter[int] = Counter()
         self.last_target = time.monotonic()
         self._snapshot = 0.0
 
@@ -56,6 +58,7 @@ class Registry:
         """Serve the agent that has connected, until it is gone."""
         try:
             peer = peer_of(connection)
+            require_room(peer.user, self._connections)
         except OwnProcess:
             await self._send_away(Agent(connection))
             return
@@ -64,11 +67,15 @@ class Registry:
                 log.warning("rejected", reason=str(error))
             connection.close()
             return
-        self.coming.add(peer.pid)
+        self.connected[peer.pid] += 1
+        self._connections[peer.user] += 1
         try:
             await self._serve_peer(peer, Agent(connection))
         finally:
-            self.coming.discard(peer.pid)
+            self.connected[peer.pid] -= 1
+            if not self.connected[peer.pid]:
+                del self.connected[peer.pid]
+            self._connections[peer.user] -= 1
             self.last_target = time.monotonic()
 
     async def _send_away(self, agent: Agent) -> None:
@@ -113,7 +120,6 @@ class Registry:
     async def _welcome(self, peer: Peer, agent: Agent) -> ServedTarget:
         hello = await agent.greet()
         user = peer.user_now()
-        require_room(user, (it.target.user for it in self.targets.values()))
         if not process.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid:
             raise TargetError(f"process {peer.pid} has no such thread of live.so")
         filters = process.system_call_filters(peer.pid, hello.thread)

@@ -41,8 +41,13 @@ class Rollouts:
             prospect = await self._prospects.of(served)
             for library, version, reason in prospect.unjudged:
                 self._results.refused(served, library, version, reason)
-            if not prospect.candidates or await self._carry_out(served, prospect, snapshot):
-                return
+            try:
+                if not prospect.candidates or await self._carry_out(served, prospect, snapshot):
+                    return
+            except LibraryUnloaded:
+                await self._learner.learn(served)
+        for it in prospect.candidates.values():
+            self._results.refused(served, it.library, it.to, "libraries came and went whenever it was to be updated")
 
     def _take_note_of_disk(self, served: ServedTarget) -> None:
         for library in served.libraries.values():
@@ -92,16 +97,13 @@ class Rollouts:
         return refusals
 
     async def _update(self, served: ServedTarget, group: list[Candidate], snapshot: float) -> bool:
-        """Update libraries that go together. False where the target is to be looked at again."""
+        """Update libraries that go together. False where the target is to be looked at again; LibraryUnloaded too."""
         start = time.perf_counter()
         changes = [Change(it.state, it.to, it.analysis) for it in group]
         try:
             outcomes = await update(served.target, changes, self._store)
-        except TargetGone:
+        except (TargetGone, LibraryUnloaded):
             raise
-        except LibraryUnloaded:
-            await self._learner.learn(served)
-            return False
         except LivesoError as error:
             self._did_not_succeed(served, group, error)
             return False

@@ -64,7 +64,7 @@ class Service:
             most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _DESCRIPTORS_FOR_OTHERS
             reason = f"{most} programs are served, and its limit of open files is too low for more"
             connection: socket.socket | None = None
-            if len(self.registry.coming) < most:
+            if self.registry.connected.total() < most:
                 try:
                     connection, _address = await loop.sock_accept(listener)
                 except OSError as error:
@@ -106,4 +106,4 @@ class Service:
     async def not_served(self) -> list[NotServed]:
         """The processes that have live.so, and should have connected."""
         found = await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, os.geteuid())))
-        return [it for it in found if it.pid not in self.registry.targets and it.pid not in self.registry.coming]
+        return [it for it in found if it.pid not in self.registry.connected]

@@ -215,12 +215,13 @@ async def _open(
         left_out.rows,
         keeps_block=opening.has_new_thread_locals,
     )
-    objects = await target.agent.list_objects()
+    objects = await list_objects(target, may_be_old=True)
     hidden = hidden_dependencies(image, state.path, [it.name for it in objects.objects])
     found = [await target.agent.open(dependency, _NOW) for dependency in hidden]
     try:
         return path, await target.agent.open(str(path), _NOW)
     finally:
+        target.listed = None
         await close(target, *(it.handle for it in found))
 
 
@@ -244,7 +245,7 @@ async def _relink(
     analysis = opening.analysis
     first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.panic_mark else None
     for attempt in range(ATTEMPTS):
-        objects = await list_objects(target)
+        objects = await list_objects(target, may_be_old=attempt == 0)
         home = replace(_home(target, state, loaded, images, places, thread_places, objects), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))

@@ -7,7 +7,7 @@ from liveso.elf import Image, read_image
 from liveso.errors import Refused
 from liveso.target import LoadedObject, process
 from liveso.target.objects import Dynamic, imported_names
-from liveso.update.target import Target, dynamics_of
+from liveso.update.target import Target, dynamics_of, list_objects
 
 
 async def require_able(target: Target) -> None:
@@ -20,7 +20,7 @@ async def require_able(target: Target) -> None:
 async def _require_safe_allocator(target: Target) -> None:
     """Opening a library allocates in the agent's thread: a program with an allocator of its own and a single thread may
     have one that is not made for that."""
-    objects = (await target.agent.list_objects()).objects
+    objects = (await list_objects(target, may_be_old=True)).objects
     owner = _owner(await dynamics_of(target, objects), target.hello.malloc)
     if owner is None or owner.name != "" or process.threads(target.pid).count > 2:
         return
@@ -48,7 +48,7 @@ def _owner(dynamics: dict[LoadedObject, Dynamic], address: int) -> LoadedObject 
 async def names_by_object(target: Target) -> dict[int, frozenset[str]]:
     """What each of the target's objects refers to by name, by its load address."""
     found = {}
-    for owner, dynamic in (await dynamics_of(target, (await target.agent.list_objects()).objects)).items():
+    for owner, dynamic in (await dynamics_of(target, (await list_objects(target, may_be_old=True)).objects)).items():
         found[owner.base] = frozenset(name for name, _offset in await imported_names(target.agent, dynamic))
     return found
 

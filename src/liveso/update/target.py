@@ -25,7 +25,8 @@ NO_SPANS = np.zeros(0, SPAN)
 @dataclass
 class Target:
     """A target that is being served, on behalf of `user`. `libraries` are those whose versions are known, by path;
-    `removed` is how many objects it had unloaded when its libraries were learned."""
+    `removed` is how many objects it had unloaded when its libraries were learned, and `listed` its objects when they
+    were asked for last."""
 
     pid: int
     user: int
@@ -38,6 +39,7 @@ class Target:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     has_own_malloc: bool | None = None
     removed: int = 0
+    listed: ObjectList | None = None
 
 
 async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict[LoadedObject, Dynamic]:
@@ -72,16 +74,20 @@ def prepared_copies(target: Target) -> frozenset[int]:
 async def warm(target: Target) -> None:
     """Read ahead what every update of the target needs."""
     async with target.turn:
-        await dynamics_of(target, (await target.agent.list_objects()).objects)
+        await dynamics_of(target, (await list_objects(target)).objects)
 
 
 class LibraryUnloaded(TargetError):
     """The target unloaded objects since its libraries were learned: another one may lie at a library's address."""
 
 
-async def list_objects(target: Target) -> ObjectList:
-    """The loaded objects, among which all of the target's libraries still are. Raises LibraryUnloaded."""
-    objects = await target.agent.list_objects()
+async def list_objects(target: Target, *, may_be_old: bool = False) -> ObjectList:
+    """The loaded objects, among which all of the target's libraries still are. Raises LibraryUnloaded.
+
+    They `may_be_old` where nothing but a commit depends on them, which finds out (ObjectsChanged)."""
+    objects = target.listed
+    if not may_be_old or objects is None or objects.removed != target.removed:
+        objects = target.listed = await target.agent.list_objects()
     if objects.removed != target.removed:
         raise LibraryUnloaded("a library was unloaded meanwhile")
     return objects
@@ -95,6 +101,7 @@ async def close(target: Target, *handles: int) -> None:
     for handle in handles:
         await target.agent.close(handle)
     target.removed += (await target.agent.list_objects()).removed - before
+    target.listed = None
 
 
 async def commit_words(target: Target, objects: ObjectList, words: Table, states: Iterable[LibraryState]) -> None:

@@ -204,7 +204,7 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
     after = [it.state.redirected(it.to) for it in steps]
     was_visible: TakenBack | None = None
     for attempt in range(ATTEMPTS):
-        objects = await list_objects(target)
+        objects = await list_objects(target, may_be_old=attempt == 0)
         dynamics = await dynamics_of(target, objects.objects)
         slots = await read_slots(target.agent, dynamics, prepared_copies(target))
         first, last = [], []
