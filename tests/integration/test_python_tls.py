@@ -138,6 +138,35 @@ def test_libcrypto_alone_takes_a_security_update(bench: Bench) -> None:
     end(program)
 
 
+def test_libcrypto_goes_in_although_libssl_which_came_with_it_is_refused(bench: Bench) -> None:
+    program = start(bench, AFTER)
+    for library in (LIBSSL, LIBCRYPTO):
+        install(bench, library, SECURITY)
+    bench.wait_for_library(program.pid, LIBCRYPTO, result="updated", version=digest_of(LIBCRYPTO, SECURITY))
+    bench.wait_for_library(program.pid, LIBSSL, result="refused", version=digest_of(LIBSSL, AFTER))
+    expect_more_handshakes(program, 300)
+    end(program)
+
+
+def test_libssl_waits_for_a_libcrypto_that_is_refused_whoever_comes_first_and_whatever_daemon(bench: Bench) -> None:
+    program = start(bench, BEFORE)
+    content = file_of(LIBCRYPTO, AFTER).read_bytes()
+    (bench.folder / "broken.so").write_bytes(content.replace(b"\0libcrypto.so.3\0", b"\0libcrypto.so.9\0"))
+    bench.link("../broken.so", f"lib/{LIBCRYPTO}")  # another SONAME
+    bench.wait_for_library(program.pid, LIBCRYPTO, result="refused")
+    install(bench, LIBSSL, AFTER)
+    bench.wait_for_library(program.pid, LIBSSL, result="held back", waits_for=[LIBCRYPTO])
+    bench.kill_daemon()
+    bench.start_daemon()
+    bench.wait_for_library(program.pid, LIBSSL, result="held back", version=digest_of(LIBSSL, BEFORE))
+    expect_more_handshakes(program, 100)
+    install(bench, LIBCRYPTO, AFTER)
+    for library in (LIBCRYPTO, LIBSSL):
+        bench.wait_for_library(program.pid, library, result="updated", version=digest_of(library, AFTER))
+    expect_more_handshakes(program, 100)
+    end(program)
+
+
 @pytest.mark.parametrize("libraries", [(LIBCRYPTO, LIBSSL), (LIBSSL, LIBCRYPTO)], ids=["crypto-first", "ssl-first"])
 def test_openssl_goes_back_and_forth_between_versions(bench: Bench, libraries: tuple[str, ...]) -> None:
     program = start(bench, BEFORE)

@@ -1,20 +1,17 @@
 """Which libraries of a target are kept up to date, and which version of each it runs."""
 
-import asyncio
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from liveso.daemon.state import NotServed
-from liveso.errors import FileInFlux, LivesoError, StoreError
+from liveso.errors import LivesoError
 from liveso.settings import is_served
-from liveso.store import Store, Version
-from liveso.target import Agent, LoadedObject, process
-from liveso.target.identity import Identity, is_of
+from liveso.store import Store
+from liveso.target import LoadedObject, process
 from liveso.target.process import Mapping
-from liveso.update import Target
 
 _NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
 _KERNELS = re.compile(r"linux-(vdso|gate)\d*\.so")
@@ -44,55 +41,6 @@ def mapping_of(it: LoadedObject, mappings: Sequence[Mapping], starts: Sequence[i
     """The mapping that an object's program headers lie in; `starts` are those of all mappings, in order."""
     index = bisect_right(starts, it.headers) - 1
     return mappings[index] if index >= 0 and it.headers < mappings[index].end else None
-
-
-async def running_version(
-    target: Target,
-    it: LoadedObject,
-    path: str,
-    identity: Identity,
-    mapping: Mapping,
-    store: Store,
-    known: Iterable[Version],
-) -> Version:
-    """The version that a target loaded by itself, told by what it has in memory.
-
-    The path may lead to another file by now: then it is one of the versions `known`, from other targets or earlier, all
-    of whose code is compared; or the mapped file is read through /proc/PID/map_files, which only root may. Raises
-    FileInFlux where that changes at this moment, StoreError where nothing tells.
-    """
-    agent = target.agent
-    places = [path, f"/proc/{target.pid}/map_files/{mapping.start:x}-{mapping.end:x}"]
-    for place, versions in ((places[0], known), (places[1], ())):
-        found = await _added(place, store, target.user)
-        if found is not None and await _is_version(agent, it, identity, found, store):
-            return found
-        for version in versions:
-            if version != found and await _is_version(agent, it, identity, version, store, thorough=True):
-                return version
-    raise StoreError(
-        f"{path}: the file was replaced before liveso saw it, so the version that runs is not known; "
-        "restart the program once"
-    )
-
-
-async def _added(place: str, store: Store, user: int) -> Version | None:
-    try:
-        return await asyncio.to_thread(store.add, Path(place), user)
-    except FileInFlux:
-        raise
-    except LivesoError:
-        return None
-
-
-async def _is_version(
-    agent: Agent, it: LoadedObject, identity: Identity, version: Version, store: Store, *, thorough: bool = False
-) -> bool:
-    try:
-        image = await asyncio.to_thread(store.image, version)
-    except LivesoError:
-        return False
-    return await is_of(agent, it, identity, image, thorough=thorough)
 
 
 def processes_with_agent(socket: Path, user: int) -> Iterator[NotServed]:

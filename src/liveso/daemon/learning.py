@@ -4,17 +4,18 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, running_version, why_fixed
+from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
 from liveso.daemon.protection import Protection
+from liveso.daemon.recognition import Mappings, Recognition, Sighting, UnknownVersion
 from liveso.daemon.results import Results
 from liveso.daemon.state import Fixed, Library, Result, ServedTarget
-from liveso.errors import FileInFlux, LivesoError, StoreError, TargetError
+from liveso.errors import StoreError, TargetError
 from liveso.settings import Settings, patterns
-from liveso.store import Store, Version
-from liveso.target import LoadedObject, process
-from liveso.target.identity import Identity, is_of, read_identities
+from liveso.store import Store
+from liveso.target import process
+from liveso.target.identity import read_identities
 from liveso.update import (
     PROGRAM,
     LibraryState,
@@ -27,9 +28,6 @@ from liveso.update import (
 )
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile
-
-Mappings = Mapping[int, process.Mapping | None]
-"""The mapping of each object, by its load address."""
 
 
 class Learner:
@@ -50,6 +48,7 @@ class Learner:
         self._protection = protection
         self._results = results
         self._targets = targets
+        self._recognition = Recognition(settings, store, disk, targets)
 
     async def meet(self, served: ServedTarget) -> None:
         """Take in a target that has just come. Raises TargetError where it cannot be served."""
@@ -105,7 +104,7 @@ class Learner:
         for it, identity in zip(new, await read_identities(target.agent, new), strict=True):
             mapping = mapped[it.base]
             if mapping is not None:
-                await self._learn_object(served, it, identity, mapping, mapped, kin)
+                await self._learn_object(served, Sighting(it, identity, mapping), mapped, kin)
         if not target.dynamics.keys() >= set(listed.objects):
             await warm(target)
 
@@ -125,15 +124,9 @@ class Learner:
         )
 
     async def _learn_object(
-        self,
-        served: ServedTarget,
-        it: LoadedObject,
-        identity: Identity,
-        mapping: process.Mapping,
-        mapped: Mappings,
-        kin: ServedTarget | None,
+        self, served: ServedTarget, seen: Sighting, mapped: Mappings, kin: ServedTarget | None
     ) -> None:
-        target, settings = served.target, served.target.hello.settings
+        target, settings, it = served.target, served.target.hello.settings, seen.loaded
         ignore = patterns(settings.get("LIVE_IGNORE", "")) or self._settings.ignore
         only = patterns(settings.get("LIVE_ONLY", "")) or self._settings.only
         if it.name == PROGRAM:
@@ -143,96 +136,34 @@ class Learner:
             path = os.path.normpath(os.path.join(process.folder_of(target.pid, target.hello.thread), it.name))
             why = why_fixed(path, ignore, only)
         if why:
-            served.fixed[it.name and os.path.basename(it.name)] = Fixed(path, it.base, identity, mapping.file, why)
+            name = it.name and os.path.basename(it.name)
+            served.fixed[name] = Fixed(path, it.base, seen.identity, seen.mapping.file, why)
             self._disk.watch_file(path)
         elif path not in served.libraries:
-            library = Library(target, path, mapping.file, it.base)
+            library = Library(target, path, seen.mapping.file, it.base)
             served.libraries[path] = library
             self._disk.watch_library(path, target.user)
-            await self._learn_version(served, library, it, identity, mapping, mapped, kin)
+            await self._learn_version(served, library, seen, mapped, kin)
 
     async def _learn_version(
-        self,
-        served: ServedTarget,
-        library: Library,
-        it: LoadedObject,
-        identity: Identity,
-        mapping: process.Mapping,
-        mapped: Mappings,
-        kin: ServedTarget | None,
+        self, served: ServedTarget, library: Library, seen: Sighting, mapped: Mappings, kin: ServedTarget | None
     ) -> None:
         target, path = served.target, library.path
         try:
             if library.state is not None:
-                await self._check_record(library.state, served, it, identity, mapped)
+                await self._recognition.check_record(library.state, target.agent, seen, mapped)
                 if len(library.state.versions) > 1:
                     library.note(Result.UPDATED)
             else:
-                same = kin.libraries.get(path) if kin else None
-                kin_version = same.state.home.version if same and same.state and same.file == library.file else None
-                version = await self._version(served, it, path, identity, mapping, kin_version)
-                target.libraries = target.libraries | {
-                    path: LibraryState(path, (LoadedVersion(version, it.base),), version)
-                }
-            assert library.state is not None
-            library.soname = (await asyncio.to_thread(self._store.image, library.state.home.version)).soname
-        except (StoreError, LibraryUnknown) as error:
+                version = await self._recognition.running_version(served, path, seen, kin)
+                state = LibraryState(path, (LoadedVersion(version, library.base),), version)
+                target.libraries = target.libraries | {path: state}
+            library.soname = await asyncio.to_thread(self._soname, library)
+        except (StoreError, UnknownVersion) as error:
             target.libraries = {known: state for known, state in target.libraries.items() if known != path}
             self._results.failed(served, library, str(error))
         self._results.show_build_id(library)
         self._protection.protect(library)
 
-    async def _version(
-        self,
-        served: ServedTarget,
-        it: LoadedObject,
-        path: str,
-        identity: Identity,
-        mapping: process.Mapping,
-        kin: Version | None,
-    ) -> Version:
-        agent = served.target.agent
-        if kin is not None and kin == self._disk.version(path):
-            image = await asyncio.to_thread(self._store.image, kin)
-            if await is_of(agent, it, identity, image):
-                return kin
-        known = dict.fromkeys(
-            other.state.home.version
-            for others in self._targets.values()
-            for other in others.libraries.values()
-            if other.path == path and other.state
-        )
-        carried = self._store.version_of(mapping.file.path)
-        if carried is not None:
-            known[carried] = None
-        known |= dict.fromkeys(await asyncio.to_thread(self._store.find_build_id, identity.build_id))
-        while True:
-            try:
-                return await running_version(served.target, it, path, identity, mapping, self._store, known)
-            except FileInFlux:
-                await asyncio.sleep(self._settings.settle)
-
-    async def _check_record(
-        self, state: LibraryState, served: ServedTarget, it: LoadedObject, identity: Identity, mapped: Mappings
-    ) -> None:
-        """Raise LibraryUnknown where what a target says of its updates is not what its memory shows."""
-        unknown = LibraryUnknown(
-            f"{state.path}: what it was updated to is not what its memory shows; restart the program"
-        )
-        try:
-            image = await asyncio.to_thread(self._store.image, state.home.version)
-        except LivesoError as error:
-            raise LibraryUnknown(f"{state.path}: {error}; restart the program") from error
-        if state.home.base != it.base or not await is_of(served.target.agent, it, identity, image):
-            raise unknown
-        for loaded in state.versions[1:]:
-            mapping = mapped.get(loaded.base)
-            if (
-                mapping is None
-                or self._store.version_of(mapping.file.path.removesuffix(" (deleted)")) != loaded.version
-            ):
-                raise unknown
-
-
-class LibraryUnknown(LivesoError):
-    """What a target runs as one of its libraries cannot be told."""
+    def _soname(self, library: Library) -> str:
+        return self._store.image(library.state.home.version).soname if library.state else ""
