@@ -37,12 +37,14 @@ class Rollouts:
         Raises TargetGone where the target is, TargetError where it cannot be read.
         """
         for _attempt in range(_ATTEMPTS):
+            start = time.perf_counter()
             self._take_note_of_disk(served)
             prospect = await self._prospects.of(served)
             for library, version, reason in prospect.unjudged:
                 self._results.refused(served, library, version, reason)
+            steps = {"snapshot": snapshot, "judge": (time.perf_counter() - start) * 1000}
             try:
-                if not prospect.candidates or await self._carry_out(served, prospect, snapshot):
+                if not prospect.candidates or await self._carry_out(served, prospect, steps):
                     return
             except LibraryUnloaded:
                 await self._learner.learn(served)
@@ -57,8 +59,9 @@ class Rollouts:
             elif library.state is not None and library.state.current == self._disk.version(library.path):
                 self._results.current(library)
 
-    async def _carry_out(self, served: ServedTarget, prospect: Prospect, snapshot: float) -> bool:
-        """Update what can be. False where the target is to be looked at again."""
+    async def _carry_out(self, served: ServedTarget, prospect: Prospect, steps: dict[str, float]) -> bool:
+        """Update what can be. False where the target is to be looked at again. `steps` are those that are behind, with
+        their times in ms."""
         candidates = prospect.candidates
         refusals = await self._refusals(served, candidates)
         needs = {path: it.needs for path, it in candidates.items()}
@@ -74,7 +77,7 @@ class Rollouts:
             it, name = candidates[path], os.path.basename(other)
             self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
         for group in groups(choice.going, needs):
-            if not await self._update(served, [candidates[path] for path in sorted(group)], snapshot):
+            if not await self._update(served, [candidates[path] for path in sorted(group)], steps):
                 return False
         return True
 
@@ -96,7 +99,7 @@ class Rollouts:
 
         return refusals
 
-    async def _update(self, served: ServedTarget, group: list[Candidate], snapshot: float) -> bool:
+    async def _update(self, served: ServedTarget, group: list[Candidate], steps: dict[str, float]) -> bool:
         """Update libraries that go together. False where the target is to be looked at again; LibraryUnloaded too."""
         start = time.perf_counter()
         changes = [Change(it.state, it.to, it.analysis) for it in group]
@@ -107,10 +110,9 @@ class Rollouts:
         except LivesoError as error:
             self._did_not_succeed(served, group, error)
             return False
-        milliseconds = snapshot + (time.perf_counter() - start) * 1000
+        milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
-            steps = {"snapshot": snapshot, **outcome.steps}
-            self._results.updated(served, it.library, it.to, outcome, milliseconds, steps)
+            self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps)
         asyncio.get_running_loop().call_later(_SWEEP_AFTER, served.sweep_again)
         return True
 
