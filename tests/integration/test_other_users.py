@@ -70,7 +70,7 @@ def test_what_is_no_socket_is_not_replaced_by_one(idle_bench: Bench, name: str) 
     daemon = subprocess.run(
         [LIVESO, "daemon"], env=idle_bench.environment, capture_output=True, text=True, check=False, timeout=60
     )
-    assert daemon.returncode == 2 and f"{file} is not a socket, and is left alone" in daemon.stderr
+    assert daemon.returncode == 6 and f"{file} is not a socket, and is left alone" in daemon.stderr
     assert daemon.stderr.count("\n") == 1 and file.read_text() == "content"
 
 

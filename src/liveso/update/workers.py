@@ -4,11 +4,12 @@ import asyncio
 import os
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, set_executable
 from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
@@ -29,6 +30,8 @@ class Workers:
 
     def __init__(self) -> None:
         self.count = max(2, os.cpu_count() or 2)
+        if not os.access(sys.executable, os.X_OK):  # no path leads to the interpreter for this user
+            set_executable("/proc/self/exe")
         self._pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
