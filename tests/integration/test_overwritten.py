@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -341,11 +343,25 @@ def test_nobody_is_held_up_where_that_is_switched_off(idle_bench: Bench) -> None
     assert program.process.wait(60) == -signal.SIGBUS
 
 
+class UsersBench(Bench):
+    """One whose daemon is asked by the user whose it is: nobody else believes it."""
+
+    def __init__(self, folder: Path, user: list[str]) -> None:
+        super().__init__(folder)
+        self._user = user
+
+    def status(self) -> list[dict[str, Any]]:
+        command = [*self._user, str(LIVESO), "status", "--json"]
+        asked = subprocess.run(command, env=self.environment, capture_output=True, check=False)
+        targets: list[dict[str, Any]] = json.loads(asked.stdout)["targets"] if asked.returncode == 0 else []
+        return targets
+
+
 def test_a_users_own_daemon_protects_the_users_own_libraries(bench: Bench) -> None:
     """Both without any right of root; root's library is not protected, and that is told."""
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
     with tempfile.TemporaryDirectory(prefix="liveso-user-") as folder:
-        own = Bench(Path(folder))
+        own = UsersBench(Path(folder), user)
         build(own)
         subprocess.run(["chown", "-R", "65534:65534", folder], check=True)
         if subprocess.run([*user, LIVESO, "--help"], capture_output=True, check=False).returncode != 0:

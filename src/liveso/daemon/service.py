@@ -75,6 +75,7 @@ class Service:
             if connection:
                 connection.setblocking(False)
                 self._supervisor.start(self.registry.serve(connection))
+                await asyncio.sleep(0)  # many may wait: each is counted, and the daemon's other work goes on
             else:
                 await asyncio.sleep(_PAUSE_WITHOUT_ROOM)
 
