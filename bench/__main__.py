@@ -92,6 +92,11 @@ def latency(bench: Bench) -> dict[str, float]:
         return (float(found[1]) - start) * 1e3
 
     fresh = [change(version) for version in range(2, ROUNDS + 1)]
+    bench.link("libbench.1.so", "libbench.so")
+    first, program = program, bench.run("./watch", LIVE_LOGLEVEL="0", LIVE_ONLY="libbench.so")
+    first.kill()
+    bench.wait_for_library(program.pid, "libbench.so", result="current")
+    kept = [change(version) for version in range(2, ROUNDS + 1)]
     back = [change(version) for version in range(1, ROUNDS)]
     assert bench.daemon
     lines = [line for line in bench.daemon.error_lines if "event=updated" in line][1 : len(fresh)]
@@ -103,6 +108,7 @@ def latency(bench: Bench) -> dict[str, float]:
         "latency, first update (ms)": fresh[0],
         "latency, new version, median (ms)": statistics.median(fresh[1:]),
         **steps,
+        "latency, kept verdict, median (ms)": statistics.median(kept[1:]),
         "latency, loaded version, median (ms)": statistics.median(back),
     }
 

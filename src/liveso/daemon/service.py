@@ -50,7 +50,7 @@ class Service:
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""
-        self._workers.warm()
+        self._supervisor.start(self._workers.warm())
         self._disk.run()
         self._supervisor.vital("accept", lambda: self._accept(agents))
         self._supervisor.vital("look around", self.registry.look_around)

@@ -1,11 +1,11 @@
 """The slots of the loaded objects, found in the target's own memory: what ld.so relocated, whatever is on disk now."""
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.elf import Machine, tables
+from liveso.elf import Image, Machine, tables
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.target.agent import Agent, LoadedObject
@@ -54,12 +54,25 @@ async def read_dynamic(agent: Agent, machine: Machine, objects: list[LoadedObjec
     parts = [next(content) if size else b"" for _address, size in wanted]
     found = []
     for index, (tags, needed) in enumerate(sections):
-        table = _relocations(machine, *parts[3 * index : 3 * index + 3])
-        slots = np.isin(table["type"], sorted(machine.slot_relocations)) & (table["offset"] % machine.word == 0)
-        blank = (table["type"] == machine.none) & (table["offset"] % machine.word == 0)
-        has_copies = bool((table["type"] == machine.copy).any())
-        found.append(Dynamic(tags, needed, table, table["offset"][slots], table["offset"][blank], has_copies))
+        found.append(_dynamic(tags, needed, _relocations(machine, *parts[3 * index : 3 * index + 3]), machine))
     return found
+
+
+def dynamic_of_copy(image: Image, base: int, blank: Collection[int]) -> Dynamic:
+    """What `read_dynamic` reads of the prepared copy of `image` that is loaded at `base`. Its relocations in the rows
+    `blank` of the image's table have no type."""
+    tags, needed = _tags(image.dynamic[image.dynamic["tag"] != tables.DT_SONAME].tobytes(), base)
+    relocations = image.relocations.copy()
+    relocations["type"][sorted(blank)] = image.machine.none
+    return _dynamic(tags, needed, relocations, image.machine)
+
+
+def _dynamic(tags: dict[int, int], needed: tuple[int, ...], relocations: Table, machine: Machine) -> Dynamic:
+    kinds, offsets = relocations["type"], relocations["offset"]
+    is_word = offsets % machine.word == 0
+    slots = offsets[np.isin(kinds, sorted(machine.slot_relocations)) & is_word]
+    has_copies = bool((kinds == machine.copy).any())
+    return Dynamic(tags, needed, relocations, slots, offsets[(kinds == machine.none) & is_word], has_copies)
 
 
 _ADDRESSES = frozenset({tables.DT_RELA, tables.DT_JMPREL, tables.DT_RELR, tables.DT_SYMTAB, tables.DT_STRTAB})

@@ -14,9 +14,9 @@ from liveso.code import panic_mark
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import Refused, TargetError
-from liveso.store import Store, Version
+from liveso.store import Store, Version, own_tls_relocations
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
-from liveso.target.objects import Dynamic, Slots, imported_names, read_words, started_with
+from liveso.target.objects import Dynamic, Slots, dynamic_of_copy, imported_names, read_words, started_with
 from liveso.update.dependencies import hidden_dependencies
 from liveso.update.homes import (
     Placement,
@@ -134,6 +134,9 @@ async def load(
                 await close(target, opened.handle)
                 left_out = LeftOut(opening.imports, own)
                 path, opened = await _open(target, state, opening, store, images[to], left_out)
+        target.copies[opened.base] = dynamic_of_copy(
+            images[to], opened.base, left_out.rows.union(own_tls_relocations(images[to]))
+        )
         try:
             with step("relink"):
                 module = await _module_of(target, opened) if opening.has_new_thread_locals else _NO_MODULE

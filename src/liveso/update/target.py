@@ -26,7 +26,8 @@ NO_SPANS = np.zeros(0, SPAN)
 class Target:
     """A target that is being served, on behalf of `user`. `libraries` are those whose versions are known, by path;
     `removed` is how many objects it had unloaded when its libraries were learned, and `listed` its objects when they
-    were asked for last."""
+    were asked for last. `dynamics` is what is known of them, `copies` of prepared copies that were just opened, by load
+    address."""
 
     pid: int
     user: int
@@ -36,6 +37,7 @@ class Target:
     system_call_filters: int
     libraries: dict[str, LibraryState] = field(default_factory=dict)
     dynamics: dict[LoadedObject, Dynamic] = field(default_factory=dict)
+    copies: dict[int, Dynamic] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     has_own_malloc: bool | None = None
     removed: int = 0
@@ -45,6 +47,7 @@ class Target:
 async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict[LoadedObject, Dynamic]:
     """The dynamic sections of `objects`, read once for each that is loaded."""
     kept = {it: target.dynamics[it] for it in objects if it in target.dynamics}
+    kept |= {it: target.copies.pop(it.base) for it in objects if it not in kept and it.base in target.copies}
     missing = [it for it in objects if it not in kept]
     if missing:
         kept.update(zip(missing, await read_dynamic(target.agent, target.machine, missing), strict=True))
@@ -101,7 +104,7 @@ async def close(target: Target, *handles: int) -> None:
     for handle in handles:
         await target.agent.close(handle)
     target.removed += (await target.agent.list_objects()).removed - before
-    target.listed = None
+    target.listed, target.copies = None, {}
 
 
 async def commit_words(target: Target, objects: ObjectList, words: Table, states: Iterable[LibraryState]) -> None:
@@ -109,4 +112,4 @@ async def commit_words(target: Target, objects: ObjectList, words: Table, states
     spans = spans_for_words(process.protections(target.pid, target.hello.thread), words["address"])
     after = target.libraries | {it.path: it for it in states}
     await target.agent.commit(Transaction(spans, words, NO_HALVES, encode_record(after)), objects)
-    target.libraries = after
+    target.libraries = after  # also where pages stayed writable that were not: it is in force

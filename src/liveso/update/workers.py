@@ -47,16 +47,18 @@ class Workers:
         for _attempt in range(_ATTEMPTS):
             pool = self._pool
             try:
-                return await asyncio.wrap_future(pool.submit(_within_limit, function, arguments, named))
+                # starting a process takes time, which is not the event loop's
+                future = await asyncio.to_thread(pool.submit, _within_limit, function, arguments, named)
+                return await asyncio.wrap_future(future)
             except BrokenProcessPool:
                 if pool is self._pool:
                     pool.shutdown(wait=False, cancel_futures=True)
                     self._pool = self._start()
         raise ImageError(f"it cannot be judged: that ended the process which did it, or took over {_TIME_LIMIT} s")
 
-    def warm(self) -> None:
+    async def warm(self) -> None:
         """Start one ahead: it takes a second to load what it works with."""
-        self._pool.submit(os.getpid)
+        await self.run(os.getpid)
 
 
 def _limit_this_process() -> None:
