@@ -133,8 +133,12 @@ class Agent:
             reply = await self._ask(Message(Kind.LIST), sheet)
             count, size, added, removed = reply.argument
             content = sheet.read(0, size)
-        if content != self._listed[0]:
-            self._listed = content, _objects(content, count)
+        before, known = self._listed
+        if content != before:  # what comes is added at the end
+            rest = _objects(content[len(before) :]) if content.startswith(before) else None
+            self._listed = content, _objects(content) if rest is None else known + rest
+        if len(self._listed[1]) != count:
+            raise TargetError("the agent's list of objects is not what it says")
         return ObjectList(self._listed[1], added, removed)
 
     async def read(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
@@ -290,7 +294,7 @@ class Agent:
                 self._answer.set_result(Message(0))
 
 
-def _objects(content: bytes, count: int) -> tuple[LoadedObject, ...]:
+def _objects(content: bytes) -> tuple[LoadedObject, ...]:
     """The objects of a listing (struct live_object). Raises TargetError where it is none."""
     found, position = [], 0
     while position < len(content):
@@ -301,8 +305,8 @@ def _objects(content: bytes, count: int) -> tuple[LoadedObject, ...]:
         name = os.fsdecode(content[position : position + name_size])
         position += name_size
         found.append(LoadedObject(name, base, headers, header_count, tls_module, tls_block))
-    if len(found) != count or position != len(content):
-        raise TargetError("the agent's list of objects is not what it says")
+    if position != len(content):
+        raise TargetError("the agent's list of objects is cut short")
     return tuple(found)
 
 

@@ -1,7 +1,11 @@
 """What the kernel shows of a target (proc(5))."""
 
+import errno
+import fcntl
 import os
 import re
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +15,8 @@ from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 
 _PROTECTION = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])", re.M)
+_QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
+_PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
 _CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
 _BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
 _LARGEST_PROGRAM = 1 << 30  # bytes
@@ -62,10 +68,14 @@ class ThreadCount:
 def _read(pid: int, name: str) -> str:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="surrogateescape")  # no other ends of lines
-    except PermissionError as error:
-        raise TargetError(f"/proc/{pid}/{name} may not be read; run the daemon as the same user or as root") from error
     except OSError as error:
-        raise TargetGone(f"process {pid} has ended") from error
+        raise _not_readable(pid, name, error) from error
+
+
+def _not_readable(pid: int, name: str, error: OSError) -> TargetError:
+    if isinstance(error, PermissionError):
+        return TargetError(f"/proc/{pid}/{name} may not be read; run the daemon as the same user or as root")
+    return TargetGone(f"process {pid} has ended")
 
 
 def mappings(pid: int, thread: int) -> list[Mapping]:
@@ -86,7 +96,7 @@ def mappings(pid: int, thread: int) -> list[Mapping]:
 
 @dataclass(frozen=True, slots=True)
 class Protections:
-    """The protection of all of a process's memory, in the bits of mmap(2): of what lies from each of `starts` to the
+    """The protection of some of a process's memory, in the bits of mmap(2): of what lies from each of `starts` to the
     same one of `ends`, in order."""
 
     starts: Table
@@ -101,12 +111,40 @@ class Protections:
         return index
 
 
-def protections(pid: int, thread: int) -> Protections:
-    """As `mappings`, for those who ask about many addresses in a process with many mappings."""
+def protections(pid: int, thread: int, addresses: Table) -> Protections:
+    """Those of the mappings that `addresses` lie in, however many others there are. Raises TargetError where one of
+    them is not mapped, TargetGone."""
+    wanted = np.unique(addresses)
+    try:
+        maps = os.open(f"/proc/{pid}/task/{thread}/maps", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _not_readable(pid, "maps", error) from error
+    try:
+        rows = list(_asked(maps, wanted))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise TargetError("memory is not mapped as expected") from error
+        rows = _read_protections(pid, thread)  # a kernel before 6.11
+    finally:
+        os.close(maps)
+    table = np.array(rows, "<u8").reshape(-1, 3)
+    return Protections(table[:, 0], table[:, 1], table[:, 2].astype("<u4"))
+
+
+def _asked(maps: int, addresses: Table) -> Iterator[tuple[int, int, int]]:
+    """The mappings of sorted addresses (PROCMAP_QUERY, linux/fs.h; its flags are the bits of mmap(2))."""
+    at = 0
+    while at < len(addresses):
+        question = bytearray(_QUERY.pack(_QUERY.size, 0, int(addresses[at]), *[0] * 12))
+        fcntl.ioctl(maps, _PROCMAP_QUERY, question)
+        start, end, flags = _QUERY.unpack(question)[3:6]
+        yield start, end, flags & 7
+        at = int(np.searchsorted(addresses, end))
+
+
+def _read_protections(pid: int, thread: int) -> list[tuple[int, int, int]]:
     rows = _PROTECTION.findall(_read(pid, f"task/{thread}/maps"))
-    ends = np.array([(int(start, 16), int(end, 16)) for start, end, _bits in rows], "<u8").reshape(-1, 2)
-    bits = np.array([_BITS[it] for _start, _end, it in rows], "<u4")
-    return Protections(ends[:, 0], ends[:, 1], bits)
+    return [(int(start, 16), int(end, 16), _BITS[it]) for start, end, it in rows]
 
 
 def mapped_code(pid: int, thread: int, besides: str) -> frozenset[tuple[str, str]]:

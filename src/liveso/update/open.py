@@ -255,7 +255,8 @@ async def _relink(
         plan = relink(
             image, analysis.references, analysis.thread_references, analysis.panic_mark, home, bound, left_out
         )
-        protections = process.protections(target.pid, target.hello.thread)
+        changed = np.concatenate([plan.halves["address"], plan.words["address"]])
+        protections = process.protections(target.pid, target.hello.thread, changed)
         code = NO_SPANS if through_proc else spans_for_code(protections, plan.halves["address"])
         transaction = Transaction(
             spans=np.concatenate([code, spans_for_words(protections, plan.words["address"])]),

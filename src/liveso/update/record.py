@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from liveso.errors import TargetError
@@ -29,7 +30,7 @@ Homes = tuple[Stretch, ...]
 """The stretches cover a version's data span, in order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoadedVersion:
     """A version in a target. `handle` is what dlopen returned, 0 for the one that the target itself loaded; `size` is
     that of its memory in bytes, 0 where it is not known.
@@ -53,6 +54,24 @@ class LoadedVersion:
     thread_homes: Homes = ()
     size: int = 0
     introduces: tuple[str, ...] | None = None
+
+    @cached_property
+    def encoded(self) -> str:
+        """Its part of the record."""
+        return json.dumps(
+            {
+                "digest": self.version.digest,
+                "base": self.base,
+                "handle": self.handle,
+                "indirect": self.indirect,
+                "joined": self.is_joined,
+                "homes": _places(self.homes),
+                "tables": _places(self.tables),
+                "thread_homes": _places(self.thread_homes),
+                "size": self.size,
+                "introduces": self.introduces,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +120,14 @@ _ADDRESSES = range(1 << 64)
 
 
 def encode_record(libraries: dict[str, LibraryState]) -> bytes:
-    """The record of those of the target's libraries that were updated."""
-    return json.dumps(
-        {
-            "format": _FORMAT,
-            "libraries": {
-                path: {
-                    "current": it.current.digest,
-                    "global": it.is_global,
-                    "versions": [_encoded(loaded) for loaded in it.versions],
-                }
-                for path, it in libraries.items()
-                if len(it.versions) > 1
-            },
-        }
-    ).encode()
+    """The record of those of the target's libraries that were updated: JSON, put together from what stays the same."""
+    updated = (f"{json.dumps(path)}: {_encoded(it)}" for path, it in libraries.items() if len(it.versions) > 1)
+    return f'{{"format": {_FORMAT}, "libraries": {{{", ".join(updated)}}}}}'.encode()
 
 
-def _encoded(it: LoadedVersion) -> dict[str, Any]:
-    return {
-        "digest": it.version.digest,
-        "base": it.base,
-        "handle": it.handle,
-        "indirect": it.indirect,
-        "joined": it.is_joined,
-        "homes": _places(it.homes),
-        "tables": _places(it.tables),
-        "thread_homes": _places(it.thread_homes),
-        "size": it.size,
-        "introduces": it.introduces,
-    }
+def _encoded(it: LibraryState) -> str:
+    head = f'"current": "{it.current.digest}", "global": {json.dumps(it.is_global)}'
+    return f'{{{head}, "versions": [{", ".join(loaded.encoded for loaded in it.versions)}]}}'
 
 
 def _places(homes: Homes) -> list[list[int]]:

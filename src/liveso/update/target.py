@@ -1,7 +1,7 @@
 """A target that is being served, and what every step of an update does with it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from liveso.elf import Machine
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
+from liveso.store import Version
 from liveso.target import Agent, Hello, LoadedObject, ObjectList, Transaction, process
 from liveso.target.objects import Dynamic, read_dynamic
 from liveso.target.protocol import HALF, SPAN, WORD
@@ -44,14 +45,15 @@ class Target:
     listed: ObjectList | None = None
 
 
-async def dynamics_of(target: Target, objects: tuple[LoadedObject, ...]) -> dict[LoadedObject, Dynamic]:
+async def dynamics_of(target: Target, objects: Sequence[LoadedObject]) -> dict[LoadedObject, Dynamic]:
     """The dynamic sections of `objects`, read once for each that is loaded."""
-    kept = {it: target.dynamics[it] for it in objects if it in target.dynamics}
+    known = target.dynamics
+    kept = {it: known[it] for it in objects if it in known}
     kept |= {it: target.copies.pop(it.base) for it in objects if it not in kept and it.base in target.copies}
     missing = [it for it in objects if it not in kept]
     if missing:
         kept.update(zip(missing, await read_dynamic(target.agent, target.machine, missing), strict=True))
-    target.dynamics = kept
+    known.update(kept)
     return kept
 
 
@@ -72,6 +74,14 @@ def place_of(it: LoadedObject) -> tuple[str, int, int, int]:
 def prepared_copies(target: Target) -> frozenset[int]:
     """The load addresses of all versions after the first."""
     return frozenset(it.base for state in target.libraries.values() for it in state.versions[1:])
+
+
+def in_use(target: Target, objects: Iterable[LoadedObject], coming: frozenset[Version]) -> list[LoadedObject]:
+    """The objects without those later versions of libraries that another one has followed: what may still run of these
+    is led on by the next `sweep`, so that an update does not take longer with each one that was before it."""
+    states = target.libraries.values()
+    followed = {it.base for state in states for it in state.versions[1:] if it.version not in {state.current, *coming}}
+    return [it for it in objects if it.base not in followed]
 
 
 async def warm(target: Target) -> None:
@@ -109,7 +119,8 @@ async def close(target: Target, *handles: int) -> None:
 
 async def commit_words(target: Target, objects: ObjectList, words: Table, states: Iterable[LibraryState]) -> None:
     """Exchange words of the target, which from then on remembers `states`."""
-    spans = spans_for_words(process.protections(target.pid, target.hello.thread), words["address"])
+    protections = process.protections(target.pid, target.hello.thread, words["address"])
+    spans = spans_for_words(protections, words["address"])
     after = target.libraries | {it.path: it for it in states}
     await target.agent.commit(Transaction(spans, words, NO_HALVES, encode_record(after)), objects)
     target.libraries = after  # also where pages stayed writable that were not: it is in force

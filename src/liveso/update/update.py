@@ -37,6 +37,7 @@ from liveso.update.target import (
     Target,
     commit_words,
     dynamics_of,
+    in_use,
     list_objects,
     prepared_copies,
 )
@@ -202,10 +203,11 @@ async def _redirect(target: Target, steps: list[_Step]) -> dict[str, tuple[Libra
     """Lead all calls to the new versions, and look again until no slot is left behind: lazy binding goes on meanwhile.
     Returns the states afterwards and how many slots still lead to old code, by path."""
     after = [it.state.redirected(it.to) for it in steps]
+    coming = frozenset(it.to for it in steps)
     was_visible: TakenBack | None = None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target, may_be_old=attempt == 0)
-        dynamics = await dynamics_of(target, objects.objects)
+        dynamics = await dynamics_of(target, in_use(target, objects.objects, coming))
         slots = await read_slots(target.agent, dynamics, prepared_copies(target))
         first, last = [], []
         for it in steps:
@@ -243,7 +245,7 @@ async def _look_again(target: Target, steps: Sequence[_Step], slots: Slots) -> S
     for _attempt in range(ATTEMPTS):
         try:
             objects = await list_objects(target)
-            dynamics = await dynamics_of(target, objects.objects)
+            dynamics = await dynamics_of(target, in_use(target, objects.objects, frozenset()))
             slots = await read_slots(target.agent, dynamics, prepared_copies(target))
             words = _moved_slots(slots, steps)
             if not len(words):
