@@ -52,6 +52,7 @@ def _lines(rows: list[Row]) -> Iterator[str]:
     counts = {
         "apply": [it for it in tried if it.verdict == "applies"],
         "are refused": [it for it in tried if it.verdict == "refused"],
+        "are held back by another library": [it for it in tried if it.verdict == "held back"],
     }
     said = ", ".join(f"{len(found)} {what}" for what, found in counts.items())
     failures = [it for it in rows if it.is_failure]

@@ -18,11 +18,13 @@ _LIMIT = 60.0  # seconds for one change, in all processes
 _WARM_UP = 1.0  # seconds of load before the first change
 _POLL = 0.2  # seconds
 _SHORTEST = 1.0  # seconds that are looked at, with and without a change
+_STAYS = {"refused", "held back"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of one library: `verdict` is applies, refused, unchanged, not offered, or failed.
+    """What came of one library: `verdict` is applies, refused, held back, unchanged, not offered, or
+    failed.
 
     `milliseconds` is the longest time that an update took in one of the `processes`; `stall` the longest request (in
     seconds) while the libraries changed, `usual` the longest in as long a time without.
@@ -190,7 +192,7 @@ def _wait_until_settled(site: Site, wanted: dict[str, str], moment: float) -> st
 def _is_settled(row: dict[str, Any] | None, wanted: str, moment: float) -> bool:
     if row is None:
         return False
-    return row["version"] == wanted or (row["result"] in ("refused", "failed") and row["changed"] >= moment)
+    return row["version"] == wanted or (row["result"] in (*_STAYS, "failed") and row["changed"] >= moment)
 
 
 def _verdict(rows: list[dict[str, Any]], before: str, wanted: str) -> tuple[str, str]:
@@ -198,8 +200,8 @@ def _verdict(rows: list[dict[str, Any]], before: str, wanted: str) -> tuple[str,
     results, versions = {row["result"] for row in rows}, {row["version"] for row in rows}
     if versions == {wanted} and results <= {"updated", "current"}:
         return "applies", ""
-    if versions == {before} and results == {"refused"}:
-        return "refused", min(row["reason"] for row in rows)
+    if versions == {before} and len(results) == 1 and results <= _STAYS:
+        return results.pop(), min(row["reason"] for row in rows)
     reasons = sorted({row["reason"] for row in rows if row["reason"]})
     counts = ", ".join(f"{result} in {sum(it['result'] == result for it in rows)}" for result in sorted(results))
     return "failed", f"{counts} of {len(rows)} processes: {'; '.join(reasons)}"
