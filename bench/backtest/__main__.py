@@ -10,9 +10,8 @@ import os
 from itertools import groupby, islice
 from pathlib import Path
 from subprocess import CalledProcessError
-from typing import Annotated
 
-import typer
+import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.backtest.judgements import Judgement, judge_all
@@ -23,12 +22,12 @@ from liveso.verdict import rules_version
 _DOCUMENTS = Path(__file__).parents[2] / "docs"
 
 
-def main(
-    releases: Annotated[str, typer.Option(help="Code names, separated by commas.")] = "bookworm,bullseye,trixie",
-    architecture: Annotated[str, typer.Option(help="Debian's name of the architecture.")] = "amd64",
-    per_source: Annotated[int, typer.Option(help="At most so many packages of one source package.")] = 3,
-    workers: Annotated[int, typer.Option(help="How many pairs to judge at once.")] = os.cpu_count() or 1,
-) -> None:
+@click.command(context_settings={"show_default": True})
+@click.option("--releases", default="bookworm,bullseye,trixie", help="Code names, separated by commas.")
+@click.option("--architecture", default="amd64", help="Debian's name of the architecture.")
+@click.option("--per-source", default=3, help="At most so many packages of one source package.")
+@click.option("--workers", default=os.cpu_count() or 1, help="How many pairs to judge at once.")
+def main(releases: str, architecture: str, per_source: int, workers: int) -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "backtest"
     known = {
         name: Release(name, architecture, cache / f"{name}-{architecture}") for name in releases.split(",") if name
@@ -60,4 +59,4 @@ def _some_of_each_source(updates: list[Update], count: int) -> list[Update]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

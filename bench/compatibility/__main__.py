@@ -9,9 +9,8 @@ Exit code 1: a request failed, a process crashed, or a library was neither updat
 import os
 import time
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from bench.compatibility.offers import Offers
 from bench.compatibility.report import report
@@ -21,7 +20,9 @@ from bench.compatibility.subjects import SUBJECTS
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "compatibility.md"
 
 
-def main(programs: Annotated[list[str] | None, typer.Argument(help="Names, or parts of them.")] = None) -> None:
+@click.command(help="PROGRAMS are names, or parts of them.")
+@click.argument("programs", nargs=-1)
+def main(programs: tuple[str, ...]) -> None:
     offers = Offers(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "compatibility")
     chosen = [it for it in SUBJECTS if not programs or any(name.lower() in it.name.lower() for name in programs)]
     rows: list[Row] = []
@@ -44,4 +45,4 @@ def main(programs: Annotated[list[str] | None, typer.Argument(help="Names, or pa
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from liveso.cli.ask import ask_daemon
+from liveso.errors import NoDaemon
+from liveso.settings import read_settings
 from tests.harness import AGENT, Bench
 
 _LIMIT = 60.0  # seconds, to start
@@ -51,8 +52,6 @@ class Site:
         self._lock = folder / "lock"
         self.bench.environment["LIVE_PACKAGE_LOCKS"] = str(self._lock)
         self.bench.start_daemon()
-        transport = httpx.HTTPTransport(uds=f"{self.bench.environment['LIVE_SOCKET']}.api")
-        self._daemon = httpx.Client(transport=transport, timeout=30)
         self.started: list[subprocess.Popen[bytes]] = []
         self.clients: list[subprocess.Popen[bytes]] = []
         self._log = (folder / "log").open("wb")
@@ -210,8 +209,8 @@ class Site:
         """What the daemon says of each library of each process. It is asked from here, since a command that is started
         again and again would be a load of its own."""
         try:
-            answer = self._daemon.get("http://liveso/status").raise_for_status().json()
-        except httpx.HTTPError as error:
+            answer = ask_daemon(read_settings(self.bench.environment), "/status", limit=30)
+        except NoDaemon as error:
             raise Broken(f"the daemon does not answer: {error}") from error
         return {
             Mapped(target["pid"], Path(it["path"]).name): {**it, "note": target["note"]}
@@ -234,7 +233,6 @@ class Site:
             if str(self.folder) in _environment(pid):  # not ended with its parent; no other process by this number
                 os.kill(pid, signal.SIGKILL)
         self._log.close()
-        self._daemon.close()
         self.bench.close()
 
 
