@@ -48,6 +48,7 @@ class Learner:
         self._protection = protection
         self._results = results
         self._targets = targets
+        self.may_be_unused = False
         self._recognition = Recognition(settings, store, disk, targets)
 
     async def meet(self, served: ServedTarget) -> None:
@@ -69,10 +70,12 @@ class Learner:
                 except LibraryUnloaded:
                     if attempt == _ATTEMPTS - 1:
                         raise
-        self.forget_unused()
 
     def forget_unused(self) -> None:
-        """Watch and protect only what some target uses."""
+        """Watch and protect only what some target uses. It looks at all of them, and so is not for each that goes."""
+        if not self.may_be_unused:
+            return
+        self.may_be_unused = False
         libraries = [it for served in self._targets.values() for it in served.libraries.values()]
         files = [it.path for served in self._targets.values() for it in served.fixed.values()]
         self._disk.keep_only((it.path for it in libraries), files)
@@ -93,6 +96,7 @@ class Learner:
         )
         gone = replaced | await release_unloaded(target, self._store, listed, replaced)
         for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
+            self.may_be_unused = True
             log.info("unloaded", pid=target.pid, library=path)
             del served.libraries[path]
         served.fixed = {name: it for name, it in served.fixed.items() if it.base in mapped}

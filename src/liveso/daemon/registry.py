@@ -115,7 +115,7 @@ class Registry:
             if served and self.targets.get(peer.pid) is served:
                 del self.targets[peer.pid]
                 log.info("gone", pid=peer.pid)
-                self._learner.forget_unused()
+                self._learner.may_be_unused = True
 
     async def _welcome(self, peer: Peer, agent: Agent) -> ServedTarget:
         hello = await agent.greet()
@@ -170,6 +170,7 @@ class Registry:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             looks += 1
+            self._learner.forget_unused()
             for served in list(self.targets.values()):
                 try:
                     self._look_at(served)
