@@ -91,7 +91,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
     cache = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME') or f'/tmp/liveso-{os.geteuid()}'}/.cache"
     return {
-        "socket": str(_runtime_folder(environment) / "liveso.sock"),
+        "socket": str(default_socket(environment)),
         "store": "/var/cache/liveso" if os.geteuid() == 0 else f"{cache}/liveso",
         "ignore": "",
         "only": "",
@@ -102,6 +102,11 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "package_locks": "/var/lib/dpkg/lock-frontend:/var/lib/dpkg/lock:/var/lib/rpm/.rpm.lock",
         "overwrite": "protect",
     }
+
+
+def default_socket(environment: Mapping[str, str] = os.environ) -> Path:
+    """The daemon's socket where nothing else is said."""
+    return _runtime_folder(environment) / "liveso.sock"
 
 
 def _runtime_folder(environment: Mapping[str, str]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError
-from liveso.settings import is_served
+from liveso.settings import default_socket, is_served
 from liveso.store import Store
 from liveso.target import LoadedObject, process
 from liveso.target.process import Mapping
@@ -43,15 +43,16 @@ def mapping_of(it: LoadedObject, mappings: Sequence[Mapping], starts: Sequence[i
     return mappings[index] if index >= 0 and it.headers < mappings[index].end else None
 
 
-def processes_with_agent(socket: Path, user: int) -> Iterator[NotServed]:
-    """The processes that have live.so in their memory and would connect to `socket`, which is that of a daemon of
-    `user`, as if none of them were served."""
+def processes_with_agent(socket: Path) -> Iterator[NotServed]:
+    """The processes that have live.so in their memory and would connect to `socket`, as if none of them were served."""
+    user = os.geteuid()
+    unsaid = "" if socket == default_socket() else None
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
             pid, owner = int(name), os.stat(f"/proc/{name}").st_uid
-            if _socket_of(pid) in (str(socket), "" if owner == user else None) and _has_agent(pid):
+            if _socket_of(pid) in (str(socket), unsaid if owner == user else None) and _has_agent(pid):
                 note = _NOT_CONNECTED if process.has_same_root(pid, pid) else SEES_OTHER_FILES
                 yield NotServed(pid, process.command(pid, pid), owner, note)
         except (OSError, LivesoError):

@@ -10,6 +10,9 @@ from liveso.store import Version
 
 _Kind = TypeVar("_Kind")
 
+MANY_VERSIONS = 16
+"""With more versions of a library than these, an update looks at once only at those that matter for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:

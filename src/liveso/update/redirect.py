@@ -11,7 +11,7 @@ from liveso.store import Version
 from liveso.target.objects import Slots
 from liveso.target.protocol import WORD
 from liveso.update.homes import address_of, table_address
-from liveso.update.record import LibraryState, LoadedVersion
+from liveso.update.record import MANY_VERSIONS, LibraryState, LoadedVersion
 
 Images = Mapping[Version, Image]
 
@@ -92,14 +92,15 @@ def function_moves(
 def versions_led_to(slots: Slots, state: LibraryState, to: Version | None = None) -> list[LoadedVersion]:
     """The versions other than `to` that slots lead to: however many are loaded, these are few.
 
-    What lies in a version that was left earlier and leads to that version itself does not count: all of it that has a
-    counterpart was led on then.
+    What lies in a version that was left earlier and leads to that version itself does not count where there are many:
+    all of it that has a counterpart was led on then.
     """
     ordered = sorted((it for it in state.versions if it.size), key=lambda it: it.base)
     bases = np.array([it.base for it in ordered], "<u8")
     ends = np.array([it.base + it.size for it in ordered], "<u8")
     leads_to, lies_in = _index_of(slots.value, bases, ends), _index_of(slots.address, bases, ends)
-    hit = set(np.unique(leads_to[(leads_to >= 0) & (leads_to != lies_in)]).tolist())
+    counts = (leads_to != lies_in) if len(ordered) > MANY_VERSIONS else True
+    hit = set(np.unique(leads_to[(leads_to >= 0) & counts]).tolist())
     present = set(np.unique(leads_to).tolist())
     always = {state.home.version, state.current}
     return [

@@ -13,7 +13,7 @@ from liveso.store import Version
 from liveso.target import Agent, Hello, LoadedObject, ObjectList, Transaction, process
 from liveso.target.objects import Dynamic, read_dynamic
 from liveso.target.protocol import HALF, SPAN, WORD
-from liveso.update.record import LibraryState, encode_record
+from liveso.update.record import MANY_VERSIONS, LibraryState, encode_record
 from liveso.update.spans import spans_for_words
 
 ATTEMPTS = 25  # at a commit that objects or words which change meanwhile get in the way of
@@ -77,9 +77,9 @@ def prepared_copies(target: Target) -> frozenset[int]:
 
 
 def in_use(target: Target, objects: Iterable[LoadedObject], coming: frozenset[Version]) -> list[LoadedObject]:
-    """The objects without those later versions of libraries that another one has followed: what may still run of these
-    is led on by the next `sweep`, so that an update does not take longer with each one that was before it."""
-    states = target.libraries.values()
+    """The objects without those later versions of libraries with many that another one has followed: what may still run
+    of these is led on by the next `sweep`, so that an update does not take longer with each one that was before it."""
+    states = [it for it in target.libraries.values() if len(it.versions) > MANY_VERSIONS]
     followed = {it.base for state in states for it in state.versions[1:] if it.version not in {state.current, *coming}}
     return [it for it in objects if it.base not in followed]
 
