@@ -47,12 +47,12 @@ def ask(targets: list[Any], view: Any) -> Any:
 
 
 def served(pid: int) -> Any:
-    return SimpleNamespace(target=SimpleNamespace(pid=pid), command=f"program {pid}")
+    return SimpleNamespace(pid=pid, command=f"program {pid}")
 
 
 def test_one_target_that_cannot_be_shown_does_not_hide_the_others() -> None:
     def view(it: Any) -> dict[str, object]:
-        return {"pid": it.target.pid, "bad": {1: 1 / it.target.pid, 2: object()}[it.target.pid]}
+        return {"pid": it.pid, "bad": {1: 1 / it.pid, 2: object()}[it.pid]}
 
     shown = ask([served(0), served(1), served(2)], view)["targets"]
     assert [it["pid"] for it in shown] == [0, 1, 2] and shown[1]["bad"] == 1.0

@@ -7,14 +7,12 @@ import os
 import socket
 import stat
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from liveso.cli.text import user_name
 from liveso.errors import NoDaemon, NotPermitted
-from liveso.folders import open_folder
-from liveso.settings import SOCKET_CURE, Settings
+from liveso.settings import Settings
 
 LIMIT = 10.0
 """Seconds that the daemon may take for an answer."""
@@ -29,8 +27,6 @@ def ask_daemon(settings: Settings, path: str, limit: float = LIMIT) -> dict[str,
     another user's.
     """
     address = settings.command_socket
-    with suppress(OSError), open_folder(address.parent, SOCKET_CURE):
-        pass  # where it is not there, or not for this user, connecting says so
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(limit)
         try:
