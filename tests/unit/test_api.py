@@ -62,6 +62,6 @@ def test_one_target_that_cannot_be_shown_does_not_hide_the_others() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 5000])
 def test_the_answer_is_complete(number: int) -> None:
-    got = ask([served(it) for it in range(number)], lambda it: {"pid": it.target.pid, "path": "/\udcff"})
+    got = ask([served(it) for it in range(number)], lambda it: {"pid": it.pid, "path": "/\udcff"})
     assert got["pid"] == 5 and got["problems"] == [r"\xff"]
     assert got["targets"] == [{"pid": it, "path": r"/\xff"} for it in range(number)]
