@@ -136,8 +136,11 @@ def test_ctrl_c_prints_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("why",)])
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    library = {"path": "/lib/libx.so", "result": "refused", "reason": "x" * 1000}
-    targets = [{"pid": number, "command": "program", "libraries": [library]} for number in range(1, 500)]
+    library = {"path": "/lib/libx.so", "result": "refused"}
+    targets = [  # with reasons of their own, and so more to print than a pipe holds
+        {"pid": number, "command": "program", "libraries": [{**library, "reason": f"{number} {'x' * 1000}"}]}
+        for number in range(1, 500)
+    ]
     with listening(tmp_path, http({"targets": targets})) as variables:
         process = subprocess.Popen(
             [sys.executable, "-m", "liveso", *arguments],
