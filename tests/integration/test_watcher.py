@@ -22,8 +22,8 @@ async def main():
         watcher.add(path)
     print("problems", *watcher.problems(), sep="|", flush=True)
     async for change in watcher.changes():
+        watcher.follow(change.path)  # first, as who looks at the file afterwards does
         print("change", change.path, len(watcher.problems()), flush=True)
-        watcher.follow(change.path)
 asyncio.run(main())
 """
 
