@@ -20,7 +20,7 @@ from liveso.update import LibraryUnloaded, Target, sweep
 
 _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
-_LOOK_AT_LEADER_EVERY = 2  # looks
+_LOOK_AT_LEADER_EVERY = 4  # looks
 
 
 class Registry:
