@@ -5,7 +5,7 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-_WANTED_DESCRIPTORS = 65536  # a connection and a pidfd for each of 10,000 targets, and leases
+_WANTED_DESCRIPTORS = 65536  # a connection for each of 10,000 targets, leases, sheets
 _SOFT = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)
 
 

@@ -82,13 +82,6 @@ class Store:
             if self._build_ids is not None:
                 self._build_ids[version] = read_build_id(snapshot.descriptor)
 
-    def known(self, path: Path) -> Version | None:
-        """The version that `path` leads to, if that is in the store; the file is not read."""
-        try:
-            return self._known_as(os.stat(path))
-        except OSError:
-            return None
-
     def _known_as(self, info: os.stat_result) -> Version | None:
         digest = self._digests.get(identity_of(info))
         version = Version(digest) if digest else None

@@ -6,7 +6,7 @@ from liveso.update.dependencies import new_dependencies
 from liveso.update.needs import PROGRAM, Choice, choose, groups, needed_objects
 from liveso.update.permission import defined_names, names_by_object, needed_names
 from liveso.update.record import LibraryState, LoadedVersion, decode_record
-from liveso.update.target import LibraryUnloaded, Target, place_of, take_over, warm
+from liveso.update.target import LibraryUnloaded, Target, take_over, warm
 from liveso.update.unload import release_unloaded
 from liveso.update.update import Change, Outcome, sweep, update
 from liveso.update.workers import Workers
@@ -33,7 +33,6 @@ __all__ = [
     "needed_names",
     "needed_objects",
     "new_dependencies",
-    "place_of",
     "release_unloaded",
     "sweep",
     "take_over",

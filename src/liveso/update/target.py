@@ -60,13 +60,13 @@ async def dynamics_of(target: Target, objects: Sequence[LoadedObject]) -> dict[L
 def take_over(target: Target, kin: Target, objects: Iterable[LoadedObject]) -> None:
     """What was read of the same files at the same addresses in `kin`, whose user is the same, is true of these objects
     of the target, too."""
-    known = {place_of(it): dynamic for it, dynamic in kin.dynamics.items()}
+    known = {_place(it): dynamic for it, dynamic in kin.dynamics.items()}
     for it in objects:
-        if it not in target.dynamics and place_of(it) in known:
-            target.dynamics[it] = known[place_of(it)]
+        if it not in target.dynamics and _place(it) in known:
+            target.dynamics[it] = known[_place(it)]
 
 
-def place_of(it: LoadedObject) -> tuple[str, int, int, int]:
+def _place(it: LoadedObject) -> tuple[str, int, int, int]:
     """What is the same in kin: each agent's thread has a TLS block of its own."""
     return it.name, it.base, it.headers, it.header_count
 
