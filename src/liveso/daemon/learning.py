@@ -83,7 +83,7 @@ class Learner:
 
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, thread = served.target, served.target.hello.thread
-        served.memory = process.memory_use(target.pid)
+        served.memory = process.memory_use(target.pid, target.hello.thread)
         served.mapped = process.mapped_code(target.pid, thread, f"{self._store.root}/")
         listed = await target.agent.list_objects()
         mappings = process.mappings(target.pid, thread)

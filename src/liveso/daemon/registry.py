@@ -20,7 +20,8 @@ from liveso.update import LibraryUnloaded, Target, sweep
 
 _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
-_LOOK_AT_LEADER_EVERY = 4  # looks
+_LOOK_AT_QUIET_EVERY = 8  # looks, at a target whose memory did not change at the last ones
+_QUIET_AFTER = 10  # looks
 
 
 class Registry:
@@ -173,18 +174,22 @@ class Registry:
             self._learner.forget_unused()
             for served in list(self.targets.values()):
                 try:
-                    self._look_at(served)
-                    if (looks + served.target.pid) % _LOOK_AT_LEADER_EVERY == 0:
-                        threads = process.threads(served.target.pid)
-                        if threads.leader_ended and threads.count == 2:
-                            await served.target.agent.leave()
+                    if served.looks_alike < _QUIET_AFTER or (looks + served.pid) % _LOOK_AT_QUIET_EVERY == 0:
+                        await self._look_at(served)
                 except TargetError:
                     continue
 
-    def _look_at(self, served: ServedTarget) -> None:
-        memory = process.memory_use(served.target.pid)
+    async def _look_at(self, served: ServedTarget) -> None:
+        pid, agents_thread = served.pid, served.target.hello.thread
+        memory = process.memory_use(pid, pid)
+        if not any(memory):
+            threads = process.threads(pid)
+            if threads.leader_ended and threads.count == 2:
+                await served.target.agent.leave()
+            memory = process.memory_use(pid, agents_thread)
         if served.mapped is None or memory == served.memory:
+            served.looks_alike += 1
             return
-        served.memory = memory
-        if served.mapped != process.mapped_code(served.pid, served.target.hello.thread, f"{self._store.root}/"):
+        served.memory, served.looks_alike = memory, 0
+        if served.mapped != process.mapped_code(pid, agents_thread, f"{self._store.root}/"):
             served.learn_again()

@@ -1,6 +1,5 @@
 """Brings the libraries of a target to the versions that lie on disk."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from liveso.update import Change, LibraryUnloaded, choose, groups, names_by_obje
 from liveso.verdict import Finding, describe
 
 _SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
+_SWEEP_WITHIN = 5.0  # seconds, where one update follows another
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile, or some of those that go together turn out to be unable
 
 Refusals = Callable[[str, frozenset[str]], tuple[Finding, ...]]
@@ -113,7 +113,7 @@ class Rollouts:
         milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
             self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps)
-        asyncio.get_running_loop().call_later(_SWEEP_AFTER, served.sweep_again)
+        served.sweep_after(_SWEEP_AFTER, _SWEEP_WITHIN)
         return True
 
     def _did_not_succeed(self, served: ServedTarget, group: list[Candidate], error: LivesoError) -> None:

@@ -75,7 +75,8 @@ class ServedTarget:
     standard error; `mapped` is the code that it had mapped when its objects were last listed.
 
     Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` and `is_to_sweep` say
-    what else there is to do. `learning` is held while it learns.
+    what else there is to do. `learning` is held while it learns. `looks_alike` counts the looks at its memory since the
+    last one that found it changed.
     """
 
     peer: Peer
@@ -91,6 +92,9 @@ class ServedTarget:
     due: asyncio.Event = field(default_factory=asyncio.Event)
     is_to_learn: bool = False
     is_to_sweep: bool = False
+    looks_alike: int = 0
+    _sweep: asyncio.TimerHandle | None = None
+    _first_sweep_call: float = 0.0
 
     @property
     def pid(self) -> int:
@@ -100,7 +104,18 @@ class ServedTarget:
         self.is_to_learn = True
         self.due.set()
 
-    def sweep_again(self) -> None:
+    def sweep_after(self, delay: float, limit: float) -> None:
+        """Sweep after `delay` seconds, counted anew by each call, but `limit` seconds after the first one at most:
+        what a quick succession of updates left is looked for once."""
+        loop = asyncio.get_running_loop()
+        if self._sweep is None:
+            self._first_sweep_call = loop.time()
+        else:
+            self._sweep.cancel()
+        self._sweep = loop.call_at(min(loop.time() + delay, self._first_sweep_call + limit), self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        self._sweep = None
         self.is_to_sweep = True
         self.due.set()
 

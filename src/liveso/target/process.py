@@ -181,11 +181,11 @@ def users(pid: int) -> frozenset[int]:
     raise TargetGone(f"process {pid} has ended")
 
 
-def memory_use(pid: int) -> tuple[int, int]:
-    """How much address space a process has, and how much of files is in its memory, in pages (proc(5), statm): one of
-    them changes when it loads or unloads a library."""
+def memory_use(pid: int, thread: int) -> tuple[int, int]:
+    """How much address space a process has, and how much of files is in its memory, in pages (proc(5), statm), by one
+    thread of the process: one of them changes when it loads or unloads a library. A thread that has ended has none."""
     try:  # asked of every target each second, and so without the cost of a file object
-        descriptor = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"/proc/{pid}/task/{thread}/statm", os.O_RDONLY | os.O_CLOEXEC)
         try:
             fields = os.read(descriptor, 256).split()
         finally:
