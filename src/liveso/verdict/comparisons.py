@@ -1,15 +1,17 @@
 """Addresses that code forms only to compare others with them, as the end of an array."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-from liveso.code import Code, Operation, Reader, keeps_frame
+from liveso.code import Code, Form, Operation, Reader, keeps_frame
 from liveso.elf.tables import Table
 
 _REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _AS_FAR = 64  # instructions before a comparison
+_MOST_STATES = 1 << 14  # of one walk
+_END = Form(Operation.RETURN, "")
 
 
 class Comparisons:
@@ -21,24 +23,36 @@ class Comparisons:
 
     def may_be_end(self, place: int) -> bool:
         """Whether the address that is formed at `place` may be the end of an array: it is compared, nothing is accessed
-        there before, and the other address was not just read from an object, which is how code asks what that is."""
+        there before, and the other address was not just read from an object, which is how code asks what that is.
+
+        It is followed along every way through the function, and through copies in registers and on the stack."""
         code = self._code_around(place)
         start = bisect_right(code.addresses, place) - 1 if code else -1
         if code is None or start < 0:
             return True  # outside of all functions
-        registers = set(code.forms[start].written)
-        for index in range(start + 1, len(code)):
-            it = code.forms[index]
-            if it.base in registers:
+        found = False
+        ways = [(start + 1, frozenset(code.forms[start].written))]
+        seen = set(ways)
+        while ways:
+            index, holders = ways.pop()
+            it = code.forms[index] if index < len(code) else _END
+            if it.base in holders:
                 return False  # the end of an array is not accessed
-            if it.outline.startswith("cmp") and any(register in it.outline for register in registers):
-                return not self._is_about_object(code, index, registers)
-            registers -= set(it.written)
-            if it.operation in (Operation.JUMP, Operation.RETURN):
-                break
-        return False
+            if it.outline.startswith("cmp") and (_slot(it) in holders or holders & set(_REGISTER.findall(it.outline))):
+                found |= not self._is_about_object(code, index, holders)
+                continue
+            holders = _after(it, holders)
+            after = [] if it.operation in (Operation.JUMP, Operation.RETURN) else [index + 1]
+            if it.leads_to_code and it.operation is not Operation.CALL:
+                after += _index_of(code, code.targets[index])
+            new = {(at, holders) for at in after if holders} - seen
+            seen |= new
+            ways += new
+            if len(seen) > _MOST_STATES:
+                return True
+        return found
 
-    def _is_about_object(self, code: Code, index: int, registers: set[str]) -> bool:
+    def _is_about_object(self, code: Code, index: int, registers: frozenset[str]) -> bool:
         """Whether the comparison at `index` is with what was read from memory that is not the function's own."""
         machine, form = self._reader.machine, code.forms[index]
         own = {machine.stack_pointer} | ({machine.frame_pointer} if keeps_frame(code, machine) else set())
@@ -58,3 +72,23 @@ class Comparisons:
         if start not in self._codes:
             self._codes[start] = self._reader.read(start, end)
         return self._codes[start]
+
+
+def _slot(it: Form) -> str:
+    """A name for the memory that an instruction accesses, among the registers."""
+    return f"{it.base}{it.displacement or 0:+}" if it.base and not it.scale else ""
+
+
+def _after(it: Form, holders: frozenset[str]) -> frozenset[str]:
+    """The registers and slots of the stack that hold an address behind an instruction, if `holders` do before it."""
+    is_copy = it.operation is Operation.MOVE and it.width in (0, 8)
+    if is_copy and it.is_store:
+        return holders | {_slot(it)} if it.source in holders and it.base else holders - {_slot(it)}
+    is_held = is_copy and (_slot(it) if it.base else it.source) in holders
+    return holders | set(it.written) if is_held else holders - set(it.written)
+
+
+def _index_of(code: Code, address: int | None) -> list[int]:
+    """The index of the instruction at an address, if it is the function's own."""
+    index = bisect_left(code.addresses, address or 0)
+    return [index] if index < len(code) and code.addresses[index] == address else []

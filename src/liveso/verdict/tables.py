@@ -4,7 +4,7 @@ Such a table keeps its address: objects that were made before hold it, and code 
 same where its name and size say so, or where all that it holds corresponds, and that of no other.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,6 +82,19 @@ class _Side:
         last = inside[-1] + self.image.machine.word if inside else start
         rest = self.image.bytes_at(last, border - last).rstrip(b"\0")
         return last + len(rest)
+
+    def zeros_end(self, start: int) -> int:
+        """The end of the zeros that begin at `start`, if there are any, up to the next relocated word."""
+        index = bisect_left(self._word_places, start)
+        border = self._word_places[index] if index < len(self._word_places) else self.span.stop
+        content = self.image.bytes_at(start, border - start)
+        return start + len(content) - len(content.lstrip(b"\0"))
+
+    @cached_property
+    def pointers(self) -> dict[int, int]:
+        """Where each word leads that holds an address by its place, by its own address."""
+        table = self.image.relocations[self.image.relocations["type"] == self.image.machine.relative]
+        return dict(table[["offset", "addend"]].tolist())
 
     def token(self, at: int) -> _Token:
         """What the relocated word at `at` holds."""
@@ -178,31 +191,37 @@ def _is_telling(signature: tuple[object, ...]) -> bool:
 
 def _without_borders(new: _Side, matching: Matching, pieces: list[Piece]) -> list[Piece]:
     """Leave out tables at whose start or end an address is compared that may be meant for the neighbour: both are to be
-    kept together then."""
+    kept together then. Zeros that follow a table may be its last entries, so that its end may lie behind them."""
     comparisons = Comparisons(Reader(new.image), matching.new.functions)
-    borders = {it.start for it in pieces} | {it.end for it in pieces}
+    starts = [it.start for it in pieces]
+    ends = [new.zeros_end(it.end) for it in pieces]
+
+    def neighbours(at: int) -> tuple[Piece | None, Piece | None]:
+        """The table that may end at an address, and the one that starts there."""
+        index = bisect_right(starts, at) - 1
+        second = pieces[index] if index >= 0 and starts[index] == at else None
+        index -= second is not None
+        return pieces[index] if index >= 0 and pieces[index].end <= at <= ends[index] else None, second
+
     compared = {
-        target
+        pair
         for place, target, _displacement, forms_address in new.rows.tolist()
-        if forms_address and target in borders and comparisons.may_be_end(place)
+        if forms_address and any(pair := neighbours(target)) and comparisons.may_be_end(place)
     }
-    while True:
-        ends = {it.end: it for it in pieces}
-        starts = {it.start: it for it in pieces}
-
-        def is_clear(it: Piece, ends: dict[int, Piece] = ends, starts: dict[int, Piece] = starts) -> bool:
-            follows = it.start not in compared or _goes_on(ends.get(it.start), it)
-            return follows and (it.end not in compared or _goes_on(it, starts.get(it.end)))
-
-        kept = [it for it in pieces if is_clear(it)]
-        if len(kept) == len(pieces):
-            return kept
-        pieces = kept
+    for at, target in new.pointers.items():
+        first, _second = pair = neighbours(target)
+        others = (new.pointers.get(at + step * new.image.machine.word) for step in (-1, 1))
+        if first and first.start in others:  # the bounds of a table
+            compared.add(pair)
+    kept = set(pieces)
+    while torn := kept & {it for pair in compared if not _goes_on(*pair, kept) for it in pair}:
+        kept -= torn
+    return [it for it in pieces if it in kept]
 
 
-def _goes_on(first: Piece | None, second: Piece | None) -> bool:
-    """Whether two tables that follow each other in the new version did so in the old one."""
-    if first is None or second is None or first.old is None or second.old is None:
+def _goes_on(first: Piece | None, second: Piece | None, kept: set[Piece]) -> bool:
+    """Whether two tables that follow each other in the new version did so in the old one, and are kept."""
+    if not first or not second or not {first, second} <= kept or first.old is None or second.old is None:
         return False
     return second.old - first.old == second.start - first.start
 
