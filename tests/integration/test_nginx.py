@@ -1,5 +1,6 @@
 """Debian's nginx with TLS and gzip, master and two workers, under load, while its libraries change."""
 
+import hashlib
 import re
 import signal
 import socket
@@ -72,6 +73,22 @@ def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
     return program, pids
 
 
+def start_load(bench: Bench, url: str) -> Program:
+    return bench.run_plain("wrk", "-t1", "-c16", "-d600s", "-H", "Accept-Encoding: gzip", url)
+
+
+def end_load(load: Program, url: str) -> None:
+    """No request may have failed, nor may one afterwards. Each twentieth of a connection begins with a handshake."""
+    subprocess.run(["wrk", "-t1", "-c4", "-d2s", url], check=True, capture_output=True)
+    assert load.process.poll() is None, load.output()
+    load.process.send_signal(signal.SIGINT)  # wrk(1) prints its sums then
+    assert load.end() == 0
+    shown = load.output()
+    requests = re.search(r"(\d+) requests in", shown)
+    assert requests and int(requests[1]) > 100, shown
+    assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
+
+
 def test_no_request_fails_while_libraries_change(idle_bench: Bench) -> None:
     """pcre2's just-in-time compiler moved members of a structure that lives during one call only: code without debug
     information cannot tell that from one that stays, so the strict verdict would refuse it."""
@@ -81,15 +98,24 @@ def test_no_request_fails_while_libraries_change(idle_bench: Bench) -> None:
     port = free_port()
     program, pids = start(bench, port)
     url = f"https://127.0.0.1:{port}/page/1"
-    load = bench.run_plain("wrk", "-t1", "-c16", "-d600s", "-H", "Accept-Encoding: gzip", url)
+    load = start_load(bench, url)
     for library, name, _before, after in CHANGES:
         bench.wait_for_version(install(bench, name, library, after), library, *pids)
-    subprocess.run(["wrk", "-t1", "-c4", "-d2s", url], check=True, capture_output=True)  # after the updates, too
-    assert load.process.poll() is None, load.output()
-    load.process.send_signal(signal.SIGINT)  # wrk(1) prints its sums then
-    assert load.end() == 0
-    shown = load.output()
-    requests = re.search(r"(\d+) requests in", shown)
-    assert requests and int(requests[1]) > 100, shown
-    assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
+    end_load(load, url)
+    assert [program.pid, *program.children(2)] == pids, program.output()
+
+
+def test_no_request_fails_while_libcrypto_goes_in_and_libssl_is_refused(bench: Bench) -> None:
+    port = free_port()
+    program, pids = start(bench, port)
+    url = f"https://127.0.0.1:{port}/page/1"
+    load = start_load(bench, url)
+    libcrypto, _name, before, after = CHANGES[0]
+    for library in ("libssl.so.3", libcrypto):
+        install(bench, "libssl3", library, after)
+    stays = hashlib.sha256((package("libssl3", before) / LIBRARIES / "libssl.so.3").read_bytes()).hexdigest()
+    for pid in pids:
+        bench.wait_for_library(pid, libcrypto, result="updated")
+        bench.wait_for_library(pid, "libssl.so.3", result="refused", version=stays)
+    end_load(load, url)
     assert [program.pid, *program.children(2)] == pids, program.output()
