@@ -275,6 +275,7 @@ GREETERS = """
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 void greet(const char *);
 static FILE *ways[2][2];
 static void *work(void *unused)

@@ -125,9 +125,9 @@ def test_another_users_answer_is_not_trusted(monkeypatch: pytest.MonkeyPatch) ->
 def test_ctrl_c_prints_nothing(tmp_path: Path) -> None:
     asked = threading.Event()
     with listening(tmp_path, None, asked) as variables:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "liveso", "status"], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        # a shell lets what it runs in the background ignore SIGINT, and so these tests
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "liveso", "status"]
+        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert asked.wait(LIMIT)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=LIMIT) == (b"", b"")
