@@ -1,5 +1,7 @@
 """Processes that cannot be served are to be seen in status, with the reason, and notice nothing."""
 
+import os
+import signal
 import subprocess
 from typing import Any
 
@@ -65,6 +67,43 @@ def test_what_was_told_of_this_daemon_and_does_not_reach_it(bench: Bench) -> Non
     assert "has not connected" in note(bench, "program")["note"]
     program.process.send_signal(18)
     wait_until(lambda: any(it["pid"] == program.pid and not it["note"] for it in bench.status()), "it is served")
+    assert program.end() == 0
+
+
+TITLED = """
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+extern char **environ;
+int main(void)
+{
+    char line[99];
+    while (fgets(line, sizeof line, stdin)) {
+        pid_t child = fork();
+        if (child == 0) {
+            for (char **it = environ; *it; it++)
+                memset(*it, 0, strlen(*it));
+            raise(SIGSTOP);
+            _exit(0);
+        }
+        printf("child %d\\n", child);
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+def test_a_child_that_wrote_a_title_over_its_variables_and_is_not_served(bench: Bench) -> None:
+    bench.compile(TITLED, "titled")
+    program = bench.run("./titled")
+    wait_until(lambda: any(it["pid"] == program.pid and not it["note"] for it in bench.status()), "it is served")
+    program.ask("fork")
+    child = int(program.wait_for("child").split()[1])
+    found = wait_until(lambda: next((it for it in bench.status() if it["pid"] == child), None), "the child in status")
+    assert "has not connected" in found["note"]
+    os.kill(child, signal.SIGKILL)
     assert program.end() == 0
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from liveso.daemon.state import NotServed
@@ -43,8 +43,11 @@ def mapping_of(it: LoadedObject, mappings: Sequence[Mapping], starts: Sequence[i
     return mappings[index] if index >= 0 and it.headers < mappings[index].end else None
 
 
-def processes_with_agent(socket: Path) -> Iterator[NotServed]:
-    """The processes that have live.so in their memory and would connect to `socket`, as if none of them were served."""
+def processes_with_agent(socket: Path, connected: Collection[int]) -> Iterator[NotServed]:
+    """The processes that have live.so in their memory and would connect to `socket`, but those that are `connected`.
+
+    A program that writes a title over its variables (nginx's workers) does not show any more which socket it was told:
+    it has that of the process which made it."""
     user = os.geteuid()
     unsaid = "" if socket == default_socket() else None
     for name in os.listdir("/proc"):
@@ -52,7 +55,11 @@ def processes_with_agent(socket: Path) -> Iterator[NotServed]:
             continue
         try:
             pid, owner = int(name), os.stat(f"/proc/{name}").st_uid
-            if _socket_of(pid) in (str(socket), unsaid if owner == user else None) and _has_agent(pid):
+            if pid in connected:
+                continue
+            told = _socket_of(pid)
+            is_ours = told in (str(socket), unsaid if owner == user else None)
+            if (is_ours or (not told and process.parent(pid) in connected)) and _has_agent(pid):
                 note = _NOT_CONNECTED if process.has_same_root(pid, pid) else SEES_OTHER_FILES
                 yield NotServed(pid, process.command(pid, pid), owner, note)
         except (OSError, LivesoError):

@@ -106,5 +106,5 @@ class Service:
 
     async def not_served(self) -> list[NotServed]:
         """The processes that have live.so, and should have connected."""
-        found = await asyncio.to_thread(lambda: list(processes_with_agent(self._socket)))
-        return [it for it in found if it.pid not in self.registry.connected]
+        connected = frozenset(self.registry.connected)
+        return await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, connected)))
