@@ -45,7 +45,7 @@ _RUST = """
 static mut COUNT: [u32; 8] = [7; 8];
 #[no_mangle] pub extern "C" fn count(at: usize) -> u32 { unsafe { COUNT[at & 7] += 1; COUNT[at & 7] } }
 #[no_mangle] pub extern "C" fn sum(of: &[u32; 8]) -> u32 {
-    of.iter().zip(unsafe { &*(&raw const COUNT) }).map(|(a, b)| a * b).sum()
+    of.iter().zip(unsafe { &*core::ptr::addr_of!(COUNT) }).map(|(a, b)| a * b).sum()
 }
 """
 _VERSIONS = "ONE { global: make; asked; local: *; }; TWO { global: next; call; seen; places; methods; } ONE;\n"

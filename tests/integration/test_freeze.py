@@ -124,7 +124,7 @@ def test_what_is_traced_already_cannot_be_held(program: Program) -> None:
     assert ptrace(SEIZE, program.pid)
     with pytest.raises(TargetError, match=f"process {os.getpid()} traces it already"):
         asyncio.run(freeze())
-    assert program.thread_states() <= {"R", "S", "D", "Z", "X"}
+    wait_until(lambda: program.thread_states() <= {"R", "S", "D", "Z", "X"}, "threads that go on")
 
 
 def test_threads_go_on_when_their_holder_dies(program: Program) -> None:
