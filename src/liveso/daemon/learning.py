@@ -162,6 +162,7 @@ class Learner:
                 version = await self._recognition.running_version(served, path, seen, kin)
                 state = LibraryState(path, (LoadedVersion(version, library.base),), version)
                 target.libraries = target.libraries | {path: state}
+                self._protection.protect(library)  # status shows it from here on
             library.soname = await asyncio.to_thread(self._soname, library)
         except (StoreError, UnknownVersion) as error:
             target.libraries = {known: state for known, state in target.libraries.items() if known != path}
