@@ -1,0 +1,86 @@
+"""What the code of two versions does with members of objects and with variables, where it differs."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from liveso.code import Matching, Reader, function_names
+from liveso.code.uses import Use, uses
+from liveso.elf import Image
+from liveso.verdict.correspondence import Correspondence
+
+_MOST_CHANGED = 1500  # functions: beyond, it is another release, and says nothing about one value
+_LARGEST = 60_000  # bytes of a function
+_OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFunction:
+    """A function that differs in more than addresses, with what it does in both versions. Variables are counted as they
+    lie in the old version."""
+
+    name: str
+    index: int
+    old: tuple[Use, ...]
+    new: tuple[Use, ...]
+
+
+class ChangedUses:
+    """Compares the functions of two versions as `matching` pairs them; `correspondences` say where variables were, by
+    the kind of Spot. Everything is read when it is asked for, once."""
+
+    def __init__(
+        self, old: Image, new: Image, matching: Matching, correspondences: dict[str, Correspondence | None]
+    ) -> None:
+        self._images, self._matching, self._correspondences = (old, new), matching, correspondences
+        self._readers = Reader(old), Reader(new)
+        self._names = {address: name.partition("@")[0] for name, address in function_names(old).items()}
+
+    @cached_property
+    def functions(self) -> list[ChangedFunction]:
+        """The functions that changed, in the order of the old version; none where nearly all did."""
+        old, new = self._matching.old, self._matching.new
+        changed = [(i, j) for i, j in self._matching.pairs if old.shapes[i] != new.shapes[j]]
+        if len(changed) > _MOST_CHANGED:
+            return []
+        return [it for i, j in changed if (it := self._changed(i, j)) is not None]
+
+    def _changed(self, i: int, j: int) -> ChangedFunction | None:
+        places = self._matching.old.functions[i].item(), self._matching.new.functions[j].item()
+        if max(end - start for start, end in places) > _LARGEST:
+            return None
+        codes = [reader.read(*place) for reader, place in zip(self._readers, places, strict=True)]
+        if codes[0].exact == codes[1].exact:
+            return None
+        old, new = (tuple(uses(image, code)) for image, code in zip(self._images, codes, strict=True))
+        name = self._names.get(places[0][0], f"the function at {places[0][0]:#x}")
+        return ChangedFunction(name, i, old, tuple(self._as_before(it) for it in new))
+
+    def _as_before(self, it: Use) -> Use:
+        correspondence = self._correspondences.get(it.spot.kind)
+        if correspondence is None:
+            return it
+        before = correspondence.old(it.spot.offset)
+        spot = replace(it.spot, kind=f"new {it.spot.kind}") if before is None else replace(it.spot, offset=before)
+        return replace(it, spot=spot)
+
+    def unchanged(self) -> Iterator[tuple[Use, ...]]:
+        """What each of the other functions of the old version does. They are many: ask for few."""
+        changed = {it.index for it in self.functions}
+        image, reader, functions = self._images[0], self._readers[0], self._matching.old.functions
+        for i in range(len(functions)):
+            start, end = functions[i].item()
+            if i not in changed and end - start <= _LARGEST:
+                yield tuple(uses(image, reader.read(start, end)))
+
+
+def offsets_of(found: tuple[Use, ...], kind: str = _OBJECT) -> set[int]:
+    return {it.spot.offset for it in found if it.spot.kind == kind}
+
+
+def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, ...]]:
+    """What is done with one place, as it can be compared between versions."""
+    return Counter(
+        (it.how, it.constant, it.changes, it.is_float) for it in found if (it.spot.kind, it.spot.offset) == (kind, offset)
+    )
