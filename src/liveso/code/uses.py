@@ -6,6 +6,7 @@ comes before, in what the instruction before leaves open.
 """
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -15,22 +16,30 @@ from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code, Instruction, keeps_frame
 from liveso.code.values import Source, Spot, Value, signed
 from liveso.elf import Image, Machine
+from liveso.elf.data import data_layout
 
 _OPERAND = re.compile(r"\[[^\]]*\]!?|[^,\[\]\s][^,\[\]]*")
 _MOST_HELD = 256  # registers and words of the stack that are remembered at a branch
 _SMALL_STEP = 4  # bytes: what goes on in such steps leads through bytes, and not from object to object
+_WORD = 8
+_INDEXED = "index"
+"""The operation that adds an index to a pointer."""
+_REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr"})
 _MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
 _BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
 _ADDS = frozenset({"add", "sub", "inc", "dec", "adds", "subs", "xadd"})
 _FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
-_FACTORS = frozenset({"imul", "mul"})
+FACTORS = frozenset({"imul", "mul"})
+"""Instructions that multiply."""
 _COMPARES = frozenset({"cmp", "cmn", "ccmp", "cbz", "cbnz"})
-_WHOLE_NUMBERS = _SHIFTS | _MASKS | _ADDS | _FACTORS | _COMPARES
+_WHOLE_NUMBERS = _SHIFTS | _MASKS | _ADDS | FACTORS | _COMPARES
 _CONDITIONS = re.compile(r"j[a-z]+ |set|cmov|b\.|cs|cc|cinc")
 _EQUALITY = re.compile(r"(j|set|cmov)n?e\b|b\.(eq|ne)|cbn?z")
 _AS_FAR = 5  # instructions from a comparison to what depends on it
-_FLOAT = re.compile(r"v?(add|sub|mul|div|sqrt|min|max|u?comi|cvtt?s[sd]2|fn?m[a-z]+)[a-z0-9]*s[sd](2si)?$|f(add|sub|mul|div|cmp|cvtz)")
+_FLOAT = re.compile(
+    r"v?(add|sub|mul|div|sqrt|min|max|u?comi|cvtt?s[sd]2|fn?m[a-z]+)[a-z0-9]*s[sd](2si)?$|f(add|sub|mul|div|cmp|cvtz)"
+)
 _FREES = frozenset({"free", "_ZdlPv", "_ZdaPv", "g_free", "cfree", "_ZdlPvm"})
 _ZEROS = frozenset({"xor", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd"})
 
@@ -51,6 +60,10 @@ class How(StrEnum):
     FREE = "free"
     CALL = "call"
     """Calls the function whose address lies there."""
+    FOLLOW = "follow"
+    """Accesses memory at the address that lies there."""
+    HAND = "hand"
+    """Hands it, or its address, to another function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,8 @@ class Use:
     """What the instruction at `address` does with `spot`. `constant` is the one it does it with, with sign. `what`
     describes what it stores there (Value.described, or the last operation with a constant), or the arguments of a call.
     `is_float`: as a floating-point number; False where as a whole number, None where that is not told. `is_fresh`: in
-    an object that a function just returned. `changes`: it leaves another value there."""
+    an object that a function just returned. `changes`: it leaves another value there. `is_element`: in an array,
+    with an index."""
 
     address: int
     spot: Spot
@@ -68,6 +82,7 @@ class Use:
     is_float: bool | None = None
     is_fresh: bool = False
     changes: bool = False
+    is_element: bool = False
 
 
 def uses(image: Image, code: Code) -> list[Use]:
@@ -95,7 +110,9 @@ class _Walk:
         }
         at_target: dict[int, dict[str, Value]] = {}
         goes_on = True
+        self._index = 0
         for index, it in enumerate(code):
+            self._index = index
             if not goes_on:
                 self._values = {}
             if it.address in at_target:
@@ -105,26 +122,35 @@ class _Walk:
                 at_target.setdefault(it.place.offset, dict(islice(self._values.items(), _MOST_HELD)))
             goes_on = it.operation not in (Operation.JUMP, Operation.RETURN)
 
-    def _advancing_places(self) -> set[str]:
-        """The registers and words of the stack that hold pointers which go on in small steps."""
-        found = set()
-        for form in self._code.forms:
-            name, operands = _parts(form.outline)
-            step = form.displacement if form.operation is Operation.ADDRESS else form.immediate
-            if name in ("inc", "dec"):
-                step = 1
-            if step is None or not 0 < abs(step) <= _SMALL_STEP:
+    def _advancing_places(self) -> dict[str, list[range]]:
+        """The registers and words of the stack that hold pointers which go on in small steps, with the instructions, by
+        their indexes, between which they do: a loop, or from the step to where the register is overwritten."""
+        forms, found = self._code.forms, dict[str, list[range]]()
+        loops = self._loops()
+        for index, form in enumerate(forms):
+            place = _stepped(form)
+            if not place:
                 continue
-            if form.operation is Operation.ADDRESS:
-                if form.written == (form.base,) and "+" not in form.outline:
-                    found.add(form.base)
-                elif form.written and "+" not in form.outline and "*" not in form.outline:
-                    found.add(f"{form.base}>{form.written[0]}")
-            elif name in _ADDS and operands:
-                found.add(_word(form) if "[" in operands[0] else operands[0])
-            elif form.base in form.written:
-                found.add(form.base)  # AArch64: a load that moves its pointer on
+            around = [it for it in loops if index in it and _leads_through(forms[it.start : it.stop], place)]
+            after = range(index, next((at for at in range(index + 1, len(forms)) if place in forms[at].written), index))
+            if _leads_through(forms[after.start : after.stop], place):
+                around.append(after)
+            if around:
+                found.setdefault(place, []).extend(around)
         return found
+
+    def _loops(self) -> list[range]:
+        """The instructions from where a branch leads back to, up to that branch."""
+        addresses, found = self._code.addresses, []
+        for index, (form, target) in enumerate(zip(self._code.forms, self._code.targets, strict=True)):
+            if form.leads_to_code and target is not None and form.operation is not Operation.CALL:
+                start = bisect_left(addresses, target, 0, index + 1)
+                if start <= index and addresses[start] == target:
+                    found.append(range(start, index + 1))
+        return found
+
+    def _advances(self, place: str, index: int) -> bool:
+        return any(index in it for it in self._advancing.get(place, ()))
 
     # --- one instruction
 
@@ -133,7 +159,9 @@ class _Walk:
         if it.is_call:
             self._call(it)
         elif form.operation in (Operation.JUMP, Operation.RETURN):
-            return
+            held = self._values.get(self._machine.result_register)
+            if form.operation is Operation.RETURN and held is not None and held.source is Source.ADDRESS:
+                self._store(it, Spot("result", 0, 0), held)
         elif form.operation is Operation.ADDRESS:
             self._set(form.written, self._address(index, it))
         elif "[" in form.outline:
@@ -172,11 +200,24 @@ class _Walk:
         if it.place is not None and it.place.kind == "import" and it.place.name.partition("@")[0] in _FREES:
             if first is not None and first.spot is not None and first.last is None:
                 self._add(it.address, first.spot, How.FREE)
+        self._hand(it, arguments)
         for register in [register for register in self._values if not register.startswith("[")]:
             if register not in self._machine.kept_registers:
                 del self._values[register]
         name = it.place.name if it.place is not None and it.place.kind == "import" else ""
         self._values[self._machine.result_register] = Value(Source.RESULT, it.address, name)
+
+    def _hand(self, it: Instruction, arguments: list[Value | None]) -> None:
+        """Variables that a call is given, or their addresses."""
+        name = it.place.name.partition("@")[0] if it.place is not None and it.place.kind == "import" else ""
+        for value in arguments:
+            if value is None or value.last is not None:
+                continue
+            if value.spot is not None and value.spot.kind in ("data", "tls"):
+                self._add(it.address, value.spot, How.HAND, what=(name, False))
+            elif value.source is Source.ADDRESS and value.name == "data":
+                start = data_layout(self._image).span.start
+                self._add(it.address, Spot("data", value.number - start, 0), How.HAND, what=(name, True))
 
     def _access(self, index: int, it: Instruction) -> None:
         form = it.form
@@ -201,7 +242,7 @@ class _Walk:
             self._store(it, spot, held)
             return
         changes = form.is_store
-        if name in _COMPARES or name in _MASKS or name in _SHIFTS or name in _ADDS or name in _FACTORS:
+        if name in _COMPARES or name in _MASKS or name in _SHIFTS or name in _ADDS or name in FACTORS:
             constant = form.immediate if form.immediate is not None else self._constant_of(registers)
             constant = 1 if name in ("inc", "dec") else constant
             self._operate(index, it.address, spot, name, constant, changes)
@@ -235,20 +276,19 @@ class _Walk:
             self._set((word,), held)
             return
         held = self._values.get(word)
-        if held is not None and word in self._advancing:
+        if held is not None and self._advances(word, self._index):
             held = Value(held.source, held.number, held.name, held.spot, held.last, held.at, True)
         if name.startswith(("mov", "ld")):
             self._set(form.written, held)
-        elif held is not None and held.spot is not None and (name in _COMPARES or name in _MASKS):
-            if form.immediate is not None:
-                self._operate_on(form, name, held, form.immediate)
+            return
+        constant = form.immediate
+        if held is not None and held.spot is not None and held.last is None and name in _WHOLE_NUMBERS:
+            self._operate(self._index, self._code.addresses[self._index], held.spot, name, constant, False)
+        if held is not None and constant is not None and name in _WHOLE_NUMBERS:
+            held = held.after(name, constant, self._code.addresses[self._index])
+            self._set(form.written, held)
         else:
             self._set(form.written, None)
-
-    def _operate_on(self, form: Form, name: str, held: Value, constant: int) -> None:
-        index = next((at for at, it in enumerate(self._code.forms) if it is form), 0)
-        if held.spot is not None:
-            self._operate(index, self._code.addresses[index], held.spot, name, constant, False)
 
     def _pair(self, it: Instruction, name: str, operands: tuple[str, ...], spot: Spot | None) -> None:
         """AArch64: two registers at once."""
@@ -281,6 +321,9 @@ class _Walk:
             if len(operands) > 1:
                 self._set(form.written, self._held(operands[1]))
             return
+        if name in ("div", "idiv") and operands:
+            self._divide(it.address, self._constant_of(operands))
+            return
         source = operands[1] if len(operands) >= 3 else operands[0] if operands else ""
         held = self._values.get(source)
         constant = form.immediate
@@ -295,7 +338,13 @@ class _Walk:
                 self._operate(index, it.address, held.spot, name, constant, False)
             elif _FLOAT.match(name):
                 self._add(it.address, held.spot, How.READ, is_float=True)
-        elif held is not None and held.spot is not None and (name in _MASKS or name in _FIELDS) and constant is not None:
+        elif len(operands) == 2 and (name in _WHOLE_NUMBERS or _FLOAT.match(name)):
+            other = self._values.get(operands[1])
+            if other is not None and other.spot is not None and other.last is None:
+                self._add(it.address, other.spot, How.READ, is_float=name not in _WHOLE_NUMBERS)
+        elif (
+            held is not None and held.spot is not None and (name in _MASKS or name in _FIELDS) and constant is not None
+        ):
             self._operate(index, it.address, held.spot, name, constant, False)  # behind a shift
         if not form.written:
             return
@@ -304,9 +353,19 @@ class _Walk:
             self._set(form.written, before.after(name, constant, it.address))
         else:
             others = [self._values.get(operand) for operand in reversed(operands)]
+            pointer = next((it for it in others if it is not None and it.spot is not None and _is_variable(it)), None)
+            if name == "add" and pointer is not None:
+                self._set(form.written, pointer.after(_INDEXED, 0, it.address))
+                return
             last = next((one for one in others if one is not None and one.last is not None), None)
             made = None if last is None else Value(Source.RESULT, 0, "computed", None, last.last, last.at)
             self._set(form.written, made)
+
+    def _divide(self, address: int, constant: int | None) -> None:
+        """x86-64: a quotient in one register, the remainder in another."""
+        made = Value(Source.RESULT, 0, "computed")
+        for register, name in (("rax", "div"), ("rdx", "rem")):
+            self._set((register,), None if constant is None else made.after(name, constant, address))
 
     # --- what is found
 
@@ -337,28 +396,37 @@ class _Walk:
             return Spot(it.place.kind, it.place.offset, form.width) if it.place.kind in ("data", "tls") else None
         if not form.base or form.displacement is None or form.base in self._stack:
             return None
-        held = self._values.get(form.base)
         memory = form.outline[form.outline.find("[") : form.outline.find("]")]
-        if "+" in memory or "*" in memory or "," in memory or form.base in self._advancing:
+        held = self._pointer(form.base, memory)
+        if held is not None and held.source is Source.ADDRESS:
+            shift = held.last[1] if held.last is not None and held.last[0] == "add" else 0
+            if held.name == "data":
+                start = data_layout(self._image).span.start
+                return Spot("data", held.number + shift + form.displacement - start, form.width)
+            return Spot(held.name or "object", form.displacement + shift, form.width)
+        if held is not None and held.spot is not None and held.spot.kind in ("data", "tls"):
+            self._add(it.address, held.spot, How.FOLLOW)
+        if held is not None and held.last is not None and held.last[0] == _INDEXED:
+            return Spot("element", form.displacement, form.width)
+        if "+" in memory or "*" in memory or "," in memory or self._advances(form.base, self._index):
             return Spot("element", form.displacement, form.width)
         if held is not None and (held.advances or held.source is Source.CONSTANT):
             return Spot("element", form.displacement, form.width)
-        if held is not None and held.source is Source.ADDRESS:
-            if held.name == "data" and held.last is None:
-                start = held.number
-                return Spot("variable", start + form.displacement, form.width)
-            return Spot(held.name or "object", form.displacement, form.width)
         shift = held.last[1] if held is not None and held.last is not None and held.last[0] == "add" else 0
         return Spot("object", form.displacement + shift, form.width)
 
-    def _operate(
-        self, index: int, address: int, spot: Spot, name: str, constant: int | None, changes: bool
-    ) -> None:
+    def _pointer(self, base: str, memory: str) -> Value | None:
+        """What the register holds that memory is addressed by: of two, the one that leads to something known."""
+        known = [self._values.get(it) for it in (base, *_REGISTER.findall(memory)) if it]
+        leading = (it for it in known if it is not None and (it.source is Source.ADDRESS or _is_variable(it)))
+        return next(leading, known[0] if known else None)
+
+    def _operate(self, index: int, address: int, spot: Spot, name: str, constant: int | None, changes: bool) -> None:
         how = (
             How.MASK if name in _MASKS or name in _FIELDS
             else How.SHIFT if name in _SHIFTS
             else How.ADD if name in _ADDS
-            else How.FACTOR if name in _FACTORS
+            else How.FACTOR if name in FACTORS
             else How.EQUAL if self._is_equality(index) else How.ORDER
         )  # fmt: skip
         if constant is None:
@@ -384,6 +452,8 @@ class _Walk:
         what: tuple[object, ...] = ()
         if held is not None:
             what = held.last if held.last is not None else (*held.described, held.name)
+            if held.source is Source.ADDRESS and held.last is None:
+                what = (*what, held.number)
         self._add(it.address, spot, How.STORE, what=what, is_fresh=is_fresh, changes=True)
         if held is not None and held.last is not None and held.last[0] in _MASKS | _SHIFTS:
             self._add(held.at, spot, How.MASK, signed(held.last[1], spot.width), changes=True)
@@ -399,17 +469,44 @@ class _Walk:
         is_fresh: bool = False,
         changes: bool = False,
     ) -> None:
-        self.found.append(Use(address, spot, how, constant, what, is_float, is_fresh, changes))
+        outline = self._code.forms[self._index].outline
+        is_element = spot.kind == "element" or ("+" in outline and "[" in outline)
+        self.found.append(Use(address, spot, how, constant, what, is_float, is_fresh, changes, is_element))
 
 
 def _pieces(spot: Spot, constant: int) -> list[tuple[Spot, int]]:
     """A stored constant in pieces of four bytes: compilers store small members together."""
     if spot.width <= 4:
         return [(spot, signed(constant, spot.width))]
-    return [
-        (Spot(spot.kind, spot.offset + at, 4), signed(constant >> (8 * at), 4)) for at in range(0, spot.width, 4)
-    ]
+    return [(Spot(spot.kind, spot.offset + at, 4), signed(constant >> (8 * at), 4)) for at in range(0, spot.width, 4)]
+
+
+def _is_variable(it: Value) -> bool:
+    """Whether it was loaded from a variable, or is an element's address in what that leads to."""
+    return it.spot is not None and it.spot.kind in ("data", "tls") and it.spot.width == _WORD
 
 
 def _word(form: Form) -> str:
     return f"[{form.base} {form.displacement}]"
+
+
+def _stepped(form: Form) -> str:
+    """The register, or the word of the stack, that an instruction moves on by a few bytes; empty if it does none."""
+    name, operands = _parts(form.outline)
+    if form.operation is Operation.ADDRESS:
+        is_own = form.written == (form.base,) and "+" not in form.outline and "*" not in form.outline
+        return form.base if is_own and 0 < abs(form.displacement or 0) <= _SMALL_STEP else ""
+    step = 1 if name in ("inc", "dec") else form.immediate
+    if step is None or not 0 < abs(step) <= _SMALL_STEP:
+        return ""
+    if name in _ADDS and operands:
+        return _word(form) if "[" in operands[0] else operands[0]
+    moves_on = name.startswith(("ld", "st")) and form.base in form.written  # AArch64
+    return form.base if moves_on else ""
+
+
+def _leads_through(forms: list[Form], place: str) -> bool:
+    """Whether some instruction accesses memory through a register, or loads a word of the stack."""
+    if place.startswith("["):
+        return any(_word(it) == place and it.written for it in forms)
+    return any(it.base == place and it.operation is not Operation.ADDRESS for it in forms)

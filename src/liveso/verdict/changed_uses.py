@@ -13,6 +13,9 @@ from liveso.verdict.correspondence import Correspondence
 _MOST_CHANGED = 1500  # functions: beyond, it is another release, and says nothing about one value
 _LARGEST = 60_000  # bytes of a function
 _OBJECT = "object"
+KINDS = (_OBJECT, "data", "tls")
+"""The kinds of places that live on: members behind pointers, and variables."""
+ENOUGH = 2  # functions that must agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +85,17 @@ def offsets_of(found: tuple[Use, ...], kind: str = _OBJECT) -> set[int]:
 def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, ...]]:
     """What is done with one place, as it can be compared between versions."""
     return Counter(
-        (it.how, it.constant, it.changes, it.is_float) for it in found if (it.spot.kind, it.spot.offset) == (kind, offset)
+        (it.how, it.constant, it.changes, it.is_float)
+        for it in found
+        if (it.spot.kind, it.spot.offset) == (kind, offset)
     )
+
+
+def where(kind: str, offset: int) -> str:
+    return f"{offset:+#x} of an object" if kind == "object" else f"the variable at +{offset:#x} of the writable data"
+
+
+def listed(names: list[str], shown: int = 3) -> str:
+    if len(names) > shown:
+        return f"{', '.join(names[:shown])} and {len(names) - shown} more functions"
+    return " and ".join(names)

@@ -30,6 +30,8 @@ from liveso.code import (
     parameters,
 )
 from liveso.code.matching_blocks import TooDifferent
+from liveso.code.start_up import is_start_up, start_up_stubs
+from liveso.code.uses import How, Use, uses
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 from liveso.verdict.alignment import Run, aligned
@@ -55,6 +57,8 @@ _ONLY_SAY = frozenset(
 _Places = list[tuple[Place, int]]
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: beyond, more say nothing new
+_INPUT_WIDTHS = (1, 2)  # bytes of a character
+_LONGEST_RUN = 256  # bytes
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
 
@@ -88,6 +92,7 @@ class Witness:
     """One function that saw `old` become `new` (bytes, or offsets in bytes), at these addresses of the two files.
 
     `is_isolated`: the instructions around it do the same in both versions; `is_alone`: all others of the function do.
+    `is_input`: about bytes that the function only reads, as those of a text.
     """
 
     kind: Kind
@@ -99,6 +104,7 @@ class Witness:
     callee: str = ""
     is_isolated: bool = True
     is_alone: bool = True
+    is_input: bool = False
 
 
 @dataclass(frozen=True)
@@ -328,11 +334,27 @@ class _Comparison:
         old, new = (initialisers(image) for image in self._images)
         starts = [it.functions["start"].tolist() for it in self._both]
         partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
+        linkers = start_up_stubs(self._images[1], self._matching.new.functions)
         for address in new:
             i, j = partner.get(address, (-1, -1))
-            has_run = starts[0][i] in old and self._is_same(i, j) if i >= 0 else address not in starts[1]
+            if i >= 0:
+                has_run = starts[0][i] in old and self._is_same(i, j)
+            else:  # without an unwind entry: the linker's own, or assembly
+                known = self._matching.old.functions["start"].tolist()
+                has_run = address not in starts[1] and (
+                    address in linkers or any(self._is_same_run(it, address) for it in old if it not in known)
+                )
             if not has_run and self._sets_up(address):
                 yield address
+
+    def _is_same_run(self, old: int, new: int) -> bool:
+        """Whether the instructions at two addresses are the same up to the first that goes elsewhere."""
+        runs = []
+        for reader, start in zip(self._readers, (old, new), strict=True):
+            code = reader.read(start, start + _LONGEST_RUN)
+            ends = (at for at, it in enumerate(code.forms) if it.operation in (Operation.JUMP, Operation.RETURN))
+            runs.append(code.exact[: next(ends, len(code)) + 1])
+        return runs[0] == runs[1]
 
     def _sets_up(self, start: int, depth: int = 0) -> bool:
         """Whether a function of the new version may leave anything behind: it writes to a variable, or calls what may
@@ -341,7 +363,11 @@ class _Comparison:
         index = int(np.searchsorted(functions["start"], start))
         if depth > _DEEPEST or index >= len(functions) or int(functions["start"][index]) != start:
             return True
-        for it in self._readers[1].read(*functions[index].item()):
+        code, machine = self._readers[1].read(*functions[index].item()), self._readers[1].machine
+        own = {machine.stack_pointer} | ({machine.frame_pointer} if keeps_frame(code, machine) else set())
+        for it in code:
+            if it.place is None and it.form.is_store and not it.is_call and it.form.base not in own:
+                return True  # behind a pointer
             if it.place is not None and it.place.kind in _KINDS:
                 if it.operation is not Operation.MOVE or it.form.is_store:
                     return True
@@ -417,6 +443,9 @@ class _Comparison:
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
         found = [it for it in found if it.kind not in _OFFSETS or (it.old, it.new) not in low_parts]
+        if any(it.kind is Kind.BITS for it in found):
+            inputs = _masked_inputs(uses(self._images[0], old))
+            found = [replace(it, is_input=it.kind is Kind.BITS and it.old_address in inputs) for it in found]
         return found, matched / max(1, len(old))
 
     def _without_exchanged(self, found: list[Witness], old: Code, new: Code) -> list[Witness]:
@@ -518,6 +547,20 @@ class _Comparison:
             yield Witness(Kind.BIT_FIELD, old, new, *there)
 
 
+def _masked_inputs(found: list[Use]) -> frozenset[int]:
+    """The addresses of instructions that mask bytes which the function reads and does not write: single ones, as those
+    of a text, and not the words that flags and bit fields are."""
+    masked = {it.address: it for it in found if it.how in (How.MASK, How.SHIFT)}
+    written = {(it.spot.kind, it.spot.offset) for it in found if it.changes}
+    return frozenset(
+        address
+        for address, it in masked.items()
+        if it.spot.width in _INPUT_WIDTHS
+        and it.spot.kind in ("object", "element")
+        and (it.spot.kind, it.spot.offset) not in written
+    )
+
+
 def _telling_pairs(old: Code, new: Code, run: Run) -> list[tuple[int, int]]:
     """The pairs of a run without those of two instructions that are the same and neither call nor refer to data."""
     return [
@@ -559,11 +602,14 @@ def _tables(image: Image) -> _Tables:
 
 
 def initialisers(image: Image) -> list[int]:
-    """The addresses of an image's initialisers, in the order in which they run (gABI, "Initialization")."""
+    """The addresses of an image's initialisers, in the order in which they run (gABI, "Initialization"), without the
+    function of crti.o that DT_INIT leads to otherwise."""
     first, size = image.tag(tables.DT_INIT_ARRAY), image.tag(tables.DT_INIT_ARRAYSZ)
     rows = image.relocations
     inside = rows[(rows["offset"] >= first) & (rows["offset"] < first + size)] if first else rows[:0]
-    return [
+    alone = image.tag(tables.DT_INIT)
+    is_own = alone and not any(is_start_up(it) and it.address <= alone < it.end for it in image.sections)
+    return [alone] * bool(is_own) + [
         addend + (image.symbols[index].value if index else 0)
         for _offset, _kind, index, addend in np.sort(inside, order="offset").tolist()
     ]
