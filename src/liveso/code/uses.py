@@ -7,7 +7,7 @@ comes before, in what the instruction before leaves open.
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
@@ -348,7 +348,9 @@ class _Walk:
             self._operate(index, it.address, held.spot, name, constant, False)  # behind a shift
         if not form.written:
             return
-        if constant is not None and name in _WHOLE_NUMBERS:
+        if name == "add" and constant is not None and held is not None and held.source is Source.ADDRESS:
+            self._set(form.written, replace(held, number=held.number + constant))
+        elif constant is not None and name in _WHOLE_NUMBERS:
             before = held or Value(Source.RESULT, 0, "computed")
             self._set(form.written, before.after(name, constant, it.address))
         else:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from liveso.code import Matching, Reader, function_names
+from liveso.code import Code, Matching, Reader, function_names
 from liveso.code.uses import Use, uses
 from liveso.elf import Image
 from liveso.verdict.correspondence import Correspondence
@@ -21,10 +21,11 @@ ENOUGH = 2  # functions that must agree
 @dataclass(frozen=True, slots=True)
 class ChangedFunction:
     """A function that differs in more than addresses, with what it does in both versions. Variables are counted as they
-    lie in the old version."""
+    lie in the old version. `index` is its place among the old version's functions."""
 
     name: str
     index: int
+    codes: tuple[Code, Code]
     old: tuple[Use, ...]
     new: tuple[Use, ...]
 
@@ -58,7 +59,7 @@ class ChangedUses:
             return None
         old, new = (tuple(uses(image, code)) for image, code in zip(self._images, codes, strict=True))
         name = self._names.get(places[0][0], f"the function at {places[0][0]:#x}")
-        return ChangedFunction(name, i, old, tuple(self._as_before(it) for it in new))
+        return ChangedFunction(name, i, (codes[0], codes[1]), old, tuple(self._as_before(it) for it in new))
 
     def _as_before(self, it: Use) -> Use:
         correspondence = self._correspondences.get(it.spot.kind)

@@ -12,6 +12,8 @@ from liveso.elf import Image
 from liveso.elf.data import constant_span
 from liveso.elf.tables import Table
 
+_BEFORE_TABLE = 2  # words
+
 
 @dataclass(frozen=True, slots=True)
 class GrownTable:
@@ -56,7 +58,9 @@ def _tables(image: Image, references: Table) -> dict[int, list[int]]:
         if kind == image.machine.relative or (index and image.symbols[index].is_defined)
     }
     relative = table["addend"][table["type"] == image.machine.relative].tolist()
-    starts = sorted({it for it in (*references["target"].tolist(), *relative) if it in span and it in words})
+    led_to = {it for it in (*references["target"].tolist(), *relative) if it in span}
+    # a class's table begins behind two words (Itanium C++ ABI, 2.5.2), and code may form the address of the first
+    starts = sorted(led_to | {it + _BEFORE_TABLE * word for it in led_to if not image.is_code(words.get(it, 0))})
     found: dict[int, list[int]] = {}
     for start in starts:
         index = bisect_right(starts, start)
@@ -74,7 +78,8 @@ def _tables(image: Image, references: Table) -> dict[int, list[int]]:
 def _keeper(image: Image, references: Table, table: int) -> int | None:
     """The first function that stores the address of a table behind a pointer, or returns it."""
     known, reader = functions(image), Reader(image)
-    places = references["place"][references["target"] == table].astype("<i8")
+    near = (references["target"] == table) | (references["target"] == table - _BEFORE_TABLE * image.machine.word)
+    places = references["place"][near].astype("<i8")
     indexes = np.searchsorted(known["start"].astype("<i8"), places, side="right") - 1
     for index in sorted({it for it in indexes.tolist() if it >= 0}):
         start, end = known[index].item()

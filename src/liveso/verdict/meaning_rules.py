@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from liveso.code.uses import How, Use
 from liveso.errors import ImageError
 from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, at, listed, where
+from liveso.verdict.mixing import mixings
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
 _VALUES = (How.STORE, How.EQUAL)
@@ -172,7 +173,26 @@ def _stored_addresses(found: tuple[Use, ...]) -> set[int]:
     }
 
 
+@rule("changed-hash")
+def hashes_stay_the_same(pair: Pair) -> Iterator[Difference]:
+    """A function that mixes bytes into a number mixes them otherwise. Whether objects keep such numbers, as the buckets of
+    a table, cannot be told: it is noted."""
+    try:
+        functions = pair.changed_uses.functions
+    except ImageError:
+        return  # code-comparison says it
+    for it in functions:
+        old, new = ({*mixings(code)} for code in it.codes)
+        if old and new and old != new:
+            yield note(
+                f"{it.name} mixes the bytes that it reads in another way: if it is a hash, what the process keeps under "
+                "the old one would not be found again",
+                where=(f"{it.name}: {it.codes[0].addresses[0]:#x}, now {it.codes[1].addresses[0]:#x}",),
+            )
+
+
 RULES = (
+    hashes_stay_the_same,
     values_keep_their_meaning,
     members_keep_their_first_value,
     what_is_freed_was_allocated,
