@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
+from math import prod
 
+from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code, Instruction, keeps_frame
 from liveso.code.values import Source, Spot, Value, signed
@@ -28,18 +30,37 @@ _REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr"})
 _MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
 _BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
-_ADDS = frozenset({"add", "sub", "inc", "dec", "adds", "subs", "xadd"})
+ADDS = frozenset({"add", "sub", "inc", "dec", "adds", "subs", "xadd"})
+"""Instructions that add or subtract."""
 _FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
 FACTORS = frozenset({"imul", "mul"})
 """Instructions that multiply."""
 _COMPARES = frozenset({"cmp", "cmn", "ccmp", "cbz", "cbnz"})
-_WHOLE_NUMBERS = _SHIFTS | _MASKS | _ADDS | FACTORS | _COMPARES
-_CONDITIONS = re.compile(r"j[a-z]+ |set|cmov|b\.|cs|cc|cinc")
-_EQUALITY = re.compile(r"(j|set|cmov)n?e\b|b\.(eq|ne)|cbn?z")
+_WHOLE_NUMBERS = _SHIFTS | _MASKS | ADDS | FACTORS | _COMPARES
+_CONDITION = re.compile(r"(?:j|set|cmov)(n?[a-z]{1,2}) |(?:b\.|cset |csel |cinc )(?:.*, )?([a-z]{2})\b|cbn?z")
+_OPPOSITES = {
+    **{"ne": "e", "eq": "e", "z": "e", "nz": "e", "ge": "l", "nl": "l", "lt": "l", "le": "g", "gt": "g", "ng": "g"},
+    **{"ns": "s", "mi": "s", "pl": "s", "ae": "b", "nb": "b", "lo": "b", "cc": "b", "hs": "b", "cs": "b"},
+    **{"be": "a", "na": "a", "hi": "a", "ls": "a"},
+}
 _AS_FAR = 5  # instructions from a comparison to what depends on it
 _FLOAT = re.compile(
     r"v?(add|sub|mul|div|sqrt|min|max|u?comi|cvtt?s[sd]2|fn?m[a-z]+)[a-z0-9]*s[sd](2si)?$|f(add|sub|mul|div|cmp|cvtz)"
 )
+_NO_ALLOCATORS = (
+    "mem",
+    "_Zd",
+    "b",
+    "q",
+    "__mem",
+    "explicit",
+    "g_slice_free",
+    "g_realloc",
+    "re",
+    "CRYPTO_re",
+    "CRYPTO_cl",
+)
+"""What the names of functions begin with that are given a size and make no new object."""
 _FREES = frozenset({"free", "_ZdlPv", "_ZdaPv", "g_free", "cfree", "_ZdlPvm"})
 _ZEROS = frozenset({"xor", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd"})
 
@@ -57,6 +78,8 @@ class How(StrEnum):
     SHIFT = "shift"
     ADD = "add"
     FACTOR = "factor"
+    DIVIDE = "divide"
+    """Divides by it."""
     FREE = "free"
     CALL = "call"
     """Calls the function whose address lies there."""
@@ -181,6 +204,9 @@ class _Walk:
         if it.place is not None:
             return Value(Source.ADDRESS, self._code.targets[index] or 0, it.place.kind)
         held = self._values.get(form.base)
+        if held is not None and held.spot is not None and held.last is None and "*" in form.outline:
+            if 0 < held.spot.width < _WORD:
+                self._add(it.address, held.spot, How.READ, is_float=False)
         if held is None or "*" in form.outline or "+" in form.outline or form.base in self._stack:
             return None
         return held.after("add", form.displacement or 0, it.address)
@@ -201,6 +227,7 @@ class _Walk:
             if first is not None and first.spot is not None and first.last is None:
                 self._add(it.address, first.spot, How.FREE)
         self._hand(it, arguments)
+        self._allocate(it, arguments)
         for register in [register for register in self._values if not register.startswith("[")]:
             if register not in self._machine.kept_registers:
                 del self._values[register]
@@ -219,6 +246,15 @@ class _Walk:
                 start = data_layout(self._image).span.start
                 self._add(it.address, Spot("data", value.number - start, 0), How.HAND, what=(name, True))
 
+    def _allocate(self, it: Instruction, arguments: list[Value | None]) -> None:
+        """The sizes that an allocator of another library is given, as `constant` their product; 0 if not known."""
+        name = it.place.name.partition("@")[0] if it.place is not None and it.place.kind == "import" else ""
+        sizes = SIZE_ARGUMENTS.get(name, ()) if not name.startswith(_NO_ALLOCATORS) else ()
+        if sizes:
+            known = [value.constant for at in sizes if (value := arguments[at]) is not None]
+            size = prod(it for it in known if it is not None) if None not in known and len(known) == len(sizes) else 0
+            self._add(it.address, Spot("allocator", 0, 0), How.HAND, size, what=(name,))
+
     def _access(self, index: int, it: Instruction) -> None:
         form = it.form
         name, operands = _parts(form.outline)
@@ -231,6 +267,9 @@ class _Walk:
             return
         registers = [operand for operand in operands if "[" not in operand]
         if spot is None:
+            held = self._values.get(registers[0]) if registers else None
+            if held is not None and held.spot is not None and held.last is None and _FLOAT.match(name):
+                self._add(it.address, held.spot, How.READ, is_float=True)
             self._set(form.written, self._constant_at(index, form, it))
             return
         if form.is_store and (form.operation is Operation.MOVE or name.startswith(("mov", "vmov", "st", "set"))):
@@ -242,7 +281,7 @@ class _Walk:
             self._store(it, spot, held)
             return
         changes = form.is_store
-        if name in _COMPARES or name in _MASKS or name in _SHIFTS or name in _ADDS or name in FACTORS:
+        if name in _COMPARES or name in _MASKS or name in _SHIFTS or name in ADDS or name in FACTORS:
             constant = form.immediate if form.immediate is not None else self._constant_of(registers)
             constant = 1 if name in ("inc", "dec") else constant
             self._operate(index, it.address, spot, name, constant, changes)
@@ -250,6 +289,10 @@ class _Walk:
             if constant is not None:
                 result = result.after(name, constant, it.address)
             self._set(form.written, result if not form.is_store else None)
+            return
+        if name in ("div", "idiv"):
+            self._add(it.address, spot, How.DIVIDE, is_float=False)
+            self._divide(it.address, None)
             return
         is_float = True if _FLOAT.match(name) else (False if name.startswith("cvtsi2") else None)
         self._add(it.address, spot, How.READ, is_float=is_float, changes=changes)
@@ -271,7 +314,7 @@ class _Walk:
                 held = Value(Source.CONSTANT, form.immediate)
             elif name.startswith(("mov", "st")) and operands:
                 held = self._held(next((it for it in operands if "[" not in it), ""))
-            elif name in _ADDS:
+            elif name in ADDS:
                 held = self._values.get(word)
             self._set((word,), held)
             return
@@ -322,6 +365,9 @@ class _Walk:
                 self._set(form.written, self._held(operands[1]))
             return
         if name in ("div", "idiv") and operands:
+            divisor = self._values.get(operands[0])
+            if divisor is not None and divisor.spot is not None and divisor.last is None:
+                self._add(it.address, divisor.spot, How.DIVIDE, is_float=False)
             self._divide(it.address, self._constant_of(operands))
             return
         source = operands[1] if len(operands) >= 3 else operands[0] if operands else ""
@@ -333,7 +379,10 @@ class _Walk:
             constant, name = 0, "cmp"
         elif constant is None and name in _WHOLE_NUMBERS and len(operands) > 1:
             constant = self._constant_of(operands[-1:])
-        if held is not None and held.spot is not None and held.last is None:
+        is_plain = held is not None and (
+            held.last is None or (name in _COMPARES and held.last[0] in ADDS)  # a count that was just moved on
+        )
+        if held is not None and held.spot is not None and is_plain:
             if name in _WHOLE_NUMBERS or name in _FIELDS:
                 self._operate(index, it.address, held.spot, name, constant, False)
             elif _FLOAT.match(name):
@@ -427,21 +476,25 @@ class _Walk:
         how = (
             How.MASK if name in _MASKS or name in _FIELDS
             else How.SHIFT if name in _SHIFTS
-            else How.ADD if name in _ADDS
+            else How.ADD if name in ADDS
             else How.FACTOR if name in FACTORS
-            else How.EQUAL if self._is_equality(index) else How.ORDER
+            else How.EQUAL if self._condition(index) == "e" else How.ORDER
         )  # fmt: skip
         if constant is None:
             self._add(address, spot, How.READ, is_float=False, changes=changes)
             return
         number = 1 << (constant & 63) if name in _BIT_NUMBERS else signed(constant, spot.width)
-        self._add(address, spot, how, number, is_float=False, changes=changes)
+        what = (self._condition(index),) if how is How.ORDER else ()
+        self._add(address, spot, how, number, what, is_float=False, changes=changes)
 
-    def _is_equality(self, index: int) -> bool:
+    def _condition(self, index: int) -> str:
+        """The condition of what depends on a comparison, which and its opposite are one."""
         for form in self._code.forms[index : index + _AS_FAR]:
-            if _CONDITIONS.match(form.outline) or form.outline.startswith(("cbz", "cbnz")):
-                return bool(_EQUALITY.match(form.outline))
-        return False
+            found = _CONDITION.match(form.outline)
+            if found:
+                name = found[1] or found[2] or "e"
+                return _OPPOSITES.get(name, name)
+        return ""
 
     def _store(self, it: Instruction, spot: Spot, held: Value | None) -> None:
         base = self._values.get(it.form.base)
@@ -501,7 +554,7 @@ def _stepped(form: Form) -> str:
     step = 1 if name in ("inc", "dec") else form.immediate
     if step is None or not 0 < abs(step) <= _SMALL_STEP:
         return ""
-    if name in _ADDS and operands:
+    if name in ADDS and operands:
         return _word(form) if "[" in operands[0] else operands[0]
     moves_on = name.startswith(("ld", "st")) and form.base in form.written  # AArch64
     return form.base if moves_on else ""

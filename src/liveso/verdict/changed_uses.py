@@ -100,3 +100,8 @@ def listed(names: list[str], shown: int = 3) -> str:
     if len(names) > shown:
         return f"{', '.join(names[:shown])} and {len(names) - shown} more functions"
     return " and ".join(names)
+
+
+def verb(names: list[str], word: str) -> str:
+    """A verb for one function, or for several."""
+    return word if len(names) > 1 else f"{word}s"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from liveso.elf import tables
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import at, listed
+from liveso.verdict.changed_uses import at, listed, verb
 from liveso.verdict.debug_info import Layout, Member, Variable, is_numbered
 from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
 
@@ -72,7 +72,10 @@ def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
             matters, renamed = evidence.pop("matters"), evidence.pop("renamed", None)
             users = [] if not isinstance(renamed, int) else _other_users(pair, renamed)
             if users:
-                yield refuse(f"{text}, and {listed(users)} uses it in another way: it is another member", **evidence)
+                yield refuse(
+                    f"{text}, and {listed(users)} {verb(users, 'use')} it in another way: it is another member",
+                    **evidence,
+                )
             elif not matters:
                 yield note(text, **evidence)
             elif name in pair.old_debug.reachable:

@@ -5,10 +5,12 @@ refers to another place of the data, that a variable moved; one that hands anoth
 grew.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from liveso.code import (
     match_functions,
     parameters,
 )
+from liveso.code.call_graph import Edges, backwards, call_edges, reached
 from liveso.code.matching_blocks import TooDifferent
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.uses import How, Use, uses
@@ -57,6 +60,7 @@ _ONLY_SAY = frozenset(
 _Places = list[tuple[Place, int]]
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: beyond, more say nothing new
+_REGISTERS = re.compile(r"[a-z][a-z0-9]+")
 _INPUT_WIDTHS = (1, 2)  # bytes of a character
 _LONGEST_RUN = 256  # bytes
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
@@ -346,6 +350,26 @@ class _Comparison:
                 )
             if not has_run and self._sets_up(address):
                 yield address
+            elif has_run and i >= 0:
+                yield from self._changed_helpers(j)
+
+    def _changed_helpers(self, initialiser: int) -> Iterator[int]:
+        """The functions that only an initialiser leads to, by its index, that changed and set something up."""
+        below = reached(self._edges, [initialiser])
+        old = {j: i for i, j in self._matching.pairs}
+        for j in sorted(below - {initialiser}):
+            is_same = j in old and self._is_same(old[j], j)
+            start = int(self._matching.new.functions["start"][j])
+            if not is_same and self._callers.get(j, set()) <= below and self._sets_up(start):
+                yield start
+
+    @cached_property
+    def _edges(self) -> Edges:
+        return call_edges(self._images[1], self._matching.new)
+
+    @cached_property
+    def _callers(self) -> Edges:
+        return backwards(self._edges)
 
     def _is_same_run(self, old: int, new: int) -> bool:
         """Whether the instructions at two addresses are the same up to the first that goes elsewhere."""
@@ -442,9 +466,15 @@ class _Comparison:
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
-        found = [it for it in found if it.kind not in _OFFSETS or (it.old, it.new) not in low_parts]
+        ends = _compared_ends(old)
+        found = [
+            it
+            for it in found
+            if it.kind not in _OFFSETS
+            or ((it.old, it.new) not in low_parts and not (it.kind is Kind.ADDRESS and it.old_address in ends))
+        ]
         if any(it.kind is Kind.BITS for it in found):
-            inputs = _masked_inputs(uses(self._images[0], old))
+            inputs = _masked_inputs(old, uses(self._images[0], old))
             found = [replace(it, is_input=it.kind is Kind.BITS and it.old_address in inputs) for it in found]
         return found, matched / max(1, len(old))
 
@@ -547,18 +577,36 @@ class _Comparison:
             yield Witness(Kind.BIT_FIELD, old, new, *there)
 
 
-def _masked_inputs(found: list[Use]) -> frozenset[int]:
-    """The addresses of instructions that mask bytes which the function reads and does not write: single ones, as those
-    of a text, and not the words that flags and bit fields are."""
-    masked = {it.address: it for it in found if it.how in (How.MASK, How.SHIFT)}
+def _masked_inputs(code: Code, found: list[Use]) -> frozenset[int]:
+    """The addresses of instructions that mask bytes which were loaded by themselves and are not written: those of a
+    text. A test of one byte in memory may be for a flag of a larger word."""
+    by_address = dict(zip(code.addresses, code.forms, strict=True))
     written = {(it.spot.kind, it.spot.offset) for it in found if it.changes}
     return frozenset(
-        address
-        for address, it in masked.items()
-        if it.spot.width in _INPUT_WIDTHS
+        it.address
+        for it in found
+        if it.how in (How.MASK, How.SHIFT)
+        and it.spot.width in _INPUT_WIDTHS
+        and (it.spot.kind == "element" or "[" not in by_address[it.address].outline)
         and it.spot.kind in ("object", "element")
         and (it.spot.kind, it.spot.offset) not in written
     )
+
+
+def _compared_ends(code: Code) -> frozenset[int]:
+    """The addresses of instructions that form an address only to compare with it: the end of an array, which another
+    number of rounds makes another one."""
+    found = []
+    for index, form in enumerate(code.forms):
+        if form.operation is not Operation.ADDRESS or len(form.written) != 1:
+            continue
+        register = form.written[0]
+        users = [it for it in code.forms if it is not form and register in _REGISTERS.findall(it.outline)]
+        users = [it for it in users if it.written != (register,) or it.base == register or it.source == register]
+        is_compared = any(it.outline.startswith("cmp ") for it in users)
+        if is_compared and all(it.outline.startswith(("cmp ", "push ", "pop ")) for it in users) and index:
+            found.append(code.addresses[index])
+    return frozenset(found)
 
 
 def _telling_pairs(old: Code, new: Code, run: Run) -> list[tuple[int, int]]:

@@ -13,6 +13,8 @@ from liveso.elf.data import constant_span
 from liveso.elf.tables import Table
 
 _BEFORE_TABLE = 2  # words
+_LONGEST = 4096  # words
+_TELLING = 2  # functions that must be the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +35,23 @@ def grown_tables(old: Image, new: Image, matching: Matching, references: tuple[T
     starts = [it.functions["start"].tolist() for it in (matching.old, matching.new)]
     partner = {starts[0][i]: starts[1][j] for i, j in matching.pairs}
     before, after = _tables(old, references[0]), _tables(new, references[1])
-    by_first: dict[int, list[int]] = {}
+    by_functions: dict[tuple[int, ...], list[int]] = {}
     for start, entries in after.items():
-        by_first.setdefault(entries[0], []).append(start)
+        by_functions.setdefault(tuple(it for it in entries if it)[:_TELLING], []).append(start)
     for start, entries in before.items():
-        expected = [partner.get(it) for it in entries]
-        for other in by_first.get(expected[0] or 0, ()):
+        expected = [partner.get(it, -1) if it else 0 for it in entries]
+        for other in by_functions.get(tuple(it for it in expected if it)[:_TELLING], ()):
             found = after[other]
-            if len(found) > len(entries) > 1 and found[: len(entries)] == expected:
-                keeper = _keeper(old, references[0], start)
-                if keeper is not None:
-                    yield GrownTable(start, other, len(entries), len(found), keeper)
+            is_longer = len(found) > len(entries) and found[: len(entries)] == expected and any(found[len(entries) :])
+            keeper = _keeper(old, references[0], start) if is_longer else None
+            if keeper is not None:
+                yield GrownTable(start, other, len(entries), len(found), keeper)
                 break
 
 
 def _tables(image: Image, references: Table) -> dict[int, list[int]]:
-    """The functions in each table, by its address: from a place that code or a word leads to, up to the next one or to
-    the first word that holds no function."""
+    """The entries of each table, by its address, with 0 for what is no function: from a place that code or a word leads
+    to, up to the next one. One that begins with functions ends before the first word that holds none."""
     span, table, word = constant_span(image), image.relocations, image.machine.word
     rows = table[(table["offset"] >= span.start) & (table["offset"] < span.stop)]
     words = {
@@ -57,20 +59,21 @@ def _tables(image: Image, references: Table) -> dict[int, list[int]]:
         for offset, kind, index, addend in rows.tolist()
         if kind == image.machine.relative or (index and image.symbols[index].is_defined)
     }
+    functions = {at: target for at, target in words.items() if image.is_code(target)}
     relative = table["addend"][table["type"] == image.machine.relative].tolist()
     led_to = {it for it in (*references["target"].tolist(), *relative) if it in span}
     # a class's table begins behind two words (Itanium C++ ABI, 2.5.2), and code may form the address of the first
-    starts = sorted(led_to | {it + _BEFORE_TABLE * word for it in led_to if not image.is_code(words.get(it, 0))})
+    starts = sorted(led_to | {it + _BEFORE_TABLE * word for it in led_to if it not in functions})
     found: dict[int, list[int]] = {}
     for start in starts:
         index = bisect_right(starts, start)
-        border = starts[index] if index < len(starts) else span.stop
-        entries = []
-        for at in range(start, border, word):
-            if at not in words or not image.is_code(words[at]):
-                break
-            entries.append(words[at])
-        if entries:
+        border = min(starts[index] if index < len(starts) else span.stop, start + _LONGEST * word)
+        entries = [functions.get(at, 0) for at in range(start, border - word + 1, word)]
+        if start in functions and 0 in entries:
+            entries = entries[: entries.index(0)]
+        while entries and not entries[-1]:
+            entries.pop()
+        if sum(map(bool, entries)) >= _TELLING:
             found[start] = entries
     return found
 

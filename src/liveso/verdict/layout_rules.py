@@ -6,7 +6,7 @@ from itertools import combinations
 from liveso.code import function_names
 from liveso.code.uses import FACTORS, How, Use
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedUses, listed, offsets_of, where
+from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, listed, offsets_of, verb, where
 from liveso.verdict.grown_tables import grown_tables
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
@@ -31,11 +31,16 @@ def _left(found: tuple[Use, ...]) -> _Members:
     """By which operation with a constant the values come about that are stored in each member."""
     features: dict[tuple[int, int], set[tuple[object, ...]]] = {}
     for it in found:
-        if it.spot.kind == "object" and it.how is How.STORE and it.constant is None and len(it.what) == 2:
-            name, number = it.what
+        if it.spot.kind == "object" and it.how is How.STORE and it.constant is None and len(it.what) > 1:
+            name, number = it.what[:2]
+            if len(it.what) > 2 and name != "argument":
+                continue  # copied from elsewhere
             known = features.setdefault((it.spot.offset, it.spot.width), set())
             is_factor = name in FACTORS or name == "rem"  # what is left of a division is made by multiplying, too
-            known.add(("factor", abs(_narrow(number))) if is_factor and isinstance(number, int) else ("bits",))
+            if len(it.what) > 2:
+                known.add((name, number))
+            else:
+                known.add(("factor", abs(_narrow(number))) if is_factor and isinstance(number, int) else ("bits",))
     return {place: frozenset(known) for place, known in features.items()}
 
 
@@ -87,10 +92,10 @@ def numbers_keep_their_type(pair: Pair) -> Iterator[Difference]:
     for it in functions:
         old, new = _types(it.old), _types(it.new)
         for spot in old.keys() & new.keys():
-            if old[spot] & new[spot]:
-                contradicted.add(spot)
-            else:
+            if _OTHER_TYPES & {(one, other) for one in old[spot] for other in new[spot]} and not old[spot] & new[spot]:
                 changed.setdefault(spot, set()).add(it.name)
+            else:
+                contradicted.add(spot)
     for (kind, offset, width), names in changed.items():
         is_certain = kind != "object" or len(names) >= ENOUGH
         if (kind, offset, width) in contradicted:
@@ -98,17 +103,29 @@ def numbers_keep_their_type(pair: Pair) -> Iterator[Difference]:
         tell = refuse if is_certain else note
         yield tell(
             f"{listed(sorted(names))} computed with {where(kind, offset)} ({width} bytes) as a number of another type "
-            "(whole or floating-point): the value from before the update would be misread",
+            "(whole, floating-point, or an address): the value from before the update would be misread",
             where=tuple(sorted(names)),
         )
 
 
-def _types(found: tuple[Use, ...]) -> dict[tuple[str, int, int], set[bool]]:
-    types: dict[tuple[str, int, int], set[bool]] = {}
+_OTHER_TYPES = {("whole", "float"), ("float", "whole"), ("scaled", "pointer"), ("pointer", "scaled")}
+_SCALES = (How.FACTOR, How.SHIFT, How.MASK, How.DIVIDE)
+
+
+def _types(found: tuple[Use, ...]) -> dict[tuple[str, int, int], set[str]]:
+    """As what a function takes each place of four or eight bytes."""
+    types: dict[tuple[str, int, int], set[str]] = {}
     for it in found:
-        if it.is_float is not None and it.spot.kind in KINDS and it.spot.width in (4, 8):
-            types.setdefault((it.spot.kind, it.spot.offset, it.spot.width), set()).add(it.is_float)
-    return types
+        if it.spot.kind not in KINDS or it.spot.width not in (4, 8):
+            continue
+        known = types.setdefault((it.spot.kind, it.spot.offset, it.spot.width), set())
+        if it.is_float is not None:
+            known.add("float" if it.is_float else "whole")
+        if it.how in _SCALES:
+            known.add("scaled")
+        elif it.how in (How.FOLLOW, How.CALL):
+            known.add("pointer")
+    return {spot: known for spot, known in types.items() if known}
 
 
 @rule("callback-arguments")
@@ -150,26 +167,28 @@ def members_are_not_new(pair: Pair) -> Iterator[Difference]:
         functions = uses.functions
     except ImageError:
         return  # code-comparison says it
-    made: dict[int, tuple[str, int]] = {}
-    used: dict[int, set[str]] = {}
+    made: dict[int, str] = {}
+    used: dict[tuple[int, int], set[str]] = {}
     for it in functions:
         before = _covered(it.old)
         for use in it.new:
             place = range(use.spot.offset, use.spot.offset + use.spot.width)
-            if use.spot.kind != "object" or before.intersection(place) or not offsets_of(it.old):
+            if use.spot.kind != "object" or before.issuperset(place) or not offsets_of(it.old):
                 continue
-            if use.is_fresh and use.changes and _is_inside(it.old, place):
-                made[use.spot.offset] = it.name, use.spot.width
-            elif not use.is_fresh:
-                used.setdefault(use.spot.offset, set()).add(it.name)
-    for offset, (maker, width) in made.items():
-        users = used.get(offset, set()) - {maker}
-        if not users or _is_accessed(uses, range(offset, offset + width)):
+            if use.is_fresh and use.changes and _is_inside(it, place):
+                made.update(dict.fromkeys(set(place) - before, it.name))
+            elif not use.is_fresh and before.isdisjoint(place):
+                used.setdefault((use.spot.offset, use.spot.width), set()).add(it.name)
+    for (offset, width), names in sorted(used.items()):
+        place = range(offset, offset + width)
+        maker = made.get(offset, "")
+        users = sorted(names - {maker})
+        if not users or not set(place) <= made.keys() or _is_accessed(uses, place):
             continue
         yield refuse(
-            f"{maker} sets up a member at {offset:+#x} of a new object, {width} bytes, which {listed(sorted(users))} "
-            "uses, and no code of the old version accesses: objects from before do not have it",
-            where=(maker, *sorted(users)),
+            f"{maker} sets up a member at {offset:+#x} of a new object, {width} bytes, which {listed(users)} "
+            f"{verb(users, 'use')}, and no code of the old version accesses: objects from before do not have it",
+            where=(maker, *users),
         )
 
 
@@ -182,10 +201,14 @@ def _covered(found: tuple[Use, ...]) -> set[int]:
     }
 
 
-def _is_inside(found: tuple[Use, ...], place: range) -> bool:
-    """Whether the function sets up members of a new object on both sides of a place."""
-    offsets = {it.spot.offset for it in found if it.spot.kind == "object" and it.is_fresh}
-    return any(it < place.start for it in offsets) and any(it >= place.stop for it in offsets)
+def _is_inside(it: ChangedFunction, place: range) -> bool:
+    """Whether a place is inside of the object that the old function made: before its end, if both versions give the
+    allocator the same size, or between two of its members."""
+    sizes = [{use.constant for use in found if use.spot.kind == "allocator"} for found in (it.old, it.new)]
+    if sizes[0] == sizes[1] and any(size and place.stop <= size for size in sizes[0]):
+        return True
+    offsets = {use.spot.offset for use in it.old if use.spot.kind == "object" and use.is_fresh}
+    return any(at < place.start for at in offsets) and any(at >= place.stop for at in offsets)
 
 
 def _is_accessed(uses: ChangedUses, place: range) -> bool:

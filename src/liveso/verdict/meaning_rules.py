@@ -1,16 +1,21 @@
 """The meaning layer: whether a value that the old code left in an object or a variable says the same to the new code."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from liveso.code.uses import How, Use
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, at, listed, where
-from liveso.verdict.mixing import mixings
+from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, at, listed, verb, where
+from liveso.verdict.mixing import is_strong, mixings
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
-_VALUES = (How.STORE, How.EQUAL)
+_VALUES = (How.STORE, How.EQUAL, How.FACTOR, How.MASK)
+_LEAST_WORD = 4  # bytes
+_LEAST_TELLING = 4  # smaller numbers are compared everywhere
+_ZEROES = re.compile(r"calloc|alloc0|zalloc|talloc_zero")
+"""What the names of allocators have in common that clear the memory."""
 _MOST_TOLD = 8  # notes of one rule
 
 
@@ -33,7 +38,7 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
     groups: dict[tuple[str, int, int, How], tuple[list[Use], list[Use]]] = {}
     for side, found in enumerate((it.old, it.new)):
         for use in found:
-            if use.how in _VALUES and use.constant is not None and use.spot.kind in KINDS:
+            if use.how in _VALUES and use.constant is not None and use.spot.kind in KINDS and not _may_be_text(use):
                 key = use.spot.kind, use.spot.offset, use.spot.width, use.how
                 groups.setdefault(key, ([], []))[side].append(use)
     for (kind, offset, _width, how), (old, new) in groups.items():
@@ -45,9 +50,36 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
         for one, other in zip(gone, come, strict=True):
             if one.constant is not None and other.constant is not None:
                 places = one.address, other.address
-                yield _Change(
-                    kind, offset, one.constant, other.constant, how, it.name, places, one.is_fresh and other.is_fresh
-                )
+                is_first = one.is_fresh and other.is_fresh
+                yield _Change(kind, offset, one.constant, other.constant, how, it.name, places, is_first)
+
+
+def _may_be_text(it: Use) -> bool:
+    """Whether it masks single bytes, as code does that reads a text."""
+    return it.how is How.MASK and it.spot.width < _LEAST_WORD and not it.changes
+
+
+def _first_values(found: tuple[Use, ...]) -> tuple[dict[int, int | None], bool]:
+    """The constants that a function stores first in the members of a new object, None for what is no constant; and
+    whether the others start with zeros."""
+    first: dict[int, int | None] = {}
+    for it in found:
+        if it.is_fresh and it.how is How.STORE and it.spot.kind == "object":
+            first.setdefault(it.spot.offset, it.constant)
+    names = [str(it.what[0]) for it in found if it.spot.kind == "allocator"]
+    return first, bool(names) and all(_ZEROES.search(name) for name in names)
+
+
+def _changed_first_values(maker: ChangedFunction) -> Iterator[tuple[int, int, int]]:
+    """The members of a new object that start with another constant: offset, old and new value."""
+    (old, old_is_zero), (new, new_is_zero) = _first_values(maker.old), _first_values(maker.new)
+    if not (old or new):
+        return
+    for offset in sorted(old.keys() | new.keys()):
+        before = old.get(offset, 0 if old_is_zero else None)
+        after = new.get(offset, 0 if new_is_zero else None)
+        if before is not None and after is not None and before != after:
+            yield offset, before, after
 
 
 def _stays(uses: ChangedUses, kind: str, offset: int, constant: int, less_than: int) -> bool:
@@ -81,6 +113,7 @@ def values_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
     groups: dict[tuple[str, int, int, int], list[_Change]] = {}
     for it in found:
         groups.setdefault((it.kind, it.offset, it.old, it.new), []).append(it)
+    yield from _limits(uses, found)
     told = 0
     for (kind, offset, old, new), group in sorted(groups.items(), key=lambda it: -len({c.function for c in it[1]})):
         names = sorted({it.function for it in group}, key=lambda name: (name.startswith("the function"), name))
@@ -99,14 +132,33 @@ def values_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
             yield note(f"{text}{first}", **evidence)
 
 
+def _limits(uses: ChangedUses, found: list[_Change]) -> Iterator[Difference]:
+    """A number that several functions compare several members with, as the ends of a ring."""
+    groups: dict[tuple[int, int], list[_Change]] = {}
+    for it in found:
+        if it.kind == "object" and it.how is How.EQUAL and abs(it.old) >= _LEAST_TELLING <= abs(it.new):
+            groups.setdefault((it.old, it.new), []).append(it)
+    for (old, new), group in groups.items():
+        names, offsets = sorted({it.function for it in group}), sorted({it.offset for it in group})
+        if len(names) < ENOUGH or len(offsets) < ENOUGH:
+            continue
+        if any(_stays(uses, "object", offset, old, 1) for offset in offsets):
+            continue
+        yield refuse(
+            f"the value {old} that {listed(names)} {verb(names, 'test')} several members of an object for became {new}: "
+            "what was stored before the update may be beyond it",
+            old=str(old),
+            new=str(new),
+            where=tuple(f"{it.function}: {it.places[0]:#x}, now {it.places[1]:#x}" for it in group),
+        )
+
+
 def _done(group: list[_Change]) -> str:
-    hows = {it.how for it in group}
-    several = len({it.function for it in group}) > 1
-    if hows == {How.STORE}:
-        return "store at" if several else "stores at"
-    if hows == {How.EQUAL}:
-        return "test at" if several else "tests at"
-    return "store and test at" if several else "stores and tests at"
+    """What functions do with a value, as a verb for one or several of them, and a preposition."""
+    words = {How.STORE: "store", How.EQUAL: "test", How.FACTOR: "multiply", How.MASK: "mask"}
+    names = sorted({it.function for it in group})
+    verbs = [verb(names, words[how]) for how in words if how in {it.how for it in group}]
+    return f"{' and '.join(verbs)} at"
 
 
 @rule("first-value")
@@ -118,25 +170,21 @@ def members_keep_their_first_value(pair: Pair) -> Iterator[Difference]:
     except ImageError:
         return  # code-comparison says it
     for maker in functions:
-        for it in _changes(maker):
-            if not it.is_first or it.kind != "object":
-                continue
-            others = sorted(
-                other.name
-                for other in functions
-                if other is not maker
-                and at(other.old, it.kind, it.offset)
-                and at(other.new, it.kind, it.offset)
-                and at(other.old, it.kind, it.offset) != at(other.new, it.kind, it.offset)
-            )
-            if others:
+        for offset, before, after in _changed_first_values(maker):
+            users = sorted(it.name for it in functions if it is not maker and _uses_otherwise(it, offset))
+            if users:
                 yield refuse(
-                    f"{maker.name} starts the member at {it.offset:+#x} of a new object with {it.new} instead of "
-                    f"{it.old}, and {listed(others)} uses it in another way: objects from before would be misread",
-                    old=str(it.old),
-                    new=str(it.new),
-                    where=(f"{maker.name}: {it.places[0]:#x}, now {it.places[1]:#x}", *others),
+                    f"{maker.name} starts the member at {offset:+#x} of a new object with {after} instead of {before}, "
+                    f"and {listed(users)} {verb(users, 'use')} it in another way: objects from before would be misread",
+                    old=str(before),
+                    new=str(after),
+                    where=(maker.name, *users),
                 )
+
+
+def _uses_otherwise(it: ChangedFunction, offset: int) -> bool:
+    old, new = at(it.old, "object", offset), at(it.new, "object", offset)
+    return bool(old) and bool(new) and old != new
 
 
 @rule("freed-constant")
@@ -183,7 +231,7 @@ def hashes_stay_the_same(pair: Pair) -> Iterator[Difference]:
         return  # code-comparison says it
     for it in functions:
         old, new = ({*mixings(code)} for code in it.codes)
-        if old and new and old != new:
+        if old and new and old != new and any(map(is_strong, old | new)):
             yield note(
                 f"{it.name} mixes the bytes that it reads in another way: if it is a hash, what the process keeps under "
                 "the old one would not be found again",

@@ -14,7 +14,7 @@ Mixing = tuple[tuple[str, int | None], ...]
 
 
 def mixings(code: Code) -> Iterator[Mixing]:
-    """What each loop does that reads memory byte by byte and mixes it into a number by multiplying or rotating."""
+    """What each loop does that reads memory byte by byte."""
     positions = {address: index for index, address in enumerate(code.addresses)}
     for index, (form, target) in enumerate(zip(code.forms, code.targets, strict=True)):
         start = positions.get(target, index + 1) if target is not None and form.leads_to_code else index + 1
@@ -22,9 +22,13 @@ def mixings(code: Code) -> Iterator[Mixing]:
             continue
         loop = code.forms[start : index + 1]
         found = tuple((_name(it), it.immediate) for it in loop if _mixes(it))
-        is_strong = any(name in _STRONG and abs(number or _LEAST_FACTOR) >= _LEAST_FACTOR for name, number in found)
-        if is_strong and any(it.width == 1 and it.written for it in loop):
+        if found and any(it.width == 1 and it.written for it in loop):
             yield found
+
+
+def is_strong(it: Mixing) -> bool:
+    """Whether it multiplies or rotates, as hashes do and other loops hardly ever."""
+    return any(name in _STRONG and abs(number or _LEAST_FACTOR) >= _LEAST_FACTOR for name, number in it)
 
 
 def _name(it: Form) -> str:

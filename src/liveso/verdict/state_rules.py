@@ -9,7 +9,7 @@ import numpy as np
 from liveso.code import Reader
 from liveso.code.call_graph import backwards, call_edges, reached
 from liveso.code.shapes import Shapes
-from liveso.code.uses import How, Use, uses
+from liveso.code.uses import ADDS, How, Use, uses
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
@@ -25,18 +25,17 @@ _GUARDS = (How.EQUAL, How.ORDER)
 class _NewVariable:
     """What functions, by index, do with a variable that only the new version has."""
 
-    writers: set[int] = field(default_factory=set)
-    makers: set[int] = field(default_factory=set)
+    setters: set[int] = field(default_factory=set)
     readers: set[int] = field(default_factory=set)
     guards: set[int] = field(default_factory=set)
 
 
 @rule("unset-state")
 def new_state_is_set_up(pair: Pair) -> Iterator[Difference]:
-    """An exported function counts on a new variable, a table or a lock or what a pointer leads to, that only other
-    exported functions set up, which the old version has, too: the process may have called them before the update, and
-    does not call them again. Whatever sets the variable up on the way, or looks first whether it is set, is well; so is a
-    number that starts with zero, and what a function sets up that only the new version has."""
+    """An exported function counts on a new variable that only other exported functions set up, which the old version has,
+    too: the process may have called them before the update, and does not call them again. All is well if the variable is
+    set up on the way, or is looked at first whether it is; so is a counter, which starts with zero, and what a function
+    sets up that only the new version has."""
     try:
         if not pair.has_new_variables:
             return
@@ -51,16 +50,16 @@ def new_state_is_set_up(pair: Pair) -> Iterator[Difference]:
     known = {name for name, index in exported.items() if any(name == it.name for it in pair.old.defined.values())}
     callers = backwards(edges)
     for at, variable in sorted(found.items()):
-        setters = variable.writers | variable.makers
-        roots = {name for name, index in exported.items() if index in reached(callers, setters)}
+        setting = reached(callers, variable.setters)
+        roots = {name for name, index in exported.items() if index in setting}
         if not roots or not roots <= known:
             continue
         for name in sorted(known - roots):
             below = reached(edges, [exported[name]])
             if below & variable.readers and not below & variable.guards:
-                setting = ", ".join(sorted(roots)[:3])
+                setters = ", ".join(sorted(roots)[:3])
                 yield refuse(
-                    f"{name} counts on the new variable at +{at:#x} of the writable data, which only {setting} sets up: "
+                    f"{name} counts on the new variable at +{at:#x} of the writable data, which only {setters} sets up: "
                     "a process that called this before the update would find nothing there",
                     new=f"+{at:#x}",
                     where=(name, *sorted(roots)),
@@ -94,18 +93,21 @@ def _new_variables(pair: Pair, shapes: Shapes) -> dict[int, _NewVariable]:
 
 
 def _count(variable: _NewVariable, index: int, use: Use) -> None:
-    name, is_address = (use.what + ("", False))[:2] if use.how is How.HAND else ("", False)
-    if use.how is How.HAND and isinstance(name, str):
-        if _COUNTS_ON.search(name) and not _MAKES.search(name):
-            variable.readers.add(index)
-        elif is_address:
-            variable.makers.add(index)
-    elif use.changes:
-        variable.writers.add(index)
+    if use.how is How.HAND:
+        name, is_address = str(use.what[0]), bool(use.what[1])
+        counts_on = bool(_COUNTS_ON.search(name)) and not _MAKES.search(name)
+        (variable.setters if is_address and not counts_on else variable.readers).add(index)
+    elif use.changes and not _counts(use):
+        variable.setters.add(index)
     elif use.how in _GUARDS:
         variable.guards.add(index)
-    elif use.how in (How.FOLLOW, How.CALL) or use.is_element:
+    else:
         variable.readers.add(index)
+
+
+def _counts(use: Use) -> bool:
+    """Whether it only adds to what is there, which may start with zero."""
+    return use.how is How.ADD or (use.how is How.STORE and len(use.what) == 2 and use.what[0] in ADDS)
 
 
 RULES = (new_state_is_set_up,)
