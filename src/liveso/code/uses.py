@@ -6,7 +6,7 @@ comes before, in what the instruction before leaves open.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -139,7 +139,7 @@ class _Walk:
             if not goes_on:
                 self._values = {}
             if it.address in at_target:
-                self._values = at_target[it.address] | self._values
+                self._values = _joined(at_target[it.address], self._values)
             self._step(index, it)
             if it.form.leads_to_code and it.place is not None and it.operation is not Operation.CALL:
                 at_target.setdefault(it.place.offset, dict(islice(self._values.items(), _MOST_HELD)))
@@ -149,15 +149,25 @@ class _Walk:
         """The registers and words of the stack that hold pointers which go on in small steps, with the instructions, by
         their indexes, between which they do: a loop, or from the step to where the register is overwritten."""
         forms, found = self._code.forms, dict[str, list[range]]()
+        stepped = [(index, place) for index, form in enumerate(forms) if (place := _stepped(form))]
+        if not stepped:
+            return found
         loops = self._loops()
+        led, written = dict[str, list[int]](), dict[str, list[int]]()
         for index, form in enumerate(forms):
-            place = _stepped(form)
-            if not place:
-                continue
-            around = [it for it in loops if index in it and _leads_through(forms[it.start : it.stop], place)]
-            after = range(index, next((at for at in range(index + 1, len(forms)) if place in forms[at].written), index))
-            if _leads_through(forms[after.start : after.stop], place):
-                around.append(after)
+            if form.base and form.operation is not Operation.ADDRESS:
+                led.setdefault(form.base, []).append(index)
+                if form.base in self._stack and form.written:
+                    led.setdefault(_word(form), []).append(index)
+            for register in form.written:
+                written.setdefault(register, []).append(index)
+        for index, place in stepped:
+            writers = written.get(place, [])
+            at = bisect_right(writers, index)
+            after = range(index, writers[at] if at < len(writers) else index)
+            around = [
+                it for it in (*(loop for loop in loops if index in loop), after) if _any_in(led.get(place, []), it)
+            ]
             if around:
                 found.setdefault(place, []).extend(around)
         return found
@@ -370,6 +380,9 @@ class _Walk:
                 self._add(it.address, divisor.spot, How.DIVIDE, is_float=False)
             self._divide(it.address, self._constant_of(operands))
             return
+        if name.startswith("cmov"):
+            self._set(form.written, _either(self._held(operands[0]), self._held(operands[1])))
+            return
         source = operands[1] if len(operands) >= 3 else operands[0] if operands else ""
         held = self._values.get(source)
         constant = form.immediate
@@ -384,7 +397,8 @@ class _Walk:
         )
         if held is not None and held.spot is not None and is_plain:
             if name in _WHOLE_NUMBERS or name in _FIELDS:
-                self._operate(index, it.address, held.spot, name, constant, False)
+                number = None if constant is None else constant - _added(held)
+                self._operate(index, it.address, held.spot, name, number, False)
             elif _FLOAT.match(name):
                 self._add(it.address, held.spot, How.READ, is_float=True)
         elif len(operands) == 2 and (name in _WHOLE_NUMBERS or _FLOAT.match(name)):
@@ -504,6 +518,9 @@ class _Walk:
             for part, number in _pieces(spot, constant):
                 self._add(it.address, part, How.STORE, number, is_fresh=is_fresh, changes=True)
             return
+        if held is not None and held.spot == spot and held.last is not None and held.last[0] in ADDS:
+            self._add(it.address, spot, How.ADD, held.last[1], is_float=False, changes=True)
+            return
         what: tuple[object, ...] = ()
         if held is not None:
             what = held.last if held.last is not None else (*held.described, held.name)
@@ -536,6 +553,36 @@ def _pieces(spot: Spot, constant: int) -> list[tuple[Spot, int]]:
     return [(Spot(spot.kind, spot.offset + at, 4), signed(constant >> (8 * at), 4)) for at in range(0, spot.width, 4)]
 
 
+def _either(one: Value | None, other: Value | None) -> Value | None:
+    """What is known of a value that is one of two: of a constant and something else, that, for it tells more."""
+    if one is None or other is None or one == other:
+        return one or other
+    if one.constant is not None and other.constant is not None:
+        return None
+    return other if one.constant is not None else one
+
+
+def _joined(one: dict[str, Value], other: dict[str, Value]) -> dict[str, Value]:
+    """What is known where two ways meet."""
+    found = one | other
+    for place, value in one.items():
+        if found[place] is not value:
+            either = _either(value, found[place])
+            if either is None:
+                del found[place]
+            else:
+                found[place] = either
+    return found
+
+
+def _added(it: Value) -> int:
+    """What was added to a value since it was loaded."""
+    if it.last is None or it.last[0] not in ADDS:
+        return 0
+    name, number = it.last
+    return -number if name in ("sub", "dec", "subs") else number
+
+
 def _is_variable(it: Value) -> bool:
     """Whether it was loaded from a variable, or is an element's address in what that leads to."""
     return it.spot is not None and it.spot.kind in ("data", "tls") and it.spot.width == _WORD
@@ -560,8 +607,7 @@ def _stepped(form: Form) -> str:
     return form.base if moves_on else ""
 
 
-def _leads_through(forms: list[Form], place: str) -> bool:
-    """Whether some instruction accesses memory through a register, or loads a word of the stack."""
-    if place.startswith("["):
-        return any(_word(it) == place and it.written for it in forms)
-    return any(it.base == place and it.operation is not Operation.ADDRESS for it in forms)
+def _any_in(ordered: list[int], places: range) -> bool:
+    """Whether some of the numbers lie in a range."""
+    at = bisect_left(ordered, places.start)
+    return at < len(ordered) and ordered[at] < places.stop

@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from liveso.code import Code, Matching, Reader, function_names
-from liveso.code.uses import Use, uses
+from liveso.code.uses import How, Use, uses
 from liveso.elf import Image
+from liveso.elf.tables import Table
 from liveso.verdict.correspondence import Correspondence
 
 _MOST_CHANGED = 1500  # functions: beyond, it is another release, and says nothing about one value
+_LARGEST_CONSTANT = 16  # bytes
 _LARGEST = 60_000  # bytes of a function
 _OBJECT = "object"
 KINDS = (_OBJECT, "data", "tls")
@@ -45,7 +49,11 @@ class ChangedUses:
     def functions(self) -> list[ChangedFunction]:
         """The functions that changed, in the order of the old version; none where nearly all did."""
         old, new = self._matching.old, self._matching.new
-        changed = [(i, j) for i, j in self._matching.pairs if old.shapes[i] != new.shapes[j]]
+        changed = [
+            (i, j)
+            for i, j in self._matching.pairs
+            if old.shapes[i] != new.shapes[j] or self._loads_another_constant(i, j)
+        ]
         if len(changed) > _MOST_CHANGED:
             return []
         return [it for i, j in changed if (it := self._changed(i, j)) is not None]
@@ -55,11 +63,28 @@ class ChangedUses:
         if max(end - start for start, end in places) > _LARGEST:
             return None
         codes = [reader.read(*place) for reader, place in zip(self._readers, places, strict=True)]
-        if codes[0].exact == codes[1].exact:
+        is_same = codes[0].exact == codes[1].exact
+        if is_same and not self._loads_another_constant(i, j):
             return None
         old, new = (tuple(uses(image, code)) for image, code in zip(self._images, codes, strict=True))
         name = self._names.get(places[0][0], f"the function at {places[0][0]:#x}")
         return ChangedFunction(name, i, (codes[0], codes[1]), old, tuple(self._as_before(it) for it in new))
+
+    def _loads_another_constant(self, i: int, j: int) -> bool:
+        """Whether two functions of one shape refer to constants that differ."""
+        old, new = self._contents
+        one, other = self._matching.old.bounds[i], self._matching.new.bounds[j]
+        return one[1] - one[0] == other[1] - other[0] and not np.array_equal(old[slice(*one)], new[slice(*other)])
+
+    @cached_property
+    def _contents(self) -> tuple[Table, Table]:
+        """The bytes at each place in the constants that the code of the versions refers to, up to a quadword; zeros for
+        other places."""
+        old, new = (
+            _contents(image, it.fields["target"])
+            for image, it in zip(self._images, (self._matching.old, self._matching.new), strict=True)
+        )
+        return old, new
 
     def _as_before(self, it: Use) -> Use:
         correspondence = self._correspondences.get(it.spot.kind)
@@ -79,6 +104,17 @@ class ChangedUses:
                 yield tuple(uses(image, reader.read(start, end)))
 
 
+def _contents(image: Image, targets: Table) -> Table:
+    found = np.zeros((len(targets), _LARGEST_CONSTANT), np.uint8)
+    for section in image.sections:
+        if not section.name.startswith(".rodata") or not section.has_bytes:
+            continue
+        content = np.frombuffer(image.section_bytes(section) + bytes(_LARGEST_CONSTANT), np.uint8)
+        inside = np.flatnonzero((targets >= section.address) & (targets < section.end))
+        found[inside] = content[(targets[inside] - section.address)[:, None] + np.arange(_LARGEST_CONSTANT)]
+    return found
+
+
 def offsets_of(found: tuple[Use, ...], kind: str = _OBJECT) -> set[int]:
     return {it.spot.offset for it in found if it.spot.kind == kind}
 
@@ -86,7 +122,7 @@ def offsets_of(found: tuple[Use, ...], kind: str = _OBJECT) -> set[int]:
 def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, ...]]:
     """What is done with one place, as it can be compared between versions."""
     return Counter(
-        (it.how, it.constant, it.changes, it.is_float)
+        (it.how, it.constant, it.changes, it.is_float, it.what if it.how is How.ORDER else ())
         for it in found
         if (it.spot.kind, it.spot.offset) == (kind, offset)
     )

@@ -6,6 +6,7 @@ grew.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from liveso.code import (
     match_functions,
     parameters,
 )
-from liveso.code.call_graph import Edges, backwards, call_edges, reached
+from liveso.code.call_graph import Edges, backwards, call_edges
 from liveso.code.matching_blocks import TooDifferent
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.uses import How, Use, uses
@@ -62,6 +63,7 @@ _STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: beyond, more say nothing new
 _REGISTERS = re.compile(r"[a-z][a-z0-9]+")
 _INPUT_WIDTHS = (1, 2)  # bytes of a character
+_MOST_HELPERS = 200  # functions that an initialiser leads to
 _LONGEST_RUN = 256  # bytes
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
@@ -355,21 +357,33 @@ class _Comparison:
 
     def _changed_helpers(self, initialiser: int) -> Iterator[int]:
         """The functions that only an initialiser leads to, by its index, that changed and set something up."""
-        below = reached(self._edges, [initialiser])
+        below = self._below(initialiser)
         old = {j: i for i, j in self._matching.pairs}
         for j in sorted(below - {initialiser}):
-            is_same = j in old and self._is_same(old[j], j)
+            is_changed = j in old and self._is_certain(old[j], j) and not self._is_same(old[j], j)
             start = int(self._matching.new.functions["start"][j])
-            if not is_same and self._callers.get(j, set()) <= below and self._sets_up(start):
+            if is_changed and self._callers.get(j, set()) <= below and self._sets_up(start):
                 yield start
 
-    @cached_property
-    def _edges(self) -> Edges:
-        return call_edges(self._images[1], self._matching.new)
+    def _below(self, start: int) -> set[int]:
+        """The functions of the new version that one leads to, by index, with itself: some branches are too short to be
+        among the places that the linker fills in."""
+        functions, found, waiting = self._matching.new.functions, set[int](), [start]
+        indexes = {address: index for index, address in enumerate(functions["start"].tolist())}
+        while waiting and len(found) < _MOST_HELPERS:
+            index = waiting.pop()
+            if index not in found:
+                found.add(index)
+                code = self._readers[1].read(*functions[index].item())
+                places = (
+                    it.place for it in code if it.is_call and it.place is not None and it.place.kind == "function"
+                )
+                waiting.extend(indexes[place.offset] for place in places if place.offset in indexes)
+        return found
 
     @cached_property
     def _callers(self) -> Edges:
-        return backwards(self._edges)
+        return backwards(call_edges(self._images[1], self._matching.new))
 
     def _is_same_run(self, old: int, new: int) -> bool:
         """Whether the instructions at two addresses are the same up to the first that goes elsewhere."""
@@ -466,12 +480,14 @@ class _Comparison:
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
-        ends = _compared_ends(old)
         found = [
             it
             for it in found
             if it.kind not in _OFFSETS
-            or ((it.old, it.new) not in low_parts and not (it.kind is Kind.ADDRESS and it.old_address in ends))
+            or (
+                (it.old, it.new) not in low_parts
+                and not (it.kind is Kind.ADDRESS and _is_compared_end(old, it.old_address))
+            )
         ]
         if any(it.kind is Kind.BITS for it in found):
             inputs = _masked_inputs(old, uses(self._images[0], old))
@@ -593,20 +609,18 @@ def _masked_inputs(code: Code, found: list[Use]) -> frozenset[int]:
     )
 
 
-def _compared_ends(code: Code) -> frozenset[int]:
-    """The addresses of instructions that form an address only to compare with it: the end of an array, which another
-    number of rounds makes another one."""
-    found = []
-    for index, form in enumerate(code.forms):
-        if form.operation is not Operation.ADDRESS or len(form.written) != 1:
-            continue
-        register = form.written[0]
-        users = [it for it in code.forms if it is not form and register in _REGISTERS.findall(it.outline)]
-        users = [it for it in users if it.written != (register,) or it.base == register or it.source == register]
-        is_compared = any(it.outline.startswith("cmp ") for it in users)
-        if is_compared and all(it.outline.startswith(("cmp ", "push ", "pop ")) for it in users) and index:
-            found.append(code.addresses[index])
-    return frozenset(found)
+def _is_compared_end(code: Code, address: int) -> bool:
+    """Whether an instruction forms an address only to compare with it: the end of an array, which another number of
+    rounds makes another one."""
+    index = bisect_left(code.addresses, address)
+    form = code.forms[index]
+    if len(form.written) != 1:
+        return False
+    register = form.written[0]
+    users = [it for it in code.forms if it is not form and register in _REGISTERS.findall(it.outline)]
+    users = [it for it in users if it.written != (register,) or it.base == register or it.source == register]
+    is_compared = any(it.outline.startswith("cmp ") for it in users)
+    return is_compared and all(it.outline.startswith(("cmp ", "push ", "pop ")) for it in users)
 
 
 def _telling_pairs(old: Code, new: Code, run: Run) -> list[tuple[int, int]]:

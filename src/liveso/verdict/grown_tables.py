@@ -63,7 +63,8 @@ def _tables(image: Image, references: Table) -> dict[int, list[int]]:
     relative = table["addend"][table["type"] == image.machine.relative].tolist()
     led_to = {it for it in (*references["target"].tolist(), *relative) if it in span}
     # a class's table begins behind two words (Itanium C++ ABI, 2.5.2), and code may form the address of the first
-    starts = sorted(led_to | {it + _BEFORE_TABLE * word for it in led_to if it not in functions})
+    headers = {it for it in led_to if it not in words and it + word not in functions}
+    starts = sorted(led_to | {it + _BEFORE_TABLE * word for it in headers})
     found: dict[int, list[int]] = {}
     for start in starts:
         index = bisect_right(starts, start)

@@ -13,6 +13,7 @@ from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
 _VALUES = (How.STORE, How.EQUAL, How.FACTOR, How.MASK)
 _LEAST_WORD = 4  # bytes
+_LEAST_LETTERS = 3
 _LEAST_TELLING = 4  # smaller numbers are compared everywhere
 _ZEROES = re.compile(r"calloc|alloc0|zalloc|talloc_zero")
 """What the names of allocators have in common that clear the memory."""
@@ -38,7 +39,7 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
     groups: dict[tuple[str, int, int, How], tuple[list[Use], list[Use]]] = {}
     for side, found in enumerate((it.old, it.new)):
         for use in found:
-            if use.how in _VALUES and use.constant is not None and use.spot.kind in KINDS and not _may_be_text(use):
+            if use.how in _VALUES and use.constant is not None and use.spot.kind in KINDS and not _is_text(use):
                 key = use.spot.kind, use.spot.offset, use.spot.width, use.how
                 groups.setdefault(key, ([], []))[side].append(use)
     for (kind, offset, _width, how), (old, new) in groups.items():
@@ -54,9 +55,16 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
                 yield _Change(kind, offset, one.constant, other.constant, how, it.name, places, is_first)
 
 
-def _may_be_text(it: Use) -> bool:
-    """Whether it masks single bytes, as code does that reads a text."""
-    return it.how is How.MASK and it.spot.width < _LEAST_WORD and not it.changes
+def _is_text(it: Use) -> bool:
+    """Whether it is about a text: masks single bytes, as code does that reads one, or stores several of its letters."""
+    if it.how is How.MASK and it.spot.width < _LEAST_WORD and not it.changes:
+        return True
+    return it.constant is not None and _are_letters(it.constant)
+
+
+def _are_letters(constant: int) -> bool:
+    content = (constant & 0xFFFFFFFF).to_bytes(_LEAST_WORD, "little").rstrip(b"\0")
+    return len(content) >= _LEAST_LETTERS and all(0x20 <= it < 0x7F for it in content)
 
 
 def _first_values(found: tuple[Use, ...]) -> tuple[dict[int, int | None], bool]:
@@ -78,7 +86,9 @@ def _changed_first_values(maker: ChangedFunction) -> Iterator[tuple[int, int, in
     for offset in sorted(old.keys() | new.keys()):
         before = old.get(offset, 0 if old_is_zero else None)
         after = new.get(offset, 0 if new_is_zero else None)
-        if before is not None and after is not None and before != after:
+        if before is None or after is None or before == after:
+            continue
+        if not (_are_letters(before) or _are_letters(after)):
             yield offset, before, after
 
 

@@ -136,12 +136,6 @@ class Pair:
             if correspondence.led_to(place, at) is None
         ]
 
-    @property
-    def has_new_variables(self) -> bool:
-        """Whether some of the new version's writable data is no variable of the old one. Raises ImageError where that
-        cannot be read."""
-        return self.correspondence is not None and self.correspondence.new_bytes > 0
-
     @cached_property
     def references_to_gone_variables(self) -> list[int]:
         """The places of the old code's references to variables that the new version has not. Raises ImageError where

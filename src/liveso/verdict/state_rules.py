@@ -1,6 +1,7 @@
 """The state layer: whether all state is there that the new code counts on."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import numpy as np
 from liveso.code import Reader
 from liveso.code.call_graph import backwards, call_edges, reached
 from liveso.code.shapes import Shapes
-from liveso.code.uses import ADDS, How, Use, uses
+from liveso.code.uses import How, Use, uses
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
@@ -18,6 +19,7 @@ from liveso.verdict.rules import Difference, Pair, refuse, rule
 _COUNTS_ON = re.compile(r"lock|wait|[gs]etspecific|post|signal|broadcast|tss_[gs]et")
 """What is done with locks and the like once they were made (pthreads(7), sem_overview(7), C11 7.26)."""
 _MAKES = re.compile(r"_init$|_create$|_new$|init_|Init")
+_WORD = 8
 _GUARDS = (How.EQUAL, How.ORDER)
 
 
@@ -37,8 +39,6 @@ def new_state_is_set_up(pair: Pair) -> Iterator[Difference]:
     set up on the way, or is looked at first whether it is; so is a counter, which starts with zero, and what a function
     sets up that only the new version has."""
     try:
-        if not pair.has_new_variables:
-            return
         shapes, new = pair.matching.new, pair.new
         found = _new_variables(pair, shapes)
         if not found:
@@ -79,17 +79,48 @@ def _exported(image: Image, shapes: Shapes) -> dict[str, int]:
 def _new_variables(pair: Pair, shapes: Shapes) -> dict[int, _NewVariable]:
     """The new variables that start with zeros, by their places in the writable data."""
     correspondence, image, reader = pair.correspondence, pair.new, Reader(pair.new)
-    assert correspondence is not None
-    start = data_layout(image).span.start
-    places = np.array(sorted(pair.references_to_new_variables), "<i8")
+    if correspondence is None:
+        return {}  # data-layout says it
+    start, table = data_layout(image).span.start, pair.references.table
+    known = _Known(pair)
+    rows = [
+        (place, at)
+        for place, at in zip(table["place"].tolist(), (table["target"] - start).astype("<i8").tolist(), strict=True)
+        if known.is_new(correspondence.led_to(place, at))
+    ]
+    places = np.array(sorted(place for place, _at in rows), "<i8")
+    new = {at for _place, at in rows}
     indexes = np.searchsorted(shapes.functions["start"].astype("<i8"), places, side="right") - 1
     found: dict[int, _NewVariable] = {}
     for index in sorted({it for it in indexes.tolist() if it >= 0}):
         for use in uses(image, reader.read(*shapes.functions[index].item())):
             at = use.spot.offset
-            if use.spot.kind == "data" and correspondence.old(at) is None and not any(image.bytes_at(start + at, 8)):
+            if use.spot.kind == "data" and at in new and not any(image.bytes_at(start + at, 8)):
                 _count(found.setdefault(at, _NewVariable()), index, use)
     return found
+
+
+class _Known:
+    """What the old version's code knows of its writable data."""
+
+    def __init__(self, pair: Pair) -> None:
+        span, table = data_layout(pair.old).span, pair.old_references.table
+        self._targets = sorted(set((table["target"] - span.start).astype("<i8").tolist()))
+        formed = (table["target"][table["forms_address"]] - span.start).astype("<i8").tolist()
+        named = (symbol.value - span.start for symbol in pair.old.symbols if symbol.is_defined and symbol.size)
+        words = pair.old.relocations["addend"][pair.old.relocations["type"] == pair.old.machine.relative]
+        self._arrays = {*formed, *(words.astype("<i8") - span.start).tolist(), *named}
+        self._borders = sorted({*self._targets, *self._arrays})
+
+    def is_new(self, at: int | None) -> bool:
+        """Whether nothing was at a place of the old data: it lies behind all variables, or between two numbers."""
+        if at is None:
+            return True
+        index = bisect_right(self._borders, at) - 1
+        if index < 0 or self._borders[index] == at:
+            return False
+        before = self._borders[index]
+        return before not in self._arrays and at - before >= _WORD
 
 
 def _count(variable: _NewVariable, index: int, use: Use) -> None:
@@ -97,17 +128,12 @@ def _count(variable: _NewVariable, index: int, use: Use) -> None:
         name, is_address = str(use.what[0]), bool(use.what[1])
         counts_on = bool(_COUNTS_ON.search(name)) and not _MAKES.search(name)
         (variable.setters if is_address and not counts_on else variable.readers).add(index)
-    elif use.changes and not _counts(use):
+    elif use.changes and use.how is not How.ADD:  # what is only added to may start with zero
         variable.setters.add(index)
     elif use.how in _GUARDS:
         variable.guards.add(index)
     else:
         variable.readers.add(index)
-
-
-def _counts(use: Use) -> bool:
-    """Whether it only adds to what is there, which may start with zero."""
-    return use.how is How.ADD or (use.how is How.STORE and len(use.what) == 2 and use.what[0] in ADDS)
 
 
 RULES = (new_state_is_set_up,)
