@@ -19,9 +19,9 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in memory that code accesses: `kind` is "object" (behind a pointer, `offset` from it), "element" (the same
-    with an index, or through a pointer that goes on byte by byte), "data" or "tls" (as Place has it), or the name of a
-    variable of another object. `offset` and `width` are in bytes."""
+    """A place in memory that code accesses: `kind` is "object" (behind a pointer, `offset` from it), "element" (the
+    same with an index, or through a pointer that goes on byte by byte), "data" or "tls" (as Place has it), or the name
+    of a variable of another object. `offset` and `width` are in bytes."""
 
     kind: str
     offset: int
@@ -66,3 +66,32 @@ def signed(number: int, width: int) -> int:
     bits = 8 * width
     number &= (1 << bits) - 1
     return number - (1 << bits) if number >> (bits - 1) else number
+
+
+def pieces(spot: Spot, constant: int) -> list[tuple[Spot, int]]:
+    """A stored constant in pieces of four bytes: compilers store small members together."""
+    if spot.width <= 4:
+        return [(spot, signed(constant, spot.width))]
+    return [(Spot(spot.kind, spot.offset + at, 4), signed(constant >> (8 * at), 4)) for at in range(0, spot.width, 4)]
+
+
+def either(one: Value | None, other: Value | None) -> Value | None:
+    """What is known of a value that is one of two: of a constant and something else, that, for it tells more."""
+    if one is None or other is None or one == other:
+        return one or other
+    if one.constant is not None and other.constant is not None:
+        return None
+    return other if one.constant is not None else one
+
+
+def joined(one: dict[str, Value], other: dict[str, Value]) -> dict[str, Value]:
+    """What is known where two ways meet."""
+    found = one | other
+    for place, value in one.items():
+        if found[place] is not value:
+            kept = either(value, found[place])
+            if kept is None:
+                del found[place]
+            else:
+                found[place] = kept
+    return found

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from liveso.code import Code, Matching, Reader, function_names
-from liveso.code.uses import How, Use, uses
+from liveso.code.use import How, Use
+from liveso.code.uses import uses
 from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.verdict.correspondence import Correspondence
@@ -129,13 +130,15 @@ def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, 
 
 
 def where(kind: str, offset: int) -> str:
+    """A place in words; `offset` is in bytes."""
     return f"{offset:+#x} of an object" if kind == "object" else f"the variable at +{offset:#x} of the writable data"
 
 
 def listed(names: list[str], shown: int = 3) -> str:
+    """Names of functions in words, no more than `shown` of many."""
     if len(names) > shown:
         return f"{', '.join(names[:shown])} and {len(names) - shown} more functions"
-    return " and ".join(names)
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 
 def verb(names: list[str], word: str) -> str:

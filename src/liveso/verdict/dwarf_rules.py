@@ -63,8 +63,8 @@ def _compare_variables(before: Variable, after: Variable, place: int | None) -> 
 
 @rule("type")
 def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
-    """Objects that the old code made live on, and the new code works on them. A member of another name is another member,
-    unless the code does the same with it."""
+    """Objects that the old code made live on, and the new code works on them. A member of another name is another
+    member, unless the code does the same with it."""
     if not (pair.old_debug.has_types and pair.new_debug.has_types):
         return
     for name, before, after in pair.changed_types:

@@ -35,7 +35,8 @@ from liveso.code import (
 from liveso.code.call_graph import Edges, backwards, call_edges
 from liveso.code.matching_blocks import TooDifferent
 from liveso.code.start_up import is_start_up, start_up_stubs
-from liveso.code.uses import How, Use, uses
+from liveso.code.use import How, Use
+from liveso.code.uses import uses
 from liveso.elf import Image, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 from liveso.verdict.alignment import Run, aligned
@@ -358,9 +359,12 @@ class _Comparison:
     def _changed_helpers(self, initialiser: int) -> Iterator[int]:
         """The functions that only an initialiser leads to, by its index, that changed and set something up."""
         below = self._below(initialiser)
-        old = {j: i for i, j in self._matching.pairs}
+        old, shapes = {j: i for i, j in self._matching.pairs}, frozenset(self._matching.old.shapes)
         for j in sorted(below - {initialiser}):
-            is_changed = j in old and self._is_certain(old[j], j) and not self._is_same(old[j], j)
+            if j in old:
+                is_changed = self._is_certain(old[j], j) and not self._is_same(old[j], j)
+            else:
+                is_changed = self._matching.new.shapes[j] not in shapes
             start = int(self._matching.new.functions["start"][j])
             if is_changed and self._callers.get(j, set()) <= below and self._sets_up(start):
                 yield start

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from liveso.code import Matching, Reader, functions
-from liveso.code.uses import How, uses
+from liveso.code.use import How
+from liveso.code.uses import uses
 from liveso.elf import Image
 from liveso.elf.data import constant_span
 from liveso.elf.tables import Table
@@ -19,8 +20,8 @@ _TELLING = 2  # functions that must be the same
 
 @dataclass(frozen=True, slots=True)
 class GrownTable:
-    """A table at `old` and `new`, addresses of the two files, that had `before` entries and has `after`; the function at
-    `keeper` of the old version stores its address, or returns it."""
+    """A table at `old` and `new`, addresses of the two files, that had `before` entries and has `after`; the function
+    at `keeper` of the old version stores its address, or returns it."""
 
     old: int
     new: int

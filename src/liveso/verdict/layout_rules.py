@@ -1,10 +1,12 @@
-"""The layout layer, beyond what witnesses say: whether new code finds in objects and variables what old code left there."""
+"""The layout layer, beyond what witnesses say: whether new code finds in objects and variables what old code left
+there."""
 
 from collections.abc import Iterator
 from itertools import combinations
 
 from liveso.code import function_names
-from liveso.code.uses import FACTORS, How, Use
+from liveso.code.operations import FACTORS
+from liveso.code.use import How, Use
 from liveso.errors import ImageError
 from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, listed, offsets_of, verb, where
 from liveso.verdict.grown_tables import grown_tables
@@ -222,8 +224,8 @@ def _is_accessed(uses: ChangedUses, place: range) -> bool:
 
 @rule("grown-table")
 def tables_keep_their_size(pair: Pair) -> Iterator[Difference]:
-    """A table of functions, of a class or of methods, that old code left the address of in objects has more entries now:
-    these objects keep the short one, and what new code calls behind its end is something else."""
+    """A table of functions, of a class or of methods, that old code left the address of in objects has more entries
+    now: these objects keep the short one, and what new code calls behind its end is something else."""
     if not pair.new.machine.can_be_updated:
         return  # references to constants are not known
     try:
