@@ -20,6 +20,8 @@ def compute(state: State, it: Instruction) -> None:
     name, operands = parts(form.outline)
     if name in ZEROS and len(operands) > 1 and len(set(operands[-2:])) == 1:
         state.set(form.written, Value(Source.CONSTANT, 0))
+    elif name == "movi" and form.immediate == 0:  # AArch64: all lanes of a vector
+        state.set(tuple(it.partition(".")[0] for it in form.written), Value(Source.CONSTANT, 0))
     elif form.operation is Operation.MOVE:
         constant = None if form.immediate is None else Value(Source.CONSTANT, form.immediate)
         state.set(form.written, constant or state.held(form.source))

@@ -178,6 +178,8 @@ def members_are_not_new(pair: Pair) -> Iterator[Difference]:
             if use.spot.kind != "object" or before.issuperset(place) or not offsets_of(it.old):
                 continue
             if use.is_fresh and use.changes and _is_inside(it, place):
+                if use.constant == 0 and _cleared(it.old).issuperset(place):
+                    continue  # it starts with what objects from before have
                 made.update(dict.fromkeys(set(place) - before, it.name))
             elif not use.is_fresh and before.isdisjoint(place):
                 used.setdefault((use.spot.offset, use.spot.width), set()).add(it.name)
@@ -195,12 +197,21 @@ def members_are_not_new(pair: Pair) -> Iterator[Difference]:
 
 
 def _covered(found: tuple[Use, ...]) -> set[int]:
-    return {
-        byte
-        for it in found
-        if it.spot.kind == "object"
-        for byte in range(it.spot.offset, it.spot.offset + max(1, it.spot.width))
-    }
+    """The bytes of objects that a function accesses, without those that it only clears."""
+    return {byte for it in found if not _is_clearing(it) for byte in _bytes(it)}
+
+
+def _cleared(found: tuple[Use, ...]) -> set[int]:
+    return {byte for it in found if _is_clearing(it) for byte in _bytes(it)}
+
+
+def _is_clearing(it: Use) -> bool:
+    return it.is_fresh and it.how is How.STORE and it.constant == 0
+
+
+def _bytes(it: Use) -> range:
+    is_member = it.spot.kind == "object"
+    return range(it.spot.offset, it.spot.offset + max(1, it.spot.width)) if is_member else range(0)
 
 
 def _is_inside(it: ChangedFunction, place: range) -> bool:
@@ -217,7 +228,7 @@ def _is_accessed(uses: ChangedUses, place: range) -> bool:
     """Whether the old version accesses something that begins at a place: what only covers it may be of another type."""
 
     def begins_there(found: tuple[Use, ...]) -> bool:
-        return any(it.spot.kind == "object" and it.spot.offset in place for it in found)
+        return any(it.spot.kind == "object" and it.spot.offset in place and not _is_clearing(it) for it in found)
 
     return any(begins_there(it.old) for it in uses.functions) or any(map(begins_there, uses.unchanged()))
 

@@ -72,8 +72,9 @@ def _first_values(found: tuple[Use, ...]) -> tuple[dict[int, int | None], bool]:
     whether the others start with zeros."""
     first: dict[int, int | None] = {}
     for it in found:
-        if it.is_fresh and it.how is How.STORE and it.spot.kind == "object":
-            first.setdefault(it.spot.offset, it.constant)
+        is_first = it.is_fresh and it.how is How.STORE and it.spot.kind == "object"
+        if is_first and first.get(it.spot.offset, 0) == 0:  # what clears the object comes before what sets it up
+            first[it.spot.offset] = it.constant
     names = [str(it.what[0]) for it in found if it.spot.kind == "allocator"]
     return first, bool(names) and all(_ZEROES.search(name) for name in names)
 
