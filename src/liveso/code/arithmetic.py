@@ -11,7 +11,7 @@ from liveso.code.values import Source, Value, either
 
 _COPIES = ("movd", "movq", "movap", "movss", "movsd", "vmov")
 _EXTENDS = ("cdqe", "sxtw", "uxtw", "uxtb", "uxth", "sxtb", "sxth")
-_COMPUTED = Value(Source.RESULT, 0, "computed")
+_COMPUTED = Value(Source.COMPUTED)
 
 
 def compute(state: State, it: Instruction) -> None:

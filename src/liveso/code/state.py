@@ -3,6 +3,7 @@
 import re
 
 from liveso.code.advancing import advancing_places
+from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form
 from liveso.code.instructions import Code, Instruction, keeps_frame
 from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, MASKS, SHIFTS, condition
@@ -14,6 +15,7 @@ from liveso.elf.data import data_layout
 INDEXED = "index"
 """The operation that adds an index to a pointer."""
 _REGISTER = re.compile(r"[a-z][a-z0-9]+")
+_MAKES = re.compile(r"alloc|new|create|dup", re.I)
 _WORD = 8
 
 
@@ -110,7 +112,7 @@ class State:
 
     def store(self, it: Instruction, spot: Spot, held: Value | None) -> None:
         base = self.values.get(it.form.base)
-        is_fresh = base is not None and base.source is Source.RESULT and base.name != "computed"
+        is_fresh = base is not None and base.source is Source.RESULT and _makes_objects(base.name)
         constant = None if held is None else held.constant
         if constant is not None:
             for part, number in pieces(spot, constant):
@@ -142,6 +144,11 @@ class State:
         outline = self.code.forms[self.index].outline
         is_element = spot.kind == "element" or ("+" in outline and "[" in outline)
         self.found.append(Use(address, spot, how, constant, what, is_float, is_fresh, changes, is_element))
+
+
+def _makes_objects(name: str) -> bool:
+    """Whether a function may return a new object: one of the library's own, or one of another by its name."""
+    return not name or name.partition("@")[0] in SIZE_ARGUMENTS or bool(_MAKES.search(name))
 
 
 def is_variable(it: Value) -> bool:

@@ -124,12 +124,14 @@ class _Walk:
         self._state.values[self._machine.result_register] = Value(Source.RESULT, it.address, name)
 
     def _hand(self, address: int, name: str, arguments: list[Value | None]) -> None:
-        """Variables that a call is given, or their addresses."""
-        for value in arguments:
+        """Variables that a call is given, or their addresses, and members that another library is given."""
+        for number, value in enumerate(arguments):
             if value is None or value.last is not None:
                 continue
             if value.spot is not None and value.spot.kind in ("data", "tls"):
                 self._state.add(address, value.spot, How.HAND, what=(name, False))
+            elif value.spot is not None and value.spot.kind == "object" and name:
+                self._state.add(address, value.spot, How.HAND, what=(name, number))
             elif value.source is Source.ADDRESS and value.name == "data":
                 start = data_layout(self._image).span.start
                 self._state.add(address, Spot("data", value.number - start, 0), How.HAND, what=(name, True))

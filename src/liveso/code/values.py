@@ -11,6 +11,7 @@ class Source(StrEnum):
     ARGUMENT = "argument"
     RESULT = "result"
     """What a function returned: an object that was just made, most often."""
+    COMPUTED = "computed"
     ADDRESS = "address"
     """Of something in the image."""
     MEMORY = "memory"

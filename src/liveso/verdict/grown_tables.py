@@ -35,32 +35,50 @@ def grown_tables(old: Image, new: Image, matching: Matching, references: tuple[T
     address in objects. `references` are those of the code of both versions to constants. Raises ImageError."""
     starts = [it.functions["start"].tolist() for it in (matching.old, matching.new)]
     partner = {starts[0][i]: starts[1][j] for i, j in matching.pairs}
-    before, after = _tables(old, references[0]), _tables(new, references[1])
+    words, before, after = _functions(old), _tables(old, references[0]), _tables(new, references[1])
     by_functions: dict[tuple[int, ...], list[int]] = {}
     for start, entries in after.items():
-        by_functions.setdefault(tuple(it for it in entries if it)[:_TELLING], []).append(start)
-    for start, entries in before.items():
-        expected = [partner.get(it, -1) if it else 0 for it in entries]
-        for other in by_functions.get(tuple(it for it in expected if it)[:_TELLING], ()):
+        by_functions.setdefault(_first(entries), []).append(start)
+    expected = {start: [partner.get(it, -1) if it else 0 for it in entries] for start, entries in before.items()}
+    same = {tuple(entries) for entries in expected.values()} & {tuple(entries) for entries in after.values()}
+    for start, entries in expected.items():
+        for other in () if tuple(entries) in same else by_functions.get(_first(entries), ()):
             found = after[other]
-            is_longer = len(found) > len(entries) and found[: len(entries)] == expected and any(found[len(entries) :])
-            keeper = _keeper(old, references[0], start) if is_longer else None
+            is_longer = len(found) > len(entries) and found[: len(entries)] == entries and any(found[len(entries) :])
+            if not is_longer or tuple(found) in same:
+                continue
+            behind = words.get(start + len(entries) * old.machine.word, 0)
+            goes_on = partner.get(behind, -1) == found[len(entries)]  # what led to its middle is gone
+            keeper = None if goes_on else _keeper(old, references[0], start)
             if keeper is not None:
                 yield GrownTable(start, other, len(entries), len(found), keeper)
                 break
+
+
+def _first(entries: list[int]) -> tuple[int, ...]:
+    return tuple(it for it in entries if it)[:_TELLING]
+
+
+def _words(image: Image) -> dict[int, int]:
+    """Where each relocated word of the constants leads."""
+    span, table = constant_span(image), image.relocations
+    rows = table[(table["offset"] >= span.start) & (table["offset"] < span.stop)]
+    return {
+        offset: addend + (image.symbols[index].value if index else 0)
+        for offset, kind, index, addend in rows.tolist()
+        if kind == image.machine.relative or (index and image.symbols[index].is_defined)
+    }
+
+
+def _functions(image: Image) -> dict[int, int]:
+    return {at: target for at, target in _words(image).items() if image.is_code(target)}
 
 
 def _tables(image: Image, references: Table) -> dict[int, list[int]]:
     """The entries of each table, by its address, with 0 for what is no function: from a place that code or a word leads
     to, up to the next one. One that begins with functions ends before the first word that holds none."""
     span, table, word = constant_span(image), image.relocations, image.machine.word
-    rows = table[(table["offset"] >= span.start) & (table["offset"] < span.stop)]
-    words = {
-        offset: addend + (image.symbols[index].value if index else 0)
-        for offset, kind, index, addend in rows.tolist()
-        if kind == image.machine.relative or (index and image.symbols[index].is_defined)
-    }
-    functions = {at: target for at, target in words.items() if image.is_code(target)}
+    words, functions = _words(image), _functions(image)
     relative = table["addend"][table["type"] == image.machine.relative].tolist()
     led_to = {it for it in (*references["target"].tolist(), *relative) if it in span}
     # a class's table begins behind two words (Itanium C++ ABI, 2.5.2), and code may form the address of the first

@@ -19,13 +19,15 @@ _Members = dict[tuple[int, int], frozenset[tuple[object, ...]]]
 
 
 def _computed(found: tuple[Use, ...]) -> _Members:
-    """The constants that each member is multiplied or masked with, where it is read."""
+    """The constants that each member is multiplied or masked with, and the functions that it is given to."""
     features: dict[tuple[int, int], set[tuple[object, ...]]] = {}
     for it in found:
         if it.spot.kind == "object" and not it.changes and it.how is not How.STORE:
             known = features.setdefault((it.spot.offset, it.spot.width), set())
             if it.how in _TELLING and it.constant is not None:
                 known.add((it.how, abs(it.constant)))
+            elif it.how is How.HAND:
+                known.add(it.what)
     return {place: frozenset(known) for place, known in features.items()}
 
 

@@ -44,12 +44,15 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
                 groups.setdefault(key, ([], []))[side].append(use)
     for (kind, offset, _width, how), (old, new) in groups.items():
         before, after = (Counter(use.constant for use in side) for side in (old, new))
-        gone = [use for use in old if use.constant in before - after]
-        come = [use for use in new if use.constant in after - before]
+        if len(old) == len(new) and before != after:
+            gone, come = old, new
+        else:
+            gone = [use for use in old if use.constant in before - after]
+            come = [use for use in new if use.constant in after - before]
         if len(gone) != len(come):
             continue
         for one, other in zip(gone, come, strict=True):
-            if one.constant is not None and other.constant is not None:
+            if one.constant is not None and other.constant is not None and one.constant != other.constant:
                 places = one.address, other.address
                 is_first = one.is_fresh and other.is_fresh
                 yield _Change(kind, offset, one.constant, other.constant, how, it.name, places, is_first)
@@ -85,8 +88,8 @@ def _changed_first_values(maker: ChangedFunction) -> Iterator[tuple[int, int, in
     if not (old or new):
         return
     for offset in sorted(old.keys() | new.keys()):
-        before = old.get(offset, 0 if old_is_zero else None)
-        after = new.get(offset, 0 if new_is_zero else None)
+        before = old.get(offset, 0 if old_is_zero and not at(maker.old, "object", offset) else None)
+        after = new.get(offset, 0 if new_is_zero and not at(maker.new, "object", offset) else None)
         if before is None or after is None or before == after:
             continue
         if not (_are_letters(before) or _are_letters(after)):
@@ -204,23 +207,28 @@ def _uses_otherwise(it: ChangedFunction, offset: int) -> bool:
 
 @rule("freed-constant")
 def what_is_freed_was_allocated(pair: Pair) -> Iterator[Difference]:
-    """A member is freed that was not, and that the old version stored the address of a constant in: objects that were
-    made before hold that, and free() would end the process."""
+    """A member is freed that was not, and in which the old version stored what it had not allocated, the address of a
+    constant or what it was given, where the new one stores what a function returns: objects from before hold that, and
+    free() would end the process."""
     try:
         functions = pair.changed_uses.functions
     except ImageError:
         return  # code-comparison says it
-    stored: dict[int, str] = {}
+    stored: dict[int, tuple[str, str]] = {}
     for it in functions:
-        gone = _stored_addresses(it.old) - _stored_addresses(it.new)
-        stored.update(dict.fromkeys(gone, it.name))
+        old, new = _stored(it.old), _stored(it.new)
+        for offset in old.keys() & new.keys():
+            was = next((words for source, words in _NOT_ALLOCATED.items() if source in old[offset]), "")
+            if was and "result" not in old[offset] and "result" in new[offset]:
+                stored[offset] = it.name, was
     for it in functions:
         freed = _freed(it.new) - _freed(it.old)
         for offset in sorted(freed & stored.keys()):
+            maker, was = stored[offset]
             yield refuse(
-                f"{it.name} frees the member at {offset:+#x}, in which {stored[offset]} stored the address of a "
-                "constant: objects from before hold that, and the process would end",
-                where=(it.name, stored[offset]),
+                f"{it.name} frees the member at {offset:+#x}, in which {maker} stored {was}: objects from before hold "
+                "that, and the process would end",
+                where=(it.name, maker),
             )
 
 
@@ -228,12 +236,16 @@ def _freed(found: tuple[Use, ...]) -> set[int]:
     return {it.spot.offset for it in found if it.how is How.FREE and it.spot.kind == "object"}
 
 
-def _stored_addresses(found: tuple[Use, ...]) -> set[int]:
-    return {
-        it.spot.offset
-        for it in found
-        if it.how is How.STORE and it.spot.kind == "object" and it.what[:1] == ("address",) and "constant" in it.what
-    }
+_NOT_ALLOCATED = {"address": "the address of something in the library", "argument": "what it was given"}
+
+
+def _stored(found: tuple[Use, ...]) -> dict[int, set[object]]:
+    """Where the values come from that are stored in each member."""
+    sources: dict[int, set[object]] = {}
+    for it in found:
+        if it.how is How.STORE and it.spot.kind == "object" and len(it.what) > 2:
+            sources.setdefault(it.spot.offset, set()).add(it.what[0])
+    return sources
 
 
 @rule("changed-hash")

@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from liveso.code import Reader
-from liveso.code.call_graph import backwards, call_edges, reached
+from liveso.code.call_graph import Edges, backwards, call_edges, reached
 from liveso.code.shapes import Shapes
 from liveso.code.use import How, Use
 from liveso.code.uses import uses
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
+from liveso.verdict.changed_uses import listed
 from liveso.verdict.rules import Difference, Pair, refuse, rule
 
 _COUNTS_ON = re.compile(r"lock|wait|[gs]etspecific|post|signal|broadcast|tss_[gs]et")
 """What is done with locks and the like once they were made (pthreads(7), sem_overview(7), C11 7.26)."""
 _MAKES = re.compile(r"_init$|_create$|_new$|init_|Init")
+_ONCE = re.compile(r"once|__cxa_guard_acquire")
 _WORD = 8
 _GUARDS = (How.EQUAL, How.ORDER)
 
@@ -29,6 +31,7 @@ class _NewVariable:
     """What functions, by index, do with a variable that only the new version has."""
 
     setters: set[int] = field(default_factory=set)
+    first_time: set[int] = field(default_factory=set)
     readers: set[int] = field(default_factory=set)
     guards: set[int] = field(default_factory=set)
 
@@ -49,21 +52,22 @@ def new_state_is_set_up(pair: Pair) -> Iterator[Difference]:
         edges = call_edges(new, shapes)
     except ImageError:
         return  # data-layout or code-comparison says it
+    _find_first_time(pair, shapes, found, backwards(edges))
     exported = _exported(new, shapes)
     known = {name for name, index in exported.items() if any(name == it.name for it in pair.old.defined.values())}
     callers = backwards(edges)
     for at, variable in sorted(found.items()):
-        setting = reached(callers, variable.setters)
+        setting = reached(callers, variable.setters - variable.first_time)
         roots = {name for name, index in exported.items() if index in setting}
-        if not roots or not roots <= known:
+        if not (roots or variable.first_time) or not roots <= known:
             continue
         for name in sorted(known - roots):
             below = reached(edges, [exported[name]])
-            if below & variable.readers and not below & variable.guards:
-                setters = ", ".join(sorted(roots)[:3])
+            if below & variable.readers and not below & variable.guards:  # and no setter, or it were a root
+                setters = listed(sorted(roots)) if roots else "a function that works the first time only"
                 yield refuse(
                     f"{name} counts on the new variable at +{at:#x} of the writable data, which only {setters} sets "
-                    "up: a process that called this before the update would find nothing there",
+                    "up: a process that called it before the update would find nothing there",
                     new=f"+{at:#x}",
                     where=(name, *sorted(roots)),
                 )
@@ -101,6 +105,28 @@ def _new_variables(pair: Pair, shapes: Shapes) -> dict[int, _NewVariable]:
             if use.spot.kind == "data" and at in new and not any(image.bytes_at(start + at, 8)):
                 _count(found.setdefault(at, _NewVariable()), index, use)
     return found
+
+
+def _find_first_time(pair: Pair, shapes: Shapes, found: dict[int, _NewVariable], callers: Edges) -> None:
+    """Tell which functions set up their variables only the first time, by a flag that the old version has, too: they
+    ask whether it is zero and set it, or somebody hands it over together with them (pthread_once(3))."""
+    reader, correspondence = Reader(pair.new), pair.correspondence
+    assert correspondence is not None
+    new = found.keys()
+
+    def flags(index: int, is_handed: bool) -> bool:
+        done = uses(pair.new, reader.read(*shapes.functions[index].item()))
+        known = [it for it in done if it.spot.kind == "data" and it.spot.offset not in new]
+        known = [it for it in known if correspondence.old(it.spot.offset) is not None]
+        if is_handed:
+            return any(it.how is How.HAND and it.what[1] is True and _ONCE.search(str(it.what[0])) for it in known)
+        asked = {it.spot.offset for it in known if it.how is How.EQUAL and it.constant == 0}
+        return any(it.how is How.STORE and it.constant and it.spot.offset in asked for it in known)
+
+    for index in {it for variable in found.values() for it in variable.setters}:
+        if flags(index, False) or any(flags(caller, True) for caller in callers.get(index, ())):
+            for variable in found.values():
+                variable.first_time.update(variable.setters & {index})
 
 
 class _Known:
