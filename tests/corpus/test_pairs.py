@@ -31,7 +31,7 @@ NOTHING_TO_RUN = {"constructor_behind_a_pointer", "constructor_in_a_callee"}
 """Clang runs these constructors when it compiles: the variables start with what they would leave."""
 
 NO_TRACE = {("pointers_exchanged", "clang", "-O0", "stripped")}
-"""Harmful pairs that are accepted in some builds: at -O0, words of the stack carry the arguments through more branches."""
+"""Harmful pairs that are accepted in some builds: at -O0, arguments go through words of the stack and branches."""
 
 WRONG_NO = {("loop_bound", "gcc", "-O3")}
 """Harmless pairs that are refused in some builds: loops that are unrolled have other displacements."""
