@@ -1,6 +1,7 @@
 """Pointers that go on through bytes."""
 
 from bisect import bisect_left, bisect_right
+from itertools import pairwise
 
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code
@@ -15,6 +16,11 @@ def advancing_places(code: Code, stack: set[str]) -> dict[str, list[range]]:
     registers that the stack is addressed by."""
     forms, found = code.forms, dict[str, list[range]]()
     stepped = [(index, place) for index, form in enumerate(forms) if (place := _stepped(form))]
+    stepped += [
+        (index, stack_word(after))
+        for index, (form, after) in enumerate(pairwise(forms))
+        if _is_step(form) and after.is_store and after.base in stack and after.source == form.written[0]
+    ]
     if not stepped:
         return found
     loops = _loops(code)
@@ -51,8 +57,7 @@ def _stepped(form: Form) -> str:
     """The register, or the word of the stack, that an instruction moves on by a few bytes; empty if it does none."""
     name, operands = parts(form.outline)
     if form.operation is Operation.ADDRESS:
-        is_own = form.written == (form.base,) and "+" not in form.outline and "*" not in form.outline
-        return form.base if is_own and 0 < abs(form.displacement or 0) <= _SMALL_STEP else ""
+        return form.base if _is_step(form) and form.written == (form.base,) else ""
     step = 1 if name in ("inc", "dec") else form.immediate
     if step is None or not 0 < abs(step) <= _SMALL_STEP:
         return ""
@@ -60,6 +65,12 @@ def _stepped(form: Form) -> str:
         return stack_word(form) if "[" in operands[0] else operands[0]
     moves_on = name.startswith(("ld", "st")) and form.base in form.written  # AArch64
     return form.base if moves_on else ""
+
+
+def _is_step(form: Form) -> bool:
+    """Whether an instruction forms the address of what lies a few bytes from where a register leads."""
+    is_plain = form.operation is Operation.ADDRESS and "+" not in form.outline and "*" not in form.outline
+    return is_plain and len(form.written) == 1 and 0 < abs(form.displacement or 0) <= _SMALL_STEP
 
 
 def _any_in(ordered: list[int], places: range) -> bool:

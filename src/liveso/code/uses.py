@@ -5,6 +5,7 @@ A function is gone through in the order of addresses. Where a branch leads to, r
 comes before, in what the instruction before leaves open.
 """
 
+from dataclasses import replace
 from itertools import islice
 from math import prod
 
@@ -208,8 +209,8 @@ class _Walk:
             self._state.set((word,), held)
             return
         held = self._state.values.get(word)
-        if held is not None and self._state.advances(word, self._state.index):
-            held = Value(held.source, held.number, held.name, held.spot, held.last, held.at, True)
+        if self._state.advances(word, self._state.index):
+            held = replace(held or Value(Source.COMPUTED), advances=True)
         if name.startswith(("mov", "ld")):
             self._state.set(form.written, held)
             return
