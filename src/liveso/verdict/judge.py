@@ -5,7 +5,15 @@ from dataclasses import replace
 from liveso.code import References
 from liveso.elf import Image, printable
 from liveso.errors import ImageError
-from liveso.verdict import dwarf_rules, elf_rules, layout_rules, meaning_rules, state_rules, witness_rules
+from liveso.verdict import (
+    dwarf_rules,
+    elf_rules,
+    layout_rules,
+    meaning_rules,
+    reused_members,
+    state_rules,
+    witness_rules,
+)
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
@@ -18,7 +26,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
     "witness": witness_rules.RULES,
     "layout": layout_rules.RULES,
     "state": state_rules.RULES,
-    "meaning": meaning_rules.RULES,
+    "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users),
 }
 """From the cheapest evidence to the dearest."""
 
