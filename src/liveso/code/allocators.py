@@ -42,6 +42,7 @@ SIZE_ARGUMENTS: dict[str, tuple[int, ...]] = {
 """Which arguments, counted from 0, are sizes or counts of bytes, by the function's name."""
 
 _DEEPEST = 4
+_AS_FAR = 16  # instructions behind a call
 
 
 class Allocators:
@@ -73,12 +74,12 @@ class Allocators:
         at_target: dict[int, dict[str, int]] = {}
         sizes: set[int] = set()
         is_reached = True
-        for it in instructions:
+        for index, it in enumerate(instructions):
             if not is_reached:
                 holds = at_target.get(it.address, holds)
             is_reached = it.operation not in (Operation.JUMP, Operation.RETURN)
             if it.is_call:
-                for argument in self.size_arguments(it.place, depth + 1) if it.place else ():
+                for argument in self._sizes_given(instructions, index, it, depth):
                     given = holds.get(self._machine.argument_registers[argument])
                     if given is not None:
                         sizes.add(given)
@@ -89,11 +90,33 @@ class Allocators:
                 self._follow_move(it, holds)
         return tuple(sorted(sizes))
 
+    def _sizes_given(self, code: Code, index: int, it: Instruction, depth: int) -> tuple[int, ...]:
+        """The arguments of a call that are sizes. One by a pointer, as a program's own allocator is called, is given
+        one where something is stored in what it returns."""
+        if it.place is not None:
+            return self.size_arguments(it.place, depth + 1)
+        return (0,) if self._is_filled(code, index + 1) else ()
+
+    def _is_filled(self, code: Code, start: int) -> bool:
+        held = {self._machine.result_register}
+        for form in code.forms[start : start + _AS_FAR]:
+            if form.is_store and form.base in held:
+                return True
+            if form.operation in (Operation.CALL, Operation.RETURN):
+                break
+            is_copy = form.operation is Operation.MOVE and form.source in held
+            held = held.union(form.written) if is_copy else held.difference(form.written)
+        return False
+
     def _follow_move(self, it: Instruction, holds: dict[str, int]) -> None:
         form = it.form
         on_stack = f"{form.base}{form.displacement}" if form.base in self._stack_registers() else ""
         source = form.source or on_stack
         held = holds.get(source) if form.operation is Operation.MOVE and form.immediate is None else None
+        if form.operation is Operation.ADDRESS and "+" not in form.outline and "*" not in form.outline:
+            held = holds.get(form.base)  # room for something before the object, or behind it
+        elif form.outline.startswith("add ") and form.immediate is not None and form.written:
+            held = holds.get(form.written[0])
         for target in (*form.written, *((on_stack,) if form.is_store else ())):
             holds.pop(target, None)
             if held is not None and target:

@@ -189,22 +189,23 @@ def call_sites(code: Code, machine: Machine) -> dict[int, CallSite]:
     for index, form in enumerate(code.forms):
         if form.operation in CALLS and (it := code[index]).is_call:
             arguments = {n: constants[name] for n, name in enumerate(machine.argument_registers) if name in constants}
-            found[it.address] = CallSite(it.address, it.place, arguments, bool(on_stack))
+            found[it.address] = CallSite(it.address, it.place, arguments, not registers.isdisjoint(on_stack))
             constants.clear()
             on_stack.clear()
             continue
         if not form.written:
             continue
-        value = None
+        value, is_on_stack = None, form.operation is Operation.ADDRESS and form.base in own
         if form.operation is Operation.MOVE:
+            is_on_stack = form.source in on_stack
             value = form.immediate if form.immediate is not None else constants.get(form.source)
         for register in form.written:
             constants.pop(register, None)
             on_stack.discard(register)
             if value is not None:
                 constants[register] = value
-        if form.operation is Operation.ADDRESS and form.base in own:
-            on_stack.update(it for it in form.written if it in registers)
+        if is_on_stack:
+            on_stack.update(form.written)
     return found
 
 

@@ -27,12 +27,12 @@ class Shapes:
 
     def fields_of(self, index: int) -> Table:
         """The fields inside the function `index`."""
-        low, high = self._bounds[index]
+        low, high = self.bounds[index]
         found: Table = self.fields[low:high]
         return found
 
     @cached_property
-    def _bounds(self) -> list[tuple[int, int]]:
+    def bounds(self) -> list[tuple[int, int]]:
         """Which of the fields each function has: from one index up to another."""
         low, high = (np.searchsorted(self.fields["place"], self.functions[name]).tolist() for name in ("start", "end"))
         return list(zip(low, high, strict=True))

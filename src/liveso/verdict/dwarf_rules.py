@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from liveso.elf import tables
 from liveso.errors import ImageError
+from liveso.verdict.changed_uses import at, listed, verb
 from liveso.verdict.debug_info import Layout, Member, Variable, is_numbered
 from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
 
@@ -62,17 +63,34 @@ def _compare_variables(before: Variable, after: Variable, place: int | None) -> 
 
 @rule("type")
 def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
-    """Objects that the old code made live on, and the new code works on them."""
+    """Objects that the old code made live on, and the new code works on them. A member of another name is another
+    member, unless the code does the same with it."""
     if not (pair.old_debug.has_types and pair.new_debug.has_types):
         return
     for name, before, after in pair.changed_types:
         for text, evidence in _differences(name, before, after):
-            if not evidence.pop("matters"):
+            matters, renamed = evidence.pop("matters"), evidence.pop("renamed", None)
+            users = [] if not isinstance(renamed, int) else _other_users(pair, renamed)
+            if users:
+                yield refuse(
+                    f"{text}, and {listed(users)} {verb(users, 'use')} it in another way: it is another member",
+                    **evidence,
+                )
+            elif not matters:
                 yield note(text, **evidence)
             elif name in pair.old_debug.reachable:
                 yield refuse(text, **evidence)
             else:  # objects that are handed around as `void *` look like this, too
                 yield refuse(f"{text} (no variable or function leads to it by type)", **evidence)
+
+
+def _other_users(pair: Pair, offset: int) -> list[str]:
+    """The functions that do something else with what lies at an offset of an object."""
+    try:
+        functions = pair.changed_uses.functions
+    except ImageError:
+        return []  # code-comparison says it
+    return [it.name for it in functions if at(it.old, "object", offset) != at(it.new, "object", offset)]
 
 
 def _differences(name: str, before: Layout, after: Layout) -> Iterator[tuple[str, dict[str, object]]]:
@@ -91,7 +109,8 @@ def _differences(name: str, before: Layout, after: Layout) -> Iterator[tuple[str
             if successor is None or successor.form != member.form:
                 yield f"{name}: member {member.name or member.shown} is gone", {"old": member.shown, "matters": True}
             else:
-                yield f"{name}: member {member.name} is called {successor.name} now", {"matters": False}
+                values = {"matters": False, "renamed": member.offset // _BITS}
+                yield f"{name}: member {member.name} is called {successor.name} now", values
         else:
             yield from _changed_member(name, member, other)
     known = {it.name for it in before.members} | {it.name for it in after.members if not it.name}

@@ -30,30 +30,15 @@ from liveso.code import (
     parameters,
 )
 from liveso.code.matching_blocks import TooDifferent
-from liveso.elf import Image, tables
+from liveso.code.uses import uses
+from liveso.elf import Image
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, data_layout
 from liveso.verdict.alignment import Run, aligned
 from liveso.verdict.correspondence import Correspondence, same_layout
+from liveso.verdict.edits import is_compared_end, masked_inputs
+from liveso.verdict.new_initialisers import NewInitialisers
 
-_DEEPEST = 4  # calls from an initialiser
-_ONLY_SAY = frozenset(
-    {
-        "puts",
-        "putchar",
-        "printf",
-        "__printf_chk",
-        "fprintf",
-        "__fprintf_chk",
-        "fputs",
-        "fputc",
-        "fwrite",
-        "write",
-        "fflush",
-    }
-    | {"getpid"}
-)
 _Places = list[tuple[Place, int]]
-_STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: beyond, more say nothing new
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 
@@ -88,6 +73,7 @@ class Witness:
     """One function that saw `old` become `new` (bytes, or offsets in bytes), at these addresses of the two files.
 
     `is_isolated`: the instructions around it do the same in both versions; `is_alone`: all others of the function do.
+    `is_input`: about bytes that the function only reads, as those of a text.
     """
 
     kind: Kind
@@ -99,6 +85,7 @@ class Witness:
     callee: str = ""
     is_isolated: bool = True
     is_alone: bool = True
+    is_input: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +145,7 @@ def gather_evidence(
     return Evidence(
         tuple(witnesses),
         comparison.staying,
-        tuple(comparison.new_initialisers()),
+        tuple(NewInitialisers((old, new), comparison.readers, matching).found()),
         compared,
         size,
         len(matching.old.shapes),
@@ -185,12 +172,12 @@ class _Comparison:
         self._correspondences = correspondences
         self._both = matching.old, matching.new
         self._images = old, new
-        self._readers = Reader(old), Reader(new)
+        self.readers = Reader(old), Reader(new)
         self._fields = tuple(
             replace(shapes, fields=shapes.fields[reader.are_variables(shapes.fields["target"])])
-            for reader, shapes in zip(self._readers, self._both, strict=True)
+            for reader, shapes in zip(self.readers, self._both, strict=True)
         )
-        self._allocators = Allocators(old, self._readers[0]), Allocators(new, self._readers[1])
+        self._allocators = Allocators(old, self.readers[0]), Allocators(new, self.readers[1])
         self._spans = data_layout(old).span, data_layout(new).span
         self.staying: Counter[tuple[Kind, int]] = Counter()
         self._names = {address: name.partition("@")[0] for name, address in function_names(old).items()}
@@ -228,7 +215,7 @@ class _Comparison:
         if not (len(fields[0]) and len(fields[1])):
             return None
         found: list[_Places] = []
-        for reader, rows in zip(self._readers, fields, strict=True):
+        for reader, rows in zip(self.readers, fields, strict=True):
             found.append(
                 [(place, int(at)) for at, target in rows.tolist() if (place := reader.variable(target)) is not None]
             )
@@ -246,7 +233,7 @@ class _Comparison:
         if moved:  # a few fields are other bytes that only look like one: decoding tells
             known = [
                 {it.place for it in reader.read(*shapes.functions[index].item())}
-                for reader, shapes, index in zip(self._readers, self._both, (i, j), strict=True)
+                for reader, shapes, index in zip(self.readers, self._both, (i, j), strict=True)
             ]
             for old, new, at, there in moved:
                 if old in known[0] and new in known[1]:
@@ -274,7 +261,7 @@ class _Comparison:
         kind = Kind.NEW_VARIABLE if is_new else _KINDS[old.kind]
         return Witness(kind, old.offset, new.offset, self._name(i), at, there)
 
-    # --- tables of functions, and initialisers
+    # --- tables of functions
 
     def slots(self) -> Iterator[Witness]:
         """Functions that stand in another slot of a table (of virtual functions) in constant memory."""
@@ -314,7 +301,7 @@ class _Comparison:
     def _takes_fewer(self, i: int, j: int) -> bool:
         old, new = (
             parameters(reader.read(*it.functions[index].item()), reader.machine)
-            for reader, it, index in zip(self._readers, self._both, (i, j), strict=True)
+            for reader, it, index in zip(self.readers, self._both, (i, j), strict=True)
         )
         return not old.read <= new.read | new.passed_on
 
@@ -322,44 +309,6 @@ class _Comparison:
         """Whether the functions cannot be taken for look-alikes of theirs."""
         shapes = self._matching.old.shapes[i], self._matching.new.shapes[j]
         return self._matching.ambiguous.isdisjoint(shapes) or not self._name(i).startswith("the ")
-
-    def new_initialisers(self) -> Iterator[int]:
-        """The new version's initialisers that set something up, and of which the old version has no equal one."""
-        old, new = (initialisers(image) for image in self._images)
-        starts = [it.functions["start"].tolist() for it in self._both]
-        partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
-        for address in new:
-            i, j = partner.get(address, (-1, -1))
-            has_run = starts[0][i] in old and self._is_same(i, j) if i >= 0 else address not in starts[1]
-            if not has_run and self._sets_up(address):
-                yield address
-
-    def _sets_up(self, start: int, depth: int = 0) -> bool:
-        """Whether a function of the new version may leave anything behind: it writes to a variable, or calls what may
-        do so in its stead."""
-        functions = self._matching.new.functions
-        index = int(np.searchsorted(functions["start"], start))
-        if depth > _DEEPEST or index >= len(functions) or int(functions["start"][index]) != start:
-            return True
-        for it in self._readers[1].read(*functions[index].item()):
-            if it.place is not None and it.place.kind in _KINDS:
-                if it.operation is not Operation.MOVE or it.form.is_store:
-                    return True
-            elif it.is_call:
-                callee = it.place or Place("pointer")
-                is_own = callee.kind == "function"
-                if self._sets_up(callee.offset, depth + 1) if is_own else callee.name not in _ONLY_SAY:
-                    return True
-            elif it.place is not None and it.place.kind == "import" and it.place.name not in _STREAMS:
-                return True  # an exported variable, by way of its slot
-        return False
-
-    def _is_same(self, i: int, j: int) -> bool:
-        if self._matching.old.shapes[i] == self._matching.new.shapes[j]:
-            return True
-        old = self._readers[0].read(*self._matching.old.functions[i].item())
-        new = self._readers[1].read(*self._matching.new.functions[j].item())
-        return old.exact == new.exact
 
     # --- functions that changed: instruction by instruction
 
@@ -385,9 +334,9 @@ class _Comparison:
         Where a machine forms addresses in two steps, and a register could not be followed to the second, another one of
         the function shows that this difference is one of the low parts.
         """
-        old = self._readers[0].read(*self._matching.old.functions[i].item())
-        new = self._readers[1].read(*self._matching.new.functions[j].item())
-        frames = keeps_frame(old, self._readers[0].machine), keeps_frame(new, self._readers[1].machine)
+        old = self.readers[0].read(*self._matching.old.functions[i].item())
+        new = self.readers[1].read(*self._matching.new.functions[j].item())
+        frames = keeps_frame(old, self.readers[0].machine), keeps_frame(new, self.readers[1].machine)
         found: list[Witness] = []
         runs = list(aligned(old, new))
         partners = [(old[a], new[b], run.is_isolated) for run in runs for a, b in _telling_pairs(old, new, run)]
@@ -406,7 +355,7 @@ class _Comparison:
             if a.form is not b.form or (a.place is not None and a.place.kind in _KINDS):
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
         if any(a.form.immediate != b.form.immediate for a, b, _is_isolated in partners):
-            sites = call_sites(old, self._readers[0].machine), call_sites(new, self._readers[1].machine)
+            sites = call_sites(old, self.readers[0].machine), call_sites(new, self.readers[1].machine)
             for a, b, _is_isolated in partners:
                 if a.address in sites[0] and b.address in sites[1]:
                     found.extend(self._sizes(sites[0][a.address], sites[1][b.address], i))
@@ -416,7 +365,18 @@ class _Comparison:
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }
-        found = [it for it in found if it.kind not in _OFFSETS or (it.old, it.new) not in low_parts]
+        found = [
+            it
+            for it in found
+            if it.kind not in _OFFSETS
+            or (
+                (it.old, it.new) not in low_parts
+                and not (it.kind is Kind.ADDRESS and is_compared_end(old, it.old_address))
+            )
+        ]
+        if any(it.kind is Kind.BITS for it in found):
+            inputs = masked_inputs(old, uses(self._images[0], old))
+            found = [replace(it, is_input=it.kind is Kind.BITS and it.old_address in inputs) for it in found]
         return found, matched / max(1, len(old))
 
     def _without_exchanged(self, found: list[Witness], old: Code, new: Code) -> list[Witness]:
@@ -451,7 +411,7 @@ class _Comparison:
             return
         stacks = [
             it.form.base == reader.machine.stack_pointer or (frame and it.form.base == reader.machine.frame_pointer)
-            for it, reader, frame in zip((a, b), self._readers, frames, strict=True)
+            for it, reader, frame in zip((a, b), self.readers, frames, strict=True)
         ]
         if any(stacks):
             return
@@ -471,7 +431,7 @@ class _Comparison:
         if a.displacement != b.displacement and widths[0] == widths[1]:
             if not is_address:
                 yield Witness(Kind.MEMBER, a.displacement, b.displacement, *there)
-            elif widths[0] == self._readers[0].machine.word:
+            elif widths[0] == self.readers[0].machine.word:
                 yield Witness(Kind.ADDRESS, a.displacement, b.displacement, *there)
         elif a.displacement == b.displacement and widths[0] != widths[1] and not is_address:
             yield Witness(Kind.WIDTH, widths[0], widths[1], *there)
@@ -556,14 +516,3 @@ def _tables(image: Image) -> _Tables:
                 slot = _Slot(start, (offset - start) // image.machine.word, offset)
                 found.setdefault(target, []).append(slot)
     return found
-
-
-def initialisers(image: Image) -> list[int]:
-    """The addresses of an image's initialisers, in the order in which they run (gABI, "Initialization")."""
-    first, size = image.tag(tables.DT_INIT_ARRAY), image.tag(tables.DT_INIT_ARRAYSZ)
-    rows = image.relocations
-    inside = rows[(rows["offset"] >= first) & (rows["offset"] < first + size)] if first else rows[:0]
-    return [
-        addend + (image.symbols[index].value if index else 0)
-        for _offset, _kind, index, addend in np.sort(inside, order="offset").tolist()
-    ]

@@ -5,7 +5,15 @@ from dataclasses import replace
 from liveso.code import References
 from liveso.elf import Image, printable
 from liveso.errors import ImageError
-from liveso.verdict import dwarf_rules, elf_rules, witness_rules
+from liveso.verdict import (
+    dwarf_rules,
+    elf_rules,
+    layout_rules,
+    meaning_rules,
+    reused_members,
+    state_rules,
+    witness_rules,
+)
 from liveso.verdict.correspondence import Correspondence, Piece
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
@@ -16,6 +24,9 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
     "ELF": elf_rules.RULES,
     "DWARF": dwarf_rules.RULES,
     "witness": witness_rules.RULES,
+    "layout": layout_rules.RULES,
+    "state": state_rules.RULES,
+    "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users),
 }
 """From the cheapest evidence to the dearest."""
 
@@ -105,7 +116,7 @@ def _tables(pair: Pair) -> tuple[Piece, ...]:
         return ()  # without functions, no table is known
 
 
-_WEIGHTS, _MOST_TELLING = list(Weight), ("DWARF", "ELF", "witness")
+_WEIGHTS, _MOST_TELLING = list(Weight), ("DWARF", "ELF", "witness", "layout", "state", "meaning")
 
 
 def _telling(it: Finding) -> tuple[int, int, int, str, str]:

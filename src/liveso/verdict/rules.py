@@ -9,6 +9,7 @@ from liveso.code import Matching, References, data_references, match_functions, 
 from liveso.elf import Image, printable, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
+from liveso.verdict.changed_uses import ChangedUses
 from liveso.verdict.correspondence import Correspondence, same_layout
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
@@ -57,6 +58,12 @@ class Pair:
     @cached_property
     def _evidence_of_same_layout(self) -> Evidence:
         return gather_evidence(self.old, self.new, self.matching)
+
+    @cached_property
+    def changed_uses(self) -> ChangedUses:
+        """What their code does with members and variables. Raises ImageError where it cannot be read."""
+        variables = {"data": self.correspondence, "tls": self.thread_locals}
+        return ChangedUses(self.old, self.new, self.matching, variables)
 
     @cached_property
     def has_same_layout(self) -> bool:

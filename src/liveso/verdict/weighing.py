@@ -25,10 +25,13 @@ def counts(group: list[Witness], staying: Mapping[tuple[Kind, int], int]) -> boo
       somebody edited the source to use another member cannot be told from a member that moved.
     - Beside other edits a difference may be one of them: two functions must agree.
     - So they must about what is edited more often than moved, as `_is_often_edited` has it.
+    - Masks of bytes that are only read tell of a text, and not of a member.
     - What contradicts itself or others, as `_is_contradicted` has it, does not count, however many agree.
     """
     first = group[0]
     agreeing = len({it.function for it in group})
+    if all(it.is_input for it in group):
+        return False
     kind = Kind.VARIABLE if first.kind is Kind.NEW_VARIABLE else first.kind
     if _is_contradicted(first, staying.get((kind, first.old), 0) >= agreeing):
         return False

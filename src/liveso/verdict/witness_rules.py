@@ -18,7 +18,8 @@ _FORGETS = re.compile(
 )
 """Names of functions that look for what was handed to another."""
 _RELIES = 6  # functions known by their address, from which a library relies on it: docs/verdict.md, "Function identity"
-_NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED)
+_NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED, Kind.BITS)
+"""What types say nothing about: places and masks. A flag that got another bit has the type that it had."""
 
 
 @rule("code-comparison")
@@ -50,7 +51,8 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
 def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     """The same code with another displacement, place or size tells that the data have another layout.
 
-    Debug information knows better what a displacement means: where no type differs in it, an edit was made.
+    Debug information knows better what a displacement means: where no type differs in it, an edit was made. It does not
+    say what the bits of a word mean.
     """
     try:
         evidence = pair.evidence

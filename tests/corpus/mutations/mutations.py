@@ -119,6 +119,17 @@ HARMFUL = (
         ("return retries;", "return retries + table[2];"),
     ),
     c("constructor sets up something else", ("last_found = -1;\n}", "last_found = -1;\n\tretries = 9;\n}")),
+    c(
+        "member in padding",
+        ("\t} value;\n", "\t} value;\n\tint rank;\n"),
+        ("it->id = id;", "it->id = id;\n\tit->rank = 7;"),
+        ("return it->value.number;", "return it->value.number * it->rank / 7;"),
+    ),
+    c(
+        "whole number turned into a floating-point one",
+        ("static int item_count;", "static float item_count;"),
+        ("return item_count;", "return (int)item_count;"),
+    ),
     cc("base class added", ("class Shape {", "class Shape : public Named {")),
     cc(
         "virtual function added",
@@ -231,6 +242,8 @@ HARMLESS = (
             "int store_limit(int index)\n{\n\tstruct {\n\t\tint a, b;\n\t} pair = {index, index + 1};\n\tif (pair.b < pair.a)\n\t\treturn -1;\n",
         ),
     ),
+    c("member checked", ("\treturn it->name;", '\tif (it->id == -77)\n\t\treturn "";\n\treturn it->name;')),
+    c("condition added", ("return it->kind == LARGE;", "return it->kind == LARGE && it->weight > 0;")),
     c("new enumerator", ("enum kind { SMALL, LARGE };", "enum kind { SMALL, LARGE, MEDIUM };")),
     c("member renamed", ("short half;", "short part;")),
     c("argument checked", ("\treturn it->price(it);", "\treturn it && it->price ? it->price(it) : 0;")),

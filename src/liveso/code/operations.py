@@ -1,0 +1,49 @@
+"""What instructions do, by their names on all machines, where it matters for what code does with memory."""
+
+import re
+from functools import lru_cache
+
+from liveso.code.instructions import Code
+
+_OPERAND = re.compile(r"\[[^\]]*\]!?|[^,\[\]\s][^,\[\]]*")
+SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr"})
+MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
+BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
+"""Whose constant is the number of a bit."""
+ADDS = frozenset({"add", "sub", "inc", "dec", "adds", "subs", "xadd"})
+"""Instructions that add or subtract."""
+FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
+"""AArch64: those that take bits out of a word, or put some into it."""
+FACTORS = frozenset({"imul", "mul", "madd", "msub", "smull", "umull"})
+"""Instructions that multiply."""
+COMPARES = frozenset({"cmp", "cmn", "ccmp", "cbz", "cbnz"})
+WHOLE_NUMBERS = SHIFTS | MASKS | ADDS | FACTORS | COMPARES
+FLOAT = re.compile(
+    r"v?(add|sub|mul|div|sqrt|min|max|u?comi|cvtt?s[sd]2|fn?m[a-z]+)[a-z0-9]*s[sd](2si)?$|f(add|sub|mul|div|cmp|cvtz)"
+)
+ZEROS = frozenset({"xor", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd"})
+"""Which leave zero where both operands are one register."""
+_CONDITION = re.compile(r"(?:j|set|cmov)(n?[a-z]{1,2}) |(?:b\.|cset |csel |cinc )(?:.*, )?([a-z]{2})\b|cbn?z")
+_OPPOSITES = {
+    **{"ne": "e", "eq": "e", "z": "e", "nz": "e", "ge": "l", "nl": "l", "lt": "l", "le": "g", "gt": "g", "ng": "g"},
+    **{"ns": "s", "mi": "s", "pl": "s", "ae": "b", "nb": "b", "lo": "b", "cc": "b", "hs": "b", "cs": "b"},
+    **{"be": "a", "na": "a", "hi": "a", "ls": "a"},
+}
+_AS_FAR = 5  # instructions from a comparison to what depends on it
+
+
+@lru_cache(1 << 14)
+def parts(outline: str) -> tuple[str, tuple[str, ...]]:
+    """The name of an instruction and its operands, from Form.outline."""
+    name, _space, text = outline.removeprefix("lock ").partition(" ")
+    return name, tuple(it.strip() for it in _OPERAND.findall(text))
+
+
+def condition(code: Code, index: int) -> str:
+    """The condition of what depends on the comparison at `index`; one and its opposite are the same."""
+    for form in code.forms[index : index + _AS_FAR]:
+        found = _CONDITION.match(form.outline)
+        if found:
+            name = found[1] or found[2] or "e"
+            return _OPPOSITES.get(name, name)
+    return ""

@@ -1,0 +1,49 @@
+"""What code does with one place in memory."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from liveso.code.values import Spot
+
+
+class How(StrEnum):
+    """What code does with a place in memory."""
+
+    READ = "read"
+    STORE = "store"
+    EQUAL = "equal"
+    """Compares it for equality with a constant."""
+    ORDER = "order"
+    """Compares it with a constant as larger or smaller."""
+    MASK = "mask"
+    SHIFT = "shift"
+    ADD = "add"
+    FACTOR = "factor"
+    DIVIDE = "divide"
+    """Divides by it."""
+    FREE = "free"
+    CALL = "call"
+    """Calls the function whose address lies there."""
+    FOLLOW = "follow"
+    """Accesses memory at the address that lies there."""
+    HAND = "hand"
+    """Hands it, or its address, to another function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the instruction at `address` does with `spot`. `constant` is the one it does it with, with sign. `what`
+    describes what it stores there (Value.described, or the last operation with a constant), or the arguments of a call.
+    `is_float`: as a floating-point number; False where as a whole number, None where that is not told. `is_fresh`: in
+    an object that a function just returned. `changes`: it leaves another value there. `is_element`: in an array,
+    with an index."""
+
+    address: int
+    spot: Spot
+    how: How
+    constant: int | None = None
+    what: tuple[object, ...] = ()
+    is_float: bool | None = None
+    is_fresh: bool = False
+    changes: bool = False
+    is_element: bool = False

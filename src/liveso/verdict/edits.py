@@ -1,0 +1,40 @@
+"""Edits that look like a change of layout: other masks of a text's bytes, and other ends of loops."""
+
+import re
+from bisect import bisect_left
+
+from liveso.code import Code
+from liveso.code.use import How, Use
+
+_REGISTERS = re.compile(r"[a-z][a-z0-9]+")
+_INPUT_WIDTHS = (1, 2)  # bytes of a character
+
+
+def masked_inputs(code: Code, found: list[Use]) -> frozenset[int]:
+    """The addresses of instructions that mask bytes which were loaded by themselves and are not written: those of a
+    text. A test of one byte in memory may be for a flag of a larger word."""
+    by_address = dict(zip(code.addresses, code.forms, strict=True))
+    written = {(it.spot.kind, it.spot.offset) for it in found if it.changes}
+    return frozenset(
+        it.address
+        for it in found
+        if it.how in (How.MASK, How.SHIFT)
+        and it.spot.width in _INPUT_WIDTHS
+        and (it.spot.kind == "element" or "[" not in by_address[it.address].outline)
+        and it.spot.kind in ("object", "element")
+        and (it.spot.kind, it.spot.offset) not in written
+    )
+
+
+def is_compared_end(code: Code, address: int) -> bool:
+    """Whether an instruction forms an address only to compare with it: the end of an array, which another number of
+    rounds makes another one."""
+    index = bisect_left(code.addresses, address)
+    form = code.forms[index]
+    if len(form.written) != 1:
+        return False
+    register = form.written[0]
+    users = [it for it in code.forms if it is not form and register in _REGISTERS.findall(it.outline)]
+    users = [it for it in users if it.written != (register,) or it.base == register or it.source == register]
+    is_compared = any(it.outline.startswith("cmp ") for it in users)
+    return is_compared and all(it.outline.startswith(("cmp ", "push ", "pop ")) for it in users)

@@ -1,0 +1,35 @@
+#include "fill.h"
+
+#ifdef NEW
+#define F 8
+#else
+#define F 4
+#endif
+struct o {
+	unsigned flags;
+	int n;
+	void *p;
+};
+API struct o *o_new(unsigned f)
+{
+	struct o *x = malloc(sizeof *x);
+	x->flags = f | F;
+	x->n = 1;
+	x->p = x;
+	return x;
+}
+API void o_del(struct o *x)
+{
+	if (x->flags & F)
+		free(x->p);
+	x->n = 0;
+}
+API int o_own(struct o *x)
+{
+	x->flags |= F;
+	return x->n;
+}
+API int o_is(struct o *x)
+{
+	return x->flags & F ? 3 : x->n;
+}

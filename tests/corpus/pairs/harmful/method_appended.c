@@ -1,0 +1,47 @@
+#include "fill.h"
+struct ops {
+	int (*open)(int);
+	int (*shut)(int);
+#ifdef NEW
+	int (*seek)(int);
+#endif
+};
+static int p_open(int x)
+{
+	return x * 3 + 1;
+}
+static int p_shut(int x)
+{
+	return x - 7;
+}
+#ifdef NEW
+static int p_seek(int x)
+{
+	return x ^ 5;
+}
+static const struct ops plain = {p_open, p_shut, p_seek};
+#else
+static const struct ops plain = {p_open, p_shut};
+#endif
+struct dev {
+	const struct ops *ops;
+	int n;
+};
+API struct dev *dev_new(void)
+{
+	struct dev *d = malloc(sizeof *d);
+	d->ops = &plain;
+	d->n = 0;
+	return d;
+}
+API int dev_go(struct dev *d, int x)
+{
+#ifdef NEW
+	x = d->ops->seek(x);
+#endif
+	return d->ops->open(x) + d->ops->shut(x);
+}
+API int dev_n(struct dev *d)
+{
+	return d->n;
+}

@@ -1,0 +1,125 @@
+"""The verdict over pairs of sources, `pairs/*/*.c`, whose new version -DNEW makes: harmful ones of which no symbol and
+no section tells anything, and harmless ones that look like them."""
+
+import itertools
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from liveso.elf import read_image
+from liveso.verdict import Verdict, judge
+from tests.corpus.mutations.build import Build
+from tests.once import made_once
+
+PAIRS = Path(__file__).parent / "pairs"
+HARMFUL, HARMLESS = (sorted((PAIRS / kind).iterdir()) for kind in ("harmful", "harmless"))
+
+ALWAYS = [Build(*options, "now") for options in itertools.product(("gcc", "clang"), ("-O2",), ("stripped", "debug"))]
+OTHERS = [
+    Build(*options, "now") for options in itertools.product(("gcc", "clang"), ("-O0", "-O3"), ("stripped", "debug"))
+]
+AARCH64 = [Build(compiler, "-O2", "stripped", "now", "aarch64-linux-gnu") for compiler in ("gcc", "clang")]
+
+FLAGS = {"init_function": ("-Wl,-init,ini",)}
+
+NAMED = {"hash_of_another_order": "changed-hash", "hash_of_another_factor": "changed-hash"}
+"""What is accepted, and named by the rule: nobody can tell whether objects keep it."""
+
+NOTHING_TO_RUN = {"constructor_behind_a_pointer", "constructor_in_a_callee"}
+"""Clang runs these constructors when it compiles: the variables start with what they would leave."""
+
+NO_TRACE = {("pointers_exchanged", "clang", "-O0", "stripped")}
+"""Harmful pairs that are accepted in some builds: at -O0, arguments go through words of the stack and branches."""
+
+WRONG_NO = {("loop_bound", "gcc", "-O3")}
+"""Harmless pairs that are refused in some builds: loops that are unrolled have other displacements."""
+
+AARCH64_TELLS = {
+    "enumeration_renumbered",
+    "enumeration_of_a_static_variable",
+    "small_enumeration_by_a_setter",
+    "another_value_for_none",
+    "negative_for_none",
+    "count_starts_at_one",
+    "member_in_padding",
+    "member_with_another_meaning",
+    "flag_of_another_bit",
+    "callback_arguments_exchanged",
+    "constant_text_then_freed",
+    "init_function",
+}
+
+
+def judged(folder: Path, source: Path, build: Build) -> Verdict:
+    old, new = (_compiled(folder, source, build, flags) for flags in ((), ("-DNEW",)))
+    return judge(read_image(old.read_bytes()), read_image(new.read_bytes()))
+
+
+def _compiled(folder: Path, source: Path, build: Build, flags: tuple[str, ...]) -> Path:
+    compiler = build.command(source.suffix == ".cc")
+    options = [build.level, "-w", "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libpair.so"]
+    options += ["-g" if build.symbols == "debug" else "-s", *flags, *FLAGS.get(source.stem, ()), f"-I{PAIRS}"]
+    name = "-".join((source.stem, build.compiler, build.level, build.symbols, build.target, *flags)) + ".so"
+
+    def make(output: Path) -> None:
+        subprocess.run([*compiler, *options, str(source), "-o", str(output)], check=True)
+
+    return made_once(folder / name, make)
+
+
+def builds(source: Path) -> list[Build]:
+    """Both compilers stripped and one with debug information, or all where LIVESO_CORPUS is "full"."""
+    if os.environ.get("LIVESO_CORPUS") == "full":
+        return [*ALWAYS, *OTHERS]
+    left_out = 2 * ((*HARMFUL, *HARMLESS).index(source) % 2) + 1
+    return [build for number, build in enumerate(ALWAYS) if number != left_out]
+
+
+@pytest.fixture(scope="module")
+def folder(shared: Path) -> Path:
+    return shared / "pairs"
+
+
+@pytest.mark.parametrize("source", HARMFUL, ids=lambda it: it.stem)
+def test_what_old_objects_would_not_survive_is_refused_or_named(folder: Path, source: Path) -> None:
+    for build in builds(source):
+        verdict = judged(folder, source, build)
+        if source.stem in NAMED:
+            assert NAMED[source.stem] in {it.rule for it in verdict.findings}, build
+        elif source.stem in NOTHING_TO_RUN and build.compiler == "clang" and build.level != "-O0":
+            assert not verdict.refusals(None), build
+        elif (source.stem, build.compiler, build.level, build.symbols) not in NO_TRACE:
+            assert verdict.refusals(None), build
+
+
+@pytest.mark.parametrize("source", HARMLESS, ids=lambda it: it.stem)
+def test_what_looks_like_it_and_is_harmless_is_accepted(folder: Path, source: Path) -> None:
+    for build in builds(source):
+        if (source.stem, build.compiler, build.level) not in WRONG_NO:
+            assert not judged(folder, source, build).refusals(None), build
+
+
+@pytest.mark.parametrize("name", sorted(AARCH64_TELLS))
+def test_code_for_aarch64_tells_it_too(folder: Path, name: str) -> None:
+    source = next(it for it in HARMFUL if it.stem == name)
+    for build in AARCH64:
+        assert judged(folder, source, build).refusals(None), build
+
+
+def test_a_changed_value_is_named_with_its_functions_and_place(folder: Path) -> None:
+    source = next(it for it in HARMFUL if it.stem == "enumeration_renumbered")
+    found = {it.rule: it for it in judged(folder, source, ALWAYS[0]).refusals(None)}
+    said = found["changed-value"]
+    assert (said.old, said.new) == ("1", "2")
+    assert "conn_close, conn_open and conn_write" in said.text
+    assert "+0x0 of an object" in said.text
+    assert any(place.startswith("conn_open: 0x") for place in said.where)
+
+
+def test_types_that_agree_do_not_excuse_a_mask(folder: Path) -> None:
+    source = next(it for it in HARMFUL if it.stem == "flag_of_another_bit")
+    stripped, debug = (judged(folder, source, build).refusals(None) for build in ALWAYS[:2])
+    assert {it.rule for it in stripped} == {it.rule for it in debug}
+    assert "witness" in {it.rule for it in debug}
