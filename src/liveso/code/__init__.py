@@ -1,7 +1,10 @@
 """The code of an image: its functions, their references to variables, and what they call in other libraries."""
 
 from liveso.code.allocators import Allocators
+from liveso.code.clobbers import Clobbers
+from liveso.code.compared_constants import ComparedConstant, compared_constants
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
+from liveso.code.entries import branches, entries
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.handed_functions import handed_functions
@@ -11,7 +14,8 @@ from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.panics import PanicMark, panic_mark
 from liveso.code.parameters import parameters
-from liveso.code.references import References, data_references, no_references
+from liveso.code.references import References, data_references, no_references, with_references_to
+from liveso.code.remembered import remembered_functions
 from liveso.code.shapes import Shapes
 from liveso.code.start_up import finaliser_flag, has_own_code
 from liveso.code.thread_local import (
@@ -26,7 +30,9 @@ __all__ = [
     "CALLS",
     "Allocators",
     "CallSite",
+    "Clobbers",
     "Code",
+    "ComparedConstant",
     "ComparedFunctions",
     "Comparison",
     "Form",
@@ -41,9 +47,12 @@ __all__ = [
     "ThreadLocalReferences",
     "ThreadLocalSlots",
     "asks_for_next_definition",
+    "branches",
     "call_sites",
+    "compared_constants",
     "compared_functions",
     "data_references",
+    "entries",
     "finaliser_flag",
     "function_names",
     "functions",
@@ -55,6 +64,8 @@ __all__ = [
     "no_thread_local_references",
     "panic_mark",
     "parameters",
+    "remembered_functions",
     "thread_local_references",
     "thread_local_slots",
+    "with_references_to",
 ]

@@ -7,7 +7,7 @@ decoded, which tells the references from bytes that only look like one.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from liveso.code.decode import Listing, decode
 from liveso.code.functions import LARGE_MODEL, functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up, start_up_stubs
-from liveso.elf import Image, Section
+from liveso.elf import Image, Section, tables
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
 from liveso.elf.tables import Table, have_equal_fields
 from liveso.errors import ImageError
@@ -42,7 +42,8 @@ class References:
     form an address in the linker's tables, which may be meant for a variable. `constants` are the references to
     constants that relocation writes, as `table` has those to variables. `outside` counts the references in code
     without unwind entry (hand-written assembly), which are in the table too, and `doubtful` the places there whose
-    bytes would lead to a variable but that linear decoding took for none.
+    bytes would lead to a variable but that linear decoding took for none. `functions` are the places that form the
+    address of a function of the image, and do not call it.
     """
 
     table: Table
@@ -51,6 +52,7 @@ class References:
     outside: int
     doubtful: int
     constants: Table
+    functions: Table
 
     @property
     def may_be_incomplete(self) -> bool:
@@ -95,6 +97,15 @@ class _Code:
         found: Table = (targets >= span.start - max(_BYTES_AFTER_DISPLACEMENT)) & (targets <= span.stop)
         return found
 
+    def may_form(self, addresses: frozenset[int]) -> Table:
+        """The offsets at which what lies there may be the displacement of an instruction that forms one of some
+        addresses."""
+        mask, value = self.image.machine.relative_operand
+        opcode, operand = self.bytes[: max(0, len(self.targets) - 2)], self.bytes[1 : max(1, len(self.targets) - 1)]
+        places = np.flatnonzero((opcode == self.image.machine.address_opcode) & (operand & mask == value)) + 2
+        found: Table = places[np.isin(self.targets[places], np.array(sorted(addresses), "<i8"))]
+        return found
+
     def follows_operand(self, places: Table) -> Table:
         """Whether the byte before each place may say that a displacement relative to the instruction follows."""
         mask, value = self.image.machine.relative_operand
@@ -104,7 +115,8 @@ class _Code:
 
 def no_references() -> References:
     """Those of code that has none, or of which nothing could be found out."""
-    return References(np.zeros(0, REFERENCE), (), (), 0, 0, np.zeros(0, REFERENCE))
+    none = np.zeros(0, REFERENCE)
+    return References(none, (), (), 0, 0, none, none)
 
 
 def data_references(image: Image) -> References:
@@ -117,13 +129,18 @@ def data_references(image: Image) -> References:
     stubs = start_up_stubs(image, known)
     rows: list[_Row] = []
     constant_rows: list[_Row] = []
+    function_rows: list[_Row] = []
     undecoded: list[int] = []
     unclear: list[int] = []
     outside = doubtful = 0
+    starts = _starts(image, known)
     for code in _code_sections(image):
-        candidates = np.flatnonzero(code.may_lead_to(variables) | code.may_lead_to(constants)) + code.start
+        is_candidate = code.may_lead_to(variables) | code.may_lead_to(constants)
+        is_candidate[code.may_form(starts)] = True
+        candidates = np.flatnonzero(is_candidate) + code.start
         for stretch, places in _by_stretch(candidates, known, code.section, stubs):
             found, stop = _references(code, stretch, places)
+            function_rows.extend(row for row in found.values() if row[3] and row[1] in starts)
             rows.extend(row for row in found.values() if variables.start <= row[1] <= variables.stop)
             constant_rows.extend(row for row in found.values() if constants.start <= row[1] <= constants.stop)
             places = places[code.may_lead_to(variables, places)]
@@ -134,13 +151,29 @@ def data_references(image: Image) -> References:
                 outside += len(here)
                 doubtful += len(places) - len(here)
         unclear.extend(_addresses_in_linker_tables(code, known))
-    tables = np.array(rows, REFERENCE), np.array(constant_rows, REFERENCE)
-    return References(tables[0], tuple(undecoded), tuple(unclear), outside, doubtful, tables[1])
+    to_variables, to_constants, to_functions = (np.array(it, REFERENCE) for it in (rows, constant_rows, function_rows))
+    return References(to_variables, tuple(undecoded), tuple(unclear), outside, doubtful, to_constants, to_functions)
+
+
+def _starts(image: Image, known: Table) -> frozenset[int]:
+    """The addresses of the functions that the unwind table or a symbol names."""
+    named = (it.value for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC)
+    return frozenset((*known["start"].tolist(), *named))
+
+
+def with_references_to(image: Image, references: References, constants: frozenset[int]) -> References:
+    """The `references` of `image`, with those to some more constants by their addresses. Raises ImageError where one
+    may be in code that cannot be decoded."""
+    known = constant_span(image)
+    rows, undecoded = slot_references(image, frozenset(it for it in constants if it not in known))
+    if undecoded:
+        raise ImageError(f"its code at {undecoded[0]:#x} cannot be decoded, and may refer to a constant")
+    return replace(references, constants=np.concatenate([references.constants, rows])) if len(rows) else references
 
 
 def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[int, ...]]:
-    """The references of `image`'s code to certain words of the linker's tables, and the addresses inside functions
-    where one may be that cannot be decoded. Raises ImageError as `functions` does."""
+    """The references of `image`'s code to certain words of the linker's tables, or constants, and the addresses inside
+    functions where one may be that cannot be decoded. Raises ImageError as `functions` does."""
     known = functions(image)
     near = np.array(sorted({it - bytes_ for it in slots for bytes_ in _BYTES_AFTER_DISPLACEMENT}), "<i8")
     rows: list[_Row] = []

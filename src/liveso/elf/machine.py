@@ -10,6 +10,7 @@ class Machine:
     """The numbers of a processor's psABI supplement that the rest of the code needs.
 
     `relative` … `tls_descriptor` are relocation types (psABI, "Relocation"); `word` is in bytes.
+    `kernel_name` is what the kernel calls it (uname(2)).
     `displacement_size` is that of the field by which an instruction refers to memory relative to itself, in
     bytes. `minus_one_passed` are the instructions that make -1 the first argument of a call, as compilers write them.
     `branch_opcodes` are followed by a displacement; a byte after one of `operand_opcodes` (the last byte of the opcode)
@@ -21,11 +22,18 @@ class Machine:
     `argument_registers`, in this order, results in
     `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
     names of parts to the whole register's. `far_section` is the flag of sections that displacements do not reach.
+    A `jump`, with a displacement behind it, takes `jump_size` bytes; it stands behind an `entry_mark`, where indirect
+    branches may lead. `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed
+    by a displacement of one byte. `padding` are the bytes that may stand between functions.
+    `call_number_at` and `call_result_at` are the places in struct user_regs_struct, in bytes, of what is left of a
+    system call, and `calls_without_restart` the numbers of those that end with EINTR when a thread is stopped
+    (signal(7)).
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
     """
 
     name: str
+    kernel_name: str
     e_machine: int
     word: int
     none: int
@@ -59,6 +67,15 @@ class Machine:
     compare_opcodes: tuple[int, ...] = ()
     whole_word: tuple[int, int] = (0, 0)
     far_section: int = 0
+    jump: bytes = b""
+    jump_size: int = 0
+    call_opcode: bytes = b""
+    entry_mark: bytes = b""
+    near_branch_opcodes: frozenset[int] = frozenset()
+    padding: frozenset[int] = frozenset()
+    call_number_at: int = 0
+    call_result_at: int = 0
+    calls_without_restart: tuple[int, ...] = ()
     can_be_updated: bool = False
 
     @property
@@ -88,6 +105,7 @@ def _x86_register_parts() -> dict[str, str]:
 # System V ABI, AMD64 Architecture Processor Supplement, 4.4 "Relocation"
 X86_64 = Machine(
     name="x86-64",
+    kernel_name="x86_64",
     e_machine=62,
     word=8,
     none=0,
@@ -106,6 +124,17 @@ X86_64 = Machine(
     program_counter="rip",
     displacement_size=4,
     far_section=0x10000000,  # SHF_X86_64_LARGE (4.2.1)
+    jump=b"\xe9",
+    jump_size=5,
+    call_opcode=b"\xe8",
+    entry_mark=b"\xf3\x0f\x1e\xfa",  # endbr64 (Intel Manual 1, 18.1 "Control-flow Enforcement")
+    near_branch_opcodes=frozenset({*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}),
+    call_number_at=120,  # orig_rax and rax (sys/user.h)
+    call_result_at=80,
+    # epoll_wait, epoll_pwait, epoll_pwait2, io_getevents, semop, semtimedop, rt_sigtimedwait; accept, recvfrom,
+    # recvmsg and accept4 with a time limit
+    calls_without_restart=(232, 281, 441, 208, 65, 220, 128, 43, 45, 47, 288),
+    padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
     can_be_updated=True,
     branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
     # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F
@@ -144,6 +173,7 @@ def _aarch64_register_parts() -> dict[str, str]:
 # ELF for the Arm 64-bit Architecture, "Dynamic relocations"
 AARCH64 = Machine(
     name="aarch64",
+    kernel_name="aarch64",
     e_machine=183,
     word=8,
     none=0,

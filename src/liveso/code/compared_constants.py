@@ -1,0 +1,205 @@
+"""Constants that code knows by their address: `if (it->text != empty) free(it->text)`.
+
+All bytes of the code are tried at once first: few form an address in a register that is compared soon afterwards. Only
+these are decoded.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.code.form import Form, Operation
+from liveso.code.functions import functions
+from liveso.code.instructions import Code, Place, Reader
+from liveso.code.mask import displacements
+from liveso.code.start_up import is_start_up
+from liveso.elf import Image, Section, tables
+from liveso.elf.data import data_layout, is_linker_owned
+
+_AS_FAR = 96  # bytes from the address to the comparison
+_FORMING = 7  # bytes of an instruction that forms an address
+_REX_R, _REX_B = 4, 1  # AMD64 Manual 3, 1.2.7: they extend the two registers that ModRM names
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedConstant:
+    """The function that starts at `inside` compares a pointer with the address of a constant, which it forms at
+    `place`. It `may_be_end` of an array that the pointer goes along: the function adds to the pointer."""
+
+    address: int
+    inside: int
+    place: int
+    may_be_end: bool
+
+
+def compared_constants(image: Image) -> tuple[ComparedConstant, ...]:
+    """In the order of places, as far as functions have unwind entries. Raises ImageError as `functions` does."""
+    known, spans = functions(image), _constant_sections(image)
+    if not image.machine.can_be_updated or not len(known) or not spans:
+        return ()
+    found: list[ComparedConstant] = []
+    starts, ends, reader = known["start"].astype("<i8"), known["end"].astype("<i8"), Reader(image)
+    for section in image.sections:
+        if not (section.is_code and section.has_bytes) or is_start_up(section):
+            continue
+        suspects: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for place, target in _candidates(image, section, spans):
+            index = int(np.searchsorted(starts, place, side="right")) - 1
+            if index >= 0 and place < ends[index]:
+                suspects[index].append((place, target))
+        for index, pairs in suspects.items():
+            start, end = int(starts[index]), int(ends[index])
+            found.extend(_compared(image, reader.read(start, end), start, dict(pairs)))
+    return tuple(sorted(found, key=lambda it: it.place))
+
+
+def _constant_sections(image: Image) -> list[range]:
+    """Where constants lie."""
+    span = data_layout(image).span
+    return [
+        range(it.address, it.end)
+        for it in image.sections
+        if it.is_allocated
+        and it.type == tables.SHT_PROGBITS
+        and it.size
+        and not it.is_code
+        and not it.is_thread_local
+        and not is_linker_owned(it)
+        and it.address not in span
+    ]
+
+
+def _candidates(image: Image, section: Section, spans: list[range]) -> list[tuple[int, int]]:
+    """What look like instructions that form the address of a constant in a register which what looks like a comparison
+    of whole words names soon afterwards: their addresses, and that of the constant."""
+    machine, code = image.machine, image.section_bytes(section)
+    content, numbers = np.frombuffer(code, np.uint8), displacements(code)
+    if len(content) < _FORMING:
+        return []
+    whole, wide = machine.whole_word
+    relative, direct = machine.relative_operand
+    at = np.flatnonzero(
+        (content[:-6] & whole == wide)
+        & (content[1:-5] == machine.address_opcode)
+        & (content[2:-4] & relative == direct)
+    )
+    targets = numbers[at + 3].astype("<i8") + at + section.address + _FORMING
+    inside = np.zeros(len(at), np.bool_)
+    for span in spans:
+        inside |= (targets >= span.start) & (targets < span.stop)
+    at, targets = at[inside], targets[inside]
+    registers = (content[at + 2] >> 3 & 7) + 8 * (content[at] & _REX_R > 0)
+    compares = np.flatnonzero((content[:-2] & whole == wide) & np.isin(content[1:-1], machine.compare_opcodes))
+    prefix, operand = content[compares], content[compares + 2]
+    first = (operand >> 3 & 7) + 8 * (prefix & _REX_R > 0)
+    second = np.where(operand >> 6 == 3, (operand & 7) + 8 * (prefix & _REX_B > 0), 255)
+    low = np.searchsorted(compares, at + _FORMING).tolist()
+    high = np.searchsorted(compares, at + _FORMING + _AS_FAR).tolist()
+    named = first.tolist(), second.tolist()
+    found = []
+    for place, target, register, begin, end in zip(
+        at.tolist(), targets.tolist(), registers.tolist(), low, high, strict=True
+    ):
+        if register in named[0][begin:end] or register in named[1][begin:end]:
+            found.append((place + section.address, target))
+    return found
+
+
+def _compared(image: Image, code: Code, inside: int, suspects: dict[int, int]) -> list[ComparedConstant]:
+    own = {image.machine.stack_pointer, image.machine.frame_pointer}
+    found = []
+    for index, address in enumerate(code.addresses):
+        form = code.forms[index]
+        target = suspects.get(address)
+        if target is None or form.operation is not Operation.ADDRESS or code.targets[index] != target:
+            continue
+        for register in form.written:
+            other = _compared_with(code, index, address + _AS_FAR, register)
+            if other is not None:
+                found.append(ComparedConstant(target, inside, address, _is_advanced(code, *other, own)))
+    return found
+
+
+def _compared_with(code: Code, index: int, until: int, register: str) -> tuple[int, str] | None:
+    """The comparison of a register after the instruction at `index`: its index, and the register that it is compared
+    with; no register where that is memory."""
+    for at in range(index + 1, len(code)):
+        form = code.forms[at]
+        if code.addresses[at] > until:
+            return None
+        if form.outline.startswith("cmp "):
+            sides = [it.strip() for it in form.outline.removeprefix("cmp ").split(",")]
+            if register in sides and len(sides) == 2:
+                other = sides[1 - sides.index(register)]
+                return at, "" if "[" in other else other
+        is_base = register in form.outline.partition("[")[2]  # of a table, a jump's for example
+        if register in form.written or is_base or form.operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
+            return None
+    return None
+
+
+def _is_advanced(code: Code, index: int, register: str, own: set[str]) -> bool:
+    """Whether the function, in a loop, adds a number to what the instruction at `index` compares: to that register, or
+    to the word of memory that this was read from, or that is compared, if it is the function's own or a variable."""
+    read = index if not register else _reading(code, index, register)
+    word = code[read].place if read is not None else None
+    slot = code.forms[read] if read is not None and code.forms[read].base in own else None
+    loaded: set[str] = {register} if register else set()
+    for at, form in enumerate(code.forms):
+        is_same_word = _is_word(code, at, slot, word)
+        if form.operation is Operation.MOVE and is_same_word:
+            loaded |= set(form.written)
+        is_written = (is_same_word and form.is_store) or bool(loaded & set(form.written))
+        if is_written and (_adds_number(form) or _adds_to(form, loaded)) and _is_loop(code, at, index):
+            return True
+    return False
+
+
+def _adds_number(form: Form) -> bool:
+    return form.outline.startswith(("inc ", "dec ")) or (
+        form.outline.startswith(("add ", "sub ")) and form.immediate is not None
+    )
+
+
+def _is_loop(code: Code, one: int, other: int) -> bool:
+    """Whether control gets from one instruction to another and back."""
+    return _reaches(code, one, other) and _reaches(code, other, one)
+
+
+def _reaches(code: Code, start: int, goal: int) -> bool:
+    """Whether control gets from the instruction at one index to that at another, as far as branches say where they
+    lead."""
+    indexes = {address: index for index, address in enumerate(code.addresses)}
+    seen, waiting = {start}, [start]
+    while waiting:
+        index = waiting.pop()
+        form, target = code.forms[index], code.targets[index]
+        following = [] if form.operation in (Operation.JUMP, Operation.RETURN) else [index + 1]
+        if form.leads_to_code and form.operation is not Operation.CALL and target in indexes:
+            following.append(indexes[target])
+        if goal in following:
+            return True
+        fresh = [it for it in following if it < len(code) and it not in seen]
+        seen.update(fresh)
+        waiting += fresh
+    return False
+
+
+def _reading(code: Code, index: int, register: str) -> int | None:
+    """The instruction before the one at `index` that moves a word of memory into a register."""
+    for at in range(index - 1, -1, -1):
+        if register in code.forms[at].written:
+            return at if code.forms[at].operation is Operation.MOVE and "[" in code.forms[at].outline else None
+    return None
+
+
+def _is_word(code: Code, at: int, slot: Form | None, word: Place | None) -> bool:
+    form = code.forms[at]
+    if slot is not None:
+        return (form.base, form.displacement) == (slot.base, slot.displacement)
+    return word is not None and word.kind == "data" and code.targets[at] is not None and code[at].place == word
+
+
+def _adds_to(form: Form, registers: set[str]) -> bool:
+    return form.operation is Operation.ADDRESS and form.base in registers and not form.scale
