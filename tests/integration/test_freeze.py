@@ -150,3 +150,80 @@ async def hold_for_ever(program: Program, writer: int) -> None:
     async with still(program.pid, 0, 10):
         os.write(writer, b".")
         await asyncio.sleep(1000)
+
+
+WAITERS = """
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/sem.h>
+#include <time.h>
+#include <unistd.h>
+static atomic_long interrupted, signals;
+static void on_signal(int number) { (void)number; signals++; }
+static void *wait_for_events(void *unused)
+{
+    int events = epoll_create1(0);
+    struct epoll_event event;
+    for (;;)
+        interrupted += epoll_wait(events, &event, 1, -1) < 0 && errno == EINTR;
+    return unused;
+}
+static void *wait_for_semaphore(void *unused)
+{
+    int set = semget(IPC_PRIVATE, 1, 0600);
+    struct sembuf down = {0, -1, 0};
+    for (;;)
+        interrupted += semop(set, &down, 1) < 0 && errno == EINTR;
+    return unused;
+}
+static void *sleep_long(void *unused)
+{
+    struct timespec day = {86400, 0};
+    for (;;)
+        interrupted += nanosleep(&day, NULL) < 0 && errno == EINTR;
+    return unused;
+}
+int main(void)
+{
+    pthread_t thread;
+    sigset_t all;
+    char character;
+    signal(SIGRTMIN, on_signal);
+    pthread_create(&thread, NULL, wait_for_events, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    pthread_create(&thread, NULL, wait_for_semaphore, NULL);
+    pthread_create(&thread, NULL, sleep_long, NULL);
+    puts("ready");
+    fflush(stdout);
+    while (read(0, &character, 1) == 1)
+        printf("signals %ld made %ld\\n", signals, interrupted), fflush(stdout);
+    return 0;
+}
+"""
+
+
+def test_no_system_call_ends_because_its_thread_was_held_and_signals_end_it_still(idle_bench: Bench) -> None:
+    idle_bench.compile(WAITERS, "waiters", "-O2", "-pthread")
+    program = idle_bench.run_plain("./waiters")
+    program.wait_for("ready")
+
+    async def freeze() -> None:
+        for _ in range(FREEZES):
+            async with still(program.pid, 0, 10):
+                assert program.thread_states() <= STANDING
+            await asyncio.sleep(0.001)
+
+    asyncio.run(freeze())
+    assert numbers(program) == (0, 0)
+    for count in (1, 2, 3):
+        os.kill(program.pid, signal.SIGRTMIN)  # only the thread that waits for events takes it
+        expect_signals(program, count)
+        wait_until(lambda: numbers(program)[1] == count, "calls that a signal ended")  # noqa: B023
+        asyncio.run(freeze())
+    assert numbers(program) == (3, 3)
+    assert program.end() == 0

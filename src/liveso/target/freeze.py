@@ -5,19 +5,30 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from liveso.elf import MACHINES
 from liveso.errors import TargetError, TargetGone
 from liveso.target import holder
+from liveso.target.sheet import Sheet
 
 _TEXT = 4096  # bytes
+_CALLS = 16
 _ENDED = "the process that holds its threads still has ended"
 
 
-class NotYetStill(TargetError):
+class CannotHold(TargetError):
+    """The threads may not be held still, or not written to: another process traces them, for example."""
+
+
+class NotYetStill(CannotHold):
     """A thread cannot be stopped now; a moment later it can."""
+
+
+class MemoryChanged(TargetError):
+    """Memory was not as expected, and nothing was written."""
 
 
 class Freeze:
@@ -39,6 +50,22 @@ class Freeze:
             raise TargetError(_ENDED) from None
         await _heard(self._talk, holder.WATCHED)
 
+    async def write(self, pieces: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Write memory of the target: each piece is an address, what is expected there, and what is to be there. Raises
+        MemoryChanged, or TargetError where it cannot be done; then nothing is written."""
+        table, contents = [holder.COUNT.pack(len(pieces))], []
+        at = holder.COUNT.size + len(pieces) * holder.PIECE.size
+        for address, expected, content in pieces:
+            table.append(holder.PIECE.pack(address, len(expected), at))
+            contents += [expected, content]
+            at += 2 * len(expected)
+        with Sheet(b"".join((*table, *contents))) as sheet:
+            try:
+                socket.send_fds(self._talk, [holder.WRITE], [sheet.descriptor])
+            except OSError:
+                raise TargetError(_ENDED) from None
+            await _heard(self._talk, holder.WRITTEN)
+
     async def end(self) -> None:
         self._talk.send(holder.END_ANSWERED if self.is_answered else holder.END)
         await _heard(self._talk, holder.ENDED)
@@ -55,7 +82,9 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[Freeze]:
     with ours:  # its end lets the threads go
         with theirs:
             try:
-                socket.send_fds(start_holder(), [holder.REQUEST.pack(pid, agent, limit)], [theirs.fileno()])
+                socket.send_fds(
+                    start_holder(), [holder.REQUEST.pack(pid, agent, limit, *_call_facts())], [theirs.fileno()]
+                )
             except OSError as error:
                 raise TargetError(f"no process can be made that holds its threads still: {error}") from error
         freeze = Freeze(ours, *holder.SINCE.unpack(await _heard(ours, holder.STILL)))
@@ -68,6 +97,15 @@ async def still(pid: int, agent: int, limit: float) -> AsyncIterator[Freeze]:
                 pass  # the holder has ended, and what it held runs
 
 
+def _call_facts() -> list[int]:
+    """What the holder needs to know of system calls, which are those of the machine that it runs on."""
+    machine = next((it for it in MACHINES.values() if it.kernel_name == os.uname().machine), None)
+    if machine is None:
+        return [0, 0, *(-1 for _ in range(_CALLS))]
+    calls = machine.calls_without_restart
+    return [machine.call_number_at, machine.call_result_at, *calls, *(-1 for _ in range(_CALLS - len(calls)))]
+
+
 async def _heard(talk: socket.socket, expected: bytes) -> bytes:
     """What comes with the answer that is expected. Raises the error that another one tells."""
     try:
@@ -77,11 +115,13 @@ async def _heard(talk: socket.socket, expected: bytes) -> bytes:
     kind, text = answer[:1], answer[1:].decode(errors="replace")
     if kind == expected:
         return answer[1:]
+    if kind == holder.CHANGED:
+        raise MemoryChanged("memory changed meanwhile")
     if kind == holder.LATER:
         raise NotYetStill(text)
     if kind == holder.GONE:
         raise TargetGone(text)
-    raise TargetError(text or _ENDED)
+    raise CannotHold(text or _ENDED)
 
 
 _control: socket.socket | None = None

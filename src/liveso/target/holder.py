@@ -9,7 +9,9 @@ Started by freeze.py, as a program that needs nothing but the standard library. 
 REQUEST, with a socket on which the rest of it is talked about.
 """
 
+import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -19,8 +21,10 @@ import threading
 import time
 from pathlib import Path
 
-REQUEST = struct.Struct("=iid")
-"""Process, its agent's thread, seconds within which all others are to stand."""
+REQUEST = struct.Struct("=iidHH16h")
+"""Process, its agent's thread, seconds within which all others are to stand; and what is needed to let system calls go
+on that a stop ends with EINTR: where the registers of a thread have the number and the result of a call, and the
+numbers of those calls, with -1 for none (Machine.calls_without_restart)."""
 STILL, LATER, GONE, PROBLEM = b"s", b"l", b"g", b"p"
 """Answers to a request; STILL with the SINCE at which the first thread was to stand, all others with a text."""
 SINCE = struct.Struct("=d")
@@ -28,9 +32,19 @@ SINCE = struct.Struct("=d")
 WATCH, WATCHED, END, END_ANSWERED, ENDED = b"w", b"W", b"e", b"E", b"d"
 """Orders during a freeze, and what answers them: take the sheet of a carry, let the threads go (END_ANSWERED: the agent
 has answered). The end of the socket is an END."""
+WRITE, WRITTEN, CHANGED = b"p", b"P", b"c"
+"""The order to write into the target what a sheet says, all of it or nothing, and its answers: CHANGED where memory was
+not as expected. The sheet has COUNT, as many times PIECE, and at the offset of each piece what is expected and then
+what is to be written, of its size in bytes."""
+COUNT, PIECE = struct.Struct("=Q"), struct.Struct("=QQQ")
+"""PIECE: address, size, offset."""
 
 SEIZE = 0x4206  # the requests are the same on every machine
-_CONT, _DETACH, _INTERRUPT = 7, 17, 0x4207
+_CONT, _DETACH, _INTERRUPT, _GETREGSET, _SETREGSET = 7, 17, 0x4207, 0x4204, 0x4205
+_NT_PRSTATUS = 1
+_MOST_REGISTERS = 1024  # bytes
+_ERESTARTNOINTR = 513  # include/linux/errno.h of the kernel
+_NUMBER = struct.Struct("=q")
 _EVENT = 8  # si_status has the signal in its lowest byte, and above it the event, where the stop is no signal's
 _WALL = 0x4000_0000
 _PAUSE, _ROUNDS_WITHOUT_PAUSE = 0.0005, 20  # seconds
@@ -65,7 +79,7 @@ def _serve(control: socket.socket) -> None:
         threading.Thread(target=_hold, args=(talk, *REQUEST.unpack(request)), name="freeze").start()
 
 
-def _hold(talk: socket.socket, pid: int, agent: int, limit: float) -> None:
+def _hold(talk: socket.socket, pid: int, agent: int, limit: float, number_at: int, result_at: int, *calls: int) -> None:
     with talk:
         since = time.monotonic()
         try:
@@ -80,8 +94,35 @@ def _hold(talk: socket.socket, pid: int, agent: int, limit: float) -> None:
         _say(talk, STILL + SINCE.pack(since))
         _until_over(talk, pid, agent)
         for thread, number in stopped.items():
+            if not number and result_at:
+                _let_go_on(pid, thread, number_at, result_at, calls)
             ptrace(_DETACH, thread, number)
         _say(talk, ENDED)
+
+
+def _let_go_on(pid: int, thread: int, number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+    """Let a system call that the stop ended be made again, as if there had been none: the kernel does so for a thread
+    whose call ends with ERESTARTNOINTR. Where a signal waits, the program is to see EINTR."""
+    registers = ctypes.create_string_buffer(_MOST_REGISTERS)
+    area = _Area(ctypes.addressof(registers), len(registers))
+    if _libc.ptrace(_GETREGSET, thread, _NT_PRSTATUS, ctypes.addressof(area)) != 0:
+        return
+    number, result = (_NUMBER.unpack_from(registers, at)[0] for at in (number_at, result_at))
+    if number < 0 or number not in calls or result != -errno.EINTR or _has_signal(pid, thread):
+        return
+    _NUMBER.pack_into(registers, result_at, -_ERESTARTNOINTR)
+    _libc.ptrace(_SETREGSET, thread, _NT_PRSTATUS, ctypes.addressof(area))
+
+
+class _Area(ctypes.Structure):
+    """struct iovec"""
+
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+def _has_signal(pid: int, thread: int) -> bool:
+    pending, shared, blocked = (int(_field(pid, thread, name) or "0", 16) for name in ("SigPnd", "ShdPnd", "SigBlk"))
+    return bool((pending | shared) & ~blocked)
 
 
 def _until_over(talk: socket.socket, pid: int, agent: int) -> None:
@@ -97,11 +138,43 @@ def _until_over(talk: socket.socket, pid: int, agent: int) -> None:
             fcntl.lockf(sheet, fcntl.LOCK_EX)
             _say(talk, WATCHED)
             continue
+        if order == WRITE and descriptors:
+            _say(talk, _write(pid, agent, descriptors[0]))
+            os.close(descriptors[0])
+            continue
         if sheet >= 0:
             if order != END_ANSWERED:
                 _withdraw(sheet, pid, agent)
             os.close(sheet)
         return
+
+
+def _write(pid: int, agent: int, sheet: int) -> bytes:
+    """Write the pieces of a sheet, by way of the agent's thread: the first one may have ended. Once it has begun, it
+    ends: also where the daemon does not live any more."""
+    content = os.pread(sheet, os.fstat(sheet).st_size, 0)
+    pieces = list(PIECE.iter_unpack(content[COUNT.size : COUNT.size + COUNT.unpack_from(content)[0] * PIECE.size]))
+    written: list[tuple[int, bytes]] = []
+    try:
+        memory = os.open(f"/proc/{pid}/task/{agent or pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return PROBLEM + f"its memory may not be written ({os.strerror(error.errno or 0)})".encode()
+    try:
+        for address, size, at in pieces:
+            if os.pread(memory, size, address) != content[at : at + size]:
+                return CHANGED
+        for address, size, at in pieces:
+            written.append((address, content[at : at + size]))
+            if os.pwrite(memory, content[at + size : at + 2 * size], address) != size:
+                raise OSError(errno.EIO, "only a part was written")
+        return WRITTEN
+    except (OSError, OverflowError) as error:
+        for address, before in reversed(written):
+            with contextlib.suppress(OSError):
+                os.pwrite(memory, before, address)
+        return PROBLEM + f"its memory may not be written ({error})".encode()
+    finally:
+        os.close(memory)
 
 
 def _withdraw(sheet: int, pid: int, agent: int) -> None:

@@ -2,7 +2,7 @@
 a path leads elsewhere after an upgrade."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,16 @@ def read_file_identity(path: Path) -> Identity | None:
         return None
 
 
+def _restored(content: bytes, at: int, known: Iterable[tuple[int, bytes]]) -> bytes:
+    """A piece of memory, which begins at `at`, with the bytes that were there before."""
+    found = bytearray(content)
+    for place, before in known:
+        low, high = max(place, at), min(place + len(before), at + len(content))
+        if low < high:
+            found[low - at : high - at] = before[low - place : high - place]
+    return bytes(found)
+
+
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -95,9 +105,17 @@ def may_be(identity: Identity, image: Image) -> bool:
     return identity.build_id == image.build_id and identity.headers == image.segments.tobytes()
 
 
-async def is_of(agent: Agent, it: LoadedObject, identity: Identity, image: Image, *, thorough: bool = False) -> bool:
+async def is_of(
+    agent: Agent,
+    it: LoadedObject,
+    identity: Identity,
+    image: Image,
+    *,
+    thorough: bool = False,
+    overwritten: Iterable[tuple[int, bytes]] = (),
+) -> bool:
     """Whether an object in memory is of this image. Without a build ID that names one content, or if `thorough`, all
-    its code and constants are compared.
+    its code and constants are compared, but for what was `overwritten`, by its address relative to the load address.
 
     What the dynamic linker fills in there (`DT_TEXTREL`) makes them differ from the file's: then it is not told.
     """
@@ -108,12 +126,13 @@ async def is_of(agent: Agent, it: LoadedObject, identity: Identity, image: Image
     for section in image.sections:
         if section.type == tables.SHT_PROGBITS and section.is_allocated and not section.is_writable:
             content = image.section_bytes(section)
+            known = [(place - section.address, before) for place, before in overwritten]
             for at in range(0, len(content), _PIECE):
                 expected = content[at : at + _PIECE]
                 try:
                     found = await agent.read([(it.base + section.address + at, len(expected))])
                 except TargetError:
                     return False
-                if found[0] != expected:
+                if found[0] != expected and _restored(found[0], at, known) != expected:
                     return False
     return True

@@ -195,6 +195,46 @@ def memory_use(pid: int, thread: int) -> tuple[int, int]:
         raise _not_readable(pid, "statm", error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a thread that does not run is: its number, stack pointer and program counter."""
+
+    thread: int
+    stack: int
+    code: int
+
+
+def positions(pid: int, besides: int) -> list[Position]:
+    """Where the threads of a process are, which stand still, without one of them (proc(5), /proc/PID/task/TID/syscall).
+    Raises TargetError where one runs or may not be looked at."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/task"):
+        if int(name) == besides:
+            continue
+        try:
+            fields = _read(pid, f"task/{name}/syscall").split()
+        except TargetGone:
+            continue  # the thread has ended
+        if len(fields) < 3 and _read(pid, f"task/{name}/stat").rpartition(")")[2].split()[0] in ("Z", "X"):
+            continue
+        if len(fields) < 3:
+            raise TargetError(f"thread {name} of process {pid} runs")
+        found.append(Position(int(name), int(fields[-2], 16), int(fields[-1], 16)))
+    return found
+
+
+def read_memory(pid: int, thread: int, address: int, size: int) -> bytes:
+    """Read memory from outside, by one thread of the process: less than `size` bytes where it ends before."""
+    try:
+        memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(memory, size, address)
+        finally:
+            os.close(memory)
+    except OSError as error:
+        raise _not_readable(pid, "mem", error) from error
+
+
 def program_path(pid: int, thread: int) -> str:
     """The path of the file that the process executes, ending in " (deleted)" where it leads there no more."""
     try:
