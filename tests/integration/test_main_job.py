@@ -90,7 +90,7 @@ def test_new_code_runs_on_the_old_data(
         bench.link(f"libhello.{version}.so", "libhello.so")
         bench.wait_for_log("event=updated", after=before)
         expect(program, version, count)
-    bench.wait_for_library(program.pid, "libhello.so", versions_loaded=3, stale_slots=0)
+    bench.wait_for_library(program.pid, "libhello.so", versions_loaded=3, stale_functions=[])
     assert program.end() == 0
     assert [line for line in program.lines if "begin" in line or "end" in line] == ["begin 1", "end 1"]
 

@@ -208,9 +208,9 @@ int main(void)
 """
 
 
-def test_python_that_would_not_know_its_own_functions_is_refused(idle_bench: Bench) -> None:
+def test_python_knows_its_own_functions_again(idle_bench: Bench) -> None:
     """Types hold `slot_tp_new` in the heap; libpython asks them whether it is that one, and takes a class for unsafe
-    where it is not: with the new version's code, `import fractions` raised a TypeError."""
+    where it is not: with an address of the new version's, `import fractions` raised a TypeError."""
     bench = idle_bench
     bench.start_daemon()
     name = "libpython3.11.so.1.0"
@@ -229,9 +229,7 @@ def test_python_that_would_not_know_its_own_functions_is_refused(idle_bench: Ben
     for number in range(1, 100):
         program.ask(f"print(work({number}))")
     program.wait_for("[99, ")
-    bench.link("1.so", name)
-    refused = bench.wait_for_result(program.pid, name, "refused")
-    assert "compares pointers that the process keeps with the address of" in refused["reason"]
+    bench.update("1.so", name, program.pid)
     program.ask("print(work(100))")
     assert program.wait_for("[100, ") == '[100, 100, 200, "division by zero", "  100", [1, 2]]'
     program.ask("import fractions, threading; print('imported', fractions.Fraction(3, 2) * 2)")

@@ -169,7 +169,7 @@ def test_objects_that_were_made_before_call_the_version_that_runs(
         bench.update(f"libshape.{version}.so", "libshape.so", program.pid)
         assert ask(program) == expected(version, rounds)
         has_no_stale = version > 1 or rounds == 1  # what only the later versions have stays with them
-        bench.wait_for_library(program.pid, "libshape.so", stale_slots=lambda it: (it == 0) == has_no_stale)  # noqa: B023
+        bench.wait_for_library(program.pid, "libshape.so", stale_functions=lambda it: (not it) == has_no_stale)  # noqa: B023
     assert program.end() == 0
 
 

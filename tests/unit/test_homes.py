@@ -6,7 +6,7 @@ import pytest
 from liveso.errors import Refused
 from liveso.store import Version
 from liveso.update import LibraryState
-from liveso.update.homes import address_of, later_homes, later_tables, placement, table_address
+from liveso.update.homes import address_of, later_homes, later_tables, object_address, placement
 from liveso.update.record import LoadedVersion, Stretch, decode_record, encode_record
 from liveso.verdict.correspondence import Correspondence, Piece
 
@@ -60,12 +60,12 @@ def test_a_table_lives_with_the_version_that_brought_it() -> None:
     tables = later_tables((Piece(0x40, 0x60, 0x80),), first)
     second = LoadedVersion(Version("2" * 64), 0x9000, tables=tables)
     third = LoadedVersion(Version("3" * 64), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second))
-    assert [table_address(second, at) for at in (0x3F, 0x40, 0x5F, 0x60)] == [0x903F, 0x1080, 0x109F, 0x9060]
-    assert table_address(third, 0x18) == 0x1088
+    assert [object_address(second, at) for at in (0x3F, 0x40, 0x5F, 0x60)] == [0x903F, 0x1080, 0x109F, 0x9060]
+    assert object_address(third, 0x18) == 0x1088
 
 
 def test_the_record_keeps_homes_and_tables() -> None:
     first, second = Version("1" * 64), Version("2" * 64)
-    loaded = LoadedVersion(second, 0x1000, 5, {"f@V": 7}, True, FIRST, (Stretch(1, 2, 3),))
+    loaded = LoadedVersion(second, 0x1000, 5, {"f@V": 7}, FIRST, (Stretch(1, 2, 3),))
     state = LibraryState("/lib/x.so", (LoadedVersion(first, 0x8000), loaded), second, False)
     assert decode_record(encode_record({state.path: state})) == {state.path: state}

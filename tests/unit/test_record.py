@@ -15,7 +15,7 @@ STATE = LibraryState(
     PATH,
     (
         LoadedVersion(ONE, 0x1000, size=0x500, homes=(Stretch(0, 16, 0x1400),)),
-        LoadedVersion(TWO, 0x9000, 77, {"fast@V1": 0x9100}, True, introduces=("new@V2",), size=0x600),
+        LoadedVersion(TWO, 0x9000, 77, {"fast@V1": 0x9100}, introduces=("new@V2",), size=0x600),
     ),
     TWO,
 )
@@ -33,7 +33,7 @@ def test_the_record_of_the_liveso_before_is_read() -> None:
     rows = [[ONE.digest, 4096, 0, {}, True, [[0, 16, 5120]], [], []], [TWO.digest, 36864, 77, {}, True, [], [], []]]
     before = {PATH: {"current": TWO.digest, "global": True, "versions": rows}}
     state = decode_record(json.dumps(before).encode())[PATH]
-    assert state.running == LoadedVersion(TWO, 36864, 77, {}, True)
+    assert state.running == LoadedVersion(TWO, 36864, 77, {})
     assert state.home.homes == (Stretch(0, 16, 5120),)
 
 

@@ -16,13 +16,18 @@
 #include "live.h"
 #include "system.h"
 
-/* Whoever listens can make us load code: only the user's own daemon or root's may. */
+/* Whoever listens can make us load code: only the user's own daemon or root's may. A user's one has to hold our threads
+ * still, which Yama allows to whom a process names (PR_SET_PTRACER), and his children. */
 static bool may_command(int channel)
 {
 	struct ucred peer;
 	socklen_t size = sizeof peer;
-	return syscall(SYS_getsockopt, channel, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       (peer.uid == 0 || peer.uid == geteuid());
+	if (syscall(SYS_getsockopt, channel, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+	    (peer.uid != 0 && peer.uid != geteuid()))
+		return false;
+	if (peer.uid != 0)
+		syscall(SYS_prctl, PR_SET_PTRACER, (long)peer.pid, 0L, 0L, 0L);
+	return true;
 }
 
 int live_channel_open(void)

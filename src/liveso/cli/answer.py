@@ -18,7 +18,8 @@ def rank(result: str) -> int:
 class Library:
     """A library of one process, and how the last attempt to update it ended.
 
-    `changed` is in seconds since 1970; `stale_slots` counts the pointers that lead to old code; `unprotected` says why
+    `changed` is in seconds since 1970; `stale_functions` are those whose old code pointers
+    still lead to; `unprotected` says why
     the process would not survive that the file is overwritten in place; `waits_for` are the paths of the libraries
     that hold it back.
     """
@@ -30,7 +31,7 @@ class Library:
     reason: str = ""
     details: tuple[str, ...] = ()
     changed: float = 0.0
-    stale_slots: int = 0
+    stale_functions: tuple[str, ...] = ()
     milliseconds: float = 0.0
     versions_loaded: int = 0
     unprotected: str = ""
@@ -91,7 +92,7 @@ def _library(it: Mapping[str, Any]) -> Library:
         reason=it.get("reason", ""),
         details=tuple(it.get("details", ())),
         changed=it.get("changed", 0.0),
-        stale_slots=it.get("stale_slots", 0),
+        stale_functions=tuple(it.get("stale_functions", ())),
         milliseconds=it.get("milliseconds", 0.0),
         versions_loaded=it.get("versions_loaded", 0),
         unprotected=it.get("unprotected", ""),

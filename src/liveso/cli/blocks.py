@@ -12,11 +12,11 @@ _SHOWN_PIDS = 12
 @dataclass(frozen=True, slots=True)
 class Row:
     """A library in the processes of a block: `latest` is that of the process that changed last, `milliseconds` and
-    `stale_slots` are the largest of all."""
+    `stale_functions` are those of all."""
 
     latest: Library
     milliseconds: float
-    stale_slots: int
+    stale_functions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _brief(it: Library) -> tuple[str, ...]:
 
 
 def _shown(target: Target, is_verbose: bool) -> list[Library]:
-    return [it for it in target.libraries if is_verbose or it.result != CURRENT or it.stale_slots]
+    return [it for it in target.libraries if is_verbose or it.result != CURRENT or it.stale_functions]
 
 
 def _block(targets: Sequence[Target], is_verbose: bool) -> Block:
@@ -118,7 +118,7 @@ def _row(libraries: Sequence[Library]) -> Row:
     return Row(
         latest=max(libraries, key=lambda it: it.changed),
         milliseconds=max(it.milliseconds for it in libraries),
-        stale_slots=max(it.stale_slots for it in libraries),
+        stale_functions=tuple(sorted({name for it in libraries for name in it.stale_functions})),
     )
 
 

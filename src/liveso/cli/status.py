@@ -14,6 +14,7 @@ from liveso.settings import Settings, read_settings
 __all__ = ["ask_daemon", "status"]
 
 _NONE = "no library is kept up to date"
+_MOST_STALE = 3  # functions that are named where few words are asked for
 _RESULT_WIDTH = len("held back")
 
 
@@ -101,8 +102,11 @@ def _show_row(screen: Screen, row: Row, is_verbose: bool) -> None:
 def _remarks(row: Row, is_verbose: bool) -> list[str]:
     it = row.latest
     remarks = list(it.details) if is_verbose and it.details else [it.reason] if it.reason else []
-    if row.stale_slots:
-        remarks.append(plural(row.stale_slots, "pointer leads", "pointers lead") + " to old code")
+    if row.stale_functions:
+        shown = row.stale_functions if is_verbose else row.stale_functions[:_MOST_STALE]
+        more = ", …" if len(shown) < len(row.stale_functions) else ""
+        count = plural(len(row.stale_functions), "function", "functions")
+        remarks.append(f"pointers still lead to the old code of {count}: {', '.join(shown)}{more}")
     if is_verbose:
         if it.result == UPDATED and row.milliseconds:
             remarks.append(f"updated in {row.milliseconds:.0f} ms")
@@ -147,7 +151,7 @@ def _print(known: Status, targets: list[Target], is_verbose: bool) -> None:
 
 
 def _print_library(pid: str, command: str, it: Library, is_verbose: bool) -> None:
-    remarks = _remarks(Row(it, it.milliseconds, it.stale_slots), is_verbose)
+    remarks = _remarks(Row(it, it.milliseconds, it.stale_functions), is_verbose)
     changed = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(it.changed)) if it.changed else ""
     _record(pid, it.result.replace(" ", "-"), it.path, it.name, changed, command, "; ".join(remarks))
 

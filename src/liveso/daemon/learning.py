@@ -23,6 +23,7 @@ from liveso.update import (
     LoadedVersion,
     decode_record,
     release_unloaded,
+    running_version,
     take_over,
     warm,
 )
@@ -94,7 +95,7 @@ class Learner:
             for path, it in served.libraries.items()
             if (mapping := mapped.get(it.base)) and mapping.file != it.file
         )
-        gone = replaced | await release_unloaded(target, self._store, listed, replaced)
+        gone = replaced | await release_unloaded(target, listed, replaced)
         for path in [path for path, it in served.libraries.items() if path in gone or it.base not in mapped]:
             self.may_be_unused = True
             log.info("unloaded", pid=target.pid, library=path)
@@ -111,6 +112,8 @@ class Learner:
                 await self._learn_object(served, Sighting(it, identity, mapping), mapped, kin)
         if not target.dynamics.keys() >= set(listed.objects):
             await warm(target)
+        if any(mapped[it.base] is None for it in served.libraries.values() if it.base in mapped):
+            served.mapped, served.memory = frozenset(), (0, 0)  # one is on its way out: look again
 
     def _kin_of(self, served: ServedTarget) -> ServedTarget | None:
         """A target of the same user that has the same files mapped at the same addresses, as processes have that come
@@ -156,6 +159,8 @@ class Learner:
         try:
             if library.state is not None:
                 await self._recognition.check_record(library.state, target.agent, seen, mapped)
+                state = library.state.redirected((await running_version(target, library.state)).version)
+                target.libraries = target.libraries | {path: state}
                 if len(library.state.versions) > 1:
                     library.note(Result.UPDATED)
             else:

@@ -12,7 +12,7 @@ from liveso.settings import Settings
 from liveso.store import Store, Version
 from liveso.target import Agent, LoadedObject, process
 from liveso.target.identity import Identity, is_of
-from liveso.update import LibraryState
+from liveso.update import LibraryState, overwritten_bytes
 
 Mappings = Mapping[int, process.Mapping | None]
 """The mapping of each object, by its load address."""
@@ -116,7 +116,12 @@ class Recognition:
             image = await asyncio.to_thread(self._store.image, state.home.version)
         except LivesoError as error:
             raise UnknownVersion(f"{state.path}: {error}; restart the program") from error
-        is_home = state.home.base == seen.loaded.base and await is_of(agent, seen.loaded, seen.identity, image)
+        rows = overwritten_bytes(state.home.overwritten)
+        size = image.machine.jump_size
+        overwritten = [(int(it["place"]), it["content"].tobytes()[:size]) for it in rows]
+        is_home = state.home.base == seen.loaded.base and await is_of(
+            agent, seen.loaded, seen.identity, image, overwritten=overwritten
+        )
         if not is_home or not all(self._is_mapped(it.base, it.version, mapped) for it in state.versions[1:]):
             raise UnknownVersion(
                 f"{state.path}: its memory does not show what it was updated to by its own word; restart the program"

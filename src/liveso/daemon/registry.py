@@ -16,7 +16,7 @@ from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
 from liveso.settings import Settings, loglevel
 from liveso.store import Store
 from liveso.target import Agent, process
-from liveso.update import LibraryUnloaded, Target, sweep
+from liveso.update import Target
 
 _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
@@ -141,9 +141,6 @@ class Registry:
                 if served.is_to_learn:
                     served.is_to_learn = False
                     await self._learner.learn(served)
-                if served.is_to_sweep:
-                    served.is_to_sweep = False
-                    await self._sweep(served)
                 await self._rollouts.bring(served, self._snapshot)
             except TargetGone as error:
                 log.info("silent", pid=served.target.pid, reason=str(error))
@@ -154,15 +151,6 @@ class Registry:
                 log.error(
                     "internal-error", pid=served.target.pid, reason=f"{type(error).__name__}: {error}", exc_info=True
                 )
-
-    async def _sweep(self, served: ServedTarget) -> None:
-        try:
-            found = await sweep(served.target, self._store)
-        except LibraryUnloaded:
-            await self._learner.learn(served)
-            found = await sweep(served.target, self._store)
-        if found:
-            log.info("swept", pid=served.target.pid, slots=found)
 
     async def look_around(self) -> None:
         """Look, without waking them, for targets that have loaded or unloaded libraries, and for processes that only

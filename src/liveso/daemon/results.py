@@ -47,7 +47,7 @@ class Results:
             version=str(version),
             build_id=library.build_id,
             milliseconds=round(milliseconds, 1),
-            stale_slots=library.stale,
+            stale_functions=len(library.stale),
             **{f"{step}_ms": round(value, 1) for step, value in steps.items()},
         )
         self.say(served, 2, f"{name}: updated to {_title(version, library)} in {milliseconds:.0f} ms")

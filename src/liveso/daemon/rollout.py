@@ -1,5 +1,6 @@
 """Brings the libraries of a target to the versions that lie on disk."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -12,11 +13,11 @@ from liveso.daemon.results import Results
 from liveso.daemon.state import ServedTarget
 from liveso.errors import LivesoError, Refused, TargetGone
 from liveso.store import Store
+from liveso.target.freeze import CannotHold
 from liveso.update import Change, LibraryUnloaded, choose, groups, names_by_object, needed_names, update
 from liveso.verdict import Finding, describe
 
-_SWEEP_AFTER = 1.0  # seconds: a lazy binding that was under way during an update has ended by then
-_SWEEP_WITHIN = 5.0  # seconds, where one update follows another
+_AGAIN_AFTER = 10.0  # seconds
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile, or some of those that go together turn out to be unable
 
 Refusals = Callable[[str, frozenset[str]], tuple[Finding, ...]]
@@ -113,11 +114,11 @@ class Rollouts:
         milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
             self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps)
-        served.sweep_after(_SWEEP_AFTER, _SWEEP_WITHIN)
         return True
 
     def _did_not_succeed(self, served: ServedTarget, group: list[Candidate], error: LivesoError) -> None:
-        """Let the library that it is about, or all, not be tried again with the same others."""
+        """Let the library that it is about, or all, not be tried again with the same others; or not at once, where its
+        threads cannot be held still now."""
         is_refusal = isinstance(error, Refused)
         reason = str(error) if is_refusal else f"it could not be done: {error}"
         culprit = error.library if isinstance(error, Refused) else ""
@@ -126,3 +127,5 @@ class Rollouts:
             if culprit in ("", it.library.path):
                 self._results.refused(served, it.library, it.to, reason, details)
                 it.library.tried = frozenset((one.library.path, one.to) for one in group)
+        if isinstance(error, CannotHold):
+            asyncio.get_running_loop().call_later(_AGAIN_AFTER, served.try_again)

@@ -28,7 +28,8 @@ class Library:
 
     `tried` is the transaction that did not succeed, by path and version of each library in it, so that the same is not
     tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
-    that this is overwritten in place. `waits_for` are the names of libraries that hold it back.
+    that this is overwritten in place. `waits_for` are the names of libraries that hold it back, and
+    `stale` those of functions whose old code pointers still lead to.
     """
 
     target: Target
@@ -41,7 +42,7 @@ class Library:
     reason: str = ""
     details: tuple[str, ...] = ()
     changed: float = field(default_factory=time.time)
-    stale: int = 0
+    stale: tuple[str, ...] = ()
     milliseconds: float = 0.0
     refused: Version | None = None
     tried: frozenset[tuple[str, Version]] = frozenset()
@@ -74,9 +75,9 @@ class ServedTarget:
     """A target with its libraries, by path, and its other objects, by name. `loglevel` says what appears on its
     standard error; `mapped` is the code that it had mapped when its objects were last listed.
 
-    Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` and `is_to_sweep` say
-    what else there is to do. `learning` is held while it learns. `looks_alike` counts the looks at its memory since the
-    last one that found it changed.
+    Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` says
+    whether there is something to learn. `learning` is held while it learns. `looks_alike` counts the looks at its
+    memory since the last one that found it changed.
     """
 
     peer: Peer
@@ -91,32 +92,20 @@ class ServedTarget:
     learning: asyncio.Lock = field(default_factory=asyncio.Lock)
     due: asyncio.Event = field(default_factory=asyncio.Event)
     is_to_learn: bool = False
-    is_to_sweep: bool = False
     looks_alike: int = 0
-    _sweep: asyncio.TimerHandle | None = None
-    _first_sweep_call: float = 0.0
 
     @property
     def pid(self) -> int:
         return self.target.pid
 
-    def learn_again(self) -> None:
-        self.is_to_learn = True
+    def try_again(self) -> None:
+        """Try what did not succeed once more."""
+        for it in self.libraries.values():
+            it.tried = frozenset()
         self.due.set()
 
-    def sweep_after(self, delay: float, limit: float) -> None:
-        """Sweep after `delay` seconds, counted anew by each call, but `limit` seconds after the first one at most:
-        what a quick succession of updates left is looked for once."""
-        loop = asyncio.get_running_loop()
-        if self._sweep is None:
-            self._first_sweep_call = loop.time()
-        else:
-            self._sweep.cancel()
-        self._sweep = loop.call_at(min(loop.time() + delay, self._first_sweep_call + limit), self._sweep_now)
-
-    def _sweep_now(self) -> None:
-        self._sweep = None
-        self.is_to_sweep = True
+    def learn_again(self) -> None:
+        self.is_to_learn = True
         self.due.set()
 
 
@@ -157,7 +146,7 @@ def _library_view(it: Library) -> dict[str, object]:
         "reason": it.reason,
         "details": it.details,
         "changed": it.changed,
-        "stale_slots": it.stale,
+        "stale_functions": it.stale,
         "milliseconds": round(it.milliseconds, 3),
         "versions_loaded": len(state.versions) if state else 0,
         "unprotected": it.unprotected,

@@ -1,6 +1,7 @@
 """Where the variables of a version live in a target: each in its home."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,10 @@ from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
+from liveso.update.functions import HOME, homes_of_functions
 from liveso.update.record import Homes, LoadedVersion, Stretch
 from liveso.verdict import PairAnalysis
-from liveso.verdict.correspondence import Correspondence, Piece
+from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
 
 _BLOCK_BITS = 32
 
@@ -114,14 +116,37 @@ def later_tables(pieces: tuple[Piece, ...], running: LoadedVersion) -> Homes:
     found = []
     for piece in pieces:
         assert piece.old is not None
-        address = table_address(running, piece.old)
-        if table_address(running, piece.old + piece.end - piece.start - 1) - address == piece.end - piece.start - 1:
+        address = object_address(running, piece.old)
+        if object_address(running, piece.old + piece.end - piece.start - 1) - address == piece.end - piece.start - 1:
             found.append(Stretch(piece.start, piece.end, address))
     return tuple(found)
 
 
-def table_address(loaded: LoadedVersion, at: int) -> int:
-    """Where the constant at `at`, relative to the load address, lives for a version."""
+def later_functions(same: Sequence[SameFunction], running: LoadedVersion) -> Table:
+    """Where the functions of a version are known that comes after `running`, as HOME rows: those that can be led on
+    from there."""
+    known = {at: (home, place) for at, home, place in homes_of_functions(running.functions).tolist()}
+    found = []
+    for it in same:
+        if it.old in known:
+            found.append((it.new, *known[it.old]))
+        elif it.place is not None:
+            found.append((it.new, running.base + it.old, running.base + it.place))
+    return np.array(found, HOME)
+
+
+def all_homes(known: Table, loaded: LoadedVersion) -> Table:
+    """The HOME rows `known`, and those of a version that is loaded already for what the running one does not have."""
+    rows = np.concatenate([known, homes_of_functions(loaded.functions)])
+    found: Table = rows[np.unique(rows["place"], return_index=True)[1]]
+    return found
+
+
+def object_address(loaded: LoadedVersion, at: int) -> int:
+    """Where the function or constant at `at`, relative to the load address, is known for a version."""
+    home = loaded.function_homes.get(at)
+    if home is not None:
+        return home
     index = bisect_right(loaded.tables, at, key=lambda it: it.start) - 1
     if index >= 0 and at < loaded.tables[index].end:
         return loaded.tables[index].distance + at

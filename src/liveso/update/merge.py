@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import Refused
-from liveso.update.homes import address_of, table_address
+from liveso.update.homes import address_of, object_address
 from liveso.update.record import Homes, LoadedVersion
 from liveso.verdict.initial import ChangedWord, InitialWord, Kind
 
@@ -69,7 +69,7 @@ def _value(word: InitialWord, loaded: LoadedVersion, homes: Homes) -> int:
     counts."""
     match word.kind:
         case Kind.OWN_CONSTANT:
-            return table_address(loaded, word.value)
+            return object_address(loaded, word.value)
         case Kind.OWN_VARIABLE | Kind.NEW_VARIABLE:
             return address_of(homes, word.value)
         case _:

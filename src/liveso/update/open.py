@@ -18,9 +18,11 @@ from liveso.store import Store, Version, own_tls_relocations
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
 from liveso.target.objects import Dynamic, Slots, dynamic_of_copy, imported_names, read_words, started_with
 from liveso.update.dependencies import hidden_dependencies
+from liveso.update.functions import pack
 from liveso.update.homes import (
     Placement,
     block_start,
+    later_functions,
     later_homes,
     later_tables,
     own_homes,
@@ -34,7 +36,7 @@ from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
 from liveso.update.thread_locals import ThreadHome
 from liveso.verdict import PairAnalysis
-from liveso.verdict.correspondence import Correspondence, Piece
+from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
 
 _NOW, _NOLOAD, _GLOBAL = 2, 4, 0x100  # dlopen(3)
 _AGENT_STACK = 256 * 1024  # bytes, live.c's STACK_SIZE: glibc puts a thread's static blocks at the end of its stack
@@ -103,14 +105,15 @@ def _resolvers(image: Image) -> list[Symbol]:
 @dataclass(frozen=True)
 class Opening:
     """A version that is to be opened: what is known of its code, and where what it has in common with the version that
-    runs was in that: its variables, those of each thread, and its constant tables. `imports` are addresses that the
-    dynamic linker does not find, by the rows of their relocations."""
+    runs was in that: its variables, those of each thread, its constant tables and functions. `imports` are addresses
+    that the dynamic linker does not find, by the rows of their relocations."""
 
     to: Version
     analysis: PairAnalysis
     variables: Correspondence
     thread_locals: Correspondence
     tables: tuple[Piece, ...]
+    functions: tuple[SameFunction, ...]
     imports: dict[int, int]
 
     @cached_property
@@ -148,6 +151,7 @@ async def load(
                         opening.variables, running.homes, opened.base + data_layout(images[to]).span.start
                     ),
                     tables=later_tables(opening.tables, running),
+                    functions=pack(later_functions(opening.functions, running)),
                     thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
                     size=images[to].size_in_memory,
                     # of the second version all symbols count, for whoever looks behind the first one (RTLD_NEXT)
@@ -298,7 +302,8 @@ def _home(
     # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
     static = {module: it for module, it in distances.items() if -_AGENT_STACK < it < 0}
     threads = ThreadHome(thread_places, owner.tls_module, static)
-    return Home(images[state.home.version], state.home.base, places, threads, loaded)
+    versions = tuple((it.base, it.base + it.size) for it in state.versions)
+    return Home(versions, places, threads, loaded)
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

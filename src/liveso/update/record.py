@@ -1,17 +1,19 @@
 """What a target knows of its updates: kept in its own memory by the agent, so that forks and new daemons find it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
+
+from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.store import Version
+from liveso.update.functions import homes_of_functions, overwritten_bytes
 
 _Kind = TypeVar("_Kind")
-
-MANY_VERSIONS = 16
-"""With more versions of a library than these, an update looks at once only at those that matter for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +40,37 @@ class LoadedVersion:
     """A version in a target. `handle` is what dlopen returned, 0 for the one that the target itself loaded; `size` is
     that of its memory in bytes, 0 where it is not known.
 
-    `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `is_joined`: its
-    symbol table follows the version that runs, which it does from the first redirection after it was loaded. `homes`
-    are where its variables live, empty as long as that is not known, and `tables` where those of its constant tables do
-    that an earlier version brought, by their addresses relative to the load address. `thread_homes` are as `homes`,
-    for the variables of each thread: from place to place of the version's block to addresses in blocks (`block_start`).
+    `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `homes` are where
+    its variables live, empty as long as that is not known, and `tables` where those of its constant tables do that an
+    earlier version brought, by their addresses relative to the load address. `thread_homes` are as `homes`, for the
+    variables of each thread: from place to place of the version's block to addresses in blocks (`block_start`).
     `introduces` are the symbols, as `name@version`, that no version before it offered: the dynamic linker finds only
     these in it. None where that is not known.
+
+    `functions` are the homes of those of its functions that an earlier version has, too (`homes_of_functions`), and
+    `overwritten` is what jumps took the place of in it (`overwritten_bytes`).
     """
 
     version: Version
     base: int
     handle: int = 0
     indirect: dict[str, int] = field(default_factory=dict)
-    is_joined: bool = False
     homes: Homes = ()
     tables: Homes = ()
     thread_homes: Homes = ()
     size: int = 0
     introduces: tuple[str, ...] | None = None
+    functions: str = ""
+    overwritten: str = ""
+
+    @cached_property
+    def function_homes(self) -> dict[int, int]:
+        """The home of each function that has one in an earlier version, by its address relative to the load address;
+        not of what two functions of the earlier version became, which has two."""
+        rows = homes_of_functions(self.functions)
+        ats, counts = np.unique(rows["at"], return_counts=True)
+        rows = rows[np.isin(rows["at"], ats[counts == 1])]
+        return dict(zip(rows["at"].tolist(), rows["home"].tolist(), strict=True))
 
     @cached_property
     def encoded(self) -> str:
@@ -67,12 +81,13 @@ class LoadedVersion:
                 "base": self.base,
                 "handle": self.handle,
                 "indirect": self.indirect,
-                "joined": self.is_joined,
                 "homes": _places(self.homes),
                 "tables": _places(self.tables),
                 "thread_homes": _places(self.thread_homes),
                 "size": self.size,
                 "introduces": self.introduces,
+                "functions": self.functions,
+                "overwritten": self.overwritten,
             }
         )
 
@@ -103,12 +118,8 @@ class LibraryState:
         return found
 
     def redirected(self, to: Version) -> "LibraryState":
-        """The state in which `to` runs, and the symbol tables of all versions lead there."""
-        return replace(
-            self,
-            current=to,
-            versions=tuple(it if it.is_joined else replace(it, is_joined=True) for it in self.versions),
-        )
+        """The state in which `to` runs."""
+        return replace(self, current=to)
 
     def with_version(self, loaded: LoadedVersion) -> "LibraryState":
         if self.loaded(loaded.version) is None:
@@ -116,7 +127,7 @@ class LibraryState:
         return replace(self, versions=tuple(loaded if it.version == loaded.version else it for it in self.versions))
 
 
-_FORMAT = 2
+_FORMAT = 3
 _LARGEST_RECORD = 64 << 20  # bytes
 _MOST_PLACES = 1 << 20  # of one version
 _ADDRESSES = range(1 << 64)
@@ -150,7 +161,7 @@ def decode_record(content: bytes) -> dict[str, LibraryState]:
         found = json.loads(content)
         if "format" not in found:  # the format before the first that had a number
             found = {"format": 1, "libraries": found}
-        if found["format"] not in (1, _FORMAT):
+        if found["format"] not in (1, 2, _FORMAT):
             raise TargetError("the target was updated by a newer liveso; install that one, or restart the program")
         return {path: _decoded_state(path, it) for path, it in _of(dict, found["libraries"]).items()}
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
@@ -176,13 +187,19 @@ def _decoded(row: Any) -> LoadedVersion:
         _number(row["base"]),
         _number(row["handle"]),
         {_of(str, name): _number(address) for name, address in _of(dict, row["indirect"]).items()},
-        _of(bool, row["joined"]),
         _decoded_homes(row["homes"]),
         _decoded_homes(row["tables"]),
         _decoded_homes(row["thread_homes"]),
         _number(row.get("size", 0)),
         None if introduces is None else tuple(_of(str, name) for name in _of(list, introduces)),
+        _table(row.get("functions", ""), homes_of_functions),
+        _table(row.get("overwritten", ""), overwritten_bytes),
     )
+
+
+def _table(packed: Any, unpack: Callable[[str], Table]) -> str:
+    unpack(_of(str, packed))
+    return str(packed)
 
 
 def _decoded_homes(rows: Any) -> Homes:

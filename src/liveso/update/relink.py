@@ -11,20 +11,19 @@ from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.target.protocol import WORD
 from liveso.update.displacements import displacements
-from liveso.update.homes import Placement, table_address
+from liveso.update.homes import Placement, object_address
 from liveso.update.record import LoadedVersion
 from liveso.update.thread_locals import ThreadHome, relink_thread_locals
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The version that a target loaded by itself, with its load address, and where the variables, those of each thread,
-    and tables of the version that is relinked, `loaded`, live. `panic_mark` is the address of the first version's that
-    has one.
+    """Where the variables, those of each thread, tables and functions of the version that is relinked, `loaded`, live.
+    `versions` are the addresses of all versions, from one up to another. `panic_mark` is the address of the first
+    version's that has one.
     """
 
-    image: Image
-    base: int
+    versions: tuple[tuple[int, int], ...]
     placement: Placement
     threads: ThreadHome
     loaded: LoadedVersion
@@ -70,16 +69,15 @@ def relink(
     thread_words, thread_halves = relink_thread_locals(new, base, thread_references, home.threads)
     words = [
         *_relative_words(new, base, home.placement),
-        *_table_words(new, home.loaded),
+        *_object_words(new, home.loaded),
         *_bound_words(new, base, home, bound),
         *thread_words,
         *_left_out_words(new, home, left_out),
     ]
     table = references.table
     led_to = home.placement.all_led_to(table["place"], table["target"].astype("<i8") - data_layout(new).span.start)
-    halves = np.concatenate(
-        [displacements(table, base, led_to), _table_displacements(references, home.loaded), thread_halves]
-    )
+    objects = (_object_displacements(it, home.loaded) for it in (references.constants, references.functions))
+    halves = np.concatenate([displacements(table, base, led_to), *objects, thread_halves])
     if mark and home.panic_mark is not None:
         if not mark.is_clear:
             raise Refused("its code may take panics of the old version for foreign ones, which end the program")
@@ -88,13 +86,12 @@ def relink(
     return Relinking(halves, np.array(words, WORD))
 
 
-def _table_displacements(references: References, loaded: LoadedVersion) -> Table:
-    """The changes to the references to constant tables that live with an earlier version."""
-    targets = references.constants["target"].astype("<i8")
-    led_to = np.array([table_address(loaded, it) for it in targets.tolist()], "<i8")
+def _object_displacements(table: Table, loaded: LoadedVersion) -> Table:
+    """The changes to the references to constants and functions that are known by the address of an earlier version."""
+    targets = table["target"].astype("<i8")
+    led_to = np.array([object_address(loaded, it) for it in targets.tolist()], "<i8")
     elsewhere = led_to != targets + loaded.base
-    table, led_to = references.constants[elsewhere], led_to[elsewhere]
-    return displacements(table, loaded.base, led_to)
+    return displacements(table[elsewhere], loaded.base, led_to[elsewhere])
 
 
 def _relative_words(new: Image, base: int, placement: Placement) -> list[tuple[int, int, int]]:
@@ -113,32 +110,34 @@ def _relative_words(new: Image, base: int, placement: Placement) -> list[tuple[i
     ]
 
 
-def _table_words(new: Image, loaded: LoadedVersion) -> list[tuple[int, int, int]]:
-    """Words that hold the address of a constant table, by its place, that lives with an earlier version."""
+def _object_words(new: Image, loaded: LoadedVersion) -> list[tuple[int, int, int]]:
+    """Words that hold the address of a constant or function, by its place, that is known by that of an earlier
+    version."""
+    span = data_layout(new).span
     rows = new.relocations[new.relocations["type"] == new.machine.relative]
+    rows = rows[(rows["addend"] < span.start) | (rows["addend"] > span.stop)] if span else rows
     return [
-        (loaded.base + offset, loaded.base + addend, table_address(loaded, addend))
+        (loaded.base + offset, loaded.base + addend, object_address(loaded, addend))
         for offset, _type, _symbol, addend in rows.tolist()
-        if table_address(loaded, addend) != loaded.base + addend
+        if object_address(loaded, addend) != loaded.base + addend
     ]
 
 
 def _bound_words(new: Image, base: int, home: Home, bound: dict[int, int]) -> list[tuple[int, int, int]]:
     """Words that ld.so filled by name. One that led to the new version's own variable goes to its home; one that led
-    to a constant of the old version goes to the new one's."""
+    to a constant or function of some version of the library goes to where that is known."""
     span = data_layout(new).span
-    old_end = home.base + home.image.size_in_memory
     changes = []
-    for offset, _type, index, addend in new.relocations.tolist():
+    for offset, kind, index, addend in new.relocations.tolist():
         value = bound.get(offset)
         if value is None:
             continue
         symbol = new.symbols[index] if index else None
         if span and span.start <= value - base <= span.stop:
             changes.append((base + offset, value, home.placement.led_to(offset, value - base - span.start)))
-        elif symbol and _is_constant(symbol, span):
-            led_to = table_address(home.loaded, symbol.value) + addend
-            if value != led_to and (home.base <= value < old_end or value == base + symbol.value + addend):
+        elif symbol and _is_fixed(symbol, span) and any(low <= value < high for low, high in home.versions):
+            led_to = _led_to(new, kind, symbol, home.loaded) + addend
+            if value != led_to:
                 changes.append((base + offset, value, led_to))
     return changes
 
@@ -148,16 +147,22 @@ def _left_out_words(new: Image, home: Home, left_out: LeftOut) -> list[tuple[int
     span = data_layout(new).span
     found = dict(left_out.imports)
     for row in left_out.own:
-        offset, _type, index, addend = new.relocations[row].item()
-        value = new.symbols[index].value
-        if value in span:
-            found[row] = home.placement.led_to(offset, value - span.start) + addend
+        offset, kind, index, addend = new.relocations[row].item()
+        symbol = new.symbols[index]
+        if symbol.value in span:
+            found[row] = home.placement.led_to(offset, symbol.value - span.start) + addend
         else:
-            found[row] = table_address(home.loaded, value) + addend
+            found[row] = _led_to(new, kind, symbol, home.loaded) + addend
     offsets = {row: int(new.relocations["offset"][row]) for row in found}
     base = home.loaded.base
     return [(base + offsets[row], new.word_at(offsets[row]), value) for row, value in found.items()]
 
 
-def _is_constant(symbol: Symbol, span: range) -> bool:
-    return symbol.type == tables.STT_OBJECT and symbol.is_defined and symbol.value not in span
+def _led_to(new: Image, kind: int, symbol: Symbol, loaded: LoadedVersion) -> int:
+    """Where a word of some kind leads that refers to a symbol of the new version: one that is only called through leads
+    there, without the way by the home."""
+    return loaded.base + symbol.value if kind == new.machine.jump_slot else object_address(loaded, symbol.value)
+
+
+def _is_fixed(symbol: Symbol, span: range) -> bool:
+    return symbol.type in (tables.STT_OBJECT, tables.STT_FUNC) and symbol.is_defined and symbol.value not in span

@@ -13,10 +13,14 @@ from liveso.store import Version
 from liveso.target import Agent, Hello, LoadedObject, ObjectList, Transaction, process
 from liveso.target.objects import Dynamic, read_dynamic
 from liveso.target.protocol import HALF, SPAN, WORD
-from liveso.update.record import MANY_VERSIONS, LibraryState, encode_record
+from liveso.update.functions import homes_of_functions
+from liveso.update.jumps import version_led_to
+from liveso.update.record import LibraryState, LoadedVersion, encode_record
 from liveso.update.spans import spans_for_words
 
 ATTEMPTS = 25  # at a commit that objects or words which change meanwhile get in the way of
+
+_MANY_VERSIONS = 16
 
 NO_WORDS = np.zeros(0, WORD)
 NO_HALVES = np.zeros(0, HALF)
@@ -77,9 +81,9 @@ def prepared_copies(target: Target) -> frozenset[int]:
 
 
 def in_use(target: Target, objects: Iterable[LoadedObject], coming: frozenset[Version]) -> list[LoadedObject]:
-    """The objects without those later versions of libraries with many that another one has followed: what may still run
-    of these is led on by the next `sweep`, so that an update does not take longer with each one that was before it."""
-    states = [it for it in target.libraries.values() if len(it.versions) > MANY_VERSIONS]
+    """The objects without those later versions of libraries with many that another one has followed: an update must
+    not take longer with each one that was before it, and what still runs there gets on by the homes of functions."""
+    states = [it for it in target.libraries.values() if len(it.versions) > _MANY_VERSIONS]
     followed = {it.base for state in states for it in state.versions[1:] if it.version not in {state.current, *coming}}
     return [it for it in objects if it.base not in followed]
 
@@ -104,6 +108,20 @@ async def list_objects(target: Target, *, may_be_old: bool = False) -> ObjectLis
     if objects.removed != target.removed:
         raise LibraryUnloaded("a library was unloaded meanwhile")
     return objects
+
+
+async def running_version(target: Target, state: LibraryState) -> LoadedVersion:
+    """The version that runs, as the jumps at the homes of functions tell, whatever the record says: a daemon may have
+    died before it wrote there what it had done."""
+    by_record = state.running
+    for it in (by_record, *(it for it in reversed(state.versions[1:]) if it != by_record)):
+        rows = homes_of_functions(it.functions)
+        if len(rows):
+            place = int(rows["place"][0])
+            found = await target.agent.read([(place, target.machine.jump_size)])
+            if version_led_to(state, place, found[0], target.machine) == it:
+                return it
+    return state.home if any(it.functions for it in state.versions) else by_record
 
 
 async def close(target: Target, *handles: int) -> None:

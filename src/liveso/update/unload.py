@@ -1,24 +1,12 @@
 """What follows when the program unloads a library that was updated: all its versions go."""
 
-import asyncio
-from dataclasses import replace
-from itertools import islice
-
-import numpy as np
-
-from liveso.store import Store
 from liveso.target import ObjectList
-from liveso.target.objects import read_words
-from liveso.target.protocol import WORD
 from liveso.update.open import give_back
 from liveso.update.record import LibraryState
-from liveso.update.redirect import symbol_table_changes
-from liveso.update.target import NO_WORDS, LibraryUnloaded, Target, commit_words
+from liveso.update.target import NO_WORDS, LibraryUnloaded, Target, commit_words, running_version
 
 
-async def release_unloaded(
-    target: Target, store: Store, learned: ObjectList, replaced: frozenset[str]
-) -> frozenset[str]:
+async def release_unloaded(target: Target, learned: ObjectList, replaced: frozenset[str]) -> frozenset[str]:
     """Close the later versions of libraries that are not among the objects `learned`, or in whose place another file is
     loaded (`replaced`), and forget them. Returns their paths.
 
@@ -33,7 +21,7 @@ async def release_unloaded(
         gone = [
             state
             for state in target.libraries.values()
-            if state.home.base not in bases or state.path in replaced or not await _is_redirected(target, state, store)
+            if state.home.base not in bases or state.path in replaced or not await _is_redirected(target, state)
         ]
         paths = frozenset(it.path for it in gone)
         objects = await target.agent.list_objects()
@@ -48,13 +36,7 @@ async def release_unloaded(
         return paths
 
 
-async def _is_redirected(target: Target, state: LibraryState, store: Store) -> bool:
+async def _is_redirected(target: Target, state: LibraryState) -> bool:
     """Whether the library at the home's address is the one that was updated, and not the same file that was loaded
-    anew: its symbol table leads to the version that runs."""
-    if not state.home.is_joined:
-        return True
-    wanted = {state.home.version, state.current}
-    images = {it: await asyncio.to_thread(store.image, it) for it in wanted}
-    first = replace(state, versions=(replace(state.home, is_joined=False), state.running))
-    words = np.array(list(islice(symbol_table_changes(first, images, state.current), 1)), WORD)
-    return bool((await read_words(target.agent, words["address"]) == words["value"]).all())
+    anew: jumps lead from there to the version that runs. Where none do, it has no functions that anybody remembers."""
+    return state.current == state.home.version or await running_version(target, state) == state.running

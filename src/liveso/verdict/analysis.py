@@ -13,6 +13,7 @@ from liveso.code import (
     no_thread_local_references,
     panic_mark,
     thread_local_references,
+    with_references_to,
 )
 from liveso.elf import Image
 from liveso.verdict.debug_files import DebugSource
@@ -64,6 +65,8 @@ def analyse_pair(
     )
     mark = made(panic_mark, None, "finding the mark of panics")
     verdict = kept.judge(old, new, policy, source, digests, None if failures else references)
+    starts, found = frozenset(it.start for it in verdict.tables), references
+    references = made(lambda image: with_references_to(image, found, starts), found, "finding references to constants")
     if failures and not any(it.weight is Weight.IMPOSSIBLE for it in verdict.findings):
         verdict = replace(verdict, findings=(*failures, *verdict.findings))
     return PairAnalysis(verdict, references, thread_references, mark)

@@ -68,6 +68,16 @@ class Correspondence:
         return sum(it.end - it.start for it in self.pieces if it.old is None)
 
 
+@dataclass(frozen=True, slots=True)
+class SameFunction:
+    """A function at the address `old` of one version that is the one at `new` of the other. At `place` of the old
+    version a jump to the other can be written; None where it cannot."""
+
+    old: int
+    new: int
+    place: int | None
+
+
 def same_layout(size: int) -> Correspondence:
     """All variables of a data span of `size` bytes stay where they are."""
     return Correspondence((Piece(0, size, 0),) if size else (), {})

@@ -52,6 +52,7 @@ class Kind(StrEnum):
     SIZE = "size"
     ELEMENT = "element"
     BITS = "bits"
+    SHIFT = "shift"
     BIT_FIELD = "bit field"
     VARIABLE = "variable"
     NEW_VARIABLE = "new variable"
@@ -65,6 +66,8 @@ CLASS_SIZES = {"_Znwm": 0, "_ZdlPvm": 1}
 _KINDS = {"data": Kind.VARIABLE, "tls": Kind.THREAD_LOCAL}
 """Which witness a place of each kind gives."""
 _OFFSETS = (Kind.MEMBER, Kind.ADDRESS)
+_SHIFTS = ("sh", "sa", "lsl", "lsr", "asr")
+_IN_WORDS = (Kind.BITS, Kind.SHIFT)
 _LONGEST_INSTRUCTION = 15  # bytes, of any machine
 
 
@@ -374,9 +377,9 @@ class _Comparison:
                 and not (it.kind is Kind.ADDRESS and is_compared_end(old, it.old_address))
             )
         ]
-        if any(it.kind is Kind.BITS for it in found):
+        if any(it.kind in _IN_WORDS for it in found):
             inputs = masked_inputs(old, uses(self._images[0], old))
-            found = [replace(it, is_input=it.kind is Kind.BITS and it.old_address in inputs) for it in found]
+            found = [replace(it, is_input=it.kind in _IN_WORDS and it.old_address in inputs) for it in found]
         return found, matched / max(1, len(old))
 
     def _without_exchanged(self, found: list[Witness], old: Code, new: Code) -> list[Witness]:
@@ -394,7 +397,7 @@ class _Comparison:
         def is_told(it: Witness) -> bool:
             if it.kind in _OFFSETS:
                 return it.old in gone and it.new in come
-            if it.kind in (Kind.BITS, Kind.BIT_FIELD):
+            if it.kind in (*_IN_WORDS, Kind.BIT_FIELD):
                 return ("mask", it.old) in gone and ("mask", it.new) in come
             return True
 
@@ -473,7 +476,7 @@ class _Comparison:
         if a.operation is Operation.MULTIPLY:
             yield Witness(Kind.ELEMENT, old, new, *there)
         elif a.operation is Operation.BITS:
-            yield Witness(Kind.BITS, old, new, *there)
+            yield Witness(Kind.SHIFT if a.outline.startswith(_SHIFTS) else Kind.BITS, old, new, *there)
         elif a.operation is Operation.BIT_FIELD:
             yield Witness(Kind.BIT_FIELD, old, new, *there)
 

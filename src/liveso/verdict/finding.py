@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from liveso.verdict.correspondence import Correspondence, Piece
+from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
 
 
 class Weight(StrEnum):
@@ -41,12 +41,15 @@ class Finding:
 class Verdict:
     """Whether a version may replace another: it may, where no finding refuses. `correspondence` says where each
     variable was, and `thread_locals` where each thread-local one was, None where that is not known; `tables` are the
-    constant tables that are the same objects in both, by the addresses of their bytes."""
+    constant tables that are the same objects in both, by the addresses of their bytes, and constants that code knows by
+    their address, by that of the first byte, and `functions` the functions
+    that are the same, of those whose address in the old version a process may remember."""
 
     findings: tuple[Finding, ...]
     correspondence: Correspondence | None = None
     thread_locals: Correspondence | None = None
     tables: tuple[Piece, ...] = ()
+    functions: tuple[SameFunction, ...] = ()
 
     def refusals(self, needed: frozenset[str] | None) -> tuple[Finding, ...]:
         """The findings that stand in the way in a target whose other objects refer to the names `needed`; None stands

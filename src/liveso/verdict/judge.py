@@ -14,11 +14,10 @@ from liveso.verdict import (
     state_rules,
     witness_rules,
 )
-from liveso.verdict.correspondence import Correspondence, Piece
+from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.rules import Pair, Rule
-from liveso.verdict.tables import match_tables
 
 LAYERS: dict[str, tuple[Rule, ...]] = {
     "ELF": elf_rules.RULES,
@@ -56,10 +55,10 @@ def judge(
     for layer, rules in layers.items():
         for rule in rules:
             _apply(rule, layer, pair, found)
-    variables, thread_locals, tables = _facts(pair, found)
+    facts = _facts(pair, found)
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
-    return Verdict(tuple(sorted(found, key=_telling)), variables, thread_locals, tables)
+    return Verdict(tuple(sorted(found, key=_telling)), *facts)
 
 
 def _apply(rule: Rule, layer: str, pair: Pair, found: list[Finding]) -> None:
@@ -72,18 +71,19 @@ def _apply(rule: Rule, layer: str, pair: Pair, found: list[Finding]) -> None:
         found.append(failure(layer, f"the rule {rule.name}", error, weight))
 
 
-_Facts = tuple[Correspondence | None, Correspondence | None, tuple[Piece, ...]]
+_Facts = tuple[Correspondence | None, Correspondence | None, tuple[Piece, ...], tuple[SameFunction, ...]]
 
 
 def _facts(pair: Pair, found: list[Finding]) -> _Facts:
-    """Where the variables were, and which tables are the same; what goes wrong in it is added to what was `found`."""
+    """Where the variables were, and which tables and functions are the same; what goes wrong in it is added to what was
+    `found`."""
     if pair.old.machine != pair.new.machine:
-        return None, None, ()
+        return None, None, (), ()
     try:
-        return *_correspondences(pair), _tables(pair)
+        return *_correspondences(pair), _tables(pair), pair.functions
     except Exception as error:  # as in `_apply`
-        found.append(failure("ELF", "matching variables and tables", error, Weight.IMPOSSIBLE))
-        return None, None, ()
+        found.append(failure("ELF", "matching variables, tables and functions", error, Weight.IMPOSSIBLE))
+        return None, None, (), ()
 
 
 def failure(layer: str, what: str, error: Exception, weight: Weight) -> Finding:
@@ -107,11 +107,8 @@ def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence 
 
 
 def _tables(pair: Pair) -> tuple[Piece, ...]:
-    if not pair.new.machine.can_be_updated:
-        return ()
     try:
-        references = pair.old_references.constants, pair.references.constants
-        return match_tables(pair.old, pair.new, pair.matching, references)
+        return tuple(sorted((*pair.tables, *pair.constants.pieces), key=lambda it: it.start))
     except ImageError:
         return ()  # without functions, no table is known
 

@@ -15,7 +15,7 @@ from liveso.elf import Image
 from liveso.errors import UnsafePath
 from liveso.folders import open_folder
 from liveso.settings import STORE_CURE
-from liveso.verdict.correspondence import Correspondence, Piece
+from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
 from liveso.verdict.debug_files import DebugSource, debug_files
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.judge import JUDGING_FAILED, judge
@@ -97,6 +97,7 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
         "variables": _correspondence_as_json(verdict.correspondence),
         "thread_locals": _correspondence_as_json(verdict.thread_locals),
         "tables": _pieces_as_json(verdict.tables),
+        "functions": [[it.old, it.new, it.place] for it in verdict.functions],
     }
 
 
@@ -114,10 +115,10 @@ def _read(path: Path) -> Verdict | None:
         digest, content = _content(path).split(b"\n", 1)
         if sha256(content).hexdigest().encode() != digest:
             return None
-        kept = _fields(json.loads(content), "findings", "variables", "thread_locals", "tables")
+        kept = _fields(json.loads(content), "findings", "variables", "thread_locals", "tables", "functions")
         findings = tuple(map(_finding, _list(kept[0])))
         both = _correspondence(kept[1]), _correspondence(kept[2])
-        return Verdict(findings, *both, _pieces(kept[3]))
+        return Verdict(findings, *both, _pieces(kept[3]), _functions(kept[4]))
     except (OSError, ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return None
 
@@ -175,6 +176,14 @@ def _pieces(rows: object) -> tuple[Piece, ...]:
         if _number(start) > _number(end):
             raise ValueError("a piece is expected")
         found.append(Piece(start, end, None if old is None else _number(old)))
+    return tuple(found)
+
+
+def _functions(rows: object) -> tuple[SameFunction, ...]:
+    found = []
+    for row in _list(rows):
+        old, new, place = _list(row, 3)
+        found.append(SameFunction(_number(old), _number(new), None if place is None else _number(place)))
     return tuple(found)
 
 

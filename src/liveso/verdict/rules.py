@@ -10,13 +10,16 @@ from liveso.elf import Image, printable, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.changed_uses import ChangedUses
-from liveso.verdict.correspondence import Correspondence, same_layout
+from liveso.verdict.constant_pairs import CompanionConstants, match_constants
+from liveso.verdict.correspondence import Correspondence, Piece, SameFunction, same_layout
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, Kind, gather_evidence
 from liveso.verdict.finding import Finding, Weight
+from liveso.verdict.function_pairs import certain_pairs, formed_together, same_functions
 from liveso.verdict.known_data import data_side, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
+from liveso.verdict.tables import match_tables
 from liveso.verdict.thread_local import different_blocks, match_thread_locals
 from liveso.verdict.type_census import is_unchanged, take_census
 from liveso.verdict.weighing import counts, grouped
@@ -124,6 +127,37 @@ class Pair:
         if matched.doubts:
             return same if stays else None
         return matched.correspondence
+
+    @cached_property
+    def tables(self) -> tuple[Piece, ...]:
+        """Which constant tables are the same. Raises ImageError where code cannot be read."""
+        if not self.new.machine.can_be_updated:
+            return ()
+        both = self.old_references, self.references
+        certain = certain_pairs(self.old, self.new, self.matching, formed_together(self.matching, both))
+        constants = both[0].constants, both[1].constants
+        return match_tables(self.old, self.new, self.matching, constants, certain)
+
+    @cached_property
+    def constants(self) -> CompanionConstants:
+        """Which constants that code knows by their address are the same, as far as code can be read."""
+        if not self.new.machine.can_be_updated:
+            return CompanionConstants((), ())
+        try:
+            return match_constants(self.old, self.new, self.matching, self.tables)
+        except ImageError:
+            return CompanionConstants((), ())  # code-comparison says it
+
+    @cached_property
+    def functions(self) -> tuple[SameFunction, ...]:
+        """Which functions that a process may remember are the same, as far as code can be read."""
+        if not self.new.machine.can_be_updated:
+            return ()
+        try:
+            references = self.old_references, self.references
+            return same_functions(self.old, self.new, self.matching, references, self.tables, self.correspondence)
+        except ImageError:
+            return ()  # code-comparison says it
 
     @cached_property
     def references_to_new_variables(self) -> list[int]:

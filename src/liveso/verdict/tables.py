@@ -6,7 +6,7 @@ same where its name and size say so, or where all that it holds corresponds, and
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -126,19 +126,22 @@ class _Side:
         return self.plain(it), tuple((at, self.token(it.start + at)) for at in self.places(it))
 
 
-def match_tables(old: Image, new: Image, matching: Matching, references: tuple[Table, Table]) -> tuple[Piece, ...]:
+def match_tables(
+    old: Image, new: Image, matching: Matching, references: tuple[Table, Table], certain: Mapping[int, int]
+) -> tuple[Piece, ...]:
     """The tables of `new` that are tables of `old`, by the addresses of their bytes. `references` are those of the old
-    and the new version's code to their constants."""
+    and the new version's code to their constants, and `certain` functions that are the same, by their addresses."""
     starts = [it.functions["start"].tolist() for it in (matching.old, matching.new)]
     named = frozenset(function_names(old).values())
-    certain = [
-        (i, j)
+    pairs = dict(certain) | {
+        starts[0][i]: starts[1][j]
         for i, j in matching.pairs
         if starts[0][i] in named or matching.ambiguous.isdisjoint((matching.old.shapes[i], matching.new.shapes[j]))
-    ]
+    }
+    numbers = dict(enumerate(pairs.items()))
     sides = (
-        _Side(old, {starts[0][i]: i for i, _j in certain}, _look_alikes(matching.old, matching), references[0]),
-        _Side(new, {starts[1][j]: i for i, j in certain}, _look_alikes(matching.new, matching), references[1]),
+        _Side(old, {it: i for i, (it, _) in numbers.items()}, _look_alikes(matching.old, matching), references[0]),
+        _Side(new, {it: i for i, (_, it) in numbers.items()}, _look_alikes(matching.new, matching), references[1]),
     )
     found = {after.start: (before, after) for before, after in (*_by_name(*sides), *_by_content(*sides))}
     pieces = [Piece(after.start, after.stop, before.start) for before, after in found.values()]

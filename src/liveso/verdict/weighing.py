@@ -60,7 +60,7 @@ def _is_often_edited(group: list[Witness]) -> bool:
     at the same place, in a function that has other edits."""
     it = group[0]
     match it.kind:
-        case Kind.BITS:
+        case Kind.BITS | Kind.SHIFT:
             return True
         case Kind.SIZE:
             growth = it.new / max(1, it.old)

@@ -88,8 +88,9 @@ def _namer(image: Image) -> Callable[[int], str]:
 
 @rule("function-identity")
 def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
-    """Pointers to functions that objects hold go on leading to the old version, and do not equal the new version's
-    address of the same function. What depends on a few such comparisons is mostly little (docs/verdict.md)."""
+    """A function that keeps its home equals what was stored before; of another one, pointers that objects hold go on
+    leading to the old version, and do not equal the new version's address. What depends on a few such comparisons is
+    mostly little (docs/verdict.md)."""
     try:
         found = compared_functions(pair.new)
         if not found.comparisons:
@@ -100,6 +101,7 @@ def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
         return  # code-comparison says it
     old, new = (it.functions["start"].tolist() for it in (matching.old, matching.new))
     known = {new[j] for i, j in matching.pairs if old[i] in kept}  # of others, nobody can have stored the address
+    known -= _with_home(pair)
     taken = [it for it in found.comparisons if it.function in known]
     if not taken:
         return
@@ -114,6 +116,28 @@ def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
     )
 
 
+@rule("constant-identity")
+def constants_are_known_again(pair: Pair) -> Iterator[Difference]:
+    """Code compares a pointer that the process keeps with the address of a constant (`if (it->text != empty)`), which
+    is another one in the new version, or may be: what was stored before the update is taken for something else."""
+    try:
+        found = pair.constants.unclear
+    except ImageError:
+        return  # code-comparison says it
+    name = _namer(pair.new)
+    for it in found:
+        yield refuse(
+            f"{name(it.inside)} compares a pointer with the address of a constant, at {it.address:#x}, which has "
+            "another content in the old version, or no counterpart there that is certain",
+            where=(f"{name(it.inside)}: {it.place:#x}",),
+        )
+
+
+def _with_home(pair: Pair) -> frozenset[int]:
+    """The functions of the new version whose address stays that of the old version's."""
+    return frozenset(it.new for it in pair.functions if it.place is not None)
+
+
 _WORDS = {
     Kind.MEMBER: "a member moved from {old:+#x} to {new:+#x}",
     Kind.ADDRESS: "a member moved from {old:+#x} to {new:+#x}",
@@ -121,6 +145,7 @@ _WORDS = {
     Kind.SIZE: "an object changed from {old} to {new} bytes",
     Kind.ELEMENT: "an array's element changed from {old} to {new} bytes",
     Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
+    Kind.SHIFT: "a bit field moved (shifted by {old}, now by {new})",
     Kind.BIT_FIELD: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
     Kind.NEW_VARIABLE: "a variable, at +{old:#x} of the writable data, is replaced by a new one, at +{new:#x}",
@@ -144,10 +169,12 @@ def _describe(group: list[Witness]) -> str:
 
 @rule("handed-function")
 def functions_are_found_again(pair: Pair) -> Iterator[Difference]:
-    """Another library keeps the address of a function, and looks for it when it is to forget it: what the old version
-    handed over is not found by the new one's address, and is called when its object is gone."""
+    """Another library keeps the address of a function, and looks for it when it is to forget it: where the function has
+    no home, what the old version handed over is not found by the new one's address, and is called when its object is
+    gone."""
     try:
         matched = {j for _i, j in pair.matching.pairs}
+        at_home = _with_home(pair)
         found = handed_functions(pair.new, pair.matching.new)
     except ImageError:
         return  # code-comparison says it
@@ -156,7 +183,7 @@ def functions_are_found_again(pair: Pair) -> Iterator[Difference]:
     for address, callees in sorted(found.items()):
         forgetting = sorted(it for it in callees if _FORGETS.search(it))
         others = sorted(callees - set(forgetting))
-        if forgetting and others and indexes.get(address) in matched:
+        if forgetting and others and indexes.get(address) in matched and address not in at_home:
             name = names.get(address, f"the function at {address:#x}")
             yield refuse(
                 f"it hands the address of {name} to {others[0]} and to {forgetting[0]}, which would not find again "
@@ -197,5 +224,6 @@ RULES = (
     initialisers_have_run,
     functions_are_known_again,
     functions_are_found_again,
+    constants_are_known_again,
     constants_stay_constant,
 )

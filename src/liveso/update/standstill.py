@@ -1,0 +1,89 @@
+"""Writes into a target while none of its threads runs, and none is where code changes."""
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+
+from liveso.elf.tables import Table
+from liveso.errors import TargetError, TargetGone
+from liveso.target import process
+from liveso.target.freeze import NotYetStill, start_holder, still
+from liveso.target.process import Mapping, Position
+from liveso.update.target import Target
+
+Piece = tuple[int, bytes, bytes]
+"""An address, what is expected there, and what is to be there."""
+
+_SHORTEST, _LONGEST = 0.25, 2.0  # seconds that the threads that stand already wait for the others
+_PAUSE = 0.05  # seconds for them to get on before the next attempt
+_PATIENCE = 15.0  # seconds
+_MOST_STACK = 8 << 20  # bytes of one thread
+
+
+async def write_still(target: Target, pieces: Sequence[Piece], places: Table, size: int) -> float:
+    """Write all pieces or none. `places` are the addresses at which `size` bytes of code change. Returns for how long
+    the threads stood still, in ms.
+
+    Raises MemoryChanged where something is not as expected, TargetError where the threads cannot be held still, or not
+    in time.
+    """
+    if not pieces:
+        return 0.0
+    start_holder()
+    end, limit = time.monotonic() + _PATIENCE, _SHORTEST
+    places = np.sort(places.astype("<u8"))
+    while True:
+        try:
+            return await _write(target, pieces, places, size, limit)
+        except NotYetStill:
+            if time.monotonic() + _PAUSE + limit > end:
+                raise
+        await asyncio.sleep(_PAUSE)
+        limit = min(_LONGEST, 2 * limit)
+
+
+async def _write(target: Target, pieces: Sequence[Piece], places: Table, size: int, limit: float) -> float:
+    pid, agent = target.pid, target.hello.thread
+    mappings = process.mappings(pid, agent)
+    async with still(pid, agent, limit) as freeze:
+        if len(places):
+            for it in process.positions(pid, agent):
+                _require_outside(target, it, mappings, places, size)
+        await freeze.write(pieces)
+        since = freeze.since
+    return (time.monotonic() - since) * 1000
+
+
+def _require_outside(target: Target, thread: Position, mappings: Sequence[Mapping], places: Table, size: int) -> None:
+    """Raise NotYetStill where a thread is, or will come back to, behind the beginning of what changes: a signal's
+    handler returns to where the signal came, and its stack has the address."""
+    words = np.array([thread.code], "<u8")
+    if lies_inside(words, places, size):
+        raise NotYetStill(f"thread {thread.thread} is at the beginning of a function that changes")
+    index = bisect_right(mappings, thread.stack, key=lambda it: it.start) - 1
+    start = thread.stack // 8 * 8
+    stop = min(mappings[index].end, start + _MOST_STACK) if index >= 0 else start
+    content = process.read_memory(target.pid, target.hello.thread, start, stop - start) if stop > start else b""
+    if lies_inside(np.frombuffer(content[: len(content) // 8 * 8], "<u8"), places, size):
+        raise NotYetStill(f"thread {thread.thread} comes back to the beginning of a function that changes")
+
+
+def lies_inside(words: Table, places: Table, size: int) -> bool:
+    """Whether one of `words` is an address behind one of the sorted `places`, less than `size` bytes."""
+    words = words[(words > places[0]) & (words < places[-1] + np.uint64(size))]
+    before = places[np.maximum(np.searchsorted(places, words, side="right").astype("<i8") - 1, 0)]
+    return bool(((words > before) & (words < before + np.uint64(size))).any())
+
+
+async def undo(target: Target, pieces: Sequence[Piece], places: Table, size: int) -> bool:
+    """Write what was there before. False where that cannot be done."""
+    try:
+        await write_still(target, [(address, content, expected) for address, expected, content in pieces], places, size)
+        return True
+    except TargetGone:
+        raise
+    except TargetError:
+        return False

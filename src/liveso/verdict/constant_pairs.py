@@ -1,0 +1,116 @@
+"""Constants that code knows by their address: each must have the address that it had, as long as it is the same.
+
+Which is which, the functions say that refer to them: matched ones do so in the same places.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.code import ComparedConstant, Matching, Shapes, compared_constants
+from liveso.elf import Image, Section, tables
+from liveso.verdict.correspondence import Piece
+
+_LONGEST_TEXT = 256  # bytes that are compared
+
+_Compared = tuple[ComparedConstant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionConstants:
+    """`pieces` are the compared constants of the new version that are constants of the old one, by the addresses of
+    their first bytes; `unclear` the comparisons with those that have some counterpart, but none that is the same for
+    certain."""
+
+    pieces: tuple[Piece, ...]
+    unclear: tuple[ComparedConstant, ...]
+
+
+def match_constants(old: Image, new: Image, matching: Matching, known_tables: Iterable[Piece]) -> CompanionConstants:
+    """Match what the code of either version compares pointers with; `known_tables` are known already. Raises ImageError
+    as `functions` does."""
+    compared = compared_constants(old), compared_constants(new)
+    named = list(_named(old, new))
+    known = [range(it.start, it.end) for it in (*known_tables, *named)]
+    ends = {it.address for it in compared[1] if it.may_be_end}
+    pieces = {it.start: it for it in named}
+    unclear: list[ComparedConstant] = []
+    partners = _partners(matching, *compared)
+    for after, before in sorted(partners.items()):
+        if any(after in it for it in known):
+            continue
+        if len(before) == 1 and after not in ends and _text(old, min(before)) == _text(new, after):
+            pieces[after] = Piece(after, after + 1, min(before))
+        elif before:
+            unclear += [it for it in compared[1] if it.address == after and not it.may_be_end]
+    return CompanionConstants(tuple(pieces[it] for it in sorted(pieces)), tuple(unclear))
+
+
+def _named(old: Image, new: Image) -> Iterator[Piece]:
+    """The exported constants, without a relocated word, that have the same content in both versions."""
+    taken = 0
+    for symbol in sorted(new.defined.values(), key=lambda it: it.value):
+        before = old.defined.get(symbol.key)
+        if before is None or not symbol.type == before.type == tables.STT_OBJECT or symbol.size != before.size:
+            continue
+        end = symbol.value + symbol.size
+        sections = _section(old, before.value), _section(new, symbol.value)
+        if not (
+            taken <= symbol.value < end and _holds(sections[1], end) and _holds(sections[0], before.value + symbol.size)
+        ):
+            continue
+        if new.bytes_at(symbol.value, symbol.size) == old.bytes_at(before.value, symbol.size):
+            yield Piece(symbol.value, end, before.value)
+            taken = end
+
+
+def _holds(section: Section | None, end: int) -> bool:
+    return section is not None and not section.is_writable and end <= section.end
+
+
+def _section(image: Image, at: int) -> Section | None:
+    """The section of the file, with something else than code, that an address lies in."""
+    found = (it for it in image.sections if it.is_allocated and it.has_bytes and not it.is_code)
+    return next((it for it in found if it.address <= at < it.end), None)
+
+
+def _partners(matching: Matching, old: _Compared, new: _Compared) -> dict[int, set[int]]:
+    """What the old version's functions refer to where the new one's refer to a constant, by that: for constants that
+    the one or the other compares. Functions of one shape refer to theirs in the same places; of others, those that
+    compare as many constants do so in the same order."""
+    found: dict[int, set[int]] = defaultdict(set)
+    addresses = [{it.address for it in side} for side in (old, new)]
+    forward, backward = dict(matching.pairs), {j: i for i, j in matching.pairs}
+    indexes = {(i, forward[i]) for i in _referring(matching.old, addresses[0]) if i in forward}
+    indexes |= {(backward[j], j) for j in _referring(matching.new, addresses[1]) if j in backward}
+    for i, j in sorted(indexes):
+        if matching.old.shapes[i] == matching.new.shapes[j]:
+            one, other = (it.fields_of(at)["target"].tolist() for it, at in ((matching.old, i), (matching.new, j)))
+        else:
+            starts = int(matching.old.functions["start"][i]), int(matching.new.functions["start"][j])
+            one, other = (
+                [it.address for it in side if it.inside == start]
+                for side, start in zip((old, new), starts, strict=True)
+            )
+        if len(one) == len(other):
+            for before, after in zip(one, other, strict=True):
+                if before in addresses[0] or after in addresses[1]:
+                    found[after].add(before)
+    return found
+
+
+def _referring(side: Shapes, addresses: set[int]) -> list[int]:
+    """The functions that have one of some addresses in a field, by their indexes."""
+    places = side.fields["place"][np.isin(side.fields["target"], sorted(addresses))]
+    indexes = np.searchsorted(side.functions["start"], places, side="right").astype("<i8") - 1
+    return [it for it in np.unique(indexes).tolist() if it >= 0]
+
+
+def _text(image: Image, at: int) -> bytes:
+    """The bytes of a constant up to the first zero, after which another may begin."""
+    section = _section(image, at)
+    if section is None:
+        return b""
+    return image.bytes_at(at, min(_LONGEST_TEXT, section.end - at)).partition(b"\0")[0]

@@ -1,0 +1,97 @@
+"""Constants that a library knows by their address, in pointers that it keeps (witness rule `constant-identity`)."""
+
+import pytest
+
+from liveso.code import compared_constants
+from liveso.elf import read_image
+from liveso.verdict import judge
+from tests.corpus.libraries import Build, findings
+
+RULE = "constant-identity"
+BUILDS = [
+    (compiler, level, how)
+    for compiler in ("gcc", "clang")
+    for level in ("-O0", "-O2", "-O3")
+    for how in ("-s", "-g", "-fvisibility=hidden")
+]
+
+SENTINELS = {
+    "text": 'static const char empty[1] = "{0}"; \n#define NONE ((char *)empty)',
+    "literal": 'static const char *const nothing = "nothing{0}"; \n#define NONE ((char *)nothing)',
+    "node": "static const struct {{ long key; void *next; }} dummy = {{ 7, 0 }}; \n#define NONE ((char *)&dummy)",
+    "hidden": '__attribute__((visibility("hidden"))) extern const char shared[]; const char shared[] = "shared{0}"; \n'
+    "#define NONE ((char *)shared)",
+}
+
+
+def library(sentinel: str, *, content: str = "", edit: str = "") -> str:
+    return f"""
+    #include <stdlib.h>
+    #include <string.h>
+    #define API __attribute__((visibility("default")))
+    {SENTINELS[sentinel].format(content)}
+    struct object {{ char *text; int size; }};
+    API struct object *make(void)
+    {{
+        struct object *it = malloc(sizeof *it);
+        it->text = NONE;
+        it->size = 0;
+        return it;
+    }}
+    API void set(struct object *it, const char *text)
+    {{
+        if (it->text != NONE)
+            free(it->text);
+        it->text = strdup(text);
+        {edit}
+    }}
+    API void drop(struct object *it) {{ if (it->text != NONE) free(it->text); free(it); }}
+    API int size(struct object *it) {{ return it->size; }}
+    """
+
+
+@pytest.mark.parametrize("sentinel", SENTINELS)
+@pytest.mark.parametrize(("compiler", "level", "how"), BUILDS)
+def test_a_sentinel_keeps_its_address(build: Build, compiler: str, level: str, how: str, sentinel: str) -> None:
+    old, new = (
+        build(library(sentinel, edit=edit), level, how, compiler=compiler)
+        for edit in ("", "it->size = (int)strlen(text);")
+    )
+    assert RULE not in findings(old, new)
+    before, after = (read_image(it.read_bytes()) for it in (old, new))
+    compared = [{it.address for it in compared_constants(image)} for image in (before, after)]
+    assert len(compared[0]) == len(compared[1]) == 1
+    homes = {it.start: it.old for it in judge(before, after).tables}
+    assert homes[min(compared[1])] == min(compared[0])
+
+
+@pytest.mark.parametrize("sentinel", ["literal", "hidden"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_sentinel_with_another_content_is_refused(build: Build, compiler: str, sentinel: str) -> None:
+    old, new = (build(library(sentinel, content=it), "-O2", "-s", compiler=compiler) for it in ("", " at all"))
+    assert "which has another content in the old version" in findings(old, new)[RULE].text
+
+
+LOOPS = {
+    "counted pointer": "for (const struct row *it = rows; it != rows + 5; it++) sum += it->value;",
+    "backwards": "for (const struct row *it = rows + 5; it != rows; it--) sum += it[-1].value;",
+    "by a variable": "static const struct row *at; for (at = rows; at != rows + 5; ++at) sum += at->value;",
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+def test_the_end_of_an_array_is_no_constant_that_is_remembered(
+    build: Build, compiler: str, level: str, name: str
+) -> None:
+    text = f"""
+    struct row {{ long value, other; }};
+    static const struct row rows[5] = {{{{EDIT}}, {{2}}, {{3}}, {{4}}, {{5}}}};
+    long total(int n) {{ long sum = n; {LOOPS[name]} return sum; }}
+    """.replace("EDIT", "{0}")
+    old, new = (build(text.replace("{0}", str(it)), level, "-s", compiler=compiler) for it in (1, 9))
+    before, after = (read_image(it.read_bytes()) for it in (old, new))
+    assert RULE not in findings(old, new)
+    assert all(it.may_be_end for image in (before, after) for it in compared_constants(image))
+    assert not [it for it in judge(before, after).tables if it.end - it.start == 1]
