@@ -10,14 +10,14 @@ from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
 from liveso.daemon.prospect import Candidate, Prospect, Prospects
 from liveso.daemon.results import Results
-from liveso.daemon.state import ServedTarget
+from liveso.daemon.state import FIRST_PAUSE, ServedTarget
 from liveso.errors import LivesoError, Refused, TargetGone
 from liveso.store import Store
 from liveso.target.freeze import CannotHold
 from liveso.update import Change, LibraryUnloaded, choose, groups, names_by_object, needed_names, update
 from liveso.verdict import Finding, describe
 
-_AGAIN_AFTER = 10.0  # seconds
+_LONGEST_PAUSE = 600.0  # seconds before a target whose threads cannot be held still is tried again
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile, or some of those that go together turn out to be unable
 
 Refusals = Callable[[str, frozenset[str]], tuple[Finding, ...]]
@@ -114,6 +114,7 @@ class Rollouts:
         milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
             self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps)
+        served.pause = FIRST_PAUSE
         return True
 
     def _did_not_succeed(self, served: ServedTarget, group: list[Candidate], error: LivesoError) -> None:
@@ -128,4 +129,5 @@ class Rollouts:
                 self._results.refused(served, it.library, it.to, reason, details)
                 it.library.tried = frozenset((one.library.path, one.to) for one in group)
         if isinstance(error, CannotHold):
-            asyncio.get_running_loop().call_later(_AGAIN_AFTER, served.try_again)
+            asyncio.get_running_loop().call_later(served.pause, served.try_again)
+            served.pause = min(2 * served.pause, _LONGEST_PAUSE)

@@ -11,6 +11,8 @@ from liveso.target.identity import Identity
 from liveso.target.process import MappedFile
 from liveso.update import LibraryState, Target
 
+FIRST_PAUSE = 5.0  # seconds
+
 
 class Result(StrEnum):
     """How the last attempt to bring a library up to date ended."""
@@ -77,7 +79,8 @@ class ServedTarget:
 
     Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` says
     whether there is something to learn. `learning` is held while it learns. `looks_alike` counts the looks at its
-    memory since the last one that found it changed.
+    memory since the last one that found it changed, and `pause` is how long it waits, in seconds, before what could
+    not be done because its threads were not to be held is tried again.
     """
 
     peer: Peer
@@ -93,6 +96,7 @@ class ServedTarget:
     due: asyncio.Event = field(default_factory=asyncio.Event)
     is_to_learn: bool = False
     looks_alike: int = 0
+    pause: float = FIRST_PAUSE
 
     @property
     def pid(self) -> int:
