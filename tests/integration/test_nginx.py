@@ -103,6 +103,8 @@ def test_no_request_fails_while_libraries_change(idle_bench: Bench) -> None:
         bench.wait_for_version(install(bench, name, library, after), library, *pids)
     end_load(load, url)
     assert [program.pid, *program.children(2)] == pids, program.output()
+    program.process.terminate()
+    assert program.end() == 0
 
 
 def test_no_request_fails_while_libcrypto_goes_in_and_libssl_is_refused(bench: Bench) -> None:
@@ -119,3 +121,5 @@ def test_no_request_fails_while_libcrypto_goes_in_and_libssl_is_refused(bench: B
         bench.wait_for_library(pid, "libssl.so.3", result="refused", version=stays)
     end_load(load, url)
     assert [program.pid, *program.children(2)] == pids, program.output()
+    program.process.terminate()
+    assert program.end() == 0

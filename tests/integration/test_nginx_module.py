@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,11 @@ class Server:
 
 
 @pytest.fixture
-def server(bench: Bench, headers: list[str]) -> Server:
-    return Server(bench, headers)
+def server(bench: Bench, headers: list[str]) -> Iterator[Server]:
+    server = Server(bench, headers)
+    yield server
+    server.program.process.terminate()  # the master ends its workers, too
+    server.program.end()
 
 
 def end_load(load: Program) -> None:
