@@ -293,6 +293,53 @@ def test_versions_ifuncs_new_functions_and_new_dependencies_are_no_obstacle(benc
         program.wait_for(f"indirect {100 + version} form {2000 + version} compute {result} count {counted}")
 
 
+def test_what_a_resolver_chooses_is_led_on_though_its_code_is_not_known_again(bench: Bench) -> None:
+    """No name tells which function it is, and no other place: only the resolver's own name."""
+    source = """
+    #include <string.h>
+    #if VERSION == 1
+    static int chosen(int n) { return n + 100; }
+    #else
+    static int chosen(int n)
+    {
+        char text[64];
+        memset(text, n, sizeof text);
+        for (int at = 0; at < 64; at += n)
+            n += text[at] & 3;
+        return n * 0 + 200;
+    }
+    #endif
+    static int (*resolve(void))(int) { return chosen; }
+    int indirect(int) __attribute__((ifunc("resolve")));
+    int plain(int n) { return n * 7 % 5; }
+    """
+    for version in (1, 2):
+        flags = ("-O2", "-s", "-fPIC", "-shared", f"-DVERSION={version}", "-Wl,-soname,libchoice.so")
+        bench.compile(source, f"libchoice.{version}.so", *flags)
+    bench.link("libchoice.1.so", "libchoice.so")
+    program_source = """
+    #include <stdio.h>
+    int indirect(int);
+    int main(void)
+    {
+        while (getchar() > 0)
+            printf("chosen %d\\n", indirect(1) / 100), fflush(stdout);
+        return 0;
+    }
+    """
+    bench.compile(program_source, "program", "-L.", "-lchoice", "-Wl,-rpath,$ORIGIN")
+    program = bench.run("./program")
+    program.ask("")
+    program.wait_for("chosen 1")
+    bench.library(program.pid, "libchoice.so")
+    for version in (2, 1, 2):
+        after = len(program.lines)
+        bench.update(f"libchoice.{version}.so", "libchoice.so", program.pid)
+        program.ask("")
+        program.wait_for(f"chosen {version}", after)
+    assert program.end() == 0
+
+
 def test_a_changed_default_arrives_and_a_changed_value_stays(bench: Bench) -> None:
     source = """
     #include <stdio.h>

@@ -21,6 +21,7 @@ from liveso.update.record import LibraryState
 from liveso.update.redirect import (
     Images,
     call_slots,
+    chosen_moves,
     moved_slots,
     not_led_on,
     stale_functions,
@@ -88,7 +89,9 @@ async def make_plan(target: Target, steps: Sequence[Step]) -> Plan:
         addresses = dict(zip(homes["home"].tolist(), (homes["at"].astype("<i8") + to.base).tolist(), strict=True))
         running = state.running.base
         addresses |= {running + one.old: to.base + one.new for one in same}
-        moves = {running + one.old: to.base + one.new for one in unled}
+        chosen = {old: new for old, new in chosen_moves(state.versions, to).items() if old not in addresses}
+        addresses |= chosen
+        moves = chosen | {running + one.old: to.base + one.new for one in unled}
         called = Slots(slots.address[calls], slots.value[calls])
         changes = moved_slots(called, addresses), moved_slots(Slots(slots.address[~calls], slots.value[~calls]), moves)
         words += changes

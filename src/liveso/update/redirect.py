@@ -59,6 +59,16 @@ def _called(image: Image) -> Iterable[Symbol]:
     )
 
 
+def chosen_moves(versions: Sequence[LoadedVersion], to: LoadedVersion) -> dict[int, int]:
+    """What resolvers (ifunc) chose in earlier versions, by its address, with what they chose by the same name in `to`;
+    not what is another one by another name."""
+    found: dict[int, set[int]] = {}
+    for loaded in versions:
+        for name in loaded.indirect.keys() & to.indirect.keys() if loaded.version != to.version else ():
+            found.setdefault(loaded.indirect[name], set()).add(to.indirect[name])
+    return {old: min(new) for old, new in found.items() if len(new) == 1}
+
+
 def introduced_symbols(earlier: Iterable[LoadedVersion], image: Image, images: Images) -> tuple[str, ...]:
     """The symbols of a version that none of the versions `earlier`, of which the first one introduces all that it has,
     offers."""
