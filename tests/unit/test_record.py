@@ -3,19 +3,22 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from liveso.errors import TargetError
 from liveso.store import Version
+from liveso.update.functions import HOME, pack
 from liveso.update.record import LibraryState, LoadedVersion, Stretch, decode_record, encode_record
 
 ONE, TWO = Version("1" * 64), Version("2" * 64)
 PATH = "/usr/lib/libcase.so"
+FUNCTIONS = pack(np.array([(0x100, 0x1100, 0x1104)], HOME))
 STATE = LibraryState(
     PATH,
     (
         LoadedVersion(ONE, 0x1000, size=0x500, homes=(Stretch(0, 16, 0x1400),)),
-        LoadedVersion(TWO, 0x9000, 77, {"fast@V1": 0x9100}, introduces=("new@V2",), size=0x600),
+        LoadedVersion(TWO, 0x9000, 77, {"fast@V1": 0x9100}, size=0x600, functions=FUNCTIONS),
     ),
     TWO,
 )
@@ -75,7 +78,9 @@ def changed(**changes: Any) -> bytes:
         changed(homes=[[8, 16, 0], [0, 8, 0]]),
         changed(homes=[[0, 8]]),
         changed(homes=[[0, 1, 0]] * ((1 << 20) + 1)),
-        changed(introduces=[7]),
+        changed(functions="not packed"),
+        changed(functions=7),
+        changed(overwritten=[7]),
         changed(versions=[]),
         changed(versions=7),
         json.dumps({"format": 2, "libraries": {"relative/path": {}}}).encode(),

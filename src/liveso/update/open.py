@@ -30,7 +30,7 @@ from liveso.update.homes import (
     placement,
 )
 from liveso.update.record import LibraryState, LoadedVersion, encode_record
-from liveso.update.redirect import Images, introduced_symbols, versions_led_to
+from liveso.update.redirect import Images, versions_led_to
 from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
 from liveso.update.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
@@ -154,10 +154,6 @@ async def load(
                     functions=pack(later_functions(opening.functions, running)),
                     thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
                     size=images[to].size_in_memory,
-                    # of the second version all symbols count, for whoever looks behind the first one (RTLD_NEXT)
-                    introduces=introduced_symbols(state.versions, images[to], images)
-                    if len(state.versions) > 1
-                    else None,
                 )
                 await _relink(target, state.with_version(loaded), running, opening, images, left_out, through_proc)
             break

@@ -44,9 +44,6 @@ class LoadedVersion:
     its variables live, empty as long as that is not known, and `tables` where those of its constant tables do that an
     earlier version brought, by their addresses relative to the load address. `thread_homes` are as `homes`, for the
     variables of each thread: from place to place of the version's block to addresses in blocks (`block_start`).
-    `introduces` are the symbols, as `name@version`, that no version before it offered: the dynamic linker finds only
-    these in it. None where that is not known.
-
     `functions` are the homes of those of its functions that an earlier version has, too (`homes_of_functions`), and
     `overwritten` is what jumps took the place of in it (`overwritten_bytes`).
     """
@@ -59,7 +56,6 @@ class LoadedVersion:
     tables: Homes = ()
     thread_homes: Homes = ()
     size: int = 0
-    introduces: tuple[str, ...] | None = None
     functions: str = ""
     overwritten: str = ""
 
@@ -85,7 +81,6 @@ class LoadedVersion:
                 "tables": _places(self.tables),
                 "thread_homes": _places(self.thread_homes),
                 "size": self.size,
-                "introduces": self.introduces,
                 "functions": self.functions,
                 "overwritten": self.overwritten,
             }
@@ -181,7 +176,6 @@ def _decoded(row: Any) -> LoadedVersion:
     if isinstance(row, list):
         names = ("digest", "base", "handle", "indirect", "joined", "homes", "tables", "thread_homes")
         row = dict(zip(names, row, strict=True))
-    introduces = row.get("introduces")
     return LoadedVersion(
         Version(_of(str, row["digest"])),
         _number(row["base"]),
@@ -191,7 +185,6 @@ def _decoded(row: Any) -> LoadedVersion:
         _decoded_homes(row["tables"]),
         _decoded_homes(row["thread_homes"]),
         _number(row.get("size", 0)),
-        None if introduces is None else tuple(_of(str, name) for name in _of(list, introduces)),
         _table(row.get("functions", ""), homes_of_functions),
         _table(row.get("overwritten", ""), overwritten_bytes),
     )

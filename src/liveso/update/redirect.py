@@ -69,17 +69,6 @@ def chosen_moves(versions: Sequence[LoadedVersion], to: LoadedVersion) -> dict[i
     return {old: min(new) for old, new in found.items() if len(new) == 1}
 
 
-def introduced_symbols(earlier: Iterable[LoadedVersion], image: Image, images: Images) -> tuple[str, ...]:
-    """The symbols of a version that none of the versions `earlier`, of which the first one introduces all that it has,
-    offers."""
-    known: set[str] = set()
-    for it in earlier:
-        if it.introduces is None:
-            known.update(str(symbol) for symbol in images[it.version].defined.values())
-        known.update(it.introduces or ())
-    return tuple(sorted({str(symbol) for symbol in image.defined.values()} - known))
-
-
 def versions_led_to(slots: Slots, state: LibraryState) -> list[LoadedVersion]:
     """The versions that slots lead to."""
     ordered = sorted((it for it in state.versions if it.size), key=lambda it: it.base)
