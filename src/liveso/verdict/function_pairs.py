@@ -80,18 +80,20 @@ def same_functions(
     old: Image,
     new: Image,
     matching: Matching,
-    references: tuple[References, References],
+    references: References,
+    formed: _Pairs,
     pieces: tuple[Piece, ...],
     variables: Correspondence | None,
 ) -> tuple[SameFunction, ...]:
     """The functions of `old` that a process may remember, with their counterparts in `new`, in the order of addresses.
 
-    `references` are those of both versions' code, `pieces` the constant tables that are the same, and `variables` says
-    where each variable was. Raises ImageError as `functions` does.
+    `references` are those of the old version's code, `formed` are those that `formed_together` finds, `pieces` the
+    constant tables that are the same, and `variables` says where each variable was. Raises ImageError as `functions`
+    does.
     """
-    seen = [*formed_together(matching, references), *_in_same_words(old, new, pieces, variables)]
+    seen = [*formed, *_in_same_words(old, new, pieces, variables)]
     pairs = certain_pairs(old, new, matching, seen)
-    remembered = remembered_functions(old, references[0])
+    remembered = remembered_functions(old, references)
     known = [it for it in remembered.tolist() if it in pairs]
     places = dict(entries(old, np.array(known, "<i8")).tolist())
     for it in _counted_on(old, new, {it: pairs[it] for it in places}, _unchanged(matching)):

@@ -133,10 +133,13 @@ class Pair:
         """Which constant tables are the same. Raises ImageError where code cannot be read."""
         if not self.new.machine.can_be_updated:
             return ()
-        both = self.old_references, self.references
-        certain = certain_pairs(self.old, self.new, self.matching, formed_together(self.matching, both))
-        constants = both[0].constants, both[1].constants
+        certain = certain_pairs(self.old, self.new, self.matching, self._formed_together)
+        constants = self.old_references.constants, self.references.constants
         return match_tables(self.old, self.new, self.matching, constants, certain)
+
+    @cached_property
+    def _formed_together(self) -> list[tuple[int, int]]:
+        return formed_together(self.matching, (self.old_references, self.references))
 
     @cached_property
     def constants(self) -> CompanionConstants:
@@ -154,8 +157,8 @@ class Pair:
         if not self.new.machine.can_be_updated:
             return ()
         try:
-            references = self.old_references, self.references
-            return same_functions(self.old, self.new, self.matching, references, self.tables, self.correspondence)
+            known = self.old_references, self._formed_together, self.tables, self.correspondence
+            return same_functions(self.old, self.new, self.matching, *known)
         except ImageError:
             return ()  # code-comparison says it
 
