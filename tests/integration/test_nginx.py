@@ -80,6 +80,11 @@ def start_load(bench: Bench, url: str) -> Program:
 def end_load(load: Program, url: str) -> None:
     """No request may have failed, nor may one afterwards. Each twentieth of a connection begins with a handshake."""
     subprocess.run(["wrk", "-t1", "-c4", "-d2s", url], check=True, capture_output=True)
+    expect_no_failure(load)
+
+
+def expect_no_failure(load: Program) -> None:
+    """End a load, in which no request may have failed."""
     assert load.process.poll() is None, load.output()
     load.process.send_signal(signal.SIGINT)  # wrk(1) prints its sums then
     assert load.end() == 0

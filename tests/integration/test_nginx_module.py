@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Bench, Program, wait_until
-from tests.integration.test_nginx import free_port
+from tests.integration.test_nginx import expect_no_failure, free_port
 from tests.once import made_once
 from tests.packages import LIBRARIES, package
 
@@ -112,17 +112,6 @@ def server(bench: Bench, headers: list[str]) -> Iterator[Server]:
     server.program.end()
 
 
-def end_load(load: Program) -> None:
-    """No request failed so far."""
-    assert load.process.poll() is None, load.output()
-    load.process.send_signal(signal.SIGINT)  # wrk(1) prints its sums then
-    assert load.end() == 0
-    shown = load.output()
-    requests = re.search(r"(\d+) requests in", shown)
-    assert requests and int(requests[1]) > 100, shown
-    assert "Socket errors" not in shown and "Non-2xx" not in shown, shown
-
-
 def test_a_modules_handlers_are_new_at_once(server: Server) -> None:
     """nginx keeps the handlers in its own memory from the moment that it read its configuration: their addresses lead
     on."""
@@ -134,7 +123,7 @@ def test_a_modules_handlers_are_new_at_once(server: Server) -> None:
         assert pid in workers
         wait_until(lambda: server.ask()[3] > 10, "requests of the load")
     assert server.workers() == workers
-    end_load(load)
+    expect_no_failure(load)
     server.program.process.send_signal(signal.SIGHUP)
     wait_until(lambda: not {*server.workers()} & {*workers}, "other workers")
     wait_until(lambda: server.ask()[:3] == (3, 3, 3), "handlers of version 3")
