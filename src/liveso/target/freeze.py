@@ -12,6 +12,7 @@ from pathlib import Path
 from liveso.elf import MACHINES
 from liveso.errors import TargetError, TargetGone
 from liveso.target import holder
+from liveso.target.protocol import Piece
 from liveso.target.sheet import Sheet
 
 _TEXT = 4096  # bytes
@@ -50,9 +51,9 @@ class Freeze:
             raise TargetError(_ENDED) from None
         await _heard(self._talk, holder.WATCHED)
 
-    async def write(self, pieces: Sequence[tuple[int, bytes, bytes]]) -> None:
-        """Write memory of the target: each piece is an address, what is expected there, and what is to be there. Raises
-        MemoryChanged, or TargetError where it cannot be done; then nothing is written."""
+    async def write(self, pieces: Sequence[Piece]) -> None:
+        """Write memory of the target. Raises MemoryChanged, or TargetError where it cannot be done; then nothing is
+        written."""
         table, contents = [holder.COUNT.pack(len(pieces))], []
         at = holder.COUNT.size + len(pieces) * holder.PIECE.size
         for address, expected, content in pieces:

@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,14 @@ CARRY = struct.Struct("=IIII")
 PART = struct.Struct("=QQQQII")
 WORD_WITHDRAWN, WORD_BEGUN, WORD_DONE = 0, 4, 12
 """Where the header of CARRY has its words (struct live_carry)."""
+
+
+class Piece(NamedTuple):
+    """Memory at `address` that is to change from what is `expected` to `content`, of the same size."""
+
+    address: int
+    expected: bytes
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)

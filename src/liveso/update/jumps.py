@@ -2,13 +2,14 @@
 that runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from liveso.elf import Machine
 from liveso.elf.tables import Table
 from liveso.errors import Refused
+from liveso.target.protocol import Piece
 from liveso.update.functions import OVERWRITTEN, overwritten_bytes, pack
 from liveso.update.record import LibraryState, LoadedVersion
 
@@ -41,15 +42,6 @@ def wanted_code(to: LoadedVersion, homes: Table, machine: Machine) -> Table:
     return found[np.unique(found["place"], return_index=True)[1]]
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """Memory at `address` that is to change from what is `expected` to `content`."""
-
-    address: int
-    expected: bytes
-    content: bytes
-
-
 def pages_of(code: Table, size: int) -> list[tuple[int, int]]:
     """Runs of whole pages, as address and size, that hold `size` bytes from each place."""
     pages = np.unique(np.r_[code["place"] // _PAGE, (code["place"] + np.uint64(size - 1)) // _PAGE]).astype("<i8")
@@ -66,13 +58,13 @@ def present_code(code: Table, runs: Sequence[tuple[int, int]], contents: Sequenc
     return found
 
 
-def patches(code: Table, runs: Sequence[tuple[int, int]], contents: Sequence[bytes], size: int) -> list[Patch]:
+def patches(code: Table, runs: Sequence[tuple[int, int]], contents: Sequence[bytes], size: int) -> list[Piece]:
     """The changes to the pages, as far as there are any."""
     memory, offsets = _memory(code, runs, contents)
     memory = memory.copy()
     memory[offsets[:, None] + np.arange(size)] = code["content"][:, :size]
     after, at = memory.tobytes(), 0
-    found: list[Patch] = []
+    found: list[Piece] = []
     for (address, length), before in zip(runs, contents, strict=True):
         for page in range(0, length, _PAGE):
             old, new = before[page : page + _PAGE], after[at + page : at + page + _PAGE]
@@ -80,9 +72,9 @@ def patches(code: Table, runs: Sequence[tuple[int, int]], contents: Sequence[byt
                 continue
             last = found[-1] if found else None
             if last and last.address + len(last.content) == address + page:
-                found[-1] = Patch(last.address, last.expected + old, last.content + new)
+                found[-1] = Piece(last.address, last.expected + old, last.content + new)
             else:
-                found.append(Patch(address + page, old, new))
+                found.append(Piece(address + page, old, new))
         at += length
     return found
 

@@ -11,7 +11,7 @@ from liveso.errors import Refused
 from liveso.store import Version
 from liveso.target import LoadedObject
 from liveso.target.objects import Dynamic, Slots, imported_names, read_slots, read_words
-from liveso.target.protocol import WORD
+from liveso.target.protocol import WORD, Piece
 from liveso.update.functions import overwritten_bytes
 from liveso.update.homes import all_homes, later_functions
 from liveso.update.jumps import pages_of, patches, present_code, wanted_code, with_overwritten
@@ -28,13 +28,10 @@ from liveso.update.redirect import (
     symbol_places,
     table_values,
 )
-from liveso.update.standstill import Piece
 from liveso.update.target import NO_WORDS, Target, dynamics_of, in_use, list_objects, prepared_copies
 from liveso.verdict import PairAnalysis
 from liveso.verdict.correspondence import SameFunction
 from liveso.verdict.initial import changed_words
-
-_WORD_SIZE = 8  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +97,7 @@ async def make_plan(target: Target, steps: Sequence[Step]) -> Plan:
         contents = await target.agent.read(runs)
         present = present_code(code, runs, contents, target.machine.jump_size)
         _require_own(it, present)
-        pieces += [
-            (patch.address, patch.expected, patch.content)
-            for patch in patches(code, runs, contents, target.machine.jump_size)
-        ]
+        pieces += patches(code, runs, contents, target.machine.jump_size)
         places.append(code["place"])
         stale = stale_functions(_changed(slots, changes), state, it.images, it.to, homes)
         knowing = with_overwritten(state, present, target.machine.jump_size)
@@ -111,8 +105,9 @@ async def make_plan(target: Target, steps: Sequence[Step]) -> Plan:
         after[state.path] = knowing.redirected(it.to), tuple(stale)
     together = np.concatenate(words)
     together = together[np.sort(np.unique(together["address"], return_index=True)[1])]
+    size = target.machine.word
     pieces += [
-        (address, expected.to_bytes(_WORD_SIZE, "little"), value.to_bytes(_WORD_SIZE, "little"))
+        Piece(address, expected.to_bytes(size, "little"), value.to_bytes(size, "little"))
         for address, expected, value in together.tolist()
     ]
     return Plan(pieces, np.concatenate(places), before, after)
@@ -148,7 +143,7 @@ async def _symbol_words(target: Target, it: Step, unled: Sequence[SameFunction])
     found = symbol_places(it.state, it.images, unled)
     if not found:
         return NO_WORDS
-    live = await target.agent.read([(place, _WORD_SIZE) for place, _base, _at in found])
+    live = await target.agent.read([(place, target.machine.word) for place, _base, _at in found])
     rows = [
         (place, int.from_bytes(now, "little"), (to.base + at - base) % (1 << 64))
         for (place, base, at), now in zip(found, live, strict=True)

@@ -12,10 +12,8 @@ from liveso.errors import TargetError, TargetGone
 from liveso.target import process
 from liveso.target.freeze import NotYetStill, start_holder, still
 from liveso.target.process import Mapping, Position
+from liveso.target.protocol import Piece
 from liveso.update.target import Target
-
-Piece = tuple[int, bytes, bytes]
-"""An address, what is expected there, and what is to be there."""
 
 _SHORTEST, _LONGEST = 0.25, 2.0  # seconds that the threads that stand already wait for the others
 _PAUSE = 0.05  # seconds for them to get on before the next attempt
@@ -23,21 +21,21 @@ _PATIENCE = 15.0  # seconds
 _MOST_STACK = 8 << 20  # bytes of one thread
 
 
-async def write_still(target: Target, pieces: Sequence[Piece], places: Table, size: int) -> float:
-    """Write all pieces or none. `places` are the addresses at which `size` bytes of code change. Returns for how long
-    the threads stood still, in ms.
+async def write_still(target: Target, pieces: Sequence[Piece], places: Table, size: int) -> None:
+    """Write all pieces or none. `places` are the addresses at which `size` bytes of code change.
 
     Raises MemoryChanged where something is not as expected, TargetError where the threads cannot be held still, or not
     in time.
     """
     if not pieces:
-        return 0.0
+        return
     start_holder()
     end, limit = time.monotonic() + _PATIENCE, _SHORTEST
     places = np.sort(places.astype("<u8"))
     while True:
         try:
-            return await _write(target, pieces, places, size, limit)
+            await _write(target, pieces, places, size, limit)
+            return
         except NotYetStill:
             if time.monotonic() + _PAUSE + limit > end:
                 raise
@@ -45,7 +43,7 @@ async def write_still(target: Target, pieces: Sequence[Piece], places: Table, si
         limit = min(_LONGEST, 2 * limit)
 
 
-async def _write(target: Target, pieces: Sequence[Piece], places: Table, size: int, limit: float) -> float:
+async def _write(target: Target, pieces: Sequence[Piece], places: Table, size: int, limit: float) -> None:
     pid, agent = target.pid, target.hello.thread
     mappings = process.mappings(pid, agent)
     async with still(pid, agent, limit) as freeze:
@@ -53,8 +51,6 @@ async def _write(target: Target, pieces: Sequence[Piece], places: Table, size: i
             for it in process.positions(pid, agent):
                 _require_outside(target, it, mappings, places, size)
         await freeze.write(pieces)
-        since = freeze.since
-    return (time.monotonic() - since) * 1000
 
 
 def _require_outside(target: Target, thread: Position, mappings: Sequence[Mapping], places: Table, size: int) -> None:
@@ -81,7 +77,9 @@ def lies_inside(words: Table, places: Table, size: int) -> bool:
 async def undo(target: Target, pieces: Sequence[Piece], places: Table, size: int) -> bool:
     """Write what was there before. False where that cannot be done."""
     try:
-        await write_still(target, [(address, content, expected) for address, expected, content in pieces], places, size)
+        await write_still(
+            target, [Piece(address, content, expected) for address, expected, content in pieces], places, size
+        )
         return True
     except TargetGone:
         raise
