@@ -74,6 +74,11 @@ def mapped(program: Program) -> list[str]:
     return [line for line in lines if "plugin.so" in line]
 
 
+def log_of(bench: Bench) -> list[str]:
+    assert bench.daemon
+    return bench.daemon.error_lines
+
+
 def test_a_plugin_goes_with_all_its_versions_when_it_is_unloaded(bench: Bench, program: Program) -> None:
     ask(program, "o0./plugin.so", "opened 0 1")
     ask(program, "r0", "version 1, call 1, 100 in the thread")
@@ -89,7 +94,7 @@ def test_a_plugin_goes_with_all_its_versions_when_it_is_unloaded(bench: Bench, p
     assert not any("end after" in line for line in program.lines)
     ask(program, "c0", "end after 5")
     program.wait_for("closed 0 0")
-    wait_until(lambda: not mapped(program), "all versions unmapped")
+    wait_until(lambda: not mapped(program), lambda: "\n".join(["all unmapped", *mapped(program), *log_of(bench)]))
     assert [line for line in program.lines if "begin" in line or "end" in line] == ["begin 1", "end after 5"]
 
     ask(program, "o0./plugin.so", "begin 3")

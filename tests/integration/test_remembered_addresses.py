@@ -154,3 +154,23 @@ def test_a_program_that_is_traced_is_updated_when_it_is_not_any_more(bench: Benc
     program.ask("")
     program.wait_for("2")
     assert program.end() == 0
+
+
+@pytest.mark.parametrize(("compiler", "flags"), BUILDS, ids=lambda it: it if isinstance(it, str) else "".join(it))
+def test_constants_are_known_again_by_what_tables_hold(bench: Bench, compiler: str, flags: tuple[str, ...]) -> None:
+    """Labels and kinds that come out of a table, and literals that code stores, are compared with no constant's
+    address: only with what memory holds."""
+    for version in (1, 2, 3):
+        options = ("-fPIC", "-shared", "-Wl,-soname,liblabels.so", f"-DVERSION={version}", "-fvisibility=default")
+        bench.compile(PROGRAMS / "labels.c", f"liblabels.{version}.so", *flags, *options, compiler=compiler)
+    bench.link("liblabels.1.so", "liblabels.so")
+    bench.compile(PROGRAMS / "label.c", "label", "-O2", "./liblabels.so", "-Wl,-rpath,$ORIGIN")
+    program = bench.run("./label")
+    bench.library(program.pid, "liblabels.so")
+    for version in (1, 2, 3, 1, 3, 2, 1):
+        bench.update(f"liblabels.{version}.so", "liblabels.so", program.pid)
+        before = len(program.lines)
+        program.ask("")
+        program.wait_for("version", before)
+        assert program.lines[before:] == [f"version {version}, known 63"]
+    assert program.end() == 0

@@ -57,11 +57,19 @@ def test_an_end_between_variables_that_live_apart_is_refused() -> None:
 
 def test_a_table_lives_with_the_version_that_brought_it() -> None:
     first = LoadedVersion(Version("1" * 64), 0x1000)
-    tables = later_tables((Piece(0x40, 0x60, 0x80),), first)
+    tables = later_tables((Piece(0x40, 0x60, 0x80),), first, range(0))
     second = LoadedVersion(Version("2" * 64), 0x9000, tables=tables)
-    third = LoadedVersion(Version("3" * 64), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second))
+    third = LoadedVersion(Version("3" * 64), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second, range(0)))
     assert [object_address(second, at) for at in (0x3F, 0x40, 0x5F, 0x60)] == [0x903F, 0x1080, 0x109F, 0x9060]
     assert object_address(third, 0x18) == 0x1088
+
+
+@pytest.mark.parametrize(("whole", "found"), [(range(0), 0x1080), (range(0x100), 0x20010)], ids=["constant", "table"])
+def test_a_constant_lives_where_it_begins_and_a_table_all_in_one_piece(whole: range, found: int) -> None:
+    second = LoadedVersion(Version("2" * 64), 0x9000, tables=(Stretch(0x40, 0x48, 0x1080), Stretch(0x48, 0x60, 0x7000)))
+    third = LoadedVersion(Version("3" * 64), 0x20000, tables=later_tables((Piece(0x10, 0x30, 0x40),), second, whole))
+    assert object_address(third, 0x10) == found
+    assert object_address(third, 0x18) == 0x20018
 
 
 def test_the_record_keeps_homes_and_tables() -> None:

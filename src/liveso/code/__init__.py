@@ -4,6 +4,7 @@ from liveso.code.allocators import Allocators
 from liveso.code.clobbers import Clobbers
 from liveso.code.compared_constants import ComparedConstant, compared_constants
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
+from liveso.code.constants import constant_starts, formed_constants
 from liveso.code.entries import branches, entries
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
@@ -51,9 +52,11 @@ __all__ = [
     "call_sites",
     "compared_constants",
     "compared_functions",
+    "constant_starts",
     "data_references",
     "entries",
     "finaliser_flag",
+    "formed_constants",
     "function_names",
     "functions",
     "handed_functions",

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code.constants import FORMING, formed_constants
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.instructions import Code, Place, Reader
-from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
-from liveso.elf import Image, Section, tables
-from liveso.elf.data import data_layout, is_linker_owned
+from liveso.elf import Image, Section, once_per_image
 
 _AS_FAR = 96  # bytes from the address to the comparison
-_FORMING = 7  # bytes of an instruction that forms an address
 _REX_R, _REX_B = 4, 1  # AMD64 Manual 3, 1.2.7: they extend the two registers that ModRM names
 
 
@@ -33,10 +31,11 @@ class ComparedConstant:
     may_be_end: bool
 
 
+@once_per_image
 def compared_constants(image: Image) -> tuple[ComparedConstant, ...]:
     """In the order of places, as far as functions have unwind entries. Raises ImageError as `functions` does."""
-    known, spans = functions(image), _constant_sections(image)
-    if not image.machine.can_be_updated or not len(known) or not spans:
+    known = functions(image)
+    if not image.machine.can_be_updated or not len(known):
         return ()
     found: list[ComparedConstant] = []
     starts, ends, reader = known["start"].astype("<i8"), known["end"].astype("<i8"), Reader(image)
@@ -44,7 +43,7 @@ def compared_constants(image: Image) -> tuple[ComparedConstant, ...]:
         if not (section.is_code and section.has_bytes) or is_start_up(section):
             continue
         suspects: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for place, target in _candidates(image, section, spans):
+        for place, target in _candidates(image, section):
             index = int(np.searchsorted(starts, place, side="right")) - 1
             if index >= 0 and place < ends[index]:
                 suspects[index].append((place, target))
@@ -54,48 +53,21 @@ def compared_constants(image: Image) -> tuple[ComparedConstant, ...]:
     return tuple(sorted(found, key=lambda it: it.place))
 
 
-def _constant_sections(image: Image) -> list[range]:
-    """Where constants lie."""
-    span = data_layout(image).span
-    return [
-        range(it.address, it.end)
-        for it in image.sections
-        if it.is_allocated
-        and it.type == tables.SHT_PROGBITS
-        and it.size
-        and not it.is_code
-        and not it.is_thread_local
-        and not is_linker_owned(it)
-        and it.address not in span
-    ]
-
-
-def _candidates(image: Image, section: Section, spans: list[range]) -> list[tuple[int, int]]:
+def _candidates(image: Image, section: Section) -> list[tuple[int, int]]:
     """What look like instructions that form the address of a constant in a register which what looks like a comparison
     of whole words names soon afterwards: their addresses, and that of the constant."""
-    machine, code = image.machine, image.section_bytes(section)
-    content, numbers = np.frombuffer(code, np.uint8), displacements(code)
-    if len(content) < _FORMING:
-        return []
-    whole, wide = machine.whole_word
-    relative, direct = machine.relative_operand
-    at = np.flatnonzero(
-        (content[:-6] & whole == wide)
-        & (content[1:-5] == machine.address_opcode)
-        & (content[2:-4] & relative == direct)
-    )
-    targets = numbers[at + 3].astype("<i8") + at + section.address + _FORMING
-    inside = np.zeros(len(at), np.bool_)
-    for span in spans:
-        inside |= (targets >= span.start) & (targets < span.stop)
-    at, targets = at[inside], targets[inside]
+    machine, content = image.machine, np.frombuffer(image.section_bytes(section), np.uint8)
+    formed = formed_constants(image)
+    inside = (formed.places >= section.address) & (formed.places < section.end)
+    at, targets = formed.places[inside] - section.address, formed.targets[inside]
     registers = (content[at + 2] >> 3 & 7) + 8 * (content[at] & _REX_R > 0)
+    whole, wide = machine.whole_word
     compares = np.flatnonzero((content[:-2] & whole == wide) & np.isin(content[1:-1], machine.compare_opcodes))
     prefix, operand = content[compares], content[compares + 2]
     first = (operand >> 3 & 7) + 8 * (prefix & _REX_R > 0)
     second = np.where(operand >> 6 == 3, (operand & 7) + 8 * (prefix & _REX_B > 0), 255)
-    low = np.searchsorted(compares, at + _FORMING).tolist()
-    high = np.searchsorted(compares, at + _FORMING + _AS_FAR).tolist()
+    low = np.searchsorted(compares, at + FORMING).tolist()
+    high = np.searchsorted(compares, at + FORMING + _AS_FAR).tolist()
     named = first.tolist(), second.tolist()
     found = []
     for place, target, register, begin, end in zip(

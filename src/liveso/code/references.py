@@ -162,12 +162,13 @@ def _starts(image: Image, known: Table) -> frozenset[int]:
 
 
 def with_references_to(image: Image, references: References, constants: frozenset[int]) -> References:
-    """The `references` of `image`, with those to some more constants by their addresses. Raises ImageError where one
-    may be in code that cannot be decoded."""
+    """The `references` of `image`, with those that form the addresses of some more constants; what is read there is the
+    same in all versions. Raises ImageError where one may be in code that cannot be decoded."""
     known = constant_span(image)
     rows, undecoded = slot_references(image, frozenset(it for it in constants if it not in known))
     if undecoded:
         raise ImageError(f"its code at {undecoded[0]:#x} cannot be decoded, and may refer to a constant")
+    rows = rows[rows["forms_address"]]
     return replace(references, constants=np.concatenate([references.constants, rows])) if len(rows) else references
 
 

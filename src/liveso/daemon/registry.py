@@ -22,6 +22,7 @@ _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
 _LOOK_AT_QUIET_EVERY = 8  # looks, at a target whose memory did not change at the last ones
 _QUIET_AFTER = 10  # looks
+_LOOK_CLOSELY_EVERY = 256  # looks, for what was unloaded and loaded may be of one size
 
 
 class Registry:
@@ -151,6 +152,7 @@ class Registry:
                 log.error(
                     "internal-error", pid=served.target.pid, reason=f"{type(error).__name__}: {error}", exc_info=True
                 )
+            served.memory = (0, 0)  # a version that was opened may be as large as a library that went meanwhile
 
     async def look_around(self) -> None:
         """Look, without waking them, for targets that have loaded or unloaded libraries, and for processes that only
@@ -161,13 +163,14 @@ class Registry:
             looks += 1
             self._learner.forget_unused()
             for served in list(self.targets.values()):
+                turn = looks + served.pid
                 try:
-                    if served.looks_alike < _QUIET_AFTER or (looks + served.pid) % _LOOK_AT_QUIET_EVERY == 0:
-                        await self._look_at(served)
+                    if served.looks_alike < _QUIET_AFTER or turn % _LOOK_AT_QUIET_EVERY == 0:
+                        await self._look_at(served, closely=turn % _LOOK_CLOSELY_EVERY == 0)
                 except TargetError:
                     continue
 
-    async def _look_at(self, served: ServedTarget) -> None:
+    async def _look_at(self, served: ServedTarget, *, closely: bool) -> None:
         pid, agents_thread = served.pid, served.target.hello.thread
         memory = process.memory_use(pid, pid)
         if not any(memory):
@@ -175,9 +178,10 @@ class Registry:
             if threads.leader_ended and threads.count == 2:
                 await served.target.agent.leave()
             memory = process.memory_use(pid, agents_thread)
-        if served.mapped is None or memory == served.memory:
+        if served.mapped is None or (memory == served.memory and not closely):
             served.looks_alike += 1
             return
-        served.memory, served.looks_alike = memory, 0
+        if memory != served.memory:
+            served.memory, served.looks_alike = memory, 0
         if served.mapped != process.mapped_code(pid, agents_thread, f"{self._store.root}/"):
             served.learn_again()

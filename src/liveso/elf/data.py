@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from liveso.elf import tables
 from liveso.elf.image import Image, Section, once_per_image
 from liveso.errors import ImageError
 
@@ -70,6 +71,24 @@ def constant_span(image: Image) -> range:
     found = [it for it in present if it.name.startswith(CONSTANT_AFTER_RELOCATION[0])]
     span = range(found[0].address, found[-1].end) if found else range(0)
     return range(0) if any(it.address in span for it in present if it not in found) else span
+
+
+@once_per_image
+def constant_sections(image: Image) -> tuple[Section, ...]:
+    """The sections that hold constants, in the order of their addresses: those of `constant_span`, too."""
+    span = data_layout(image).span
+    found = (
+        it
+        for it in image.sections
+        if it.is_allocated
+        and it.type == tables.SHT_PROGBITS
+        and it.size
+        and not it.is_code
+        and not it.is_thread_local
+        and not is_linker_owned(it)
+        and it.address not in span
+    )
+    return tuple(sorted(found, key=lambda it: it.address))
 
 
 def _holds_variables(image: Image, section: Section) -> bool:

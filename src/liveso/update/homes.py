@@ -110,16 +110,30 @@ def _agree(references: list[tuple[int, int]], correspondence: Correspondence, ru
     return True
 
 
-def later_tables(pieces: tuple[Piece, ...], running: LoadedVersion) -> Homes:
-    """Where the constant tables of a version live that it has in common with the one before it, `running`: from `start`
-    to `end` of its addresses relative to the load address."""
-    found = []
+def later_tables(pieces: tuple[Piece, ...], running: LoadedVersion, whole: range) -> Homes:
+    """Where the constants and tables of a version live that it has in common with the one before it, `running`: from
+    `start` to `end` of its addresses relative to the load address. Those that start in `whole` are left out where they
+    do not live in one piece; of others, padding may lie elsewhere."""
+    found: list[Stretch] = []
     for piece in pieces:
         assert piece.old is not None
-        address = object_address(running, piece.old)
-        if object_address(running, piece.old + piece.end - piece.start - 1) - address == piece.end - piece.start - 1:
-            found.append(Stretch(piece.start, piece.end, address))
+        size, together = piece.end - piece.start, _size_together(running, piece.old)
+        if together < size and piece.start in whole:
+            continue
+        it = Stretch(piece.start, piece.start + min(size, together), object_address(running, piece.old))
+        if found and found[-1].end == it.start and found[-1].distance == it.distance:
+            before = found.pop()
+            it = Stretch(before.start, it.end, before.address)
+        found.append(it)
     return tuple(found)
+
+
+def _size_together(loaded: LoadedVersion, at: int) -> int:
+    """How many bytes from a constant on live together."""
+    index = bisect_right(loaded.tables, at, key=lambda it: it.start)
+    if index and at < loaded.tables[index - 1].end:
+        return loaded.tables[index - 1].end - at
+    return loaded.tables[index].start - at if index < len(loaded.tables) else 1 << _BLOCK_BITS
 
 
 def later_functions(same: Sequence[SameFunction], running: LoadedVersion) -> Table:

@@ -12,7 +12,7 @@ import numpy as np
 
 from liveso.code import panic_mark
 from liveso.elf import Image, Symbol, tables
-from liveso.elf.data import data_layout
+from liveso.elf.data import constant_span, data_layout
 from liveso.errors import Refused, TargetError
 from liveso.store import Store, Version, own_tls_relocations
 from liveso.target import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, process
@@ -150,7 +150,7 @@ async def load(
                     homes=later_homes(
                         opening.variables, running.homes, opened.base + data_layout(images[to]).span.start
                     ),
-                    tables=later_tables(opening.tables, running),
+                    tables=later_tables(opening.tables, running, constant_span(images[to])),
                     functions=pack(later_functions(opening.functions, running)),
                     thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
                     size=images[to].size_in_memory,

@@ -3,17 +3,16 @@
 Which is which, the functions say that refer to them: matched ones do so in the same places.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import ComparedConstant, Matching, Shapes, compared_constants
+from liveso.code import ComparedConstant, Matching, Shapes, compared_constants, constant_starts
 from liveso.elf import Image, Section, tables
 from liveso.verdict.correspondence import Piece
-
-_LONGEST_TEXT = 256  # bytes that are compared
 
 _Compared = tuple[ComparedConstant, ...]
 
@@ -28,27 +27,26 @@ class CompanionConstants:
     unclear: tuple[ComparedConstant, ...]
 
 
-def match_constants(old: Image, new: Image, matching: Matching, known_tables: Iterable[Piece]) -> CompanionConstants:
-    """Match what the code of either version compares pointers with; `known_tables` are known already. Raises ImageError
-    as `functions` does."""
+def match_constants(old: Image, new: Image, matching: Matching, known: Iterable[Piece]) -> CompanionConstants:
+    """Match what the code of either version compares pointers with, besides what is `known`. Raises ImageError as
+    `functions` does."""
     compared = compared_constants(old), compared_constants(new)
-    named = list(_named(old, new))
-    known = [range(it.start, it.end) for it in (*known_tables, *named)]
+    ranges = sorted((it.start, it.end) for it in known)
     ends = {it.address for it in compared[1] if it.may_be_end}
-    pieces = {it.start: it for it in named}
+    pieces: list[Piece] = []
     unclear: list[ComparedConstant] = []
-    partners = _partners(matching, *compared)
-    for after, before in sorted(partners.items()):
-        if any(after in it for it in known):
+    for after, before in sorted(_partners(matching, *compared).items()):
+        index = bisect_right(ranges, after, key=lambda it: it[0]) - 1
+        if index >= 0 and after < ranges[index][1]:
             continue
-        if len(before) == 1 and after not in ends and _text(old, min(before)) == _text(new, after):
-            pieces[after] = Piece(after, after + 1, min(before))
+        if len(before) == 1 and after not in ends and _content(old, min(before)) == _content(new, after):
+            pieces.append(Piece(after, after + 1, min(before)))
         elif before:
             unclear += [it for it in compared[1] if it.address == after and not it.may_be_end]
-    return CompanionConstants(tuple(pieces[it] for it in sorted(pieces)), tuple(unclear))
+    return CompanionConstants(tuple(pieces), tuple(unclear))
 
 
-def _named(old: Image, new: Image) -> Iterator[Piece]:
+def named_constants(old: Image, new: Image) -> Iterator[Piece]:
     """The exported constants, without a relocated word, that have the same content in both versions."""
     taken = 0
     for symbol in sorted(new.defined.values(), key=lambda it: it.value):
@@ -108,9 +106,12 @@ def _referring(side: Shapes, addresses: set[int]) -> list[int]:
     return [it for it in np.unique(indexes).tolist() if it >= 0]
 
 
-def _text(image: Image, at: int) -> bytes:
-    """The bytes of a constant up to the first zero, after which another may begin."""
+def _content(image: Image, at: int) -> bytes:
+    """What a constant holds, without padding: up to the next address that anything leads to."""
     section = _section(image, at)
     if section is None:
         return b""
-    return image.bytes_at(at, min(_LONGEST_TEXT, section.end - at)).partition(b"\0")[0]
+    starts = constant_starts(image)
+    index = int(np.searchsorted(starts, at, side="right"))
+    end = min(section.end, int(starts[index])) if index < len(starts) else section.end
+    return image.bytes_at(at, end - at).rstrip(b"\0")

@@ -108,7 +108,7 @@ def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence 
 
 def _tables(pair: Pair) -> tuple[Piece, ...]:
     try:
-        return tuple(sorted((*pair.tables, *pair.constants.pieces), key=lambda it: it.start))
+        return tuple(sorted((*pair.tables, *pair.same_constants, *pair.constants.pieces), key=lambda it: it.start))
     except ImageError:
         return ()  # without functions, no table is known
 

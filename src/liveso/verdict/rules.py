@@ -10,7 +10,7 @@ from liveso.elf import Image, printable, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.changed_uses import ChangedUses
-from liveso.verdict.constant_pairs import CompanionConstants, match_constants
+from liveso.verdict.constant_pairs import CompanionConstants, match_constants, named_constants
 from liveso.verdict.correspondence import Correspondence, Piece, SameFunction, same_layout
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
@@ -19,6 +19,7 @@ from liveso.verdict.finding import Finding, Weight
 from liveso.verdict.function_pairs import certain_pairs, formed_together, same_functions
 from liveso.verdict.known_data import data_side, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
+from liveso.verdict.same_constants import same_constants
 from liveso.verdict.tables import match_tables
 from liveso.verdict.thread_local import different_blocks, match_thread_locals
 from liveso.verdict.type_census import is_unchanged, take_census
@@ -142,12 +143,22 @@ class Pair:
         return formed_together(self.matching, (self.old_references, self.references))
 
     @cached_property
+    def same_constants(self) -> tuple[Piece, ...]:
+        """Which constants have the same content, as far as code can be read."""
+        if not self.new.machine.can_be_updated:
+            return ()
+        try:
+            return same_constants(self.old, self.new, self.matching, tuple(named_constants(self.old, self.new)))
+        except ImageError:
+            return ()  # code-comparison says it
+
+    @cached_property
     def constants(self) -> CompanionConstants:
         """Which constants that code knows by their address are the same, as far as code can be read."""
         if not self.new.machine.can_be_updated:
             return CompanionConstants((), ())
         try:
-            return match_constants(self.old, self.new, self.matching, self.tables)
+            return match_constants(self.old, self.new, self.matching, (*self.tables, *self.same_constants))
         except ImageError:
             return CompanionConstants((), ())  # code-comparison says it
 
