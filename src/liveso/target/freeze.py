@@ -51,25 +51,29 @@ class Freeze:
             raise TargetError(_ENDED) from None
         await _heard(self._talk, holder.WATCHED)
 
-    async def write(self, pieces: Sequence[Piece]) -> None:
-        """Write memory of the target. Raises MemoryChanged, or TargetError where it cannot be done; then nothing is
-        written."""
-        table, contents = [holder.COUNT.pack(len(pieces))], []
-        at = holder.COUNT.size + len(pieces) * holder.PIECE.size
-        for address, expected, content in pieces:
-            table.append(holder.PIECE.pack(address, len(expected), at))
-            contents += [expected, content]
-            at += 2 * len(expected)
-        with Sheet(b"".join((*table, *contents))) as sheet:
-            try:
-                socket.send_fds(self._talk, [holder.WRITE], [sheet.descriptor])
-            except OSError:
-                raise TargetError(_ENDED) from None
-            await _heard(self._talk, holder.WRITTEN)
+    async def write(self, pieces: Sheet) -> None:
+        """Write memory of the target, as a sheet of `written_down` has it. Raises MemoryChanged, or TargetError where
+        it cannot be done; then nothing is written."""
+        try:
+            socket.send_fds(self._talk, [holder.WRITE], [pieces.descriptor])
+        except OSError:
+            raise TargetError(_ENDED) from None
+        await _heard(self._talk, holder.WRITTEN)
 
     async def end(self) -> None:
         self._talk.send(holder.END_ANSWERED if self.is_answered else holder.END)
         await _heard(self._talk, holder.ENDED)
+
+
+def written_down(pieces: Sequence[Piece]) -> Sheet:
+    """What is to be written while threads stand still, made ready before they do."""
+    table, contents = [holder.COUNT.pack(len(pieces))], []
+    at = holder.COUNT.size + len(pieces) * holder.PIECE.size
+    for address, expected, content in pieces:
+        table.append(holder.PIECE.pack(address, len(expected), at))
+        contents += [expected, content]
+        at += 2 * len(expected)
+    return Sheet(b"".join((*table, *contents)))
 
 
 @asynccontextmanager

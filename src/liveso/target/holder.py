@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import signal
 import socket
@@ -152,9 +153,13 @@ def _until_over(talk: socket.socket, pid: int, agent: int) -> None:
 def _write(pid: int, agent: int, sheet: int) -> bytes:
     """Write the pieces of a sheet, by way of the agent's thread: the first one may have ended. Once it has begun, it
     ends: also where the daemon does not live any more."""
-    content = os.pread(sheet, os.fstat(sheet).st_size, 0)
+    with mmap.mmap(sheet, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as content:
+        return _write_pieces(pid, agent, content)
+
+
+def _write_pieces(pid: int, agent: int, content: memoryview) -> bytes:
     pieces = list(PIECE.iter_unpack(content[COUNT.size : COUNT.size + COUNT.unpack_from(content)[0] * PIECE.size]))
-    written: list[tuple[int, bytes]] = []
+    written: list[tuple[int, int, int]] = []
     try:
         memory = os.open(f"/proc/{pid}/task/{agent or pid}/mem", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -164,14 +169,14 @@ def _write(pid: int, agent: int, sheet: int) -> bytes:
             if os.pread(memory, size, address) != content[at : at + size]:
                 return CHANGED
         for address, size, at in pieces:
-            written.append((address, content[at : at + size]))
+            written.append((address, size, at))
             if os.pwrite(memory, content[at + size : at + 2 * size], address) != size:
                 raise OSError(errno.EIO, "only a part was written")
         return WRITTEN
     except (OSError, OverflowError) as error:
-        for address, before in reversed(written):
+        for address, size, at in reversed(written):
             with contextlib.suppress(OSError):
-                os.pwrite(memory, before, address)
+                os.pwrite(memory, content[at : at + size], address)
         return PROBLEM + f"its memory may not be written ({error})".encode()
     finally:
         os.close(memory)

@@ -14,9 +14,9 @@ from liveso.update.functions import OVERWRITTEN, overwritten_bytes, pack
 from liveso.update.record import LibraryState, LoadedVersion
 
 CODE = np.dtype([("place", "<u8"), ("content", "u1", (8,))])
-"""What code at an address of the target is to be, as far as a jump reaches."""
+"""What code, or a word, at an address of the target is to be: as many bytes as the code of a jump, or a word, has."""
 
-_PAGE = 4096
+PAGE = 4096
 _REACH = 1 << 31  # bytes
 
 
@@ -44,9 +44,9 @@ def wanted_code(to: LoadedVersion, homes: Table, machine: Machine) -> Table:
 
 def pages_of(code: Table, size: int) -> list[tuple[int, int]]:
     """Runs of whole pages, as address and size, that hold `size` bytes from each place."""
-    pages = np.unique(np.r_[code["place"] // _PAGE, (code["place"] + np.uint64(size - 1)) // _PAGE]).astype("<i8")
+    pages = np.unique(np.r_[code["place"] // PAGE, (code["place"] + np.uint64(size - 1)) // PAGE]).astype("<i8")
     runs = np.split(pages, np.flatnonzero(np.diff(pages) != 1) + 1) if len(pages) else []
-    return [(int(run[0]) * _PAGE, len(run) * _PAGE) for run in runs]
+    return [(int(run[0]) * PAGE, len(run) * PAGE) for run in runs]
 
 
 def present_code(code: Table, runs: Sequence[tuple[int, int]], contents: Sequence[bytes], size: int) -> Table:
@@ -66,8 +66,8 @@ def patches(code: Table, runs: Sequence[tuple[int, int]], contents: Sequence[byt
     after, at = memory.tobytes(), 0
     found: list[Piece] = []
     for (address, length), before in zip(runs, contents, strict=True):
-        for page in range(0, length, _PAGE):
-            old, new = before[page : page + _PAGE], after[at + page : at + page + _PAGE]
+        for page in range(0, length, PAGE):
+            old, new = before[page : page + PAGE], after[at + page : at + page + PAGE]
             if old == new:
                 continue
             last = found[-1] if found else None

@@ -9,12 +9,13 @@ import numpy as np
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.store import Version
-from liveso.target import LoadedObject
+from liveso.target import LoadedObject, process
+from liveso.target.freeze import MemoryChanged
 from liveso.target.objects import Dynamic, Slots, imported_names, read_slots, read_words
 from liveso.target.protocol import WORD, Piece
 from liveso.update.functions import overwritten_bytes
 from liveso.update.homes import all_homes, later_functions
-from liveso.update.jumps import pages_of, patches, present_code, wanted_code, with_overwritten
+from liveso.update.jumps import CODE, PAGE, pages_of, patches, present_code, wanted_code, with_overwritten
 from liveso.update.merge import candidates, merge
 from liveso.update.own_data import values_of_the_moment
 from liveso.update.record import LibraryState
@@ -32,6 +33,8 @@ from liveso.update.target import NO_WORDS, Target, dynamics_of, in_use, list_obj
 from liveso.verdict import PairAnalysis
 from liveso.verdict.correspondence import SameFunction
 from liveso.verdict.initial import changed_words
+
+_WRITABLE = 2  # mmap(2), PROT_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,32 @@ async def make_plan(target: Target, steps: Sequence[Step]) -> Plan:
         after[state.path] = knowing.redirected(it.to), tuple(stale)
     together = np.concatenate(words)
     together = together[np.sort(np.unique(together["address"], return_index=True)[1])]
-    size = target.machine.word
-    pieces += [
-        Piece(address, expected.to_bytes(size, "little"), value.to_bytes(size, "little"))
-        for address, expected, value in together.tolist()
-    ]
+    pieces += await _word_pieces(target, together, np.concatenate(places))
     return Plan(pieces, np.concatenate(places), before, after)
+
+
+async def _word_pieces(target: Target, words: Table, jumps: Table) -> list[Piece]:
+    """Words on pages that the program may not write change with all that lies between them, which is much faster.
+    Raises MemoryChanged where one is not as expected."""
+    size, word = target.machine.word, f"<u{target.machine.word}"
+    protections = process.protections(target.pid, target.hello.thread, words["address"])
+    is_closed = protections.bits[protections.at(words["address"])] & _WRITABLE == 0
+    is_closed &= ~np.isin(words["address"] // PAGE, np.r_[jumps, jumps + np.uint64(target.machine.jump_size)] // PAGE)
+    closed = np.sort(words[is_closed], order="address")
+    rows = np.zeros(len(closed), CODE)
+    rows["place"], rows["content"][:, :size] = (
+        closed["address"],
+        closed["value"].astype(word).view("u1").reshape(-1, size),
+    )
+    runs = pages_of(rows, size)
+    contents = await target.agent.read(runs)
+    present = present_code(rows, runs, contents, size)["content"][:, :size]
+    if (np.ascontiguousarray(present).view(word).ravel() != closed["expected"]).any():
+        raise MemoryChanged("memory changed meanwhile")
+    return patches(rows, runs, contents, size) + [
+        Piece(address, expected.to_bytes(size, "little"), value.to_bytes(size, "little"))
+        for address, expected, value in words[~is_closed].tolist()
+    ]
 
 
 def _changed(slots: Slots, changes: Sequence[Table]) -> Slots:

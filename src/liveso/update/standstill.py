@@ -10,9 +10,10 @@ import numpy as np
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 from liveso.target import process
-from liveso.target.freeze import NotYetStill, start_holder, still
+from liveso.target.freeze import NotYetStill, start_holder, still, written_down
 from liveso.target.process import Mapping, Position
 from liveso.target.protocol import Piece
+from liveso.target.sheet import Sheet
 from liveso.update.target import Target
 
 _SHORTEST, _LONGEST = 0.25, 2.0  # seconds that the threads that stand already wait for the others
@@ -32,18 +33,19 @@ async def write_still(target: Target, pieces: Sequence[Piece], places: Table, si
     start_holder()
     end, limit = time.monotonic() + _PATIENCE, _SHORTEST
     places = np.sort(places.astype("<u8"))
-    while True:
-        try:
-            await _write(target, pieces, places, size, limit)
-            return
-        except NotYetStill:
-            if time.monotonic() + _PAUSE + limit > end:
-                raise
-        await asyncio.sleep(_PAUSE)
-        limit = min(_LONGEST, 2 * limit)
+    with written_down(pieces) as sheet:
+        while True:
+            try:
+                await _write(target, sheet, places, size, limit)
+                return
+            except NotYetStill:
+                if time.monotonic() + _PAUSE + limit > end:
+                    raise
+            await asyncio.sleep(_PAUSE)
+            limit = min(_LONGEST, 2 * limit)
 
 
-async def _write(target: Target, pieces: Sequence[Piece], places: Table, size: int, limit: float) -> None:
+async def _write(target: Target, pieces: Sheet, places: Table, size: int, limit: float) -> None:
     pid, agent = target.pid, target.hello.thread
     mappings = process.mappings(pid, agent)
     async with still(pid, agent, limit) as freeze:
