@@ -185,3 +185,25 @@ def test_assembly_that_may_not_be_decoded_is_counted_in_words(build: Build, numb
     image = read_image(build(text).read_bytes())
     texts = [it.text for it in judge(image, image).findings if it.rule == "undecoded-code"]
     assert len(texts) == bool(number) and all(it.startswith(says) for it in texts)
+
+
+def test_a_symbol_that_gets_a_version_is_the_same(build: Build, tmp_path: Path) -> None:
+    """The dynamic linker binds who was linked with a library without versions to the one that is not hidden."""
+    text = "int shown = 1, more; _Thread_local int each; int f(void) { return shown + more + each; }"
+    old = build(text)
+    script = tmp_path / "one.map"
+    script.write_text("ONE { global: f; shown; more; each; local: *; };\n")
+    new = build(f"int other = 5; int g(void) {{ return other; }} {text}", f"-Wl,--version-script={script}")
+    verdict = judge(read_image(old.read_bytes()), read_image(new.read_bytes()))
+    assert verdict.refusals(None) == ()
+    assert "symbol-removed" in findings(new, old)  # whoever was linked with versions asks for them
+
+
+def test_of_two_versions_that_a_symbol_gets_the_one_that_is_not_hidden_counts(build: Build, tmp_path: Path) -> None:
+    script = tmp_path / "two.map"
+    script.write_text("ONE { global: f; local: *; }; TWO { global: f; } ONE;\n")
+    text = '__asm__(".symver first, f@@ONE"); int first(void) { return 1; }\n'
+    text += '__asm__(".symver second, f@TWO"); int second(void) { return 2; }'
+    assert "symbol-removed" not in findings(build(F), build(text, f"-Wl,--version-script={script}"))
+    hidden = text.replace("@@", "@")
+    assert "symbol-removed" in findings(build(F), build(hidden, f"-Wl,--version-script={script}"))

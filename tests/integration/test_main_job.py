@@ -95,6 +95,61 @@ def test_new_code_runs_on_the_old_data(
     assert [line for line in program.lines if "begin" in line or "end" in line] == ["begin 1", "end 1"]
 
 
+PARTED = """
+#include <stdio.h>
+#include <stdlib.h>
+static int first = 5;
+static const char *names[] = {"one", "two", "three"};
+static char buffer[300];
+#if VERSION > 1
+static int added;
+#endif
+int hello(void)
+{
+    first++, buffer[0]++;
+    const char *name = names[VERSION - 1];
+#if VERSION > 1
+    added += abs(first) + atoi("1");
+    if (getenv("NO SUCH") || added < 0)
+        abort();
+#endif
+    puts("");
+    printf("version %d, %s: %d %d\\n", VERSION, name, first, buffer[0]);
+    return fflush(stdout);
+}
+"""
+
+
+def test_lld_puts_the_slots_of_a_plt_between_the_variables(bench: Bench) -> None:
+    """They stay those of each version, though what lies before and behind them has a home in the first."""
+    for version in (1, 2, 3):
+        flags = ("-O2", "-fPIC", "-shared", "-fuse-ld=lld", "-Wl,-z,lazy", f"-DVERSION={version}")
+        bench.compile(PARTED, f"libhello.{version}.so", *flags, "-Wl,-soname,libhello.so", compiler="clang")
+    bench.link("libhello.1.so", "libhello.so")
+    text = "#include <stdio.h>\nint hello(void); int main(void) { while (getchar() > 0) hello(); }"
+    bench.compile(text, "program", "-L.", "-lhello", "-Wl,-rpath,$ORIGIN", *LAZY)
+    program = bench.run("./program")
+    bench.library(program.pid, "libhello.so")
+    for count, version in enumerate((1, 2, 3, 1, 3, 2), start=1):
+        if count > 1:
+            bench.update(f"libhello.{version}.so", "libhello.so", program.pid)
+        program.ask("")
+        program.wait_for(f"version {version}, {('one', 'two', 'three')[version - 1]}: {5 + count} {count}")
+    assert program.end() == 0
+
+
+def test_symbols_get_a_version(bench: Bench) -> None:
+    """The program was linked with a library without versions."""
+    build(bench)
+    (bench.folder / "versions").write_text("HELLO_2 { global: hello; exported; exported_in_thread; chosen; };\n")
+    flags = ("-O2", "-fPIC", "-shared", "-DVERSION=2", "-Wl,-soname,libhello.so")
+    bench.compile(LIBRARY, "libhello.2.so", *flags, f"-Wl,--version-script={bench.folder}/versions")
+    program = start(bench)
+    bench.update("libhello.2.so", "libhello.so", program.pid)
+    expect(program, 2, 2)
+    assert program.end() == 0
+
+
 def rename_over(bench: Bench) -> None:
     shutil.copy(bench.folder / "libhello.2.so", bench.folder / "new")
     os.rename(bench.folder / "new", bench.folder / "real.so")

@@ -9,6 +9,7 @@ from liveso.errors import ImageError
 LINKER_OWNED = frozenset(
     {".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors", ".jcr", ".dynamic", ".got", ".got.plt"}
 )
+_SLOTS_OF_PLT = ".got.plt"
 CONSTANT_AFTER_RELOCATION = (".data.rel.ro", ".tm_clone_table")
 
 
@@ -17,11 +18,12 @@ class DataLayout:
     """The writable memory that holds variables.
 
     `span` are the addresses from the first variable to the last, relative to the load address; `sections` what
-    lies there, in order.
+    lies there, in order, but for the linker's own at the addresses `gaps`.
     """
 
     span: range
     sections: tuple[Section, ...]
+    gaps: tuple[range, ...] = ()
 
     def holds(self, address: int) -> bool:
         return address in self.span
@@ -35,9 +37,9 @@ def is_linker_owned(section: Section) -> bool:
 def data_layout(image: Image) -> DataLayout:
     """The layout of an image's variables.
 
-    What RELRO protects, the linker's tables and constants that only relocation writes are not variables. Raises
-    ImageError where linker tables lie between variables, so that no single span holds the variables alone, and where
-    code reaches some by other means than displacements.
+    What RELRO protects, the linker's tables and constants that only relocation writes are not variables. lld puts the
+    slots of a PLT that is bound lazily between them, which no code but the PLT's refers to. Raises ImageError where
+    other linker tables lie there, and where code reaches some variables by other means than displacements.
     """
     writable = sorted(
         (
@@ -57,10 +59,13 @@ def data_layout(image: Image) -> DataLayout:
                 f"its section {section.name} is of the medium code model (-mcmodel=medium), in which references to "
                 "variables cannot be followed; compile it for the default model"
             )
+    gaps = []
     for section in writable:
         if section.size and section not in variables and section.address in span:
-            raise ImageError(f"the linker's {section.name} lies between its variables")
-    return DataLayout(span, variables)
+            if section.name != _SLOTS_OF_PLT:
+                raise ImageError(f"the linker's {section.name} lies between its variables")
+            gaps.append(range(section.address, section.end))
+    return DataLayout(span, variables, tuple(gaps))
 
 
 @once_per_image

@@ -203,6 +203,16 @@ class Image:
             found.setdefault(symbol.name, []).append(symbol)
         return found
 
+    def successor_of(self, symbol: Symbol) -> Symbol | None:
+        """What the dynamic linker finds here for whoever refers to `symbol` of another version of this library. Who was
+        linked with a library without versions takes the only version of a name that is not hidden (ld.so, as dlsym(3)
+        does)."""
+        found = self.defined.get(symbol.key)
+        if found is None and not symbol.version:
+            shown = [it for it in self.by_name.get(symbol.name, ()) if it.is_default]
+            found = shown[0] if len(shown) == 1 else None
+        return found
+
     @cached_property
     def relro(self) -> range:
         """Addresses that are read-only after relocation."""

@@ -1,8 +1,9 @@
 """Where the variables of a version live in a target: each in its home."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,14 +40,14 @@ def in_block(address: int) -> tuple[int, int]:
     return address >> _BLOCK_BITS, address & ((1 << _BLOCK_BITS) - 1)
 
 
-def later_homes(correspondence: Correspondence, running: Homes, start: int) -> Homes:
+def later_homes(correspondence: Correspondence, running: Homes, start: int, gaps: Sequence[range] = ()) -> Homes:
     """The homes of a new version's variables, which comes after the version that `running` is about.
 
-    What has no counterpart lives in the new version's own data, which begin at the address `start`. Raises Refused
-    where a counterpart has no home.
+    What has no counterpart lives in the new version's own data, which begin at the address `start`, and so does what
+    is no variable, the places in `gaps`. Raises Refused where a counterpart has no home.
     """
     found: list[Stretch] = []
-    for piece in correspondence.pieces:
+    for piece in _without(gaps, correspondence.pieces):
         if piece.old is None:
             _append(found, Stretch(piece.start, piece.end, start + piece.start))
             continue
@@ -60,6 +61,16 @@ def later_homes(correspondence: Correspondence, running: Homes, start: int) -> H
             _append(found, Stretch(at, end, home.distance + before))
             at = end
     return tuple(found)
+
+
+def _without(gaps: Sequence[range], pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces, parted at the borders of gaps, inside of which nothing has a counterpart."""
+    borders = sorted(it for gap in gaps for it in (gap.start, gap.stop))
+    for piece in pieces:
+        ends = [piece.start, *(it for it in borders if piece.start < it < piece.end), piece.end]
+        for start, end in pairwise(ends):
+            is_kept = piece.old is not None and not any(start in gap for gap in gaps)
+            yield Piece(start, end, piece.old + start - piece.start if is_kept and piece.old is not None else None)
 
 
 def _append(found: list[Stretch], it: Stretch) -> None:

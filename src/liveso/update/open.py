@@ -29,7 +29,7 @@ from liveso.update.homes import (
     own_thread_homes,
     placement,
 )
-from liveso.update.record import LibraryState, LoadedVersion, encode_record
+from liveso.update.record import Homes, LibraryState, LoadedVersion, encode_record
 from liveso.update.redirect import Images, versions_led_to
 from liveso.update.relink import Home, LeftOut, relink
 from liveso.update.spans import spans_for_code, spans_for_words
@@ -147,9 +147,7 @@ async def load(
                     to,
                     opened.base,
                     opened.handle,
-                    homes=later_homes(
-                        opening.variables, running.homes, opened.base + data_layout(images[to]).span.start
-                    ),
+                    homes=_homes(opening, running, images[to], opened.base),
                     tables=later_tables(opening.tables, running, constant_span(images[to])),
                     functions=pack(later_functions(opening.functions, running)),
                     thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
@@ -173,6 +171,12 @@ async def load(
     after = state.with_version(replace(loaded, indirect=indirect))
     target.libraries = target.libraries | {state.path: after}
     return after
+
+
+def _homes(opening: Opening, running: LoadedVersion, image: Image, base: int) -> Homes:
+    layout = data_layout(image)
+    gaps = [range(it.start - layout.span.start, it.stop - layout.span.start) for it in layout.gaps]
+    return later_homes(opening.variables, running.homes, base + layout.span.start, gaps)
 
 
 async def _module_of(target: Target, opened: Opened) -> int:

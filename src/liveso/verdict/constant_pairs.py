@@ -49,9 +49,9 @@ def match_constants(old: Image, new: Image, matching: Matching, known: Iterable[
 def named_constants(old: Image, new: Image) -> Iterator[Piece]:
     """The exported constants, without a relocated word, that have the same content in both versions."""
     taken = 0
-    for symbol in sorted(new.defined.values(), key=lambda it: it.value):
-        before = old.defined.get(symbol.key)
-        if before is None or not symbol.type == before.type == tables.STT_OBJECT or symbol.size != before.size:
+    pairs = ((new.successor_of(it), it) for it in old.defined.values())
+    for symbol, before in sorted(((it, one) for it, one in pairs if it), key=lambda it: it[0].value):
+        if not symbol.type == before.type == tables.STT_OBJECT or symbol.size != before.size:
             continue
         end = symbol.value + symbol.size
         sections = _section(old, before.value), _section(new, symbol.value)

@@ -160,7 +160,7 @@ def _changed_enumerators(name: str, before: Layout, after: Layout) -> Iterator[t
 def functions_keep_their_signatures(pair: Pair) -> Iterator[Difference]:
     """A caller was compiled for the old parameters."""
     for key, symbol in pair.old.defined.items():
-        if symbol.type not in (tables.STT_FUNC, tables.STT_GNU_IFUNC) or key not in pair.new.defined:
+        if symbol.type not in (tables.STT_FUNC, tables.STT_GNU_IFUNC) or not pair.new.successor_of(symbol):
             continue
         old, new = (it.signatures.get(symbol.name) for it in (pair.old_debug, pair.new_debug))
         if old is not None and new is not None and old != new:

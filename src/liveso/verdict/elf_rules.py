@@ -70,7 +70,7 @@ def symbols_stay(pair: Pair) -> Iterator[Difference]:
     """What another object refers to must be there, in the same version. Of a version as such the dynamic linker only
     asks, when it loads an object, the library that the process has loaded first."""
     for key, symbol in pair.old.defined.items():
-        if key in pair.new.defined or symbol.name in _LINKER_DEFINED:
+        if pair.new.successor_of(symbol) or symbol.name in _LINKER_DEFINED:
             continue
         if symbol.section == tables.SHN_ABS and symbol.name == symbol.version:  # ld(1), "VERSION Command"
             yield note(f"the symbol version {symbol.name} is gone")
@@ -107,8 +107,8 @@ def variables_keep_who_owns_them(pair: Pair) -> Iterator[Difference]:
 
 
 def _in_both(pair: Pair) -> Iterator[tuple[Symbol, Symbol]]:
-    for key, old in pair.old.defined.items():
-        new = pair.new.defined.get(key)
+    for old in pair.old.defined.values():
+        new = pair.new.successor_of(old)
         if new is not None:
             yield old, new
 

@@ -51,6 +51,8 @@ def initial_words(image: Image) -> dict[int, InitialWord]:
     table = image.relocations
     inside = table[(table["offset"] >= layout.span.start) & (table["offset"] < layout.span.stop)]
     inside = inside[inside["type"] != image.machine.none]
+    for gap in layout.gaps:
+        inside = inside[(inside["offset"] < gap.start) | (inside["offset"] >= gap.stop)]
     return {row[0] - layout.span.start: initial_word(image, layout, row) for row in inside.tolist()}
 
 

@@ -1,8 +1,9 @@
 """What is known of one version's variables: what refers to them, what they start with, and which have names."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +43,19 @@ def named_variables(image: Image, debug: DebugInfo, span: range, symbol_type: in
             found.pop(symbol.name, None)
             found[name] = NamedVariable(name, symbol.value - span.start, symbol.size)
     return [it for name, it in found.items() if it.size and not is_numbered(name)]
+
+
+def called_as_before(old: Iterable[NamedVariable], new: Iterable[NamedVariable]) -> list[NamedVariable]:
+    """The `new` variables; one that got a version has the name that it had without (`Image.successor_of`)."""
+    names, variables = {it.name for it in old}, list(new)
+    taken = names & {it.name for it in variables}
+    plain = Counter(it.name.partition("@")[0] for it in variables)
+    return [
+        replace(it, name=name)
+        if (name := it.name.partition("@")[0]) in names - taken and it.name not in names and plain[name] == 1
+        else it
+        for it in variables
+    ]
 
 
 @dataclass(frozen=True)

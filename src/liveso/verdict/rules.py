@@ -17,7 +17,7 @@ from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
 from liveso.verdict.evidence import Evidence, Kind, gather_evidence
 from liveso.verdict.finding import Finding, Weight
 from liveso.verdict.function_pairs import certain_pairs, formed_together, same_functions
-from liveso.verdict.known_data import data_side, named_variables
+from liveso.verdict.known_data import called_as_before, data_side, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
 from liveso.verdict.same_constants import same_constants
 from liveso.verdict.tables import match_tables
@@ -79,10 +79,11 @@ class Pair:
     def matched_variables(self) -> MatchedVariables:
         """Which variable is which, by names and code. Raises ImageError where that cannot be read."""
         sides = (self.old, self.old_references, self.old_debug), (self.new, self.references, self.new_debug)
-        old, new = (
-            data_side(image, found.table, named_variables(image, debug, data_layout(image).span, tables.STT_OBJECT))
-            for image, found, debug in sides
-        )
+        named = [
+            named_variables(image, debug, data_layout(image).span, tables.STT_OBJECT) for image, _found, debug in sides
+        ]
+        old = data_side(self.old, self.old_references.table, named[0])
+        new = data_side(self.new, self.references.table, called_as_before(*named))
         return match_variables(old, new, self.matching)
 
     @cached_property
@@ -264,8 +265,8 @@ def different_places(old: Image, new: Image) -> Iterator[str]:
             )
     if len(layouts[0].sections) != len(layouts[1].sections):
         yield f"the writable data changes from {len(layouts[0].sections)} to {len(layouts[1].sections)} sections"
-    for key, before in old.defined.items():
-        after = new.defined.get(key)
+    for before in old.defined.values():
+        after = new.successor_of(before)
         if after is not None and before.type == tables.STT_OBJECT and before.value in spans[0]:
             moved = before.value - spans[0].start, after.value - spans[1].start
             if moved[0] != moved[1]:

@@ -154,8 +154,11 @@ def _look_alikes(it: Shapes, matching: Matching) -> dict[int, int]:
 
 
 def _by_name(old: _Side, new: _Side) -> Iterator[tuple[range, range]]:
-    for name in old.named.keys() & new.named.keys():
-        before, after = old.named[name], new.named[name]
+    for symbol in old.image.defined.values():
+        successor = new.image.successor_of(symbol)
+        if successor is None or str(symbol) not in old.named or str(successor) not in new.named:
+            continue
+        before, after = old.named[str(symbol)], new.named[str(successor)]
         if len(before) != len(after) or old.plain(before) != new.plain(after):
             continue
         pairs = [

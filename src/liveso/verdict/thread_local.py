@@ -10,7 +10,7 @@ from liveso.elf.data import data_layout
 from liveso.verdict.correspondence import Correspondence
 from liveso.verdict.debug_info import DebugInfo
 from liveso.verdict.initial import InitialWord, Kind, differing_places, initial_word
-from liveso.verdict.known_data import NamedVariable, Side, named_variables
+from liveso.verdict.known_data import NamedVariable, Side, called_as_before, named_variables
 from liveso.verdict.moved_variables import MatchedVariables, match_variables
 
 
@@ -53,8 +53,8 @@ def different_blocks(old: Image, new: Image) -> Iterator[str]:
         yield f"the initialised thread-local variables take {blocks[1].filled} bytes instead of {blocks[0].filled}"
     if blocks[0].align != blocks[1].align:
         yield f"the thread-local storage is aligned to {blocks[1].align} instead of {blocks[0].align} bytes"
-    for key, before in old.defined.items():
-        after = new.defined.get(key)
+    for before in old.defined.values():
+        after = new.successor_of(before)
         if after is not None and before.type == tables.STT_TLS and before.value != after.value:
             yield f"the thread-local variable {before} moves from +{before.value:#x} to +{after.value:#x}"
 
@@ -65,11 +65,12 @@ def match_thread_locals(
     """Match the thread-local variables of `new` with those of `old`. New ones live in a block of the new version's own,
     which code must be able to tell from the old version's. Raises ImageError where one of them cannot be read."""
     references = thread_local_references(old), thread_local_references(new)
-    sides = [
-        _side(image, found, named_variables(image, it, range(image.block_size), tables.STT_TLS))
-        for image, found, it in zip((old, new), references, debug, strict=True)
+    named = [
+        named_variables(image, it, range(image.block_size), tables.STT_TLS)
+        for image, it in zip((old, new), debug, strict=True)
     ]
-    matched = match_variables(sides[0], sides[1], matching)
+    before, after = _side(old, references[0], named[0]), _side(new, references[1], called_as_before(*named))
+    matched = match_variables(before, after, matching)
     doubts = [*matched.doubts, *_doubts_about_code(new, references, matched.correspondence)]
     return MatchedVariables(matched.correspondence, tuple(doubts))
 
