@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from liveso.elf import read_image
 from liveso.target.holder import SEIZE, ptrace
-from tests.harness import Bench, Program
+from tests.harness import Bench, Program, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 BUILDS = [
@@ -173,4 +174,51 @@ def test_constants_are_known_again_by_what_tables_hold(bench: Bench, compiler: s
         program.ask("")
         program.wait_for("version", before)
         assert program.lines[before:] == [f"version {version}, known 63"]
+    assert program.end() == 0
+
+
+BOUND_LATER = """
+#include <stdio.h>
+int version(void), other(void);
+int main(void)
+{
+    while (getchar() > 0) {
+        printf("%d\\n", version() + other());
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["-pie", "-no-pie"])
+def test_slots_that_are_bound_after_an_update_lead_on_directly_soon(bench: Bench, kind: str) -> None:
+    for version in (1, 2):
+        text = f"int version(void) {{ return {version}; }} int other(void) {{ return 10; }}"
+        bench.compile(text, f"liblate.{version}.so", "-O2", "-fPIC", "-shared", "-Wl,-soname,liblate.so")
+    bench.link("liblate.1.so", "liblate.so")
+    bench.compile(BOUND_LATER, "program", "-O2", kind, "./liblate.so", "-Wl,-rpath,$ORIGIN,-z,lazy")
+    program = bench.run("./program")
+    bench.library(program.pid, "liblate.so")
+    bench.update("liblate.2.so", "liblate.so", program.pid)
+    program.ask("")
+    program.wait_for("12")
+    image = read_image((bench.folder / "program").read_bytes(), may_be_program=True)
+    slots = image.relocations["offset"][image.relocations["type"] == image.machine.jump_slot].tolist()
+
+    def leads_directly() -> bool:
+        maps = [line.split() for line in Path(f"/proc/{program.pid}/maps").read_text().splitlines()]
+        base = next(int(it[0].split("-")[0], 16) for it in maps if it[-1].endswith("/program"))
+        new = [
+            [int(at, 16) for at in it[0].split("-")] for it in maps if "/store/" in it[-1] and "liblate.so" in it[-1]
+        ]
+        with Path(f"/proc/{program.pid}/mem").open("rb", buffering=0) as memory:
+            values = [os.pread(memory.fileno(), 8, at + (base if kind == "-pie" else 0)) for at in slots]
+        found = [int.from_bytes(it, "little") for it in values]
+        return sum(any(low <= value < high for low, high in new) for value in found) == 2
+
+    wait_until(leads_directly, "slots that lead to the new version")
+    bench.update("liblate.1.so", "liblate.so", program.pid)
+    program.ask("")
+    program.wait_for("11")
     assert program.end() == 0

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
+from contextlib import suppress
 
 from liveso.daemon.admission import OwnProcess, Peer, peer_of, require_room
 from liveso.daemon.learning import Learner
@@ -15,13 +16,14 @@ from liveso.elf.machine import X86_64
 from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
 from liveso.settings import Settings, loglevel
 from liveso.store import Store
-from liveso.target import Agent, process
-from liveso.update import Target
+from liveso.target import Agent, ObjectsChanged, process
+from liveso.update import Target, lead_on
 
 _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
 _LOOK_AT_QUIET_EVERY = 8  # looks, at a target whose memory did not change at the last ones
 _QUIET_AFTER = 10  # looks
+_LEAD_ON_AFTER = 2.0, 20.0, 200.0  # seconds
 _LOOK_CLOSELY_EVERY = 256  # looks, for what was unloaded and loaded may be of one size
 
 
@@ -139,10 +141,12 @@ class Registry:
             served.due.clear()
             try:
                 served.target.user = served.peer.user_now()
+                before = served.target.libraries
                 if served.is_to_learn:
                     served.is_to_learn = False
                     await self._learner.learn(served)
                 await self._rollouts.bring(served, self._snapshot)
+                await self._lead_on(served, is_changed=served.target.libraries is not before)
             except TargetGone as error:
                 log.info("silent", pid=served.target.pid, reason=str(error))
                 return
@@ -154,6 +158,16 @@ class Registry:
                 )
             served.memory = (0, 0)  # a version that was opened may be as large as a library that went meanwhile
 
+    async def _lead_on(self, served: ServedTarget, *, is_changed: bool) -> None:
+        """Lead on what was bound since the last change, some times after it."""
+        now = time.monotonic()
+        if any(at <= now for at in served.lead_on_at):
+            served.lead_on_at = [at for at in served.lead_on_at if at > now]
+            with suppress(ObjectsChanged):  # it is only slower
+                await lead_on(served.target)
+        if is_changed:
+            served.lead_on_at = [now + it for it in _LEAD_ON_AFTER]
+
     async def look_around(self) -> None:
         """Look, without waking them, for targets that have loaded or unloaded libraries, and for processes that only
         their agent keeps alive."""
@@ -164,6 +178,8 @@ class Registry:
             self._learner.forget_unused()
             for served in list(self.targets.values()):
                 turn = looks + served.pid
+                if served.lead_on_at and served.lead_on_at[0] <= time.monotonic():
+                    served.due.set()
                 try:
                     if served.looks_alike < _QUIET_AFTER or turn % _LOOK_AT_QUIET_EVERY == 0:
                         await self._look_at(served, closely=turn % _LOOK_CLOSELY_EVERY == 0)

@@ -80,7 +80,8 @@ class ServedTarget:
     Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` says
     whether there is something to learn. `learning` is held while it learns. `looks_alike` counts the looks at its
     memory since the last one that found it changed, and `pause` is how long it waits, in seconds, before what could
-    not be done because its threads were not to be held is tried again.
+    not be done because its threads were not to be held is tried again. `lead_on_at` are the times (time.monotonic()) at
+    which slots that were bound since the last update are led on.
     """
 
     peer: Peer
@@ -97,6 +98,7 @@ class ServedTarget:
     is_to_learn: bool = False
     looks_alike: int = 0
     pause: float = FIRST_PAUSE
+    lead_on_at: list[float] = field(default_factory=list)
 
     @property
     def pid(self) -> int:

@@ -4,6 +4,7 @@ from liveso.update.analysis import Analyst
 from liveso.update.carry import Carried, carry, mappings_of
 from liveso.update.dependencies import new_dependencies
 from liveso.update.functions import overwritten_bytes
+from liveso.update.lead_on import lead_on
 from liveso.update.needs import PROGRAM, Choice, choose, groups, needed_objects
 from liveso.update.permission import defined_names, names_by_object, needed_names
 from liveso.update.record import LibraryState, LoadedVersion, decode_record
@@ -29,6 +30,7 @@ __all__ = [
     "decode_record",
     "defined_names",
     "groups",
+    "lead_on",
     "mappings_of",
     "names_by_object",
     "needed_names",

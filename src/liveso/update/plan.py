@@ -29,12 +29,11 @@ from liveso.update.redirect import (
     symbol_places,
     table_values,
 )
+from liveso.update.spans import is_writable
 from liveso.update.target import NO_WORDS, Target, dynamics_of, in_use, list_objects, prepared_copies
 from liveso.verdict import PairAnalysis
 from liveso.verdict.correspondence import SameFunction
 from liveso.verdict.initial import changed_words
-
-_WRITABLE = 2  # mmap(2), PROT_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ async def _word_pieces(target: Target, words: Table, jumps: Table) -> list[Piece
     Raises MemoryChanged where one is not as expected."""
     size, word = target.machine.word, f"<u{target.machine.word}"
     protections = process.protections(target.pid, target.hello.thread, words["address"])
-    is_closed = protections.bits[protections.at(words["address"])] & _WRITABLE == 0
+    is_closed = ~is_writable(protections, words["address"])
     is_closed &= ~np.isin(words["address"] // PAGE, np.r_[jumps, jumps + np.uint64(target.machine.jump_size)] // PAGE)
     closed = np.sort(words[is_closed], order="address")
     rows = np.zeros(len(closed), CODE)

@@ -10,12 +10,18 @@ _PAGE = 4096
 _WRITABLE = 2  # mmap(2), PROT_WRITE
 
 
+def is_writable(protections: Protections, addresses: Table) -> Table:
+    """Whether the program may write what lies at each address. Raises TargetError where one is not mapped."""
+    found: Table = protections.bits[protections.at(addresses)] & _WRITABLE != 0
+    return found
+
+
 def spans_for_words(protections: Protections, addresses: Table) -> Table:
     """The pages around words at `addresses` that are not writable now, as runs. Raises TargetError where one of the
     addresses is not mapped."""
     pages = np.unique(addresses // _PAGE)
     index = protections.at(pages * _PAGE)
-    closed = protections.bits[index] & _WRITABLE == 0
+    closed = ~is_writable(protections, pages * _PAGE)
     pages, index = pages[closed], index[closed]
     begins = np.flatnonzero(np.r_[True, (np.diff(pages) != 1) | (np.diff(index) != 0)][: len(pages)])
     spans = np.zeros(len(begins), SPAN)
