@@ -143,8 +143,20 @@ def status_start(bench: Bench) -> dict[str, float]:
 def stall(bench: Bench) -> dict[str, float]:
     """The longest time that any of 8 busy threads was blocked, in rounds with an update and rounds without."""
     build(bench, "stall")
+    return stalls(bench, "libbench.so", "an update")
+
+
+def stall_by_large_library(bench: Bench) -> dict[str, float]:
+    """The same where libcrypto is updated, which the threads call."""
+    link_libcrypto(bench)
+    flags = ("-O2", "-pthread", "-Dversion=OpenSSL_version_num", "./libbench.so", "-Wl,-rpath,$ORIGIN")
+    bench.compile(PROGRAMS / "stall.c", "stall", *flags)
+    return stalls(bench, "libcrypto.so.3", "an update of libcrypto")
+
+
+def stalls(bench: Bench, library: str, what: str) -> dict[str, float]:
     program = bench.run("./stall", LIVE_LOGLEVEL="0")
-    bench.library(program.pid, "libbench.so")
+    bench.library(program.pid, library)
     with_update, without = [], []
     for number in range(ROUNDS):
         ask(program)
@@ -155,9 +167,9 @@ def stall(bench: Bench) -> dict[str, float]:
         time.sleep(passed)
         without.append(ask(program))
     return {
-        "stall with an update, median (ms)": statistics.median(with_update),
-        "stall with an update, longest (ms)": max(with_update),
-        "stall without, longest (ms)": max(without),
+        f"stall with {what}, median (ms)": statistics.median(with_update),
+        f"stall with {what}, longest (ms)": max(with_update),
+        f"stall without {what}, longest (ms)": max(without),
     }
 
 
@@ -216,14 +228,19 @@ def memory(bench: Bench) -> dict[str, float]:
     return {"memory of live.so (KiB)": before - private(plain), "memory of an update (KiB)": private(live) - before}
 
 
-def large_library(bench: Bench) -> dict[str, float]:
-    """What an update of libcrypto (5 MB, 1,200 references to variables) takes and adds, in a program that has
-    initialised it."""
+def link_libcrypto(bench: Bench) -> None:
+    """Let libbench be libcrypto."""
     for version in (1, 2):
         file = package("libssl3", LIBCRYPTO[version - 1]) / LIBRARIES / "libcrypto.so.3"
         bench.link(str(file), f"libbench.{version}.so")
     bench.link("libbench.1.so", "libbench.so")
     bench.link("libbench.so", "libcrypto.so.3")
+
+
+def large_library(bench: Bench) -> dict[str, float]:
+    """What an update of libcrypto (5 MB, 1,200 references to variables) takes and adds, in a program that has
+    initialised it."""
+    link_libcrypto(bench)
     bench.compile(PROGRAMS / "digest.c", "digest", "-O2", "./libbench.so", "-Wl,-rpath,$ORIGIN")
     program = bench.run("./digest", LIVE_LOGLEVEL="0")
     bench.library(program.pid, "libcrypto.so.3")
@@ -270,7 +287,18 @@ def overwritten(bench: Bench) -> dict[str, float]:
 
 def main() -> None:
     measurements: tuple[Callable[[Bench], dict[str, float]], ...] = (
-        *(calls, latency, start_up, status_start, stall, forks, memory, large_library, overwritten),
+        *(
+            calls,
+            latency,
+            start_up,
+            status_start,
+            stall,
+            stall_by_large_library,
+            forks,
+            memory,
+            large_library,
+            overwritten,
+        ),
     )
     results: dict[str, float] = {}
     for measure in measurements:

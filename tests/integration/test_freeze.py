@@ -12,6 +12,7 @@ import pytest
 from liveso.errors import TargetError
 from liveso.target.freeze import still
 from liveso.target.holder import SEIZE, ptrace
+from liveso.target.process import position, positions
 from tests.harness import Bench, Program, wait_until
 
 FREEZES, DEATHS = 150, 30
@@ -34,6 +35,12 @@ static void *make_threads(void *unused)
             pthread_join(thread, NULL);
     return unused;
 }
+static void *spin(void *unused)
+{
+    for (volatile long i = 0;; i++)
+        ;
+    return unused;
+}
 static void *wait_for_signals(void *unused)
 {
     for (;;)
@@ -48,6 +55,7 @@ int main(void)
     for (int i = 0; i < 3; i++)
         pthread_create(&thread, NULL, wait_for_signals, NULL);
     pthread_create(&thread, NULL, make_threads, NULL);
+    pthread_create(&thread, NULL, spin, NULL);
     puts("ready");
     fflush(stdout);
     while (read(0, &character, 1) == 1)
@@ -100,15 +108,22 @@ def signals(program: Program) -> Iterator[list[int]]:
 
 
 def test_all_threads_stand_still_and_no_signal_is_lost(program: Program) -> None:
+    stepped = set()
+
     async def freeze() -> None:
         for _ in range(FREEZES):
-            async with still(program.pid, 0, 10):
+            async with still(program.pid, 0, 10) as freeze:
+                assert program.thread_states() <= STANDING
+                for it in positions(program.pid, 0):
+                    if not it.is_in_call:
+                        await freeze.step(it.thread)
+                        stepped.add(position(program.pid, it.thread) != it)
                 assert program.thread_states() <= STANDING
             await asyncio.sleep(0.001)
 
     with signals(program) as sent:
         asyncio.run(freeze())
-    assert sent[0] > FREEZES
+    assert sent[0] > FREEZES and True in stepped
     expect_signals(program, sent[0])
     before = numbers(program)[1]
     wait_until(lambda: numbers(program)[1] > before, "further threads")

@@ -60,6 +60,14 @@ class Freeze:
             raise TargetError(_ENDED) from None
         await _heard(self._talk, holder.WRITTEN)
 
+    async def step(self, thread: int) -> None:
+        """Let a thread that stands outside of system calls execute one instruction, if that can be done."""
+        try:
+            self._talk.send(holder.STEP + holder.THREAD.pack(thread))
+        except OSError:
+            raise TargetError(_ENDED) from None
+        await _heard(self._talk, holder.STEPPED)
+
     async def end(self) -> None:
         self._talk.send(holder.END_ANSWERED if self.is_answered else holder.END)
         await _heard(self._talk, holder.ENDED)

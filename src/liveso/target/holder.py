@@ -37,11 +37,15 @@ WRITE, WRITTEN, CHANGED = b"p", b"P", b"c"
 """The order to write into the target what a sheet says, all of it or nothing, and its answers: CHANGED where memory was
 not as expected. The sheet has COUNT, as many times PIECE, and at the offset of each piece what is expected and then
 what is to be written, of its size in bytes."""
+STEP, STEPPED = b"t", b"T"
+"""The order to let one thread execute one instruction, followed by the THREAD, and its answer, whether or not it could:
+the thread stands again. One that stands in a system call may not be asked to."""
+THREAD = struct.Struct("=i")
 COUNT, PIECE = struct.Struct("=Q"), struct.Struct("=QQQ")
 """PIECE: address, size, offset."""
 
 SEIZE = 0x4206  # the requests are the same on every machine
-_CONT, _DETACH, _INTERRUPT, _GETREGSET, _SETREGSET = 7, 17, 0x4207, 0x4204, 0x4205
+_CONT, _SINGLESTEP, _DETACH, _INTERRUPT, _GETREGSET, _SETREGSET = 7, 9, 17, 0x4207, 0x4204, 0x4205
 _NT_PRSTATUS = 1
 _MOST_REGISTERS = 1024  # bytes
 _ERESTARTNOINTR = 513  # include/linux/errno.h of the kernel
@@ -50,6 +54,7 @@ _EVENT = 8  # si_status has the signal in its lowest byte, and above it the even
 _WALL = 0x4000_0000
 _PAUSE, _ROUNDS_WITHOUT_PAUSE = 0.0005, 20  # seconds
 _LONGEST_CARRY = 60.0  # seconds
+_LONGEST_STEP = 0.01  # seconds
 _WITHDRAWN, _BEGUN, _DONE = 0, 4, 12  # offsets of words (struct live_carry, agent/protocol.h)
 _TRUE = (1).to_bytes(4, "little")
 
@@ -93,7 +98,7 @@ def _hold(talk: socket.socket, pid: int, agent: int, limit: float, number_at: in
             _say(talk, PROBLEM + f"{type(error).__name__}: {error}".encode())
             return
         _say(talk, STILL + SINCE.pack(since))
-        _until_over(talk, pid, agent)
+        _until_over(talk, pid, agent, stopped)
         for thread, number in stopped.items():
             if not number and result_at:
                 _let_go_on(pid, thread, number_at, result_at, calls)
@@ -126,14 +131,19 @@ def _has_signal(pid: int, thread: int) -> bool:
     return bool((pending | shared) & ~blocked)
 
 
-def _until_over(talk: socket.socket, pid: int, agent: int) -> None:
-    """Returns when the threads may run. From WATCH on, a lock on the sheet tells the agent that they are held."""
+def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, int]) -> None:
+    """Returns when the threads may run, which are `stopped`. From WATCH on, a lock on the sheet tells the agent that
+    they are held."""
     sheet = -1
     while True:
         try:
-            order, descriptors, _flags, _address = socket.recv_fds(talk, 1, 1)
+            order, descriptors, _flags, _address = socket.recv_fds(talk, 1 + THREAD.size, 1)
         except OSError:
             order = b""
+        if order[:1] == STEP:
+            _step(pid, THREAD.unpack(order[1:])[0], stopped)
+            _say(talk, STEPPED)
+            continue
         if order == WATCH and descriptors:
             sheet = descriptors[0]
             fcntl.lockf(sheet, fcntl.LOCK_EX)
@@ -148,6 +158,33 @@ def _until_over(talk: socket.socket, pid: int, agent: int) -> None:
                 _withdraw(sheet, pid, agent)
             os.close(sheet)
         return
+
+
+def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
+    """A signal that comes meanwhile is the program's, and goes on with the thread; one that has a signal already, or
+    stands with its whole process (SIGSTOP), makes no step."""
+    if stopped.get(thread) != 0 or _event_of(thread) not in (0, signal.SIGTRAP):
+        return
+    if not ptrace(_SINGLESTEP, thread):
+        return
+    is_interrupted, end = False, time.monotonic() + _LONGEST_STEP
+    while (number := _stop_of(pid, thread)) is None:
+        if time.monotonic() > end and not is_interrupted:  # the instruction was a system call
+            is_interrupted = ptrace(_INTERRUPT, thread)
+        time.sleep(0)
+    if number < 0:
+        del stopped[thread]
+    elif number != signal.SIGTRAP:
+        stopped[thread] = number
+
+
+def _event_of(thread: int) -> int:
+    """The signal with which a thread stands because of an event; 0 where it is none."""
+    try:
+        found = os.waitid(os.P_PID, thread, os.WSTOPPED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return 0
+    return found.si_status & 0xFF if found and found.si_status >> _EVENT else 0
 
 
 def _write(pid: int, agent: int, sheet: int) -> bytes:

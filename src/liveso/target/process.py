@@ -197,30 +197,33 @@ def memory_use(pid: int, thread: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a thread that does not run is: its number, stack pointer and program counter."""
+    """Where a thread that does not run is: its number, stack pointer and program counter, and whether it is in a system
+    call."""
 
     thread: int
     stack: int
     code: int
+    is_in_call: bool
 
 
 def positions(pid: int, besides: int) -> list[Position]:
     """Where the threads of a process are, which stand still, without one of them (proc(5), /proc/PID/task/TID/syscall).
     Raises TargetError where one runs or may not be looked at."""
-    found = []
-    for name in os.listdir(f"/proc/{pid}/task"):
-        if int(name) == besides:
-            continue
-        try:
-            fields = _read(pid, f"task/{name}/syscall").split()
-        except TargetGone:
-            continue  # the thread has ended
-        if len(fields) < 3 and _read(pid, f"task/{name}/stat").rpartition(")")[2].split()[0] in ("Z", "X"):
-            continue
-        if len(fields) < 3:
-            raise TargetError(f"thread {name} of process {pid} runs")
-        found.append(Position(int(name), int(fields[-2], 16), int(fields[-1], 16)))
-    return found
+    others = (int(name) for name in os.listdir(f"/proc/{pid}/task"))
+    return [it for it in (position(pid, thread) for thread in others if thread != besides) if it]
+
+
+def position(pid: int, thread: int) -> Position | None:
+    """Where one thread is; None where it has ended. Raises TargetError as `positions` does."""
+    try:
+        fields = _read(pid, f"task/{thread}/syscall").split()
+        if len(fields) < 3 and _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X"):
+            return None
+    except TargetGone:
+        return None
+    if len(fields) < 3:
+        raise TargetError(f"thread {thread} of process {pid} runs")
+    return Position(thread, int(fields[-2], 16), int(fields[-1], 16), fields[0] != "-1")
 
 
 def read_memory(pid: int, thread: int, address: int, size: int) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 from liveso.target import process
-from liveso.target.freeze import NotYetStill, start_holder, still, written_down
+from liveso.target.freeze import Freeze, NotYetStill, start_holder, still, written_down
 from liveso.target.process import Mapping, Position
 from liveso.target.protocol import Piece
 from liveso.target.sheet import Sheet
@@ -51,16 +51,31 @@ async def _write(target: Target, pieces: Sheet, places: Table, size: int, limit:
     async with still(pid, agent, limit) as freeze:
         if len(places):
             for it in process.positions(pid, agent):
-                _require_outside(target, it, mappings, places, size)
+                thread = await _outside(target, freeze, it, places, size)
+                if thread:
+                    _require_not_awaited(target, thread, mappings, places, size)
         await freeze.write(pieces)
 
 
-def _require_outside(target: Target, thread: Position, mappings: Sequence[Mapping], places: Table, size: int) -> None:
-    """Raise NotYetStill where a thread is, or will come back to, behind the beginning of what changes: a signal's
-    handler returns to where the signal came, and its stack has the address."""
-    words = np.array([thread.code], "<u8")
-    if lies_inside(words, places, size):
-        raise NotYetStill(f"thread {thread.thread} is at the beginning of a function that changes")
+async def _outside(target: Target, freeze: Freeze, thread: Position, places: Table, size: int) -> Position | None:
+    """Where a thread is after as many steps as it needs to get out of what changes; None where it has ended. Raises
+    NotYetStill where it does not."""
+    found: Position | None = thread
+    for _step in range(size + 1):
+        if not found or not lies_inside(np.array([found.code], "<u8"), places, size):
+            return found
+        if found.is_in_call:
+            break
+        await freeze.step(found.thread)
+        found = process.position(target.pid, found.thread)
+    raise NotYetStill(f"thread {thread.thread} is at the beginning of a function that changes")
+
+
+def _require_not_awaited(
+    target: Target, thread: Position, mappings: Sequence[Mapping], places: Table, size: int
+) -> None:
+    """Raise NotYetStill where a thread will come back to behind the beginning of what changes: a signal's handler
+    returns to where the signal came, and its stack has the address."""
     index = bisect_right(mappings, thread.stack, key=lambda it: it.start) - 1
     start = thread.stack // 8 * 8
     stop = min(mappings[index].end, start + _MOST_STACK) if index >= 0 else start
