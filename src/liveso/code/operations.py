@@ -10,7 +10,8 @@ SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr
 MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
 BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
 """Whose constant is the number of a bit."""
-ADDS = frozenset({"add", "sub", "inc", "dec", "adds", "subs", "xadd"})
+_SUBTRACTS = frozenset({"sub", "dec", "subs"})
+ADDS = frozenset({"add", "inc", "adds", "xadd"}) | _SUBTRACTS
 """Instructions that add or subtract."""
 FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
 """AArch64: those that take bits out of a word, or put some into it."""
@@ -47,3 +48,8 @@ def condition(code: Code, index: int) -> str:
             name = found[1] or found[2] or "e"
             return _OPPOSITES.get(name, name)
     return ""
+
+
+def summand(name: str, constant: int) -> int:
+    """What one of ADDS with a constant adds, with sign."""
+    return -constant if name in _SUBTRACTS else constant

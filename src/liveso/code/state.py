@@ -6,7 +6,7 @@ from liveso.code.advancing import advancing_places
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form
 from liveso.code.instructions import Code, Instruction, keeps_frame
-from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, MASKS, SHIFTS, condition
+from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, MASKS, SHIFTS, condition, summand
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, pieces, signed
 from liveso.elf import Image
@@ -107,6 +107,7 @@ class State:
             self.add(address, spot, How.READ, is_float=False, changes=changes)
             return
         number = 1 << (constant & 63) if name in BIT_NUMBERS else signed(constant, spot.width)
+        number = summand(name, number) if how is How.ADD else number
         what = (condition(self.code, self.index),) if how is How.ORDER else ()
         self.add(address, spot, how, number, what, is_float=False, changes=changes)
 
@@ -119,7 +120,8 @@ class State:
                 self.add(it.address, part, How.STORE, number, is_fresh=is_fresh, changes=True)
             return
         if held is not None and held.spot == spot and held.last is not None and held.last[0] in ADDS:
-            self.add(it.address, spot, How.ADD, held.last[1], is_float=False, changes=True)
+            number = summand(held.last[0], signed(held.last[1], spot.width))
+            self.add(it.address, spot, How.ADD, number, is_float=False, changes=True)
             return
         what: tuple[object, ...] = ()
         if held is not None:

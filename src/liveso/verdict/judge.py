@@ -10,6 +10,7 @@ from liveso.verdict import (
     elf_rules,
     layout_rules,
     meaning_rules,
+    new_counters,
     reused_members,
     state_rules,
     witness_rules,
@@ -23,7 +24,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
     "ELF": elf_rules.RULES,
     "DWARF": dwarf_rules.RULES,
     "witness": witness_rules.RULES,
-    "layout": layout_rules.RULES,
+    "layout": (*layout_rules.RULES, new_counters.counters_are_known_from_the_start),
     "state": state_rules.RULES,
     "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users),
 }
