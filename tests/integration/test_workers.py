@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -35,13 +36,18 @@ def judged(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_they_end_with_the_daemon(bench: Bench, number: int) -> None:
-    judged(bench)
-    assert bench.daemon
-    workers = children_below(bench.daemon.pid)
-    assert len(workers) >= 2
-    os.kill(bench.daemon.pid, number)
-    wait_until(lambda: not [pid for pid in workers if is_running(pid)], "the end of all that judge")
+def test_they_end_with_the_daemon_and_leave_nothing(idle_bench: Bench, number: int) -> None:
+    bench = idle_bench
+    with TemporaryDirectory() as folder:
+        bench.environment["TMPDIR"] = folder
+        daemon = bench.start_daemon()
+        judged(bench)
+        workers = children_below(daemon.pid)
+        assert len(workers) >= 2 and os.listdir(folder)
+        os.kill(daemon.pid, number)
+        wait_until(lambda: not [pid for pid in workers if is_running(pid)], "the end of all that judge")
+        wait_until(lambda: not os.listdir(folder), lambda: f"the end of {os.listdir(folder)}")
+    assert not any("semaphore" in line for line in daemon.error_lines)
 
 
 def test_one_that_dies_is_made_again(bench: Bench) -> None:

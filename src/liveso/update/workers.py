@@ -3,13 +3,14 @@
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process, set_executable
+from multiprocessing import get_context, parent_process, set_executable, util
 from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ _MEMORY_LIMIT = 8 << 30  # bytes of address space
 _ATTEMPTS = 2  # at work whose process ended: maybe because of other work that ran beside it
 _NICENESS = 5  # the programs of this machine come first
 _PRELOADED = "liveso.update.analysis"
+_EXPECTED = "ignore:resource_tracker:UserWarning"
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -37,7 +39,10 @@ class Workers:
     def _start(self) -> ProcessPoolExecutor:
         context = get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
-        return ProcessPoolExecutor(self.count, context, initializer=_limit_this_process)
+        os.environ["PYTHONWARNINGS"] = _EXPECTED  # of the process that cleans up behind a daemon that ends at once
+        return ProcessPoolExecutor(
+            self.count, context, initializer=_limit_this_process, initargs=(util.get_temp_dir(),)
+        )
 
     async def run(
         self, function: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
@@ -61,18 +66,20 @@ class Workers:
         await self.run(os.getpid)
 
 
-def _limit_this_process() -> None:
-    threading.Thread(target=_end_with_daemon, daemon=True).start()
+def _limit_this_process(folder: str) -> None:
+    threading.Thread(target=_end_with_daemon, args=(folder,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the daemon
     os.nice(_NICENESS)
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (min(_MEMORY_LIMIT, hard) if hard >= 0 else _MEMORY_LIMIT, hard))
 
 
-def _end_with_daemon() -> None:
+def _end_with_daemon(folder: str) -> None:
+    """A daemon that was killed cannot remove the folder of its sockets."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
