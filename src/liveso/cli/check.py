@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from liveso import packages
+from liveso.cli.changes import show_changes
 from liveso.cli.screen import Screen
 from liveso.elf import Image, read_image
 from liveso.errors import ExitCode, ImageError, PackageError
 from liveso.folders import open_folder
 from liveso.settings import read_settings
-from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict, Weight
+from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Summary, Verdict, Weight, summarise
 
 _CACHE_CURE = "set XDG_CACHE_HOME to a folder of your own"
 _SHOWN = 5
@@ -37,6 +38,7 @@ class Checked:
     old: str
     new: str
     verdict: Verdict
+    summary: Summary
     can_be_updated: bool
 
     @property
@@ -54,6 +56,7 @@ class _Question:
     policy: Policy
     source: DebugSource
     kept: KeptVerdicts
+    wants_all: bool
 
 
 @click.command()
@@ -86,13 +89,17 @@ def check(
     """
     source = DebugSource(tuple(map(os.path.abspath, debug_dir)) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
-    results = list(compare(what, _Question(Policy(policy), source, KeptVerdicts(read_settings().store / "verdicts"))))
+    kept = KeptVerdicts(read_settings().store / "verdicts")
+    results = list(compare(what, _Question(Policy(policy), source, kept, as_json or verbose)))
     if as_json:
         print(json.dumps([_as_json(it) for it in results], indent=2))
     else:
         screen = Screen()
-        for it in results:
+        for number, it in enumerate(results):
+            if number:
+                screen.line()  # each with its summary is a block
             _show(screen, it, verbose)
+            show_changes(screen, it.summary, verbose)
     refused = [it for it in results if it.refusals]
     if not refused:
         return ExitCode.DONE
@@ -104,7 +111,7 @@ def _check_files(what: Sequence[str], question: _Question) -> Iterator[Checked]:
         raise click.UsageError("give two files, OLD and NEW; or --package and one or two packages")
     old, new = (_read(path) for path in what)
     name = old.soname or os.path.basename(what[0])
-    yield Checked(name, what[0], what[1], _judge(old, new, question, (what[0], what[1])), old.machine.can_be_updated)
+    yield _checked(name, (what[0], what[1]), (old, new), (what[0], what[1]), question)
 
 
 def _check_packages(what: Sequence[str], question: _Question) -> Iterator[Checked]:
@@ -127,8 +134,8 @@ def _check_packages(what: Sequence[str], question: _Question) -> Iterator[Checke
         if it.name not in after:
             raise PackageError(f"{names[0]} {new_version} has no {it.name}: programs that run keep the one they have")
         other = after[it.name]
-        verdict = _judge(it.image, other.image, question, (it.path, other.path))
-        yield Checked(it.name, old_version, new_version, verdict, it.image.machine.can_be_updated)
+        images, paths = (it.image, other.image), (it.path, other.path)
+        yield _checked(it.name, (old_version, new_version), images, paths, question)
 
 
 def _cache() -> Path:
@@ -160,6 +167,18 @@ def _read(path: str) -> Image:
         raise ImageError(f"{path}: cannot be read ({error})") from error
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
+
+
+def _checked(
+    library: str,
+    names: tuple[str, str],
+    images: tuple[Image, Image],
+    paths: tuple[str | Path, str | Path],
+    question: _Question,
+) -> Checked:
+    verdict = _judge(*images, question, paths)
+    summary = summarise(*images, reads_all=question.wants_all)
+    return Checked(library, *names, verdict, summary, images[0].machine.can_be_updated)
 
 
 def _judge(old: Image, new: Image, question: _Question, paths: tuple[str | Path, str | Path]) -> Verdict:
@@ -197,4 +216,5 @@ def _as_json(it: Checked) -> dict[str, object]:
         "applies": not it.refusals,
         "depends_on_process": it.depends,
         "findings": [asdict(finding) for finding in it.verdict.findings],
+        "changes": asdict(it.summary),
     }
