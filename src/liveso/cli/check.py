@@ -27,7 +27,7 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow"}
+_STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow", Weight.ASKS: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Checked:
     def depends(self) -> bool:
         """Whether it is only refused for processes that need what the new version has not."""
         return bool(self.refusals) and not self.verdict.refusals(frozenset())
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether nothing but a person's word is missing."""
+        return bool(self.verdict.questions) and not self.verdict.refusals(frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def check(
     OLD and NEW are two files; with --package, one or two packages.
 
     The exit code is 0 if it may, 1 if not, 2 if the question could not be answered, and 3 if it may in processes that
-    do not use what is gone, or changed for its callers.
+    do not use what is gone, or changed for its callers, or (--policy ask) after `liveso allow`.
     """
     source = DebugSource(tuple(map(os.path.abspath, debug_dir)) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
@@ -100,10 +105,10 @@ def check(
                 screen.line()  # each with its summary is a block
             _show(screen, it, verbose)
             show_changes(screen, it.summary, verbose)
-    refused = [it for it in results if it.refusals]
+    refused = [it for it in results if it.refusals or it.is_asked]
     if not refused:
         return ExitCode.DONE
-    return ExitCode.DEPENDS if all(it.depends for it in refused) else ExitCode.NO
+    return ExitCode.DEPENDS if all(it.depends or it.is_asked for it in refused) else ExitCode.NO
 
 
 def _check_files(what: Sequence[str], question: _Question) -> Iterator[Checked]:
@@ -193,6 +198,8 @@ def _show(screen: Screen, it: Checked, verbose: bool) -> None:
     line = ("refused", "red") if refusals else (applies, "green")
     if it.depends:
         line = (f"{applies}, but not to processes that use what is gone or changed", "yellow")
+    elif it.is_asked:
+        line = (f"{applies}, after a person has allowed it", "yellow")
     screen.line((it.library, "bold"), f" {it.old} → {it.new}: ", line)
     findings = it.verdict.findings
     shown = findings if verbose else (refusals or findings)[:_SHOWN]
@@ -213,8 +220,9 @@ def _as_json(it: Checked) -> dict[str, object]:
         "library": it.library,
         "old": it.old,
         "new": it.new,
-        "applies": not it.refusals,
+        "applies": not it.refusals and not it.is_asked,
         "depends_on_process": it.depends,
+        "asks_person": it.is_asked,
         "findings": [asdict(finding) for finding in it.verdict.findings],
         "changes": asdict(it.summary),
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Part = str | tuple[str, str]
 """Text, or text and its style in rich's words."""
 _NARROWEST = 20  # columns
-STYLES = {"refused": "yellow", "failed": "red", "held back": "yellow", "updated": "green"}
+STYLES = {"refused": "yellow", "failed": "red", "waiting": "yellow", "held back": "yellow", "updated": "green"}
 """How the results look."""
 
 
