@@ -141,6 +141,14 @@ def test_a_function_without_a_name_is_known_by_those_that_reach_it(compiled: Com
         assert edit.function.name == "" and set(edit.function.reached_by) == {"file_order", "file_weight"}
 
 
+def test_a_clone_of_another_kind_is_the_same_function(compiled: Compile) -> None:
+    """gcc takes the argument away that all callers give alike (weigh.constprop.0), or what it points to
+    (weigh.isra.0)."""
+    old, new = compiled(OLD), compiled(replaced("weigh(it, by) % 1000003", "weigh(it, 3) % 1000003"))
+    found = summarise(old, new)
+    assert not found.added and not found.gone and "file_weight" in names(found)
+
+
 def test_numbers_of_lines_are_no_edit(compiled: Compile) -> None:
     text = (
         OLD

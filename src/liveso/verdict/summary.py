@@ -74,32 +74,31 @@ def _summarise(old: Image, new: Image, reads_all: bool) -> Summary:
     )
 
 
-def _likely_pairs(matching: Matching, labels: tuple[Labels, Labels]) -> tuple[tuple[int, int], ...]:
-    """Functions without names and partners that are likely the same: those of one shape, in their order; then the only
-    ones which the same exported functions reach, and so edited beyond recognition."""
-    old, new = (_left(it, {pair[side] for pair in matching.pairs}) for side, it in enumerate(labels))
+def _likely_pairs(matching: Matching, labels: tuple[Labels, Labels]) -> Iterator[tuple[int, int]]:
+    """Functions without partners that are likely the same: those of one name but for what gcc appends to it
+    (`.isra.0`); those without names that have one shape, in their order; then the only ones without names which the
+    same exported functions reach, and so edited beyond recognition."""
     shapes = matching.old.shapes, matching.new.shapes
-    found = list(_together(old, new, lambda i: shapes[0][i], lambda j: shapes[1][j]))
-    old, new = old - {i for i, _j in found}, new - {j for _i, j in found}
-    reaching = _together(old, new, lambda i: labels[0].of(i).reached_by, lambda j: labels[1].of(j).reached_by)
-    return (*found, *reaching)
+    left = [set(range(len(it))) - {pair[side] for pair in matching.pairs} for side, it in enumerate(labels)]
+    for told in (
+        lambda side, index: labels[side].name(index).partition(".")[0],
+        lambda side, index: None if labels[side].name(index) else shapes[side][index],
+        lambda side, index: None if labels[side].name(index) else labels[side].of(index).reached_by,
+    ):
+        for i, j in _together(left, told):
+            left[0].discard(i)
+            left[1].discard(j)
+            yield i, j
 
 
-def _left(labels: Labels, matched: set[int]) -> set[int]:
-    return {index for index in range(len(labels)) if index not in matched and not labels.name(index)}
-
-
-def _together(
-    old: set[int], new: set[int], of_old: Callable[[int], Hashable], of_new: Callable[[int], Hashable]
-) -> Iterator[tuple[int, int]]:
-    """Functions of which the same is told, where as many are left of each version."""
+def _together(left: list[set[int]], told: Callable[[int, int], Hashable]) -> list[tuple[int, int]]:
+    """Functions of which the same is told, where as many are left of each version; it says nothing of some."""
     groups: dict[Hashable, tuple[list[int], list[int]]] = {}
-    for side, (indexes, told) in enumerate(((old, of_old), (new, of_new))):
+    for side, indexes in enumerate(left):
         for index in sorted(indexes):
-            groups.setdefault(told(index), ([], []))[side].append(index)
-    for told_of, (one, other) in groups.items():
-        if told_of and len(one) == len(other):
-            yield from zip(one, other, strict=True)
+            groups.setdefault(told(side, index), ([], []))[side].append(index)
+    alike = (pair for what, pair in groups.items() if what and len(pair[0]) == len(pair[1]))
+    return [pair for one, other in alike for pair in zip(one, other, strict=True)]
 
 
 def _has_other_shape(matching: Matching, i: int, j: int) -> bool:
