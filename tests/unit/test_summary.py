@@ -155,10 +155,15 @@ def test_numbers_of_lines_are_no_edit(compiled: Compile) -> None:
         + """
     extern void *tracked(long size, const char *file, int line);
     extern void untracked(void *it, const char *file, int line);
+    struct error { int code; const char *file; int line; };
     void *buffer_new(int x) {
         char *it = tracked(40, "lib/buffer.c", __LINE__);
         if (x > 4) { untracked(it, "lib/buffer.c", __LINE__); return 0; }
         return it;
+    }
+    int buffer_fail(struct error *it, int code) {
+        if (it && code > 9) { it->code = 7; it->file = "lib/buffer.c"; it->line = __LINE__; }
+        return 0;
     }"""
     )
     moved = replaced("extern void untracked", "\n\n\nextern void untracked", text)

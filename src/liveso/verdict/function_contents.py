@@ -25,7 +25,8 @@ _LEAST_LETTERS = 4  # bytes of a constant that is the beginning of a text
 _LARGEST_CONSTANT = 16  # bytes
 _LAYOUT_CHARACTERS = str.maketrans("", "", "\t\n\r\x1b")
 _SOURCE_FILE = re.compile(r"\.(c|cc|cpp|cxx|h|hh|hpp|inc|y|l|rs)$")
-_AS_FAR = 24  # instructions from a number of a line to the call that gets it
+_AS_FAR = 24  # instructions before a number of a line
+_MOST_ON_WAYS = 48  # instructions from there to the call that gets it
 _POINTER = "a function by pointer"
 _NAMELESS = "a function without a name"
 _SIGNS = {"e": "= ", "l": "< ", "b": "< ", "g": "> ", "a": "> "}
@@ -101,21 +102,29 @@ class Side:
         return found
 
     def lines(self, code: Code) -> frozenset[int]:
-        """The indexes of instructions that hand on `__LINE__`: as the argument behind the name of a source file, which
-        asserts and the errors of some libraries get."""
+        """The indexes of instructions that hand on `__LINE__`: as the argument, or in the word of an object, behind the
+        name of a source file, as asserts and the errors of some libraries have it."""
         machine = self._image.machine
         files = [index for index in range(len(code)) if self._is_source_file(code, index)]
         if not files:
             return frozenset()
-        kept = {it for at in files for it in code.forms[at].written} & machine.kept_registers
+        holders = {it for at in files for it in code.forms[at].written}
         named: dict[int, tuple[str, ...]] = {at: code.forms[at].written for at in files}
-        named |= {at: it.written for at, it in enumerate(code.forms) if it.source in kept}
+        named |= {at: it.written for at, it in enumerate(code.forms) if it.source in holders & machine.kept_registers}
         behind = dict(pairwise(machine.argument_registers))
         candidates = {behind.get(register) for registers in named.values() for register in registers}
+        words = {
+            (it.base, (it.displacement or 0) + machine.word)
+            for it in code.forms
+            if it.is_store and it.source in holders
+        }
         found = set[int]()
         for index, form in enumerate(code.forms):
-            is_constant = form.operation is Operation.MOVE and form.immediate is not None
-            if is_constant and candidates.intersection(form.written):
+            if form.operation is not Operation.MOVE or form.immediate is None:
+                continue
+            if form.is_store:
+                found |= {index} if (form.base, form.displacement) in words else set()
+            elif candidates.intersection(form.written):
                 before = {behind.get(it) for at in _to_call(code, index) for it in named.get(at, ())}
                 found |= {index} if before.intersection(form.written) else set()
         return frozenset(found)
@@ -234,21 +243,24 @@ class Side:
 
 
 def _to_call(code: Code, start: int) -> set[int]:
-    """The indexes of instructions that run before the same call as the one at `start`, on one way to it: back to the
-    call or branch before, and on, past jumps."""
-    found, index = set[int](), start
+    """The indexes of instructions that run before the same call as the one at `start`: back to the call or branch
+    before, and on, by each way, to the first calls."""
+    found, index = {start}, start
     while index > 0 and start - index < _AS_FAR and not _ends_stretch(code.forms[index - 1]):
         index -= 1
         found.add(index)
-    index = start
-    for _step in range(_AS_FAR):
-        if index >= len(code) or code.forms[index].operation in (Operation.CALL, Operation.RETURN):
-            break
-        found.add(index)
-        if code.forms[index].operation is Operation.JUMP:
-            index = bisect_left(code.addresses, code.targets[index] or 0)
-        else:
-            index += 1
+    ways, most = [start], len(found) + _MOST_ON_WAYS
+    while ways and len(found) < most:
+        index = ways.pop()
+        form = code.forms[index]
+        if form.operation in (Operation.CALL, Operation.RETURN):
+            continue
+        following = [index + 1] if form.operation is not Operation.JUMP else []
+        if form.leads_to_code:
+            following.append(bisect_left(code.addresses, code.targets[index] or 0))
+        new = {it for it in following if it < len(code)} - found
+        found |= new
+        ways += new
     return found
 
 
