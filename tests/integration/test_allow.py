@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from liveso.cli.ask import ask_daemon
+from liveso.settings import read_settings
 from tests.harness import LIVESO, Bench, Program
 
 SHARED = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libconn.so")
@@ -158,6 +160,12 @@ def test_a_question_that_names_nothing_is_answered_in_one_line(asking: Bench) ->
     assert allow(asking, "libconn.so", version).returncode == 0
     asking.wait_for_result(program.pid, "libconn.so", "updated")
     assert "waits for a person" in declined(asking, 1, "libconn.so", version)
+
+
+@pytest.mark.parametrize("question", [{}, {"library": "libconn.so"}, {"library": "x" * 100_000, "version": "123456"}])
+def test_a_question_that_is_none_gets_an_answer(asking: Bench, question: dict[str, str]) -> None:
+    answer = ask_daemon(read_settings(asking.environment), "/allow", question)
+    assert answer == {"error": "a JSON object with library and version is expected", "exit_code": 2}
 
 
 def test_without_a_daemon_nothing_is_allowed(idle_bench: Bench) -> None:

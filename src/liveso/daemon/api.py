@@ -51,12 +51,16 @@ async def _texts(request: Request, *names: str) -> list[str]:
     async for part in request.stream():
         content += part
         if len(content) > _LONGEST_QUESTION:
-            break
+            raise _expected(names)
     try:
         fields = json.loads(content)
         return [_text(fields[name]) for name in names]
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise Declined(f"a JSON object with {' and '.join(names)} is expected", ExitCode.BAD_INPUT) from None
+        raise _expected(names) from None
+
+
+def _expected(names: Iterable[str]) -> Declined:
+    return Declined(f"a JSON object with {' and '.join(names)} is expected", ExitCode.BAD_INPUT)
 
 
 def _text(value: object) -> str:
