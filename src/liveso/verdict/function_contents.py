@@ -120,10 +120,10 @@ class Side:
         }
         found = set[int]()
         for index, form in enumerate(code.forms):
-            if form.operation is not Operation.MOVE or form.immediate is None:
+            if form.is_store and (form.base, form.displacement) in words:
+                found.add(index if form.immediate is not None else _loaded_at(code, index))
+            elif form.operation is not Operation.MOVE or form.immediate is None:
                 continue
-            if form.is_store:
-                found |= {index} if (form.base, form.displacement) in words else set()
             elif candidates.intersection(form.written):
                 before = {behind.get(it) for at in _to_call(code, index) for it in named.get(at, ())}
                 found |= {index} if before.intersection(form.written) else set()
@@ -262,6 +262,13 @@ def _to_call(code: Code, start: int) -> set[int]:
         found |= new
         ways += new
     return found
+
+
+def _loaded_at(code: Code, index: int) -> int:
+    """The index of the instruction that loads the register which the one at `index` stores."""
+    register = code.forms[index].source
+    before = range(index - 1, max(-1, index - _AS_FAR), -1)
+    return next((it for it in before if register in code.forms[it].written), index)
 
 
 def _ends_stretch(form: Form) -> bool:

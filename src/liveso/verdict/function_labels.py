@@ -7,6 +7,8 @@ from liveso.code import Shapes, function_names
 from liveso.code.call_graph import Edges, backwards, call_edges
 from liveso.elf import Image, printable, tables
 
+_MOST_LOOKED_AT = 1000  # functions that lead to one: whoever is farther away than these says little about it
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionLabel:
@@ -60,7 +62,7 @@ class Labels:
     def _reaching(self, index: int) -> list[str]:
         found: list[str] = []
         seen, nearest = {index}, [index]
-        while nearest:
+        while nearest and len(seen) < _MOST_LOOKED_AT:
             callers = {caller for it in nearest for caller in self._callers.get(it, ())} - seen
             seen |= callers
             names = {it: self.name(it) for it in callers}
