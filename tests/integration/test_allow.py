@@ -80,7 +80,11 @@ def declined(bench: Bench, code: int, *arguments: str | Path) -> str:
 
 
 def digest(bench: Bench, version: int) -> str:
-    return hashlib.sha256((bench.folder / f"libconn.{version}.so").read_bytes()).hexdigest()
+    return digest_of(bench, f"libconn.{version}.so")
+
+
+def digest_of(bench: Bench, file: str) -> str:
+    return hashlib.sha256((bench.folder / file).read_bytes()).hexdigest()
 
 
 def waits(bench: Bench, program: Program, version: int) -> str:
@@ -160,6 +164,50 @@ def test_a_question_that_names_nothing_is_answered_in_one_line(asking: Bench) ->
     assert allow(asking, "libconn.so", version).returncode == 0
     asking.wait_for_result(program.pid, "libconn.so", "updated")
     assert "waits for a person" in declined(asking, 1, "libconn.so", version)
+
+
+USER = r"""
+struct conn;
+struct conn *conn_new(void); int conn_write(struct conn *);
+int user_version(void) { return NUMBER + (conn_write(conn_new()) > 99); }
+"""
+PROGRAM_OF_USER = r"""
+#include <stdio.h>
+int user_version(void); int conn_version(void);
+int main(void) {
+    char line[99];
+    while (fgets(line, sizeof line, stdin)) {
+        printf("version %d\n", 10 * conn_version() + user_version());
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+def test_what_needs_a_library_that_waits_is_held_back_and_goes_in_with_it(asking: Bench) -> None:
+    bench = asking
+    for number in (1, 2):
+        flags = (f"-DNUMBER={number}", "-Wl,-soname,libuser.so", "-L.", f"-l:libconn.{number}.so", "-Wl,-rpath,$ORIGIN")
+        bench.compile(USER, f"libuser.{number}.so", *SHARED[:3], *flags)
+    bench.link("libuser.1.so", "libuser.so")
+    libraries = ("-L.", "-l:libuser.so", "-l:libconn.so", "-Wl,-rpath,$ORIGIN")
+    bench.compile(PROGRAM_OF_USER, "program", *libraries)
+    program = bench.run("./program")
+    says(program, 11)
+    for name in ("libconn.so", "libuser.so"):
+        assert bench.library(program.pid, name)["result"] == "current"
+    bench.link("libconn.2.so", "libconn.so")
+    bench.link("libuser.2.so", "libuser.so")
+    bench.wait_for_result(program.pid, "libconn.so", "waiting")
+    held = bench.wait_for_result(program.pid, "libuser.so", "held back")
+    assert held["reason"] == "it needs libconn.so, which waits for a person"
+    assert "is held back, which nobody can allow" in declined(bench, 1, "libuser.so", digest_of(bench, "libuser.2.so"))
+    says(program, 11)
+    assert allow(bench, "libconn.so", digest(bench, 2)).returncode == 0
+    for name in ("libconn.so", "libuser.so"):
+        bench.wait_for_result(program.pid, name, "updated")
+    says(program, 22)
 
 
 @pytest.mark.parametrize("question", [{}, {"library": "libconn.so"}, {"library": "x" * 100_000, "version": "123456"}])
