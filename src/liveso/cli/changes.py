@@ -12,7 +12,8 @@ _EDITS = 10  # lines
 _NAMES = 4
 _REACHING = 2
 _ITEMS = 3  # of each kind
-_LONGEST = 48  # characters of a text
+_LONGEST = 48  # characters of a text or name
+_MARGIN = 10  # columns that a line has beside its parts
 
 
 def show_changes(screen: Screen, it: Summary, is_verbose: bool) -> None:
@@ -36,7 +37,7 @@ def show_changes(screen: Screen, it: Summary, is_verbose: bool) -> None:
         return
     shown = it.edited if is_verbose else it.edited[:_EDITS]
     for edit in shown:
-        screen.line(*_edit(edit), indent=4, hang=2)
+        screen.line(*_edit(edit, screen.width, is_verbose), indent=4, hang=2)
     if len(it.edited) > len(shown):
         screen.line((f"and {len(it.edited) - len(shown)} more; -v shows all", "dim"), indent=4)
 
@@ -53,56 +54,63 @@ def _counts(it: Summary) -> str:
 
 def _labels(labels: Sequence[FunctionLabel], is_verbose: bool) -> str:
     """Those with a name by that; the others are counted, with what reaches them."""
-    names = [it.name for it in labels if it.name]
+    names = [it.name if is_verbose else _short(it.name) for it in labels if it.name]
     nameless = [it for it in labels if not it.name]
     shown = names if is_verbose else names[:_NAMES]
     if len(names) > len(shown):
         shown = [*shown, f"{len(names) - len(shown)} more"]
     if nameless:
-        reaching = list(dict.fromkeys(name for it in nameless for name in it.reached_by))
-        shown = [*shown, f"{len(nameless)} without a name{_reached(reaching, len(reaching) if is_verbose else None)}"]
+        reaching = tuple(dict.fromkeys(name for it in nameless for name in it.reached_by))
+        shown = [*shown, f"{len(nameless)} without a name{_reached(reaching, is_verbose)}"]
     return ", ".join(shown)
 
 
-def _reached(names: Sequence[str], most: int | None = None) -> str:
-    shown = names[: _REACHING if most is None else most]
+def _reached(names: Sequence[str], is_verbose: bool) -> str:
+    shown = names if is_verbose else [_short(it) for it in names[:_REACHING]]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return f", reached by {', '.join(shown)}{more}" if names else ""
 
 
-def _edit(it: Edit) -> Iterator[Part]:
+def _edit(it: Edit, width: int, is_verbose: bool) -> Iterator[Part]:
+    """One edit: as many of its kinds as fit into a line, and one of them at least."""
     label = it.function
     if label.name:
-        yield label.name, "bold"
+        start = label.name if is_verbose else _short(label.name)
+        yield start, "bold"
     else:
-        yield f"the function at {label.address:#x}"
-        yield _reached(label.reached_by) or ", reached by pointers"
-    yield f": {'; '.join(_kinds(it.kinds or Kinds())) or 'code'}"
+        start = f"the function at {label.address:#x}"
+        start += _reached(label.reached_by, is_verbose) or ", reached by pointers"
+        yield start
+    kinds = list(_kinds(it.kinds or Kinds(), is_verbose)) or ["code"]
+    shown = 1
+    while shown < len(kinds) and (is_verbose or len(start) + len("; ".join(kinds[: shown + 1])) + _MARGIN <= width):
+        shown += 1
+    yield f": {'; '.join(kinds[:shown])}{'; …' if shown < len(kinds) else ''}"
 
 
-def _kinds(it: Kinds) -> Iterator[str]:
+def _kinds(it: Kinds, is_verbose: bool) -> Iterator[str]:
     if it.calls.added:
-        yield f"calls {_items(it.calls.added)}"
+        yield f"calls {_items(it.calls.added, is_verbose)}"
     if it.calls.gone:
-        yield f"{'and no longer' if it.calls.added else 'no longer calls'} {_items(it.calls.gone)}"
-    yield from _exchanged("text", Exchange(_quoted(it.texts.gone), _quoted(it.texts.added)))
-    yield from _exchanged("constant", it.constants)
-    yield from _exchanged("comparison", it.comparisons)
+        yield f"{'and no longer' if it.calls.added else 'no longer calls'} {_items(it.calls.gone, is_verbose)}"
+    texts = Exchange(*(tuple(f'"{it if is_verbose else _short(it)}"' for it in side) for side in _sides(it.texts)))
+    for noun, exchange in (("text", texts), ("constant", it.constants), ("comparison", it.comparisons)):
+        gone, added = (_items(side, is_verbose) for side in _sides(exchange))
+        if gone and added:
+            yield f"{noun} {gone} became {added}"
+        elif gone or added:
+            yield f"{noun} {gone or added} {'gone' if gone else 'added'}"
 
 
-def _exchanged(noun: str, it: Exchange) -> Iterator[str]:
-    if it.gone and it.added:
-        yield f"{noun} {_items(it.gone)} became {_items(it.added)}"
-    elif it.added:
-        yield f"{noun} {_items(it.added)} added"
-    elif it.gone:
-        yield f"{noun} {_items(it.gone)} gone"
+def _sides(it: Exchange) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return it.gone, it.added
 
 
-def _items(items: Sequence[str]) -> str:
-    more = f" and {len(items) - _ITEMS} more" if len(items) > _ITEMS else ""
-    return f"{', '.join(items[:_ITEMS])}{more}"
+def _items(items: Sequence[str], is_verbose: bool) -> str:
+    shown = items if is_verbose else items[:_ITEMS]
+    more = f" and {len(items) - len(shown)} more" if len(items) > len(shown) else ""
+    return f"{', '.join(shown)}{more}"
 
 
-def _quoted(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f'"{it if len(it) <= _LONGEST else it[: _LONGEST - 1] + "…"}"' for it in texts)
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -127,7 +127,7 @@ class Side:
             elif candidates.intersection(form.written):
                 before = {behind.get(it) for at in _to_call(code, index) for it in named.get(at, ())}
                 found |= {index} if before.intersection(form.written) else set()
-        return frozenset(found)
+        return frozenset(it for it in found if code.forms[it].immediate)
 
     def _is_source_file(self, code: Code, index: int) -> bool:
         target = code.targets[index]
