@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import AGENT, LIVESO, Bench
+from tests.listeners import on_terminal, uncoloured
 from tests.packages import LIBRARIES, OPENSSL, offered_here, package
 
 Check = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -117,6 +118,16 @@ def test_a_summary_is_short_where_much_changes(check: Check, idle_bench: Bench) 
     (answer,) = json.loads(check(old, all_of_them, "--json").stdout)
     assert answer["changes"]["is_rebuilt"] is True and len(answer["changes"]["edited"]) == 150
     assert all(it["kinds"] for it in answer["changes"]["edited"])
+
+
+def test_a_terminal_shows_it_in_a_minute(idle_bench: Bench) -> None:
+    old, new = (package("libssl3", version) / LIBRARIES / "libcrypto.so.3" for version in OPENSSL[:2])
+    shown = uncoloured(on_terminal(idle_bench.environment, 120, "check", str(old), str(new)))
+    lines = [line.rstrip() for line in shown.splitlines()]
+    start = next(index for index, line in enumerate(lines) if line.startswith("  what changes: "))
+    assert all(len(line) <= 120 for line in lines) and len(lines) - start <= 22
+    assert lines[-1].startswith("    and ") and lines[-1].endswith(" more; -v shows all")
+    assert "OSSL_HTTP_proxy_connect: calls BIO_printf, strchr" in shown
 
 
 def test_an_update_of_openssl_is_told_as_its_authors_tell_it(check: Check) -> None:
