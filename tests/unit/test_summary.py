@@ -3,12 +3,13 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from liveso.elf import Image, read_image
-from liveso.elf.machine import X86_64
+from liveso.elf.machine import AARCH64, X86_64
 from liveso.verdict import Summary, summarise
 from liveso.verdict.function_edits import Exchange, Kinds
 
@@ -218,6 +219,24 @@ def test_another_compiler_is_named(tmp_path: Path) -> None:
         images.append(read_image((tmp_path / "built.so").read_bytes()))
     found = summarise(images[0], images[1])
     assert found.compilers and "GCC" in found.compilers[0] and "clang" in found.compilers[1]
+
+
+def test_without_unwind_entries_nothing_is_said_to_be_the_same(tmp_path: Path) -> None:
+    command = ["gcc", "-O2", "-fPIC", "-shared", "-nostdlib", "-fno-asynchronous-unwind-tables", "-fno-exceptions"]
+    subprocess.run(
+        [*command, "-x", "c", "-", "-o", str(tmp_path / "built.so")],
+        input="int f(int x) { return x * 7; }",
+        text=True,
+        check=True,
+    )
+    image = read_image((tmp_path / "built.so").read_bytes())
+    assert "no unwind entries" in summarise(image, image).problem
+
+
+def test_versions_for_two_machines_are_not_compared(compiled: Compile) -> None:
+    image = compiled(OLD)
+    other = replace(image, machine=AARCH64 if image.machine is X86_64 else X86_64)
+    assert summarise(image, other).problem.startswith(f"one is for {image.machine.name}, the other for ")
 
 
 def test_what_cannot_be_read_is_said(compiled: Compile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,10 +89,13 @@ def _edit(it: Edit, width: int, is_verbose: bool) -> Iterator[Part]:
 
 
 def _kinds(it: Kinds, is_verbose: bool) -> Iterator[str]:
-    if it.calls.added:
-        yield f"calls {_items(it.calls.added, is_verbose)}"
-    if it.calls.gone:
-        yield f"{'and no longer' if it.calls.added else 'no longer calls'} {_items(it.calls.gone, is_verbose)}"
+    gone, added = (
+        _items([name if is_verbose else _short(name) for name in side], is_verbose) for side in _sides(it.calls)
+    )
+    if added:
+        yield f"calls {added}"
+    if gone:
+        yield f"{'and no longer' if added else 'no longer calls'} {gone}"
     texts = Exchange(*(tuple(f'"{it if is_verbose else _short(it)}"' for it in side) for side in _sides(it.texts)))
     for noun, exchange in (("text", texts), ("constant", it.constants), ("comparison", it.comparisons)):
         gone, added = (_items(side, is_verbose) for side in _sides(exchange))

@@ -57,6 +57,8 @@ def summarise(old: Image, new: Image, *, reads_all: bool = False) -> Summary:
 def _summarise(old: Image, new: Image, reads_all: bool) -> Summary:
     matching = match_functions(old, new)
     labels = Labels(old, matching.old), Labels(new, matching.new)
+    if not (len(labels[0]) and len(labels[1])):
+        return Summary(problem="one of them has no unwind entries, by which functions are told apart")
     matching = replace(matching, pairs=tuple(sorted((*matching.pairs, *_likely_pairs(matching, labels)))))
     reader = EditReader(old, new, matching, labels)
     changed = [it for it in matching.pairs if _has_other_shape(matching, *it)]
