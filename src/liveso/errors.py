@@ -100,6 +100,14 @@ class UnknownTarget(LivesoError):
     exit_code = ExitCode.NO
 
 
+class Declined(LivesoError):
+    """The daemon does not do what it was asked to; the text says why, and `exit_code` of which kind that is."""
+
+    def __init__(self, reason: str, exit_code: ExitCode) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
 class NoDaemon(LivesoError):
     """No daemon answers on the socket."""
 

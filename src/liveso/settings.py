@@ -46,7 +46,7 @@ class Settings:
         return Path(f"{self.socket}.log")
 
 
-POLICIES = ("strict", "elf", "force")
+POLICIES = ("strict", "ask", "elf", "force")
 OVERWRITES = ("protect", "ignore")
 VARIABLES = {
     "socket": "LIVE_SOCKET",

@@ -5,7 +5,7 @@ from pathlib import Path
 from liveso.elf import Image, read_image
 from liveso.errors import ImageError
 from liveso.store.prepare import prepare
-from liveso.verdict import DebugSource, KeptVerdicts, Policy, analyse_pair
+from liveso.verdict import DebugSource, KeptVerdicts, Policy, analyse_pair, summarise
 from liveso.verdict.initial import changed_words
 from liveso.verdict.judge import JUDGING_FAILED
 
@@ -37,6 +37,9 @@ def try_out(whole: Image, damaged: bytes) -> bool:
             _check(finding.text)
             if finding.rule == JUDGING_FAILED and "ended with" in finding.text:
                 raise Failed(finding.text)
+        changes = summarise(old, new)
+        if "ended with" in changes.problem:
+            raise Failed(changes.problem)
         if found.verdict.correspondence is not None:
             changed_words(old, new, found.verdict.correspondence)
     return True

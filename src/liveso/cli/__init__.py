@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "Show the processes, their libraries, and the last results.",
     "why": "Say why libraries were not updated in running processes.",
     "check": "Say whether one version of a library may replace another.",
+    "allow": "Apply an update that waits for a person.",
     "daemon": "Serve this user's processes, in the foreground.",
 }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CURRENT, UPDATED = "current", "updated"
-_ORDER = ("refused", "failed", "held back", UPDATED, CURRENT)
+_ORDER = ("refused", "failed", "waiting", "held back", UPDATED, CURRENT)
 
 
 def rank(result: str) -> int:

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ _ROOTS_SOCKET = Path("/run/liveso/liveso.sock.api")
 _START = "the first program that runs with live.so starts one, or `liveso daemon`"
 
 
-def ask_daemon(settings: Settings, path: str, limit: float = LIMIT) -> dict[str, Any]:
-    """The daemon's answer, a JSON object.
+def ask_daemon(
+    settings: Settings, path: str, question: Mapping[str, str] | None = None, limit: float = LIMIT
+) -> dict[str, Any]:
+    """The daemon's answer, a JSON object; to a `question`, where something is to be done.
 
     Raises NoDaemon where none answers within `limit` seconds or what answers is none, NotPermitted where the daemon is
     another user's.
@@ -41,7 +44,7 @@ def ask_daemon(settings: Settings, path: str, limit: float = LIMIT) -> dict[str,
             )
         who = f"the daemon (pid {pid}) at {address}"
         try:
-            status, body = _get(connection, path)
+            status, body = _request(connection, path, question)
         except TimeoutError:
             raise NoDaemon(
                 f"{who} does not answer within {limit:g} s: it is stopped or busy; its log says more ({settings.log}, "
@@ -62,10 +65,13 @@ def ask_daemon(settings: Settings, path: str, limit: float = LIMIT) -> dict[str,
     return answer
 
 
-def _get(connection: socket.socket, path: str) -> tuple[int, bytes]:
+def _request(connection: socket.socket, path: str, question: Mapping[str, str] | None) -> tuple[int, bytes]:
     request = http.client.HTTPConnection("liveso")
     request.sock = connection
-    request.request("GET", path)
+    if question is None:
+        request.request("GET", path)
+    else:
+        request.request("POST", path, json.dumps(question).encode(), {"Content-Type": "application/json"})
     response = request.getresponse()
     return response.status, response.read()
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from liveso import packages
+from liveso.cli.changes import show_changes
 from liveso.cli.screen import Screen
 from liveso.elf import Image, read_image
 from liveso.errors import ExitCode, ImageError, PackageError
 from liveso.folders import open_folder
 from liveso.settings import read_settings
-from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict, Weight
+from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Summary, Verdict, Weight, summarise
 
 _CACHE_CURE = "set XDG_CACHE_HOME to a folder of your own"
 _SHOWN = 5
@@ -26,7 +27,7 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow"}
+_STYLES = {Weight.NOTE: "dim", Weight.REFUSES_IF_NEEDED: "yellow", Weight.ASKS: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Checked:
     old: str
     new: str
     verdict: Verdict
+    summary: Summary
     can_be_updated: bool
 
     @property
@@ -48,12 +50,18 @@ class Checked:
         """Whether it is only refused for processes that need what the new version has not."""
         return bool(self.refusals) and not self.verdict.refusals(frozenset())
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether nothing but a person's word is missing."""
+        return bool(self.verdict.questions) and not self.verdict.refusals(frozenset())
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
     policy: Policy
     source: DebugSource
     kept: KeptVerdicts
+    wants_all: bool
 
 
 @click.command()
@@ -82,21 +90,25 @@ def check(
     OLD and NEW are two files; with --package, one or two packages.
 
     The exit code is 0 if it may, 1 if not, 2 if the question could not be answered, and 3 if it may in processes that
-    do not use what is gone, or changed for its callers.
+    do not use what is gone, or changed for its callers, or (--policy ask) after `liveso allow`.
     """
     source = DebugSource(tuple(map(os.path.abspath, debug_dir)) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
-    results = list(compare(what, _Question(Policy(policy), source, KeptVerdicts(read_settings().store / "verdicts"))))
+    kept = KeptVerdicts(read_settings().store / "verdicts")
+    results = list(compare(what, _Question(Policy(policy), source, kept, as_json or verbose)))
     if as_json:
         print(json.dumps([_as_json(it) for it in results], indent=2))
     else:
         screen = Screen()
-        for it in results:
+        for number, it in enumerate(results):
+            if number:
+                screen.line()  # each with its summary is a block
             _show(screen, it, verbose)
-    refused = [it for it in results if it.refusals]
+            show_changes(screen, it.summary, verbose)
+    refused = [it for it in results if it.refusals or it.is_asked]
     if not refused:
         return ExitCode.DONE
-    return ExitCode.DEPENDS if all(it.depends for it in refused) else ExitCode.NO
+    return ExitCode.DEPENDS if all(it.depends or it.is_asked for it in refused) else ExitCode.NO
 
 
 def _check_files(what: Sequence[str], question: _Question) -> Iterator[Checked]:
@@ -104,7 +116,7 @@ def _check_files(what: Sequence[str], question: _Question) -> Iterator[Checked]:
         raise click.UsageError("give two files, OLD and NEW; or --package and one or two packages")
     old, new = (_read(path) for path in what)
     name = old.soname or os.path.basename(what[0])
-    yield Checked(name, what[0], what[1], _judge(old, new, question, (what[0], what[1])), old.machine.can_be_updated)
+    yield _checked(name, (what[0], what[1]), (old, new), (what[0], what[1]), question)
 
 
 def _check_packages(what: Sequence[str], question: _Question) -> Iterator[Checked]:
@@ -127,8 +139,8 @@ def _check_packages(what: Sequence[str], question: _Question) -> Iterator[Checke
         if it.name not in after:
             raise PackageError(f"{names[0]} {new_version} has no {it.name}: programs that run keep the one they have")
         other = after[it.name]
-        verdict = _judge(it.image, other.image, question, (it.path, other.path))
-        yield Checked(it.name, old_version, new_version, verdict, it.image.machine.can_be_updated)
+        images, paths = (it.image, other.image), (it.path, other.path)
+        yield _checked(it.name, (old_version, new_version), images, paths, question)
 
 
 def _cache() -> Path:
@@ -162,6 +174,18 @@ def _read(path: str) -> Image:
         raise ImageError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
 
 
+def _checked(
+    library: str,
+    names: tuple[str, str],
+    images: tuple[Image, Image],
+    paths: tuple[str | Path, str | Path],
+    question: _Question,
+) -> Checked:
+    verdict = _judge(*images, question, paths)
+    summary = summarise(*images, reads_all=question.wants_all)
+    return Checked(library, *names, verdict, summary, images[0].machine.can_be_updated)
+
+
 def _judge(old: Image, new: Image, question: _Question, paths: tuple[str | Path, str | Path]) -> Verdict:
     old_origin, new_origin = (os.path.dirname(os.path.abspath(path)) for path in paths)
     source = replace(question.source, origins=(old_origin, new_origin))
@@ -174,6 +198,8 @@ def _show(screen: Screen, it: Checked, verbose: bool) -> None:
     line = ("refused", "red") if refusals else (applies, "green")
     if it.depends:
         line = (f"{applies}, but not to processes that use what is gone or changed", "yellow")
+    elif it.is_asked:
+        line = (f"{applies}, after a person has allowed it", "yellow")
     screen.line((it.library, "bold"), f" {it.old} → {it.new}: ", line)
     findings = it.verdict.findings
     shown = findings if verbose else (refusals or findings)[:_SHOWN]
@@ -194,7 +220,9 @@ def _as_json(it: Checked) -> dict[str, object]:
         "library": it.library,
         "old": it.old,
         "new": it.new,
-        "applies": not it.refusals,
+        "applies": not it.refusals and not it.is_asked,
         "depends_on_process": it.depends,
+        "asks_person": it.is_asked,
         "findings": [asdict(finding) for finding in it.verdict.findings],
+        "changes": asdict(it.summary),
     }

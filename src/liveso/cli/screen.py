@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Part = str | tuple[str, str]
 """Text, or text and its style in rich's words."""
 _NARROWEST = 20  # columns
-STYLES = {"refused": "yellow", "failed": "red", "held back": "yellow", "updated": "green"}
+_PLAIN_WIDTH = 120  # columns, where there is no terminal
+STYLES = {"refused": "yellow", "failed": "red", "waiting": "yellow", "held back": "yellow", "updated": "green"}
 """How the results look."""
 
 
@@ -47,6 +48,11 @@ class Screen:
         for row in rows:
             grid.add_row(*(it if not isinstance(it, str | tuple) else _joined([it]) for it in row))
         self._console.print(Padding(grid, (0, 0, 0, indent), expand=False))
+
+    @property
+    def width(self) -> int:
+        """The columns of a line that people read at a glance."""
+        return self._console.width if self.is_terminal else _PLAIN_WIDTH
 
     @cached_property
     def _console(self) -> "Console":

@@ -11,15 +11,17 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from liveso import __version__
 from liveso.daemon.log import log
 from liveso.daemon.service import Service
 from liveso.daemon.state import Shown, view
+from liveso.errors import Declined, ExitCode, LivesoError
 
 _PART = 16384  # characters: some milliseconds of work
+_LONGEST_QUESTION = 65536  # bytes
 _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
@@ -29,11 +31,42 @@ def make_server(service: Service) -> uvicorn.Server:
         targets: list[Shown] = [*service.registry.targets.values(), *await service.not_served()]
         return StreamingResponse(answer(daemon, targets, view), media_type="application/json")
 
-    app = Starlette(routes=[Route("/status", status)])
+    async def allow(request: Request) -> Response:
+        try:
+            library, version = await _texts(request, "library", "version")
+            return JSONResponse(encodable(await service.allow(library, version)))
+        except LivesoError as error:
+            return JSONResponse({"error": encodable(str(error)), "exit_code": error.exit_code})
+
+    app = Starlette(routes=[Route("/status", status), Route("/allow", allow, methods=["POST"])])
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
     )
     return _QuietServer(config)
+
+
+async def _texts(request: Request, *names: str) -> list[str]:
+    """The values of a JSON object's fields. Raises Declined where they are not there."""
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > _LONGEST_QUESTION:
+            raise _expected(names)
+    try:
+        fields = json.loads(content)
+        return [_text(fields[name]) for name in names]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _expected(names) from None
+
+
+def _expected(names: Iterable[str]) -> Declined:
+    return Declined(f"a JSON object with {' and '.join(names)} is expected", ExitCode.BAD_INPUT)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 async def answer(

@@ -8,6 +8,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError
 from liveso.store import Store, Version
 from liveso.update import Outcome
+from liveso.verdict import Finding, describe
 
 
 class Results:
@@ -78,9 +79,33 @@ class Results:
         log.info("held-back", pid=served.target.pid, library=library.path, version=str(version), reason=reason)
         self.say(served, 1, f"{os.path.basename(library.path)}: not updated yet: {reason}")
 
+    def waiting(self, served: ServedTarget, library: Library, version: Version, findings: tuple[Finding, ...]) -> None:
+        """A person is to say whether the version may be applied, because of these findings."""
+        name = os.path.basename(library.path)
+        cure = (
+            f"if that is right for what the process remembers, `liveso allow {name} {self._short(version)}` applies it"
+        )
+        reason = f"{describe(findings)}; {cure}"
+        if (library.result, library.reason, library.refused) == (Result.WAITING, reason, version):
+            return
+        library.refused = version
+        details = (*(f"{found.rule}: {found.text}" for found in findings), cure)
+        library.note(Result.WAITING, reason, details)
+        log.warning(
+            "waiting-for-person", pid=served.target.pid, library=library.path, version=str(version), reason=reason
+        )
+        self.say(served, 1, f"{name}: not updated, but waits for a person: {reason}")
+
+    def _short(self, version: Version) -> str:
+        """What people know a version by."""
+        try:
+            return self._store.build_id(version)[:12] or version.digest[:12]
+        except LivesoError:
+            return version.digest[:12]
+
     def current(self, library: Library) -> None:
         """The library runs what lies on disk: what was refused is gone again."""
-        if library.result in (Result.REFUSED, Result.HELD_BACK):
+        if library.result in (Result.REFUSED, Result.HELD_BACK, Result.WAITING):
             library.refused, library.tried = None, frozenset()
             library.note(Result.UPDATED if library.state and len(library.state.versions) > 1 else Result.CURRENT)
 

@@ -8,6 +8,7 @@ from functools import cache
 
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
+from liveso.daemon.permissions import Permissions
 from liveso.daemon.prospect import Candidate, Prospect, Prospects
 from liveso.daemon.results import Results
 from liveso.daemon.state import FIRST_PAUSE, ServedTarget
@@ -15,7 +16,7 @@ from liveso.errors import LivesoError, Refused, TargetGone
 from liveso.store import Store
 from liveso.target.freeze import CannotHold
 from liveso.update import Change, LibraryUnloaded, choose, groups, names_by_object, needed_names, update
-from liveso.verdict import Finding, describe
+from liveso.verdict import Finding, Weight, describe
 
 _LONGEST_PAUSE = 600.0  # seconds before a target whose threads cannot be held still is tried again
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile, or some of those that go together turn out to be unable
@@ -24,10 +25,19 @@ Refusals = Callable[[str, frozenset[str]], tuple[Finding, ...]]
 
 
 class Rollouts:
-    def __init__(self, store: Store, disk: Disk, prospects: Prospects, learner: Learner, results: Results) -> None:
+    def __init__(
+        self,
+        store: Store,
+        disk: Disk,
+        prospects: Prospects,
+        permissions: Permissions,
+        learner: Learner,
+        results: Results,
+    ) -> None:
         self._store = store
         self._disk = disk
         self._prospects = prospects
+        self._permissions = permissions
         self._learner = learner
         self._results = results
 
@@ -69,12 +79,16 @@ class Rollouts:
         choice = choose(needs, prospect.behind, lambda path, going: describe(refusals(path, going)))
         for path in choice.refused:
             it, findings = candidates[path], refusals(path, choice.going | {path})
+            if _are_questions(findings):
+                self._results.waiting(served, it.library, it.to, findings)
+                continue
             details = tuple(f"{found.rule}: {found.text}" for found in findings)
             self._results.refused(served, it.library, it.to, choice.refused[path], details)
         for path, other in choice.held_back.items():
             why = prospect.behind.get(other) or "is held back itself"
             if other in choice.refused:
-                why = f"is refused: {choice.refused[other]}"
+                is_waiting = _are_questions(refusals(other, choice.going | {other}))
+                why = "waits for a person" if is_waiting else f"is refused: {choice.refused[other]}"
             it, name = candidates[path], os.path.basename(other)
             self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
         for group in groups(choice.going, needs):
@@ -84,7 +98,8 @@ class Rollouts:
 
     async def _refusals(self, served: ServedTarget, candidates: Mapping[str, Candidate]) -> Refusals:
         """What stands against each candidate, if just some of them go: it depends on who is left that needs the old
-        one."""
+        one. Where nothing else does, it is what a person is asked about, and has not allowed."""
+        questions = {path: await self._questions(it) for path, it in candidates.items()}
         depends = any(it.analysis.verdict.may_depend_on_target for it in candidates.values())
         by_object = await names_by_object(served.target) if depends else {}
 
@@ -96,9 +111,16 @@ class Rollouts:
 
         def refusals(path: str, going: frozenset[str]) -> tuple[Finding, ...]:
             verdict = candidates[path].analysis.verdict
-            return verdict.refusals(needed(going) if verdict.may_depend_on_target else frozenset())
+            found = verdict.refusals(needed(going) if verdict.may_depend_on_target else frozenset())
+            return found or questions[path]
 
         return refusals
+
+    async def _questions(self, it: Candidate) -> tuple[Finding, ...]:
+        """What a person is still to be asked about a candidate."""
+        found = it.analysis.verdict.questions
+        is_allowed = bool(found) and await asyncio.to_thread(self._permissions.hold, it.state.current, it.to)
+        return () if is_allowed else found
 
     async def _update(self, served: ServedTarget, group: list[Candidate], steps: dict[str, float]) -> bool:
         """Update libraries that go together. False where the target is to be looked at again; LibraryUnloaded too."""
@@ -131,3 +153,8 @@ class Rollouts:
         if isinstance(error, CannotHold):
             asyncio.get_running_loop().call_later(served.pause, served.try_again)
             served.pause = min(2 * served.pause, _LONGEST_PAUSE)
+
+
+def _are_questions(findings: tuple[Finding, ...]) -> bool:
+    """Whether nothing but a person's word stands in the way."""
+    return all(it.weight is Weight.ASKS for it in findings)

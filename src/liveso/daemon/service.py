@@ -6,9 +6,11 @@ import os
 import resource
 import socket
 
+from liveso.daemon.allowing import Allowing
 from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
+from liveso.daemon.permissions import Permissions
 from liveso.daemon.prospect import Prospects
 from liveso.daemon.protection import Protection
 from liveso.daemon.registry import Registry
@@ -45,7 +47,10 @@ class Service:
         )
         self.protection = Protection(settings, self._store, supervisor, results, targets)
         learner = Learner(settings, self._store, self._disk, self.protection, results, targets)
-        rollouts = Rollouts(self._store, self._disk, Prospects(self._store, analyst, self._disk), learner, results)
+        permissions = Permissions(self._store.root)
+        self._allowing = Allowing(self._store, permissions)
+        prospects = Prospects(self._store, analyst, self._disk)
+        rollouts = Rollouts(self._store, self._disk, prospects, permissions, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
 
     def start(self, agents: socket.socket) -> None:
@@ -103,6 +108,10 @@ class Service:
     def problems(self) -> list[str]:
         """What a person should know of the daemon itself."""
         return [*self._supervisor.problems, *self._disk.problems()]
+
+    async def allow(self, library: str, version: str) -> dict[str, object]:
+        """As `Allowing.allow`, in all targets."""
+        return await self._allowing.allow(list(self.registry.targets.values()), library, version)
 
     async def not_served(self) -> list[NotServed]:
         """The processes that have live.so, and should have connected."""

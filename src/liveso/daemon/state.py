@@ -22,6 +22,8 @@ class Result(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     HELD_BACK = "held back"
+    WAITING = "waiting"
+    """For a person, who may allow it."""
 
 
 @dataclass
@@ -157,4 +159,5 @@ def _library_view(it: Library) -> dict[str, object]:
         "versions_loaded": len(state.versions) if state else 0,
         "unprotected": it.unprotected,
         "waits_for": it.waits_for,
+        "waiting_version": it.refused.digest if it.refused and it.result is Result.WAITING else "",
     }

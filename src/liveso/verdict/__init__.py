@@ -6,6 +6,7 @@ from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
 from liveso.verdict.kept import KeptVerdicts
 from liveso.verdict.rules_version import rules_version
+from liveso.verdict.summary import Summary, summarise
 
 __all__ = [
     "DebugSource",
@@ -13,10 +14,12 @@ __all__ = [
     "KeptVerdicts",
     "PairAnalysis",
     "Policy",
+    "Summary",
     "Verdict",
     "Weight",
     "analyse_pair",
     "describe",
     "judge",
     "rules_version",
+    "summarise",
 ]

@@ -15,6 +15,8 @@ class Weight(StrEnum):
     """The new version must not replace the old one."""
     REFUSES_IF_NEEDED = "refuses if needed"
     """It must not where something in the target needs the finding's symbol."""
+    ASKS = "asks"
+    """It must not before a person has said that it may."""
     NOTE = "note"
     """Worth knowing; it does not stand in the way."""
 
@@ -66,6 +68,11 @@ class Verdict:
         )
 
     @property
+    def questions(self) -> tuple[Finding, ...]:
+        """The findings that a person is asked about, where no other stands in the way."""
+        return tuple(it for it in self.findings if it.weight is Weight.ASKS)
+
+    @property
     def may_depend_on_target(self) -> bool:
         return any(finding.weight is Weight.REFUSES_IF_NEEDED for finding in self.findings)
 
@@ -75,6 +82,9 @@ class Policy(StrEnum):
 
     STRICT = "strict"
     """Every layer's refusals."""
+    ASK = "ask"
+    """The same, but for a meaning that changed, as far as the rules see it, a person is asked, whether they would
+    refuse for it or note it."""
     ELF = "elf"
     """What the files' headers and tables say; not what their types and their code say."""
     FORCE = "force"

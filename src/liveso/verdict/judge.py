@@ -49,7 +49,7 @@ def judge(
     Raises nothing: what cannot be judged, for whatever reason, is refused, with a finding that has its name.
     """
     pair = Pair(old, new, debug_source, references)
-    layers = LAYERS if policy is Policy.STRICT else {"ELF": LAYERS["ELF"]}
+    layers = LAYERS if policy in (Policy.STRICT, Policy.ASK) else {"ELF": LAYERS["ELF"]}
     if old.machine != new.machine:
         layers = {"ELF": (elf_rules.machine_stays,)}  # nothing else can be compared
     found: list[Finding] = []
@@ -59,7 +59,14 @@ def judge(
     facts = _facts(pair, found)
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
+    if policy is Policy.ASK:
+        found = [replace(it, weight=Weight.ASKS) if _is_of_meaning(it) else it for it in found]
     return Verdict(tuple(sorted(found, key=_telling)), *facts)
+
+
+def _is_of_meaning(it: Finding) -> bool:
+    """Whether a person can know what a rule could not. Of a rule that went wrong nobody knows what it would say."""
+    return it.layer == "meaning" and it.rule != JUDGING_FAILED
 
 
 def _apply(rule: Rule, layer: str, pair: Pair, found: list[Finding]) -> None:

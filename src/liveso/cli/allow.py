@@ -1,0 +1,24 @@
+import click
+
+from liveso.cli.ask import ask_daemon
+from liveso.cli.text import plural, printable
+from liveso.errors import Declined, ExitCode
+from liveso.settings import read_settings
+
+
+@click.command()
+@click.argument("library")
+@click.argument("version")
+def allow(library: str, version: str) -> None:
+    """Apply an update that waits for a person, because values mean something else to the new version.
+
+    LIBRARY is its path or base name, VERSION the beginning of its SHA-256 or build ID, at least 6 digits, as `liveso
+    status` shows them. It holds for this content, in all processes that run the same version now, also after a restart.
+    """
+    answer = ask_daemon(read_settings(), "/allow", {"library": library, "version": version})
+    if "error" in answer:
+        raise Declined(str(answer["error"]), ExitCode(answer.get("exit_code", ExitCode.NO)))
+    pids = answer.get("pids", ())
+    processes = plural(len(pids), "process", "processes")
+    for path in answer.get("libraries", ()):
+        print(printable(f"{path}: {str(answer.get('version', ''))[:12]} is allowed, and goes into {processes}"))

@@ -1,0 +1,77 @@
+"""`liveso allow`: a person says that a version which waits may be applied."""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable
+
+from liveso.daemon.log import log
+from liveso.daemon.permissions import Permissions
+from liveso.daemon.state import Library, Result, ServedTarget
+from liveso.errors import Declined, ExitCode, LivesoError
+from liveso.store import Store, Version
+
+_BEGINNING = re.compile(r"[0-9a-f]{6,128}")
+_SEE = "`liveso status` shows what waits"
+
+
+class Allowing:
+    """Gives permissions for what waits in `targets`, and lets these try again."""
+
+    def __init__(self, store: Store, permissions: Permissions) -> None:
+        self._store = store
+        self._permissions = permissions
+
+    async def allow(self, targets: Iterable[ServedTarget], library: str, beginning: str) -> dict[str, object]:
+        """Allow the version of a library, named by path or base name, whose SHA-256 or build ID starts with
+        `beginning`. Returns what is allowed, as JSON (docs/commands.md).
+
+        Raises Declined where nothing of this name waits, several versions do, or it is refused for other reasons;
+        StoreError where the permission cannot be kept.
+        """
+        wanted = beginning.lower()
+        if not _BEGINNING.fullmatch(wanted):
+            raise Declined(
+                f"{beginning}: is no version: give at least 6 hexadecimal digits of its SHA-256 or build ID; {_SEE}",
+                ExitCode.BAD_INPUT,
+            )
+        named = [(served, it) for served in targets for it in served.libraries.values() if _is_called(it, library)]
+        if not named:
+            raise Declined(f"no process has a library {library}; {_SEE}", ExitCode.NO)
+        names = await asyncio.to_thread(self._names, {it.refused for _served, it in named if it.refused})
+        found = [version for version, name in names.items() if any(it.startswith(wanted) for it in name)]
+        if not found:
+            raise Declined(f"no version {beginning} of {library} waits for a person; {_SEE}", ExitCode.NO)
+        if len(found) > 1:
+            several = ", ".join(sorted(it.digest[:16] for it in found))
+            raise Declined(f"{beginning}: several versions of {library} begin so: {several}", ExitCode.BAD_INPUT)
+        return await self._give(found[0], [(served, it) for served, it in named if it.refused == found[0]])
+
+    async def _give(self, version: Version, named: list[tuple[ServedTarget, Library]]) -> dict[str, object]:
+        waiting = [(served, it) for served, it in named if it.result is Result.WAITING]
+        if not waiting:
+            it = named[0][1]
+            raise Declined(
+                f"{it.path}: version {version} is {it.result}, which nobody can allow: {it.reason}", ExitCode.NO
+            )
+        for old, path in {it.state.current: it.path for _served, it in waiting if it.state}.items():
+            await asyncio.to_thread(self._permissions.give, old, version, path)
+        paths = sorted({it.path for _served, it in waiting})
+        log.info("allowed", library=", ".join(paths), version=version.digest)
+        for served, _it in waiting:
+            served.due.set()
+        return {"libraries": paths, "version": version.digest, "pids": sorted({it.pid for it, _library in waiting})}
+
+    def _names(self, versions: set[Version]) -> dict[Version, tuple[str, ...]]:
+        """What each version may be called: its SHA-256 and its build ID."""
+        return {it: (it.digest, self._build_id(it)) for it in versions}
+
+    def _build_id(self, version: Version) -> str:
+        try:
+            return self._store.build_id(version)
+        except LivesoError:
+            return ""
+
+
+def _is_called(it: Library, name: str) -> bool:
+    return name in (it.path, os.path.basename(it.path))
