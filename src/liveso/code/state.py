@@ -10,7 +10,7 @@ from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, MASKS, SH
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, pieces, signed
 from liveso.elf import Image
-from liveso.elf.data import data_layout
+from liveso.elf.data import constant_span, data_layout
 
 INDEXED = "index"
 """The operation that adds an index to a pointer."""
@@ -60,7 +60,8 @@ class State:
             return Value(Source.ADDRESS, 0, it.place.name)
         if not is_known or target is None or not 0 < form.width <= 16 or not form.written:
             return None
-        if not self.image.are_filled(target, target + form.width):
+        is_relocated = target in constant_span(self.image)  # an address, maybe: another one in each version
+        if is_relocated or not self.image.are_filled(target, target + form.width):
             return None
         return Value(Source.CONSTANT, int.from_bytes(self.image.bytes_at(target, form.width), "little"))
 
