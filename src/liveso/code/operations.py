@@ -40,9 +40,10 @@ def parts(outline: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(it.strip() for it in _OPERAND.findall(text))
 
 
-def condition(code: Code, index: int) -> str:
-    """The condition of what depends on the comparison at `index`; one and its opposite are the same."""
-    for form in code.forms[index : index + _AS_FAR]:
+def condition(code: Code, index: int, as_far: int = _AS_FAR) -> str:
+    """The condition of what depends on the comparison at `index`, or on another operation, no further than some
+    instructions; one and its opposite are the same."""
+    for form in code.forms[index : index + as_far]:
         found = _CONDITION.match(form.outline)
         if found:
             name = found[1] or found[2] or "e"

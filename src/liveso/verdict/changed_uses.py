@@ -123,7 +123,7 @@ def offsets_of(found: tuple[Use, ...], kind: str = _OBJECT) -> set[int]:
 def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, ...]]:
     """What is done with one place, as it can be compared between versions."""
     return Counter(
-        (it.how, it.constant, it.changes, it.is_float, it.what if it.how is How.ORDER else ())
+        (it.how, it.constant, it.changes, it.is_float, it.what if it.how in (How.ORDER, How.ADD) else ())
         for it in found
         if (it.spot.kind, it.spot.offset) == (kind, offset)
     )
