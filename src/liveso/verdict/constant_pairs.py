@@ -5,7 +5,7 @@ Which is which, the functions say that refer to them: matched ones do so in the 
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,22 +27,35 @@ class CompanionConstants:
     unclear: tuple[ComparedConstant, ...]
 
 
-def match_constants(old: Image, new: Image, matching: Matching, known: Iterable[Piece]) -> CompanionConstants:
-    """Match what the code of either version compares pointers with, besides what is `known`. Raises ImageError as
-    `functions` does."""
-    compared = compared_constants(old), compared_constants(new)
+def partners_of_compared(old: Image, new: Image, matching: Matching) -> dict[int, set[int]]:
+    """What the old version's functions refer to where the new one's refer to a constant, by that: for constants that
+    the one or the other compares pointers with. Raises ImageError as `functions` does."""
+    return _partners(matching, compared_constants(old), compared_constants(new))
+
+
+def certain_partners(new: Image, partners: Mapping[int, set[int]]) -> dict[int, int]:
+    """Those of which there is one, and which are no ends of arrays."""
+    ends = {it.address for it in compared_constants(new) if it.may_be_end}
+    return {after: min(before) for after, before in partners.items() if len(before) == 1 and after not in ends}
+
+
+def match_constants(
+    old: Image, new: Image, partners: Mapping[int, set[int]], known: Iterable[Piece]
+) -> CompanionConstants:
+    """Match what the code of either version compares pointers with, besides what is `known`; `partners` as
+    `partners_of_compared` has them. Raises ImageError as `functions` does."""
     ranges = sorted((it.start, it.end) for it in known)
-    ends = {it.address for it in compared[1] if it.may_be_end}
+    certain = certain_partners(new, partners)
     pieces: list[Piece] = []
     unclear: list[ComparedConstant] = []
-    for after, before in sorted(_partners(matching, *compared).items()):
+    for after, before in sorted(partners.items()):
         index = bisect_right(ranges, after, key=lambda it: it[0]) - 1
         if index >= 0 and after < ranges[index][1]:
             continue
-        if len(before) == 1 and after not in ends and _content(old, min(before)) == _content(new, after):
-            pieces.append(Piece(after, after + 1, min(before)))
+        if after in certain and _content(old, certain[after]) == _content(new, after):
+            pieces.append(Piece(after, after + 1, certain[after]))
         elif before:
-            unclear += [it for it in compared[1] if it.address == after and not it.may_be_end]
+            unclear += [it for it in compared_constants(new) if it.address == after and not it.may_be_end]
     return CompanionConstants(tuple(pieces), tuple(unclear))
 
 

@@ -10,7 +10,13 @@ from liveso.elf import Image, printable, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
 from liveso.verdict.changed_uses import ChangedUses
-from liveso.verdict.constant_pairs import CompanionConstants, match_constants, named_constants
+from liveso.verdict.constant_pairs import (
+    CompanionConstants,
+    certain_partners,
+    match_constants,
+    named_constants,
+    partners_of_compared,
+)
 from liveso.verdict.correspondence import Correspondence, Piece, SameFunction, same_layout
 from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
@@ -137,7 +143,12 @@ class Pair:
             return ()
         certain = certain_pairs(self.old, self.new, self.matching, self._formed_together)
         constants = self.old_references.constants, self.references.constants
-        return match_tables(self.old, self.new, self.matching, constants, certain)
+        compared = certain_partners(self.new, self._partners_of_compared)
+        return match_tables(self.old, self.new, self.matching, constants, certain, compared)
+
+    @cached_property
+    def _partners_of_compared(self) -> dict[int, set[int]]:
+        return partners_of_compared(self.old, self.new, self.matching)
 
     @cached_property
     def _formed_together(self) -> list[tuple[int, int]]:
@@ -159,7 +170,7 @@ class Pair:
         if not self.new.machine.can_be_updated:
             return CompanionConstants((), ())
         try:
-            return match_constants(self.old, self.new, self.matching, (*self.tables, *self.same_constants))
+            return match_constants(self.old, self.new, self._partners_of_compared, (*self.tables, *self.same_constants))
         except ImageError:
             return CompanionConstants((), ())  # code-comparison says it
 

@@ -127,10 +127,16 @@ class _Side:
 
 
 def match_tables(
-    old: Image, new: Image, matching: Matching, references: tuple[Table, Table], certain: Mapping[int, int]
+    old: Image,
+    new: Image,
+    matching: Matching,
+    references: tuple[Table, Table],
+    certain: Mapping[int, int],
+    compared: Mapping[int, int],
 ) -> tuple[Piece, ...]:
     """The tables of `new` that are tables of `old`, by the addresses of their bytes. `references` are those of the old
-    and the new version's code to their constants, and `certain` functions that are the same, by their addresses."""
+    and the new version's code to their constants, `certain` functions that are the same, by their addresses, and
+    `compared` constants that matched functions compare pointers with, by the new address the old one."""
     starts = [it.functions["start"].tolist() for it in (matching.old, matching.new)]
     named = frozenset(function_names(old).values())
     pairs = dict(certain) | {
@@ -143,7 +149,8 @@ def match_tables(
         _Side(old, {it: i for i, (it, _) in numbers.items()}, _look_alikes(matching.old, matching), references[0]),
         _Side(new, {it: i for i, (_, it) in numbers.items()}, _look_alikes(matching.new, matching), references[1]),
     )
-    found = {after.start: (before, after) for before, after in (*_by_name(*sides), *_by_content(*sides))}
+    pairs_of_tables = (*_by_code(*sides, compared), *_by_name(*sides), *_by_content(*sides))
+    found = {after.start: (before, after) for before, after in pairs_of_tables}
     pieces = [Piece(after.start, after.stop, before.start) for before, after in found.values()]
     return tuple(_without_borders(sides[1], matching, sorted(pieces, key=lambda it: it.start)))
 
@@ -185,6 +192,20 @@ def _by_content(old: _Side, new: _Side) -> Iterator[tuple[range, range]]:
     for after, signature in signatures[1].items():
         if counts[0][signature] == counts[1][signature] == 1 and _is_telling(signature):
             yield by_signature[signature], after
+
+
+def _by_code(old: _Side, new: _Side, compared: Mapping[int, int]) -> Iterator[tuple[range, range]]:
+    """Tables that code tells: what their words hold may be others, for they lead to the version that runs."""
+    befores, afters = ({it.start: it for it in side.unnamed} for side in (old, new))
+    for after, before in compared.items():
+        if before not in befores or after not in afters:
+            continue
+        one, other = befores[before], afters[after]
+        words = old.places(one)
+        if not words or len(one) != len(other) or words != new.places(other) or old.plain(one) != new.plain(other):
+            continue
+        if all(_is_same_kind(old, old.words[before + at], new, new.words[after + at]) for at in words):
+            yield one, other
 
 
 def _is_telling(signature: tuple[object, ...]) -> bool:
