@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
@@ -12,6 +13,8 @@ from liveso.elf.tables import Table
 
 FORMING = 7  # bytes of an instruction that forms an address
 _DISPLACEMENT = 3  # where its displacement begins
+_HALF = 4  # bytes of a word that counts from the table's address
+_EXTENDING, _REGISTERS = 0x63, 0xC0  # movslq (AMD64 Manual 3, "MOVSXD"), and the mode of two registers (1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,55 @@ def constant_starts(image: Image) -> Table:
         inside |= (found >= section.address) & (found < section.end)
     starts: Table = found[inside]
     return starts
+
+
+@once_per_image
+def relative_tables(image: Image) -> frozenset[int]:
+    """The constants whose words count from their own address: jump tables of a `switch`, and tables of the distances to
+    texts (R_X86_64_PC32 in constants). The same bytes at another address lead elsewhere.
+
+    Where it is in doubt, a constant is one of them. The first word of a jump table leads to code. The first two of
+    another lead to constants, which small numbers do, too, so that code which forms the address of it must extend such
+    words to whole ones.
+    """
+    starts = constant_starts(image)
+    first, second = _halves(image, starts), _halves(image, starts + _HALF)
+    leads_to_code = image.are_code(starts + first)
+    lead_to_constants = _are_constant(image, starts + first) & _are_constant(image, starts + second)
+    lead_to_constants &= (first < 0) | (first >= 2 * _HALF)
+    extended = _formed_where_words_are_extended(image)
+    return frozenset(starts[leads_to_code | (lead_to_constants & np.isin(starts, extended))].tolist())
+
+
+def _halves(image: Image, addresses: Table) -> Table:
+    """The four bytes at each address, as a number with sign; zero behind the end of its section."""
+    found = np.zeros(len(addresses), "<i8")
+    for section in constant_sections(image):
+        numbers = displacements(image.section_bytes(section))
+        inside = (addresses >= section.address) & (addresses < section.address + len(numbers))
+        found[inside] = numbers[addresses[inside] - section.address]
+    return found
+
+
+def _are_constant(image: Image, addresses: Table) -> Table:
+    inside = np.zeros(len(addresses), np.bool_)
+    for section in constant_sections(image):
+        inside |= (addresses >= section.address) & (addresses < section.end)
+    return inside
+
+
+def _formed_where_words_are_extended(image: Image) -> Table:
+    """The constants whose addresses are formed in functions that seem to load half a word and extend its sign. Raises
+    ImageError as `functions` does."""
+    known, formed = functions(image), formed_constants(image)
+    whole, wide = image.machine.whole_word
+    extending = [np.zeros(0, "<i8")]
+    for section in image.sections:
+        if section.is_code and section.has_bytes:
+            content = np.frombuffer(image.section_bytes(section), np.uint8)
+            at = (content[:-2] & whole == wide) & (content[1:-1] == _EXTENDING) & (content[2:] < _REGISTERS)
+            extending.append(np.flatnonzero(at) + section.address)
+    starts = known["start"].astype("<i8")
+    functions_with = np.unique(np.searchsorted(starts, np.concatenate(extending), side="right"))
+    found: Table = formed.targets[np.isin(np.searchsorted(starts, formed.places, side="right"), functions_with)]
+    return found
