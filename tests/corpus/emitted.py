@@ -55,7 +55,7 @@ class Linked:
         return {
             it.place
             for it in self.emitted
-            if it.kind in RELATIVE and it.section.startswith(sections) and not it.leads_to_slot
+            if it.kind in RELATIVE and it.section in sections and not it.leads_to_slot
         }
 
     @property

@@ -22,7 +22,7 @@ int version(int n)
 """
 
 TEXTS = """
-static const char *name(int n)
+__attribute__((noinline)) static const char *name(int n)
 {
     switch (n & 7) {
     case 0: return "none of all";
