@@ -144,6 +144,7 @@ def test_what_is_recovered_is_what_the_linker_applied(tmp_path: Path, way: Way) 
     assert len(to_variables) > 10
     assert sorted(found.table["place"].tolist()) == sorted(to_variables)
     span = constant_span(image)
+    assert span
     tables = [it.name for it in image.sections if it.size and it.address in span and not it.is_thread_local]
     assert sorted(found.constants["place"].tolist()) == sorted(expected.into(*tables))
     assert sorted(found.functions["place"].tolist()) == sorted(expected.formed_functions)
