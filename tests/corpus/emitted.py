@@ -53,9 +53,7 @@ class Linked:
     def into(self, *sections: str) -> set[int]:
         """The places that lead into sections by themselves."""
         return {
-            it.place
-            for it in self.emitted
-            if it.kind in RELATIVE and it.section in sections and not it.leads_to_slot
+            it.place for it in self.emitted if it.kind in RELATIVE and it.section in sections and not it.leads_to_slot
         }
 
     @property

@@ -1,6 +1,6 @@
-"""What is recovered from stripped code, against what the linker applied there (`--emit-relocs`): the same places, for all
-compilers and linkers that are installed. Debian 12 has all of REQUIRED; others of KNOWN are taken where they are found.
+"""What is recovered from stripped code, against what the linker applied there (`--emit-relocs`): the same places.
 
+By the compilers and linkers of REQUIRED, and by others of their kinds that are installed: the tests' names say which.
 What cannot be recovered is refused, and never lost.
 """
 
@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,6 @@ import pytest
 from liveso.code import data_references, formed_constants, thread_local_references
 from liveso.elf import Image, read_image
 from liveso.elf.data import constant_sections, constant_span, data_layout
-from liveso.errors import ImageError
 from liveso.verdict import Weight, judge
 from tests.corpus.emitted import DTPOFF32, GOTTPOFF, RELATIVE, TLSGD, Linked, linked
 
@@ -105,22 +105,28 @@ def ways() -> list[Way]:
     return [it for number, it in enumerate(found) if it.language != "Rust" and number % 13 == 3] + rust
 
 
+def linker_folder(folder: Path, linker: str) -> Path:
+    """Where compilers find a linker under the name that they look for."""
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / f"ld.{linker}").symlink_to(installed_linkers()[linker])
+    return tools
+
+
 def build(folder: Path, way: Way) -> Path:
     """A library with the linker's list of what it applied."""
-    path, tools = folder / "library.so", folder / "tools"
-    tools.mkdir()
-    linker = installed_linkers()[way.linker]
-    (tools / f"ld.{way.linker}").symlink_to(linker)  # where compilers look for it
+    path = folder / "library.so"
     source = str(SOURCES / LANGUAGES[way.language])
-    link = [f"-B{tools}", f"-fuse-ld={way.linker}", "-Wl,--emit-relocs", "-Wl,-z,now"]
+    link = [f"-B{linker_folder(folder, way.linker)}", f"-fuse-ld={way.linker}", "-Wl,--emit-relocs", "-Wl,-z,now"]
     if way.language == "Rust":
         arguments = [word for it in link for word in ("-C", f"link-arg={it}")]
         command = ["rustc", "--crate-type", "cdylib", "-C", f"opt-level={way.level}", *arguments, source]
     else:
-        compiler = way.compiler.replace("gcc", "g++").replace("clang", "clang++") if way.language == "C++" else way.compiler
+        is_cpp = way.language == "C++"
+        compiler = way.compiler.replace("gcc", "g++").replace("clang", "clang++") if is_cpp else way.compiler
         # with a section for each, functions are the linker's to find, not the assembler's
         flags = ["-w", "-shared", "-fPIC", "-ffunction-sections", way.level, *way.flags]
-        command = [compiler, *flags, *(("-std=c++17",) if way.language == "C++" else ()), source, *link]
+        command = [compiler, *flags, *(["-std=c++17"] if is_cpp else []), source, *link]
     subprocess.run([*command, "-o", str(path)], check=True, cwd=folder, capture_output=True)
     return path
 
@@ -180,7 +186,7 @@ REFUSED = {
         ("-mcmodel=large", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"),
         "large code model",
     ),
-    "far variables": (FAR, ("-mcmodel=medium", "-mlarge-data-threshold=64"), "of the medium code model|-mcmodel=medium"),
+    "far variables": (FAR, ("-mcmodel=medium", "-mlarge-data-threshold=64"), "-mcmodel=medium"),
     "addresses in the code": (FAR, ("-fno-pic", "-mcmodel=large", "-Wl,-z,notext"), "text relocations"),
     "descriptors": (THREAD_LOCAL, ("-mtls-dialect=gnu2",), "TLS descriptors"),
     "a descriptor of the block": (THREAD_LOCAL, ("-mtls-dialect=gnu2", "-ftls-model=local-dynamic"), "TLS descriptors"),
@@ -191,11 +197,51 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_recovered_is_refused(tmp_path: Path, name: str, linker: str) -> None:
     text, flags, reason = REFUSED[name]
-    tools, path = tmp_path / "tools", tmp_path / "library.so"
-    tools.mkdir()
-    (tools / f"ld.{linker}").symlink_to(installed_linkers()[linker])
+    path, tools = tmp_path / "library.so", linker_folder(tmp_path, linker)
     command = ["gcc", "-O2", "-shared", "-fPIC", "-s", *flags, f"-B{tools}", f"-fuse-ld={linker}", "-Wl,-z,now"]
     subprocess.run([*command, "-x", "c", "-", "-o", str(path)], input=text, text=True, check=True, capture_output=True)
     image = read_image(path.read_bytes())
     texts = [it.text for it in judge(image, image).findings if it.weight is not Weight.NOTE]
     assert any(re.search(reason, it) for it in texts), texts
+
+
+ASKING = """
+#define HIDDEN __attribute__((visibility("hidden")))
+HIDDEN __thread int one = 1;
+HIDDEN __thread long two = 2;
+__thread int three = 3;
+static __thread int four = 4;
+int *first(int n) { one += n; return &one; }
+long *second(void) { return &two; }
+int third(void) { return three++ + four++; }
+int *fourth(void) { return &four; }
+"""
+KNOWING = """
+#define HIDDEN __attribute__((visibility("hidden")))
+extern HIDDEN __thread int one;
+extern HIDDEN __thread long two;
+extern __thread int three;
+int use_first(int n) { return one += n; }
+long *use_second(void) { return &two; }
+int use_third(void) { return three++; }
+"""
+
+
+@pytest.mark.parametrize("linker", installed_linkers())
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_what_the_linker_relaxes_is_found(tmp_path: Path, compiler: str, linker: str) -> None:
+    """General dynamic accesses become initial exec ones where another object has such for the same variable."""
+    options = ["-O2", "-fPIC", "-shared", "-ffunction-sections", f"-B{linker_folder(tmp_path, linker)}"]
+    objects = []
+    for name, text, model in (("asking", ASKING, "global-dynamic"), ("knowing", KNOWING, "initial-exec")):
+        objects.append(str(tmp_path / f"{name}.o"))
+        command = [compiler, "-O2", "-fPIC", "-c", f"-ftls-model={model}", "-x", "c", "-", "-o", objects[-1]]
+        subprocess.run(command, input=text, text=True, check=True)
+    path = tmp_path / "library.so"
+    link = [f"-fuse-ld={linker}", "-Wl,--emit-relocs", *objects, "-o", str(path)]
+    subprocess.run([compiler, *options, *link], check=True)
+    found = thread_local_references(read_image(stripped(path)))
+    kinds = (TLSGD, DTPOFF32, GOTTPOFF)
+    expected = Counter(it.value for it in linked(path.read_bytes()).emitted if it.kind in kinds and it.section)
+    assert not found.unclear
+    assert Counter(found.table["target"].tolist()) == expected

@@ -1,4 +1,4 @@
-"""Libraries of each linker keep their variables, thread-local ones too, and their tables, wherever the linker puts them."""
+"""Libraries of each linker keep their variables, thread-local ones too, and their tables, wherever it puts them."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness import Bench
 
-LINKERS = [it for it in ("bfd", "gold", "lld", "mold") if it == "bfd" or shutil.which(f"ld.{it}")]
+LINKERS = [it for it in ("bfd", "gold", "lld", "mold") if it != "gold" or shutil.which("ld.gold")]
 
 LIBRARY = """
 struct operations { const char *name; int (*run)(int); };
@@ -49,7 +49,7 @@ int main(void)
 """
 
 
-@pytest.mark.parametrize("flags", [("-O0",), ("-O2",), ("-O2", "-ftls-model=global-dynamic"), ("-O2", "-fno-plt")], ids="".join)
+@pytest.mark.parametrize("flags", [("-O0",), ("-O2",), ("-O2", "-fno-plt")], ids="".join)
 @pytest.mark.parametrize("linker", LINKERS)
 def test_variables_and_tables_are_kept(bench: Bench, linker: str, flags: tuple[str, ...]) -> None:
     for version in (1, 2):
