@@ -19,6 +19,7 @@ RELATIVE = frozenset({PC32, PLT32, GOTPCREL, GOTPCRELX, REX_GOTPCRELX})
 THREAD_LOCAL = frozenset({TLSGD, TLSLD, DTPOFF32, GOTTPOFF, TPOFF32, TLSDESC})
 
 _LEA = 0x8D
+_HALF = 4  # bytes of a distance
 _GOT = frozenset({GOTPCREL, GOTPCRELX, REX_GOTPCRELX})
 _START_UP = (".plt", ".init", ".fini")
 
@@ -49,6 +50,8 @@ class Linked:
     emitted: tuple[Emitted, ...]
     functions: frozenset[int]
     """The addresses that symbols of functions have."""
+    distances: tuple[tuple[int, bool], ...]
+    """The places in read-only data that the linker filled with a distance, sorted, and whether it leads to code."""
 
     def into(self, *sections: str) -> set[int]:
         """The places that lead into sections by themselves."""
@@ -60,6 +63,21 @@ class Linked:
     def formed_functions(self) -> set[int]:
         return {it.place for it in self.emitted if it.forms_address and it.target in self.functions}
 
+    def tables_of_distances(self, borders: set[int]) -> Iterator[tuple[int, set[int]]]:
+        """The start of each table of distances from it, and the constants that it leads to; `borders` part tables."""
+        start = before = -1
+        targets: set[int] = set()
+        for place, is_code in self.distances:
+            if place != before + _HALF or place in borders:
+                if start >= 0:
+                    yield start, targets
+                start, targets = place, set()
+            before = place
+            if not is_code:
+                targets.add(start + int.from_bytes(self.image.bytes_at(place, _HALF), "little", signed=True))
+        if start >= 0:
+            yield start, targets
+
 
 def linked(content: bytes) -> Linked:
     elf, image = ELFFile(io.BytesIO(content)), read_image(content)
@@ -70,7 +88,17 @@ def linked(content: bytes) -> Linked:
         if it["st_info"]["type"] in ("STT_FUNC", "STT_GNU_IFUNC") and isinstance(it["st_shndx"], int)
     )
     stubs = start_up_stubs(image, ranges(image))
-    return Linked(image, tuple(it for it in _emitted(elf, image, symbols) if it.place not in stubs), functions)
+    emitted = tuple(it for it in _emitted(elf, image, symbols) if it.place not in stubs)
+    return Linked(image, emitted, functions, tuple(sorted(_distances(elf, symbols))))
+
+
+def _distances(elf: ELFFile, symbols: SymbolTableSection) -> Iterator[tuple[int, bool]]:
+    for section in elf.iter_sections():
+        if isinstance(section, RelocationSection) and section.name.startswith(".rela.rodata"):
+            for row in section.iter_relocations():
+                if row["r_info_type"] == PC32:
+                    to = elf.get_section(symbols.get_symbol(row["r_info_sym"])["st_shndx"])
+                    yield row["r_offset"], bool(to["sh_flags"] & tables.SHF_EXECINSTR)
 
 
 def _emitted(elf: ELFFile, image: Image, symbols: SymbolTableSection) -> Iterator[Emitted]:

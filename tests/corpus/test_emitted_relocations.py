@@ -16,7 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from liveso.code import data_references, formed_constants, thread_local_references
+from liveso.code import (
+    constant_starts,
+    data_references,
+    formed_constants,
+    relative_tables,
+    relative_targets,
+    thread_local_references,
+)
 from liveso.elf import Image, read_image
 from liveso.elf.data import constant_sections, constant_span, data_layout
 from liveso.verdict import Weight, judge
@@ -160,6 +167,9 @@ def test_what_is_recovered_is_what_the_linker_applied(tmp_path: Path, way: Way) 
     }
     assert {it + 3 for it in formed_constants(image).places.tolist()} == formed
     _thread_locals_are_found(image, expected)
+    found_tables, found_targets = relative_tables(image), relative_targets(image)
+    for start, targets in expected.tables_of_distances(set(constant_starts(image).tolist())):
+        assert start in found_tables and targets <= found_targets
 
 
 def _thread_locals_are_found(image: Image, expected: Linked) -> None:

@@ -1,5 +1,7 @@
 """Where the constants of an image begin, as far as anything says so."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,9 @@ from liveso.elf.tables import Table
 FORMING = 7  # bytes of an instruction that forms an address
 _DISPLACEMENT = 3  # where its displacement begins
 _HALF = 4  # bytes of a word that counts from the table's address
+_AS_FAR, _SOON = 512, 32  # bytes from where an address is formed to where a word is loaded, and from there to its sum
+_LOAD = re.compile(rb"[\x48-\x4f]\x63[\x04\x0c\x14\x1c\x24\x2c\x34\x3c\x44\x4c\x54\x5c\x64\x6c\x74\x7c].", re.DOTALL)
+_ADD = re.compile(rb"[\x48-\x4f][\x01\x03][\xc0-\xff]")
 _EXTENDING, _REGISTERS = 0x63, 0xC0  # movslq (AMD64 Manual 3, "MOVSXD"), and the mode of two registers (1.4)
 
 
@@ -87,6 +92,49 @@ def relative_tables(image: Image) -> frozenset[int]:
     lead_to_constants &= (first < 0) | (first >= 2 * _HALF)
     extended = _formed_where_words_are_extended(image)
     return frozenset(starts[leads_to_code | (lead_to_constants & np.isin(starts, extended))].tolist())
+
+
+@once_per_image
+def relative_targets(image: Image) -> frozenset[int]:
+    """The constants that tables of distances lead to, which code reaches without forming their addresses: those of the
+    version that the table is of."""
+    starts, found = constant_starts(image), set[int]()
+    for start in _tables_of_distances(image):
+        after = int(np.searchsorted(starts, start, side="right"))
+        section = next(it for it in constant_sections(image) if it.address <= start < it.end)
+        end = min(section.end, int(starts[after])) if after < len(starts) else section.end
+        content = image.bytes_at(start, (end - start) // _HALF * _HALF)
+        targets = np.frombuffer(content, "<i4").astype("<i8") + start
+        inside = _are_constant(image, targets)
+        # what follows a table without a border holds something else
+        found.update(targets[: len(inside) if inside.all() else int(inside.argmin())].tolist())
+    return frozenset(found)
+
+
+def _tables_of_distances(image: Image) -> Iterator[int]:
+    """Those of the `relative_tables` whose words code adds to their own address, soon after it loaded them."""
+    formed, known = formed_constants(image), functions(image)
+    ends = np.append(known["end"].astype("<i8"), 0)
+    rows = np.isin(formed.targets, sorted(relative_tables(image)))
+    for place, target in zip(formed.places[rows].tolist(), formed.targets[rows].tolist(), strict=True):
+        index = int(np.searchsorted(known["start"].astype("<i8"), place, side="right")) - 1
+        code = image.bytes_at(place, max(FORMING, min(int(ends[index]) - place, _AS_FAR)))
+        if _adds_words_to(code[FORMING:], code[2] >> 3 & 7 | (code[0] & 4) << 1):
+            yield target
+
+
+def _adds_words_to(code: bytes, table: int) -> bool:
+    """Whether bytes of code load a word by way of the register `table` and add both (AMD64 Manual 3, 1.4)."""
+    for load in _LOAD.finditer(code):
+        rex, operand, scaled = load[0][0], load[0][2], load[0][3]
+        base, index = scaled & 7 | (rex & 1) << 3, scaled >> 3 & 7 | (rex & 2) << 2
+        if table in (base, index):
+            word = operand >> 3 & 7 | (rex & 4) << 1
+            for it in _ADD.finditer(code, load.end(), load.end() + _SOON):
+                pair = it[0][2] >> 3 & 7 | (it[0][0] & 4) << 1, it[0][2] & 7 | (it[0][0] & 1) << 3
+                if sorted(pair) == sorted((word, table)):
+                    return True
+    return False
 
 
 def _halves(image: Image, addresses: Table) -> Table:

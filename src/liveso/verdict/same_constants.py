@@ -19,7 +19,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import Matching, Reader, compared_constants, constant_starts, formed_constants, relative_tables
+from liveso.code import (
+    Matching,
+    Reader,
+    compared_constants,
+    constant_starts,
+    formed_constants,
+    relative_tables,
+    relative_targets,
+)
 from liveso.elf import Image, Section
 from liveso.elf.data import constant_sections
 from liveso.elf.tables import Table
@@ -87,7 +95,7 @@ def _is_text(content: bytes) -> bool:
 def same_constants(old: Image, new: Image, matching: Matching, named: Sequence[Piece]) -> tuple[Piece, ...]:
     """The constants of `new` that are constants of `old`, by the addresses of their bytes; `named` ones are known by
     their names. What relocation writes is none of them, nor are tables whose words count from their own address: what
-    those lead to is the new version's. Raises ImageError as `functions` does."""
+    those lead to is the new version's, and has no home either. Raises ImageError as `functions` does."""
     sides = _Side(old), _Side(new)
     counterparts = _counterparts(*sides)
     distances = [
@@ -100,16 +108,25 @@ def same_constants(old: Image, new: Image, matching: Matching, named: Sequence[P
             before = named[at].old
             assert before is not None
             distances[index] = before - named[at].start
-    relative = relative_tables(new)
-    distances = [
-        None if it.start in relative else distance for it, distance in zip(sides[1].parts, distances, strict=True)
-    ]
+    for index in _bound_to_tables(new, sides[1].parts):
+        distances[index] = None
     _tear_nothing(new, matching, sides[1].parts, distances)
     return tuple(
         Piece(it.start, it.end, it.start + distance)
         for it, distance in zip(sides[1].parts, distances, strict=True)
         if distance is not None
     )
+
+
+def _bound_to_tables(new: Image, parts: Sequence[_Part]) -> Iterator[int]:
+    """The parts whose words count from their own address, and those that such words lead to: what code reaches by way
+    of a table must be what it compares that with."""
+    tables = relative_tables(new)
+    yield from (index for index, it in enumerate(parts) if it.start in tables)
+    for target in relative_targets(new):
+        index = bisect_right(parts, target, key=lambda it: it.start) - 1
+        if index >= 0 and target < parts[index].end:
+            yield index
 
 
 def _counterparts(old: _Side, new: _Side) -> list[int | None]:
