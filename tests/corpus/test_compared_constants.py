@@ -127,3 +127,30 @@ def test_what_a_table_of_distances_leads_to_is_not_compared_with_what_the_old_ve
     flags = (level, "-s", "-fvisibility=hidden")
     old, new = (build(REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a word", more))
     assert RULE in findings(old, new)
+
+
+TABLES_REACHED_BY_TABLE = """
+struct node { const char *name; int (*act)(int); };
+static int one(int n) { return n * 7 ^ 5; }
+static int two(int n) { return n > 3 ? n - 9 : n / 7; }
+static const struct node a = {"the first", one}, b = {"the second", two}, c = {"the third", one}, d = {"a fourth", two};
+__attribute__((noinline)) const struct node *of(int n)
+{
+    switch (n) {
+    case 0: return &a;
+    case 1: return &b;
+    case 2: return &c;
+    case 3: return &d;
+    }
+    return 0;
+}
+const struct node *const all[] = {&d, &c, &b, &a};
+int is_second(const struct node *it) { return it == &b; }
+const char *more(void) { return MORE; }
+"""
+
+
+def test_nor_are_tables_of_pointers(build: Build) -> None:
+    flags = ("-O2", "-s")
+    old, new = (build(TABLES_REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a", "others"))
+    assert RULE in findings(old, new)

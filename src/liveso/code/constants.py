@@ -114,10 +114,10 @@ def relative_targets(image: Image) -> frozenset[int]:
 def _tables_of_distances(image: Image) -> Iterator[int]:
     """Those of the `relative_tables` whose words code adds to their own address, soon after it loaded them."""
     formed, known = formed_constants(image), functions(image)
-    ends = np.append(known["end"].astype("<i8"), 0)
+    starts, ends = known["start"].astype("<i8"), np.append(known["end"].astype("<i8"), 0)
     rows = np.isin(formed.targets, sorted(relative_tables(image)))
     for place, target in zip(formed.places[rows].tolist(), formed.targets[rows].tolist(), strict=True):
-        index = int(np.searchsorted(known["start"].astype("<i8"), place, side="right")) - 1
+        index = int(np.searchsorted(starts, place, side="right")) - 1
         code = image.bytes_at(place, max(FORMING, min(int(ends[index]) - place, _AS_FAR)))
         if _adds_words_to(code[FORMING:], code[2] >> 3 & 7 | (code[0] & 4) << 1):
             yield target
