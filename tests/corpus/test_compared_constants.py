@@ -95,3 +95,62 @@ def test_the_end_of_an_array_is_no_constant_that_is_remembered(
     assert RULE not in findings(old, new)
     assert all(it.may_be_end for image in (before, after) for it in compared_constants(image))
     assert not [it for it in judge(before, after).tables if it.end - it.start == 1]
+
+
+REACHED_BY_TABLE = """
+#define API __attribute__((visibility("default")))
+static const char none[] = "none at all";
+__attribute__((noinline)) static const char *name(int n)
+{
+    switch (n & 7) {
+    case 0: return none;
+    case 1: return "one of all";
+    case 2: return "two of all";
+    case 3: return "three of all";
+    case 4: return "four of all";
+    case 5: return "five of all";
+    default: return "seven " MORE;
+    }
+}
+API const char *get(int n) { return name(n); }
+API int is_none(const char *it) { return it == none; }
+API int both(int n) { return name(n) == none; }
+"""
+
+
+@pytest.mark.parametrize("more", ["a text", "another", "much longer than it was"])
+@pytest.mark.parametrize("level", ["-O1", "-O2", "-Os"])
+def test_what_a_table_of_distances_leads_to_is_not_compared_with_what_the_old_version_has(
+    build: Build, level: str, more: str
+) -> None:
+    """clang reaches texts by their distance from a table: `name(0)` is the new version's text."""
+    flags = (level, "-s", "-fvisibility=hidden")
+    old, new = (build(REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a word", more))
+    assert RULE in findings(old, new)
+
+
+TABLES_REACHED_BY_TABLE = """
+struct node { const char *name; int (*act)(int); };
+static int one(int n) { return n * 7 ^ 5; }
+static int two(int n) { return n > 3 ? n - 9 : n / 7; }
+static const struct node a = {"the first", one}, b = {"the second", two}, c = {"the third", one}, d = {"a fourth", two};
+__attribute__((noinline)) const struct node *of(int n)
+{
+    switch (n) {
+    case 0: return &a;
+    case 1: return &b;
+    case 2: return &c;
+    case 3: return &d;
+    }
+    return 0;
+}
+const struct node *const all[] = {&d, &c, &b, &a};
+int is_second(const struct node *it) { return it == &b; }
+const char *more(void) { return MORE; }
+"""
+
+
+def test_nor_are_tables_of_pointers(build: Build) -> None:
+    flags = ("-O2", "-s")
+    old, new = (build(TABLES_REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a", "others"))
+    assert RULE in findings(old, new)

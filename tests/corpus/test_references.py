@@ -167,3 +167,25 @@ def test_the_same_references_are_found_where_code_is_decoded_in_parts(
     assert len(whole.table) > 20
     assert parts.table.tolist() == whole.table.tolist()
     assert (parts.outside, parts.doubtful, parts.undecoded) == (whole.outside, whole.doubtful, whole.undecoded)
+
+
+UNREADABLE = """
+struct operations { int (*run)(int); };
+static int count;
+static int run(int n) { return n + count; }
+static const struct operations all = {run};
+int __attribute__((noinline)) call(const struct operations *it) { return it->run(count++); }
+const void *after(void)
+{
+	__asm__ volatile(".byte 0x06"); // no instruction of this machine
+	return FORMED;
+}
+"""
+
+
+@pytest.mark.parametrize("formed", ["&count", "&all", "(void *)run"])
+def test_code_that_cannot_be_decoded_is_named_whatever_it_may_refer_to(idle_bench: Bench, formed: str) -> None:
+    options = ("-O2", "-s", "-fPIC", "-shared", f"-DFORMED={formed}")
+    image = read_image(idle_bench.compile(UNREADABLE, "lib.so", *options).read_bytes())
+    known = data_references(image)
+    assert len(known.undecoded) == 1

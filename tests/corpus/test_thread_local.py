@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -113,7 +114,57 @@ BUILDS = [
 def test_all_are_found(idle_bench: Bench, language: str, compiler: str, level: str, model: str) -> None:
     source, compiler = (IN_C, compiler) if language == "c" else (IN_CXX, {"gcc": "g++", "clang": "clang++"}[compiler])
     flags = ("-x", language, "-shared", "-fPIC", "-w", level, f"-ftls-model={model}", "-Wl,--emit-relocs")
-    path = idle_bench.compile(source, "library.so", *flags, compiler=compiler)
+    _are_all_found(idle_bench.compile(source, "library.so", *flags, compiler=compiler))
+
+
+# an exception leads to what stands behind a call that never returns, with the block's address in a register
+LANDING = """
+	.text
+	.globl use
+	.type use, @function
+use:
+	.cfi_startproc
+	push %%rbx
+	.cfi_def_cfa_offset 16
+	leaq variable@tlsld(%%rip), %%rdi
+	call __tls_get_addr@plt
+	movq %%rax, %%rbx
+	call puts@plt
+	incl variable@dtpoff(%%rbx)
+	pop %%rbx
+	ret
+	xorl %%ebx, %%ebx
+	call *%s(%%rip)
+	incl variable@dtpoff(%%rbx)
+	call abort@plt
+	.cfi_endproc
+	.size use, .-use
+	.type stop, @function
+stop:
+	.cfi_startproc
+	call abort@plt
+	.cfi_endproc
+	.size stop, .-stop
+	.section .data.rel.ro, "aw"
+word:
+	.quad stop
+	.section .tbss, "awT", @nobits
+	.zero 40
+variable:
+	.zero 8
+"""
+
+
+@pytest.mark.parametrize("never_returns", ["abort@GOTPCREL", "_Unwind_Resume@GOTPCREL", "word"])
+def test_all_are_found_behind_what_never_returns(idle_bench: Bench, never_returns: str) -> None:
+    file = idle_bench.folder / "library.s"
+    file.write_text(LANDING % never_returns)
+    path = idle_bench.compile(file, "library.so", "-shared", "-Wl,--emit-relocs")
+    assert not thread_local_references(read_image(path.read_bytes())).unclear
+    _are_all_found(path)
+
+
+def _are_all_found(path: Path) -> None:
     expected = _by_linker(path.read_bytes())
     found = thread_local_references(read_image(path.read_bytes()))
     # what lies before the block belongs to an array whose index does not start at 0

@@ -4,7 +4,7 @@ from liveso.code.allocators import Allocators
 from liveso.code.clobbers import Clobbers
 from liveso.code.compared_constants import ComparedConstant, compared_constants
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
-from liveso.code.constants import constant_starts, formed_constants
+from liveso.code.constants import constant_starts, formed_constants, relative_tables, relative_targets
 from liveso.code.entries import branches, entries
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
@@ -67,6 +67,8 @@ __all__ = [
     "no_thread_local_references",
     "panic_mark",
     "parameters",
+    "relative_tables",
+    "relative_targets",
     "remembered_functions",
     "thread_local_references",
     "thread_local_slots",

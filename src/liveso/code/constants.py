@@ -1,9 +1,12 @@
 """Where the constants of an image begin, as far as anything says so."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
@@ -12,6 +15,11 @@ from liveso.elf.tables import Table
 
 FORMING = 7  # bytes of an instruction that forms an address
 _DISPLACEMENT = 3  # where its displacement begins
+_HALF = 4  # bytes of a word that counts from the table's address
+_AS_FAR, _SOON = 512, 32  # bytes from where an address is formed to where a word is loaded, and from there to its sum
+_LOAD = re.compile(rb"[\x48-\x4f]\x63[\x04\x0c\x14\x1c\x24\x2c\x34\x3c\x44\x4c\x54\x5c\x64\x6c\x74\x7c].", re.DOTALL)
+_ADD = re.compile(rb"[\x48-\x4f][\x01\x03][\xc0-\xff]")
+_EXTENDING, _REGISTERS = 0x63, 0xC0  # movslq (AMD64 Manual 3, "MOVSXD"), and the mode of two registers (1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +74,98 @@ def constant_starts(image: Image) -> Table:
         inside |= (found >= section.address) & (found < section.end)
     starts: Table = found[inside]
     return starts
+
+
+@once_per_image
+def relative_tables(image: Image) -> frozenset[int]:
+    """The constants whose words count from their own address: jump tables of a `switch`, and tables of the distances to
+    texts (R_X86_64_PC32 in constants). The same bytes at another address lead elsewhere.
+
+    Where it is in doubt, a constant is one of them. The first word of a jump table leads to code. The first two of
+    another lead to constants, which small numbers do, too, so that code which forms the address of it must extend such
+    words to whole ones.
+    """
+    starts = constant_starts(image)
+    first, second = _halves(image, starts), _halves(image, starts + _HALF)
+    leads_to_code = image.are_code(starts + first)
+    lead_to_constants = _are_constant(image, starts + first) & _are_constant(image, starts + second)
+    lead_to_constants &= (first < 0) | (first >= 2 * _HALF)
+    extended = _formed_where_words_are_extended(image)
+    return frozenset(starts[leads_to_code | (lead_to_constants & np.isin(starts, extended))].tolist())
+
+
+@once_per_image
+def relative_targets(image: Image) -> frozenset[int]:
+    """The constants that tables of distances lead to, which code reaches without forming their addresses: those of the
+    version that the table is of."""
+    starts, found = constant_starts(image), set[int]()
+    for start in _tables_of_distances(image):
+        after = int(np.searchsorted(starts, start, side="right"))
+        section = next(it for it in constant_sections(image) if it.address <= start < it.end)
+        end = min(section.end, int(starts[after])) if after < len(starts) else section.end
+        content = image.bytes_at(start, (end - start) // _HALF * _HALF)
+        targets = np.frombuffer(content, "<i4").astype("<i8") + start
+        inside = _are_constant(image, targets)
+        # what follows a table without a border holds something else
+        found.update(targets[: len(inside) if inside.all() else int(inside.argmin())].tolist())
+    return frozenset(found)
+
+
+def _tables_of_distances(image: Image) -> Iterator[int]:
+    """Those of the `relative_tables` whose words code adds to their own address, soon after it loaded them."""
+    formed, known = formed_constants(image), functions(image)
+    starts, ends = known["start"].astype("<i8"), np.append(known["end"].astype("<i8"), 0)
+    rows = np.isin(formed.targets, sorted(relative_tables(image)))
+    for place, target in zip(formed.places[rows].tolist(), formed.targets[rows].tolist(), strict=True):
+        index = int(np.searchsorted(starts, place, side="right")) - 1
+        code = image.bytes_at(place, max(FORMING, min(int(ends[index]) - place, _AS_FAR)))
+        if _adds_words_to(code[FORMING:], code[2] >> 3 & 7 | (code[0] & 4) << 1):
+            yield target
+
+
+def _adds_words_to(code: bytes, table: int) -> bool:
+    """Whether bytes of code load a word by way of the register `table` and add both (AMD64 Manual 3, 1.4)."""
+    for load in _LOAD.finditer(code):
+        rex, operand, scaled = load[0][0], load[0][2], load[0][3]
+        base, index = scaled & 7 | (rex & 1) << 3, scaled >> 3 & 7 | (rex & 2) << 2
+        if table in (base, index):
+            word = operand >> 3 & 7 | (rex & 4) << 1
+            for it in _ADD.finditer(code, load.end(), load.end() + _SOON):
+                pair = it[0][2] >> 3 & 7 | (it[0][0] & 4) << 1, it[0][2] & 7 | (it[0][0] & 1) << 3
+                if sorted(pair) == sorted((word, table)):
+                    return True
+    return False
+
+
+def _halves(image: Image, addresses: Table) -> Table:
+    """The four bytes at each address, as a number with sign; zero behind the end of its section."""
+    found = np.zeros(len(addresses), "<i8")
+    for section in constant_sections(image):
+        numbers = displacements(image.section_bytes(section))
+        inside = (addresses >= section.address) & (addresses < section.address + len(numbers))
+        found[inside] = numbers[addresses[inside] - section.address]
+    return found
+
+
+def _are_constant(image: Image, addresses: Table) -> Table:
+    inside = np.zeros(len(addresses), np.bool_)
+    for section in constant_sections(image):
+        inside |= (addresses >= section.address) & (addresses < section.end)
+    return inside
+
+
+def _formed_where_words_are_extended(image: Image) -> Table:
+    """The constants whose addresses are formed in functions that seem to load half a word and extend its sign. Raises
+    ImageError as `functions` does."""
+    known, formed = functions(image), formed_constants(image)
+    whole, wide = image.machine.whole_word
+    extending = [np.zeros(0, "<i8")]
+    for section in image.sections:
+        if section.is_code and section.has_bytes:
+            content = np.frombuffer(image.section_bytes(section), np.uint8)
+            at = (content[:-2] & whole == wide) & (content[1:-1] == _EXTENDING) & (content[2:] < _REGISTERS)
+            extending.append(np.flatnonzero(at) + section.address)
+    starts = known["start"].astype("<i8")
+    functions_with = np.unique(np.searchsorted(starts, np.concatenate(extending), side="right"))
+    found: Table = formed.targets[np.isin(np.searchsorted(starts, formed.places, side="right"), functions_with)]
+    return found

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import capstone
 
@@ -164,7 +165,7 @@ class _Tracer:
             if site is not None:
                 after[self._machine.result_register] = frozenset((site,))
             self._leaves(index, after)
-            if self._returns(self._target(it)):
+            if self._returns(self._callee(it)):
                 yield following, after
         elif it.group(capstone.CS_GRP_JUMP):
             self._result(it, holders)
@@ -218,7 +219,7 @@ class _Tracer:
             if target is not None:
                 waiting.append(target)
             is_end = it.mnemonic.startswith(_ENDS) or (is_jump and _plain(it) == "jmp")
-            if not is_end and not (it.group(capstone.CS_GRP_CALL) and not self._returns(self._target(it), depth + 1)):
+            if not is_end and not (it.group(capstone.CS_GRP_CALL) and not self._returns(self._callee(it), depth + 1)):
                 waiting.append(address + it.size)
 
     def _after(self, it: capstone.CsInsn, holders: _Holders) -> _Holders:
@@ -361,6 +362,23 @@ class _Tracer:
     def _target(self, it: capstone.CsInsn) -> int | None:
         operand = it.operands[0] if it.operands else None
         return int(operand.imm) if operand is not None and operand.type == capstone.CS_OP_IMM else None
+
+    def _callee(self, it: capstone.CsInsn) -> int | None:
+        """Where a call leads to: for one through a slot of the GOT, the function of the image there, or the slot."""
+        operand = it.operands[0] if it.operands else None
+        if operand is None or operand.type != capstone.CS_OP_MEM:
+            return self._target(it)
+        if operand.mem.index or it.reg_name(operand.mem.base) != self._machine.program_counter:
+            return None
+        slot = int(it.address + it.size + operand.mem.disp)
+        return self._slots.get(slot, slot)
+
+    @cached_property
+    def _slots(self) -> dict[int, int]:
+        """The functions that words of the image lead to by themselves, by the addresses of the words."""
+        relocations = self._image.relocations
+        rows = relocations[relocations["type"] == self._machine.relative]
+        return dict(rows[["offset", "addend"]][self._image.are_code(rows["addend"].astype("<i8"))].tolist())
 
     def _whole(self, register: str) -> str:
         return self._machine.register_parts.get(register, register)

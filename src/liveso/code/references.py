@@ -143,10 +143,10 @@ def data_references(image: Image) -> References:
             function_rows.extend(row for row in found.values() if row[3] and row[1] in starts)
             rows.extend(row for row in found.values() if variables.start <= row[1] <= variables.stop)
             constant_rows.extend(row for row in found.values() if constants.start <= row[1] <= constants.stop)
-            places = places[code.may_lead_to(variables, places)]
             if stretch.is_function:
                 undecoded.extend(places[places >= stop][:1].tolist())
-            else:
+            elif not _is_padding(code, stretch):
+                places = places[code.may_lead_to(variables, places)]
                 here = set(places.tolist()).intersection(row[0] for row in found.values())
                 outside += len(here)
                 doubtful += len(places) - len(here)
@@ -277,6 +277,11 @@ def _reference(code: _Code, listing: Listing, index: int, places: Table) -> _Row
         ):
             return place, end + displacement, displacement, mnemonic == "lea"
     return None
+
+
+def _is_padding(code: _Code, stretch: _Stretch) -> bool:
+    """Whether there are only bytes that linkers and compilers put between functions."""
+    return code.image.machine.padding.issuperset(code.content[stretch.start - code.start : stretch.end - code.start])
 
 
 @cache

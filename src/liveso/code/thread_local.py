@@ -81,7 +81,8 @@ def module_accesses(image: Image) -> dict[int, int]:
 def _followed(image: Image, sites: Table) -> Accesses:
     if not len(sites):
         return Accesses((), ())
-    never_returning = last_calls(stub_names(image, slot_names(image)))
+    slots = slot_names(image)
+    never_returning = last_calls(stub_names(image, slots) | slots)  # -fno-plt calls by way of the slot itself
     return accesses(image, functions(image), sites["place"].tolist(), never_returning)
 
 

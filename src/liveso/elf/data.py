@@ -70,12 +70,26 @@ def data_layout(image: Image) -> DataLayout:
 
 @once_per_image
 def constant_span(image: Image) -> range:
-    """The addresses of constants that only relocation writes: tables of pointers. Empty where there are none, or where
-    something else lies between them."""
-    present = sorted((it for it in image.sections if it.is_allocated and it.size), key=lambda it: it.address)
-    found = [it for it in present if it.name.startswith(CONSTANT_AFTER_RELOCATION[0])]
-    span = range(found[0].address, found[-1].end) if found else range(0)
-    return range(0) if any(it.address in span for it in present if it not in found) else span
+    """The addresses of constants that only relocation writes: tables of pointers. Empty where there are none; where
+    something else lies between them, as gold puts the arrays of initialisers there, the longest part without."""
+    present = sorted((it for it in image.sections if _has_addresses(it)), key=lambda it: it.address)
+    spans: list[range] = []
+    is_open = False
+    for it in present:
+        is_constant = it.name.startswith(CONSTANT_AFTER_RELOCATION[0])
+        if is_constant and is_open:
+            spans[-1] = range(spans[-1].start, it.end)
+        elif is_constant:
+            spans.append(range(it.address, it.end))
+        is_open = is_constant
+    return max(spans, key=len, default=range(0))
+
+
+def _has_addresses(section: Section) -> bool:
+    """Whether nothing else lies at a section's addresses: the zeros of thread-local storage are in no memory of the
+    image (gABI, "Special Sections", .tbss)."""
+    is_template = section.is_thread_local and section.type == tables.SHT_NOBITS
+    return bool(section.is_allocated and section.size and not is_template)
 
 
 @once_per_image

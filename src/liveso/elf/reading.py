@@ -53,7 +53,7 @@ def read_image(content: bytes, *, may_be_program: bool = False) -> Image:
         search_path=":".join(path for found in paths for path in found),
         build_id=_build_id(content, sections),
         symbols=symbols,
-        relocations=relocations,
+        relocations=_about_modules(relocations, symbols, machine),
         relocations_offset=offsets,
     )
 
@@ -239,6 +239,18 @@ def _relocations(
         parts.append(part)
         offsets.extend([-1] * len(part))
     return (np.concatenate(parts) if parts else np.zeros(0, tables.RELOCATION)), tuple(offsets)
+
+
+def _about_modules(relocations: Table, symbols: tuple[Symbol, ...], machine: Machine) -> Table:
+    """The same, where the ID of the image's own module is asked for without a symbol: gold names the section of the
+    variable, which says no more (ELF TLS, 3.4.6)."""
+    sections = [it.index for it in symbols if it.type == tables.STT_SECTION and it.is_defined]
+    is_own = (relocations["type"] == machine.tls_module) & np.isin(relocations["symbol"], sections)
+    if not is_own.any():
+        return relocations
+    found = relocations.copy()
+    found["symbol"][is_own] = 0
+    return found
 
 
 def _packed_relocations(content: bytes, filled: FilledMemory, packed: Table, machine: Machine) -> Table:

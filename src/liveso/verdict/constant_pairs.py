@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import ComparedConstant, Matching, Shapes, compared_constants, constant_starts
+from liveso.code import ComparedConstant, Matching, Shapes, compared_constants, constant_starts, relative_targets
 from liveso.elf import Image, Section, tables
 from liveso.verdict.correspondence import Piece
 
@@ -52,7 +52,9 @@ def match_constants(
         index = bisect_right(ranges, after, key=lambda it: it[0]) - 1
         if index >= 0 and after < ranges[index][1]:
             continue
-        if after in certain and _content(old, certain[after]) == _content(new, after):
+        # what a table of distances leads to is the new version's
+        is_free = after in certain and after not in relative_targets(new)
+        if is_free and _content(old, certain[after]) == _content(new, after):
             pieces.append(Piece(after, after + 1, certain[after]))
         elif before:
             unclear += [it for it in compared_constants(new) if it.address == after and not it.may_be_end]

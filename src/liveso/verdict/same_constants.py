@@ -6,6 +6,8 @@ Whoever remembers the address of a text or a table may compare it later with wha
 How long a constant is, nothing says: it may go on behind an address in its middle that code forms. A text among texts
 is one by itself. Others are parted from what lies beside them where that is found elsewhere in the new version; where
 it is not found at all, it may be another part of the same constant, and changed.
+
+A jump table of the same bytes leads into the old version's code from the old version's address: it has no home.
 """
 
 from bisect import bisect_right
@@ -17,7 +19,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import Matching, Reader, compared_constants, constant_starts, formed_constants
+from liveso.code import (
+    Matching,
+    Reader,
+    compared_constants,
+    constant_starts,
+    formed_constants,
+    relative_tables,
+    relative_targets,
+)
 from liveso.elf import Image, Section
 from liveso.elf.data import constant_sections
 from liveso.elf.tables import Table
@@ -84,7 +94,8 @@ def _is_text(content: bytes) -> bool:
 
 def same_constants(old: Image, new: Image, matching: Matching, named: Sequence[Piece]) -> tuple[Piece, ...]:
     """The constants of `new` that are constants of `old`, by the addresses of their bytes; `named` ones are known by
-    their names. What relocation writes is none of them. Raises ImageError as `functions` does."""
+    their names. What relocation writes is none of them, nor are tables whose words count from their own address: what
+    those lead to is the new version's, and has no home either. Raises ImageError as `functions` does."""
     sides = _Side(old), _Side(new)
     counterparts = _counterparts(*sides)
     distances = [
@@ -97,12 +108,25 @@ def same_constants(old: Image, new: Image, matching: Matching, named: Sequence[P
             before = named[at].old
             assert before is not None
             distances[index] = before - named[at].start
+    for index in _bound_to_tables(new, sides[1].parts):
+        distances[index] = None
     _tear_nothing(new, matching, sides[1].parts, distances)
     return tuple(
         Piece(it.start, it.end, it.start + distance)
         for it, distance in zip(sides[1].parts, distances, strict=True)
         if distance is not None
     )
+
+
+def _bound_to_tables(new: Image, parts: Sequence[_Part]) -> Iterator[int]:
+    """The parts whose words count from their own address, and those that such words lead to: what code reaches by way
+    of a table must be what it compares that with."""
+    tables = relative_tables(new)
+    yield from (index for index, it in enumerate(parts) if it.start in tables)
+    for target in relative_targets(new):
+        index = bisect_right(parts, target, key=lambda it: it.start) - 1
+        if index >= 0 and target < parts[index].end:
+            yield index
 
 
 def _counterparts(old: _Side, new: _Side) -> list[int | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from liveso.code import Matching, Reader, Shapes, function_names
+from liveso.code import Matching, Reader, Shapes, function_names, relative_targets
 from liveso.elf import Image, tables
 from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
@@ -151,7 +151,12 @@ def match_tables(
     )
     pairs_of_tables = (*_by_code(*sides, compared), *_by_name(*sides), *_by_content(*sides))
     found = {after.start: (before, after) for before, after in pairs_of_tables}
-    pieces = [Piece(after.start, after.stop, before.start) for before, after in found.values()]
+    bound = sorted(relative_targets(new))  # what code reaches by its distance from a table is the new version's
+    pieces = [
+        Piece(after.start, after.stop, before.start)
+        for before, after in found.values()
+        if not range_of(bound, after.start, after.stop)
+    ]
     return tuple(_without_borders(sides[1], matching, sorted(pieces, key=lambda it: it.start)))
 
 
