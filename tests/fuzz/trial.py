@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from liveso.compare.initial import changed_words
 from liveso.elf import Image, read_image
 from liveso.errors import ImageError
 from liveso.store.prepare import prepare
 from liveso.verdict import DebugSource, KeptVerdicts, Policy, analyse_pair, summarise
-from liveso.verdict.initial import changed_words
 from liveso.verdict.judge import JUDGING_FAILED
 
 _NOT_KEPT = KeptVerdicts(Path("/proc/self/verdicts"))

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from liveso.errors import TargetError
-from liveso.target.freeze import still
-from liveso.target.holder import SEIZE, ptrace
-from liveso.target.process import position, positions
+from liveso.process.freeze import still
+from liveso.process.holder import SEIZE, ptrace
+from liveso.process.proc import position, positions
 from tests.harness import Bench, Program, wait_until
 
 FREEZES, DEATHS = 150, 30

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from liveso.cli.ask import ask_daemon
+from liveso.process import protocol
+from liveso.process.protocol import Kind, Message, Status
 from liveso.settings import read_settings
-from liveso.target import protocol
-from liveso.target.protocol import Kind, Message, Status
 from tests.harness import Bench, Program, wait_until
 
 LIBRARY = "static int sum; int add(int number) { return sum += number; } int version(void) { return VERSION; }"

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from liveso.errors import TargetGone
-from liveso.target import agent as agent_module
-from liveso.target.agent import Agent, AgentSilent, TakenBack, WordChanged
-from liveso.target.protocol import HALF, SPAN, WORD, Kind, Message, Transaction, decode
+from liveso.process import agent as agent_module
+from liveso.process.agent import Agent, AgentSilent, TakenBack, WordChanged
+from liveso.process.protocol import HALF, SPAN, WORD, Kind, Message, Transaction, decode
 from tests.harness import Bench, Program, wait_until
 
 TARGETS, ROUNDS, LEAST_GIVEN_UP = 8, 9, 40
-IMPATIENT_DAEMON = "import liveso.target.agent as agent; agent.ANSWER_LIMIT = 0.3; from liveso.cli import main; main()"
+IMPATIENT_DAEMON = "import liveso.process.agent as agent; agent.ANSWER_LIMIT = 0.3; from liveso.cli import main; main()"
 
 LIBRARY = "int version(void) { return VERSION; }"
 PROGRAM = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from liveso.target.protocol import Kind, Message
+from liveso.process.protocol import Kind, Message
 from tests.harness import Bench, Program, wait_until
 
 SOURCES = Path(__file__).parent / "programs/protocol_2"

@@ -4,7 +4,7 @@ import pytest
 
 from liveso.code.decode import decode
 from liveso.code.x86_64 import forms
-from liveso.elf.machine import X86_64
+from liveso.machine import X86_64
 
 BRANCHES = {
     "call": "e8 11 22 03 00",

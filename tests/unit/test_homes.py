@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from liveso.compare.correspondence import Correspondence, Piece
 from liveso.errors import Refused
+from liveso.plan import LibraryState
+from liveso.plan.homes import address_of, later_homes, later_tables, object_address, placement
+from liveso.plan.record import LoadedVersion, Stretch, decode_record, encode_record
 from liveso.store import Version
-from liveso.update import LibraryState
-from liveso.update.homes import address_of, later_homes, later_tables, object_address, placement
-from liveso.update.record import LoadedVersion, Stretch, decode_record, encode_record
-from liveso.verdict.correspondence import Correspondence, Piece
 
 FIRST = (Stretch(0, 64, 0x1000),)
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from liveso.elf.machine import X86_64
+from liveso.apply.standstill import lies_inside
 from liveso.elf.tables import Table
 from liveso.errors import Refused
+from liveso.machine import X86_64
+from liveso.plan.functions import HOME, homes_of_functions, overwritten_bytes, pack
+from liveso.plan.jumps import pages_of, patches, present_code, version_led_to, wanted_code, with_overwritten
+from liveso.plan.record import LibraryState, LoadedVersion
 from liveso.store import Version
-from liveso.update.functions import HOME, homes_of_functions, overwritten_bytes, pack
-from liveso.update.jumps import pages_of, patches, present_code, version_led_to, wanted_code, with_overwritten
-from liveso.update.record import LibraryState, LoadedVersion
-from liveso.update.standstill import lies_inside
 
 SIZE = X86_64.jump_size
 ONE, TWO = Version("1" * 64), Version("2" * 64)

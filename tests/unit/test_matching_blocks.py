@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveso.code import matching_blocks
-from liveso.code.matching_blocks import changed_parts
+from liveso.compare import matching_blocks
+from liveso.compare.matching_blocks import changed_parts
 
 _CODE = st.lists(st.integers(0, 3), max_size=60)
 """A few elements that come often, as instructions do."""

@@ -3,7 +3,7 @@
 import pytest
 
 from liveso.errors import Refused
-from liveso.update.merge import Candidate, merge
+from liveso.plan.merge import Candidate, merge
 
 
 def candidate(base: int, theirs: int, *, is_code: bool = False) -> Candidate:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from liveso.update import Choice, choose, groups
+from liveso.plan import Choice, choose, groups
 
 NOTHING: dict[str, frozenset[str]] = {}
 

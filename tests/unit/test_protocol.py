@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from liveso.target import protocol
-from liveso.target.protocol import Kind, Status
+from liveso.process import protocol
+from liveso.process.protocol import Kind, Status
 
 HEADER = (Path(__file__).parents[2] / "src/liveso/agent/protocol.h").read_text()
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from liveso.errors import TargetError
+from liveso.plan.functions import HOME, pack
+from liveso.plan.record import LibraryState, LoadedVersion, Stretch, decode_record, encode_record
 from liveso.store import Version
-from liveso.update.functions import HOME, pack
-from liveso.update.record import LibraryState, LoadedVersion, Stretch, decode_record, encode_record
 
 ONE, TWO = Version("1" * 64), Version("2" * 64)
 PATH = "/usr/lib/libcase.so"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from liveso.code import match_functions
+from liveso.compare.matching import match_functions
+from liveso.compare.same_constants import same_constants
 from liveso.elf import Image, read_image
-from liveso.verdict.same_constants import same_constants
 
 COMPILERS = [("gcc", "-O0"), ("gcc", "-O2"), ("clang", "-O2")]
 TEXTS = """

@@ -5,8 +5,8 @@ import pytest
 
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
-from liveso.target.process import Protections
-from liveso.update.spans import spans_for_code, spans_for_words
+from liveso.plan.spans import spans_for_code, spans_for_words
+from liveso.process.proc import Protections
 
 READ, WRITE, EXECUTE = 1, 2, 4
 MEMORY = Protections(

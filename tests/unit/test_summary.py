@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from liveso.compare.function_edits import Exchange, Kinds
 from liveso.elf import Image, read_image
-from liveso.elf.machine import AARCH64, X86_64
+from liveso.machine import AARCH64, X86_64
 from liveso.verdict import Summary, summarise
-from liveso.verdict.function_edits import Exchange, Kinds
 
 OLD = r"""
 #include <stdlib.h>
@@ -243,6 +243,6 @@ def test_what_cannot_be_read_is_said(compiled: Compile, monkeypatch: pytest.Monk
     def fail(_old: Image, _new: Image) -> None:
         raise MemoryError("too\nmuch")
 
-    monkeypatch.setattr("liveso.verdict.summary.match_functions", fail)
+    monkeypatch.setattr("liveso.compare.summary.match_functions", fail)
     found = summarise(compiled(OLD), compiled(OLD))
     assert "MemoryError" in found.problem and found.problem.isprintable() and not found.edited

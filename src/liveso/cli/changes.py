@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from liveso.cli.screen import Part, Screen
 from liveso.cli.text import plural
-from liveso.verdict.function_edits import Exchange, Kinds
-from liveso.verdict.function_labels import FunctionLabel
-from liveso.verdict.summary import Edit, Summary
+from liveso.compare.function_edits import Exchange, Kinds
+from liveso.compare.function_labels import FunctionLabel
+from liveso.compare.summary import Edit, Summary
 
 _EDITS = 10  # lines
 _NAMES = 4

@@ -10,7 +10,6 @@ from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.handed_functions import handed_functions
 from liveso.code.instructions import CALLS, CallSite, Code, Instruction, Place, Reader, call_sites, keeps_frame
-from liveso.code.matching import Matching, match_functions
 from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.panics import PanicMark, panic_mark
@@ -38,7 +37,6 @@ __all__ = [
     "Comparison",
     "Form",
     "Instruction",
-    "Matching",
     "Operation",
     "PanicMark",
     "Place",
@@ -62,7 +60,6 @@ __all__ = [
     "handed_functions",
     "has_own_code",
     "keeps_frame",
-    "match_functions",
     "no_references",
     "no_thread_local_references",
     "panic_mark",

@@ -14,8 +14,8 @@ from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
 from liveso.code.mask import FIELD, NOWHERE
 from liveso.elf import Image, Section
-from liveso.elf.machine import AARCH64
 from liveso.elf.tables import Table
+from liveso.machine import AARCH64
 
 _MEMORY = re.compile(r"\[([^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
 _OFFSET = re.compile(r", #(-?(?:0x[0-9a-f]+|\d+))$")

@@ -15,9 +15,10 @@ from liveso.code.functions import functions
 from liveso.code.instructions import Code, Instruction, Reader
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
-from liveso.elf import Image, Machine, Section, Symbol, tables
+from liveso.elf import Image, Section, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
+from liveso.machine import Machine
 
 _MOST_HELD = 256  # registers and words of the stack that are remembered at a branch
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import capstone
 import numpy as np
 
-from liveso.elf import Machine
 from liveso.elf.tables import Table
+from liveso.machine import Machine
 
 Decoded = tuple[int, int, str, str]
 """Address, size in bytes, mnemonic and operands of an instruction, as capstone writes them."""

@@ -8,7 +8,8 @@ import numpy as np
 from liveso.code.form import Operation
 from liveso.code.instructions import Code, Reader
 from liveso.code.shapes import Shapes
-from liveso.elf import Image, Machine
+from liveso.elf import Image
+from liveso.machine import Machine
 
 
 def handed_functions(image: Image, shapes: Shapes) -> dict[int, frozenset[str]]:

@@ -12,9 +12,10 @@ from liveso.code.form import Form, Operation
 from liveso.code.imports import last_calls, slot_names, stub_names
 from liveso.code.syntax import syntax
 from liveso.code.thread_local import module_accesses, thread_local_slots
-from liveso.elf import Image, Machine
+from liveso.elf import Image
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
+from liveso.machine import Machine
 
 CALLS = (Operation.CALL, Operation.JUMP)
 """What an instruction may be that leads to another function."""

@@ -9,9 +9,10 @@ from functools import cached_property
 
 import capstone
 
-from liveso.elf import Image, Machine
+from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
+from liveso.machine import Machine
 
 _Sites = frozenset[int | None]
 _Holders = dict[str | tuple[str, int], _Sites]

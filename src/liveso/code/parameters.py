@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from liveso.code.form import Operation
 from liveso.code.instructions import Instruction
-from liveso.elf import Machine
+from liveso.machine import Machine
 
 _REGISTER = re.compile(r"\w+")
 

@@ -6,9 +6,9 @@ from typing import Protocol
 from liveso.code import aarch64, x86_64
 from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form
-from liveso.elf import Image, Machine, Section
-from liveso.elf.machine import AARCH64, X86_64
+from liveso.elf import Image, Section
 from liveso.elf.tables import Table
+from liveso.machine import AARCH64, X86_64, Machine
 
 
 class Syntax(Protocol):

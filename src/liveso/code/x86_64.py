@@ -10,8 +10,8 @@ from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
 from liveso.code.mask import FIELD, displacements
 from liveso.elf import Image, Section
-from liveso.elf.machine import X86_64
 from liveso.elf.tables import Table
+from liveso.machine import X86_64
 
 _MEMORY = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]*)\]")
 _RELATIVE = re.compile(rf"\[{X86_64.program_counter} ([+-]) (0x[0-9a-f]+|\d+)\]")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liveso.errors import TargetError, TargetGone
-from liveso.target import process
+from liveso.process import proc
 
 _SO_PEERPIDFD = 77  # unix(7), since Linux 6.5
 _MOST_CONNECTIONS = 4096  # of one user to another user's daemon, which is root's
@@ -33,9 +33,9 @@ class Peer:
         Raises TargetGone where it has ended, or is another user's by now: somebody else answers for it then, who kept
         the connection over fork(2) and execve(2) of a set-user-ID program.
         """
-        if process.start_time(self.pid) != self.started:
+        if proc.start_time(self.pid) != self.started:
             raise TargetGone(f"process {self.pid} has ended")
-        users = process.users(self.pid)
+        users = proc.users(self.pid)
         if self.user != 0 and users != {self.user}:
             raise TargetGone(f"process {self.pid} acts as another user than the one that connected")
         return max(users)
@@ -46,9 +46,9 @@ def peer_of(connection: socket.socket) -> Peer:
     pid, user, _group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     if os.geteuid() not in (0, user):
         raise TargetError(f"process {pid} is another user's")
-    if pid == os.getpid() or process.parent(pid) == os.getpid():
+    if pid == os.getpid() or proc.parent(pid) == os.getpid():
         raise OwnProcess("the daemon does not serve itself")
-    peer = Peer(pid, user, process.start_time(pid))
+    peer = Peer(pid, user, proc.start_time(pid))
     peer.user_now()
     if not _is_alive(connection, pid):
         raise TargetGone(f"process {pid} has ended")

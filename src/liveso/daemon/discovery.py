@@ -8,10 +8,10 @@ from pathlib import Path
 
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError
+from liveso.process import LoadedObject, proc
+from liveso.process.proc import Mapping
 from liveso.settings import default_socket, is_served
 from liveso.store import Store
-from liveso.target import LoadedObject, process
-from liveso.target.process import Mapping
 
 _NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
 _KERNELS = re.compile(r"linux-(vdso|gate)\d*\.so")
@@ -59,9 +59,9 @@ def processes_with_agent(socket: Path, connected: Collection[int]) -> Iterator[N
                 continue
             told = _socket_of(pid)
             is_ours = told in (str(socket), unsaid if owner == user else None)
-            if (is_ours or (not told and process.parent(pid) in connected)) and _has_agent(pid):
-                note = _NOT_CONNECTED if process.has_same_root(pid, pid) else SEES_OTHER_FILES
-                yield NotServed(pid, process.command(pid, pid), owner, note)
+            if (is_ours or (not told and proc.parent(pid) in connected)) and _has_agent(pid):
+                note = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
+                yield NotServed(pid, proc.command(pid, pid), owner, note)
         except (OSError, LivesoError):
             continue
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
+from liveso.apply import LibraryUnloaded, release_unloaded, running_version, take_over, warm
 from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
@@ -12,21 +13,11 @@ from liveso.daemon.recognition import Mappings, Recognition, Sighting, UnknownVe
 from liveso.daemon.results import Results
 from liveso.daemon.state import Fixed, Library, Result, ServedTarget
 from liveso.errors import StoreError, TargetError
+from liveso.plan import PROGRAM, LibraryState, LoadedVersion, decode_record
+from liveso.process import proc
+from liveso.process.identity import read_identities
 from liveso.settings import Settings, patterns
 from liveso.store import Store
-from liveso.target import process
-from liveso.target.identity import read_identities
-from liveso.update import (
-    PROGRAM,
-    LibraryState,
-    LibraryUnloaded,
-    LoadedVersion,
-    decode_record,
-    release_unloaded,
-    running_version,
-    take_over,
-    warm,
-)
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile
 
@@ -55,7 +46,7 @@ class Learner:
     async def meet(self, served: ServedTarget) -> None:
         """Take in a target that has just come. Raises TargetError where it cannot be served."""
         target = served.target
-        if not process.has_same_root(target.pid, target.hello.thread):
+        if not proc.has_same_root(target.pid, target.hello.thread):
             raise TargetError(SEES_OTHER_FILES)
         target.libraries = decode_record(await target.agent.recall())
         await self.learn(served)
@@ -84,10 +75,10 @@ class Learner:
 
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, thread = served.target, served.target.hello.thread
-        served.memory = process.memory_use(target.pid, target.hello.thread)
-        served.mapped = process.mapped_code(target.pid, thread, f"{self._store.root}/")
+        served.memory = proc.memory_use(target.pid, target.hello.thread)
+        served.mapped = proc.mapped_code(target.pid, thread, f"{self._store.root}/")
         listed = await target.agent.list_objects()
-        mappings = process.mappings(target.pid, thread)
+        mappings = proc.mappings(target.pid, thread)
         starts = [it.start for it in mappings]
         mapped = {it.base: mapping_of(it, mappings, starts) for it in listed.objects}
         replaced = frozenset(
@@ -137,10 +128,10 @@ class Learner:
         ignore = patterns(settings.get("LIVE_IGNORE", "")) or self._settings.ignore
         only = patterns(settings.get("LIVE_ONLY", "")) or self._settings.only
         if it.name == PROGRAM:
-            path = process.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
+            path = proc.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
             why = "is the program itself"
         else:
-            path = os.path.normpath(os.path.join(process.folder_of(target.pid, target.hello.thread), it.name))
+            path = os.path.normpath(os.path.join(proc.folder_of(target.pid, target.hello.thread), it.name))
             why = why_fixed(path, ignore, only)
         if why:
             name = it.name and os.path.basename(it.name)

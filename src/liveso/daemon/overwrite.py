@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from liveso.apply import carry, mappings_of
 from liveso.daemon.log import log
 from liveso.daemon.state import ServedTarget
 from liveso.errors import LivesoError, TargetGone
+from liveso.process.agent import AgentSilent
+from liveso.process.proc import MappedFile
 from liveso.store import Store
-from liveso.target.agent import AgentSilent
-from liveso.target.process import MappedFile
-from liveso.update import carry, mappings_of
 from liveso.watch import Lease, break_time
 
 _MARGIN = 5.0  # seconds before the kernel lets the writer go on by itself

@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from liveso.apply import defined_names
 from liveso.daemon.disk import Disk
 from liveso.daemon.state import Fixed, Library, ServedTarget
 from liveso.elf import Image, read_image
 from liveso.errors import LivesoError
+from liveso.judging import Analyst
+from liveso.plan import PROGRAM, LibraryState, needed_objects, new_dependencies
+from liveso.process import proc
+from liveso.process.identity import Identity, read_file_identity
 from liveso.store import Store, Version
-from liveso.target import process
-from liveso.target.identity import Identity, read_file_identity
-from liveso.update import (
-    PROGRAM,
-    Analyst,
-    LibraryState,
-    defined_names,
-    needed_objects,
-    new_dependencies,
-)
 from liveso.verdict import PairAnalysis
 
 
@@ -122,7 +117,7 @@ class Prospects:
         program = served.fixed.get(PROGRAM)
         if program is None or self._identity_on_disk(program.path) == program.identity:
             return frozenset()
-        content = process.program(served.target.pid, served.target.hello.thread)
+        content = proc.program(served.target.pid, served.target.hello.thread)
         return defined_names(read_image(content, may_be_program=True))
 
     def _offered_by_libraries(self, served: ServedTarget, but: Library) -> frozenset[str]:

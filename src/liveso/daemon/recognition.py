@@ -8,13 +8,13 @@ from pathlib import Path
 from liveso.daemon.disk import Disk
 from liveso.daemon.state import ServedTarget
 from liveso.errors import FileInFlux, LivesoError, StoreError
+from liveso.plan import LibraryState, overwritten_bytes
+from liveso.process import Agent, LoadedObject, proc
+from liveso.process.identity import Identity, is_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
-from liveso.target import Agent, LoadedObject, process
-from liveso.target.identity import Identity, is_of
-from liveso.update import LibraryState, overwritten_bytes
 
-Mappings = Mapping[int, process.Mapping | None]
+Mappings = Mapping[int, proc.Mapping | None]
 """The mapping of each object, by its load address."""
 
 
@@ -24,7 +24,7 @@ class Sighting:
 
     loaded: LoadedObject
     identity: Identity
-    mapping: process.Mapping
+    mapping: proc.Mapping
 
 
 class UnknownVersion(LivesoError):

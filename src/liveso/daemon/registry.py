@@ -6,18 +6,18 @@ import time
 from collections import Counter
 from contextlib import suppress
 
+from liveso.apply import Target, lead_on
 from liveso.daemon.admission import OwnProcess, Peer, peer_of, require_room
 from liveso.daemon.learning import Learner
 from liveso.daemon.log import log
 from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import ServedTarget
 from liveso.daemon.supervision import Supervisor
-from liveso.elf.machine import X86_64
 from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
+from liveso.machine import X86_64
+from liveso.process import Agent, ObjectsChanged, proc
 from liveso.settings import Settings, loglevel
 from liveso.store import Store
-from liveso.target import Agent, ObjectsChanged, process
-from liveso.update import Target, lead_on
 
 _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
@@ -124,15 +124,15 @@ class Registry:
     async def _welcome(self, peer: Peer, agent: Agent) -> ServedTarget:
         hello = await agent.greet()
         user = peer.user_now()
-        if not process.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid:
+        if not proc.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid:
             raise TargetError(f"process {peer.pid} has no such thread of live.so")
-        filters = process.system_call_filters(peer.pid, hello.thread)
+        filters = proc.system_call_filters(peer.pid, hello.thread)
         target = Target(peer.pid, user, agent, hello, X86_64, filters)
         try:
             level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self._settings.loglevel)
         except SettingsError as error:
             raise TargetError(str(error)) from error
-        return ServedTarget(peer, target, process.command(peer.pid, hello.thread), level)
+        return ServedTarget(peer, target, proc.command(peer.pid, hello.thread), level)
 
     async def _work(self, served: ServedTarget) -> None:
         """Do for one target what is due, one thing after another; a slow one holds up nobody else."""
@@ -188,16 +188,16 @@ class Registry:
 
     async def _look_at(self, served: ServedTarget, *, closely: bool) -> None:
         pid, agents_thread = served.pid, served.target.hello.thread
-        memory = process.memory_use(pid, pid)
+        memory = proc.memory_use(pid, pid)
         if not any(memory):
-            threads = process.threads(pid)
+            threads = proc.threads(pid)
             if threads.leader_ended and threads.count == 2:
                 await served.target.agent.leave()
-            memory = process.memory_use(pid, agents_thread)
+            memory = proc.memory_use(pid, agents_thread)
         if served.mapped is None or (memory == served.memory and not closely):
             served.looks_alike += 1
             return
         if memory != served.memory:
             served.memory, served.looks_alike = memory, 0
-        if served.mapped != process.mapped_code(pid, agents_thread, f"{self._store.root}/"):
+        if served.mapped != proc.mapped_code(pid, agents_thread, f"{self._store.root}/"):
             served.learn_again()

@@ -2,12 +2,12 @@
 
 import os
 
+from liveso.apply import Outcome
 from liveso.daemon.log import log
 from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError
 from liveso.store import Store, Version
-from liveso.update import Outcome
 from liveso.verdict import Finding, describe
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 
+from liveso.apply import Change, LibraryUnloaded, names_by_object, needed_names, update
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
 from liveso.daemon.permissions import Permissions
@@ -13,9 +14,9 @@ from liveso.daemon.prospect import Candidate, Prospect, Prospects
 from liveso.daemon.results import Results
 from liveso.daemon.state import FIRST_PAUSE, ServedTarget
 from liveso.errors import LivesoError, Refused, TargetGone
+from liveso.plan import choose, groups
+from liveso.process.freeze import CannotHold
 from liveso.store import Store
-from liveso.target.freeze import CannotHold
-from liveso.update import Change, LibraryUnloaded, choose, groups, names_by_object, needed_names, update
 from liveso.verdict import Finding, Weight, describe
 
 _LONGEST_PAUSE = 600.0  # seconds before a target whose threads cannot be held still is tried again

@@ -19,9 +19,9 @@ from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import NotServed, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import StoreError
+from liveso.judging import Analyst, Workers
 from liveso.settings import Settings
 from liveso.store import Store
-from liveso.update import Analyst, Workers
 from liveso.verdict import Policy
 
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

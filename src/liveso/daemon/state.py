@@ -5,11 +5,12 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from liveso.apply import Target
 from liveso.daemon.admission import Peer
+from liveso.plan import LibraryState
+from liveso.process.identity import Identity
+from liveso.process.proc import MappedFile
 from liveso.store import Version
-from liveso.target.identity import Identity
-from liveso.target.process import MappedFile
-from liveso.update import LibraryState, Target
 
 FIRST_PAUSE = 5.0  # seconds
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from liveso.elf import tables
-from liveso.elf.machine import Machine
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
+from liveso.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import numpy as np
 
 from liveso.elf import soundness, tables
 from liveso.elf.image import FilledMemory, Image, Section, Symbol, string_at
-from liveso.elf.machine import MACHINES, Machine
 from liveso.elf.tables import Table
 from liveso.elf.text import printable
 from liveso.elf.versions import defined_versions, needed_versions
 from liveso.errors import ImageError
+from liveso.machine import MACHINES, Machine
 
 _MAGIC = b"\x7fELF"
 _HIDDEN_VERSION = 0x8000

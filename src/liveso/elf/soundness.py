@@ -10,9 +10,9 @@ import numpy as np
 
 from liveso.elf import tables
 from liveso.elf.image import FilledMemory, Section
-from liveso.elf.machine import Machine
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
+from liveso.machine import Machine
 
 _LARGEST = 1 << 31  # bytes of memory: what code reaches by a displacement (psABI, "Architectural Constraints")
 _LARGEST_ALIGNMENT = 1 << 30

@@ -1,12 +1,12 @@
 """Whether one version of a library may replace another in a running process."""
 
+from liveso.compare.summary import Summary, summarise
+from liveso.debug.debug_files import DebugSource
 from liveso.verdict.analysis import PairAnalysis, analyse_pair
-from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight, describe
 from liveso.verdict.judge import judge
 from liveso.verdict.kept import KeptVerdicts
 from liveso.verdict.rules_version import rules_version
-from liveso.verdict.summary import Summary, summarise
 
 __all__ = [
     "DebugSource",

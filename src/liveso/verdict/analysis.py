@@ -15,8 +15,8 @@ from liveso.code import (
     thread_local_references,
     with_references_to,
 )
+from liveso.debug.debug_files import DebugSource
 from liveso.elf import Image
-from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.judge import failure
 from liveso.verdict.kept import KeptVerdicts

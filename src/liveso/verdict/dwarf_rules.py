@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
+from liveso.compare.changed_uses import at, listed, verb
+from liveso.debug.debug_info import Layout, Member, Variable, is_numbered
 from liveso.elf import tables
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import at, listed, verb
-from liveso.verdict.debug_info import Layout, Member, Variable, is_numbered
 from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
 
 _BITS = 8

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from liveso.code import asks_for_next_definition
+from liveso.compare.initial import Kind, changed_words
+from liveso.compare.thread_local import changed_starts, different_blocks
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
-from liveso.verdict.initial import Kind, changed_words
 from liveso.verdict.rules import (
     Difference,
     Pair,
@@ -18,7 +19,6 @@ from liveso.verdict.rules import (
     refuse_if_needed,
     rule,
 )
-from liveso.verdict.thread_local import changed_starts, different_blocks
 
 _SHOWN = 3  # doubts
 

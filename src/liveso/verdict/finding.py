@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
+from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 
 
 class Weight(StrEnum):

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from liveso.code import References
+from liveso.compare.correspondence import Correspondence, Piece, SameFunction
+from liveso.debug.debug_files import DebugSource
 from liveso.elf import Image, printable
 from liveso.errors import ImageError
 from liveso.verdict import (
@@ -15,8 +17,6 @@ from liveso.verdict import (
     state_rules,
     witness_rules,
 )
-from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
-from liveso.verdict.debug_files import DebugSource
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.rules import Pair, Rule
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from liveso.code import References
+from liveso.compare.correspondence import Correspondence, Piece, SameFunction
+from liveso.debug.debug_files import DebugSource, debug_files
 from liveso.elf import Image
 from liveso.errors import UnsafePath
 from liveso.folders import open_folder
 from liveso.settings import STORE_CURE
-from liveso.verdict.correspondence import Correspondence, Piece, SameFunction
-from liveso.verdict.debug_files import DebugSource, debug_files
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
 from liveso.verdict.judge import JUDGING_FAILED, judge
 from liveso.verdict.rules_version import rules_version

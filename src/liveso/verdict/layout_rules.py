@@ -7,9 +7,9 @@ from itertools import combinations
 from liveso.code import function_names
 from liveso.code.operations import FACTORS
 from liveso.code.use import How, Use
+from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, listed, offsets_of, verb, where
+from liveso.compare.grown_tables import grown_tables
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, listed, offsets_of, verb, where
-from liveso.verdict.grown_tables import grown_tables
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
 _TELLING = (How.FACTOR, How.MASK, How.SHIFT)

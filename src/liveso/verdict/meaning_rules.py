@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from liveso.code.use import How, Use
+from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, at, listed, verb, where
+from liveso.compare.mixing import is_strong, mixings
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, at, listed, verb, where
-from liveso.verdict.mixing import is_strong, mixings
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 
 _VALUES = (How.STORE, How.EQUAL, How.FACTOR, How.MASK)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from liveso.code.use import How, Use
+from liveso.compare.changed_uses import ENOUGH, listed, offsets_of
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import ENOUGH, listed, offsets_of
 from liveso.verdict.rules import Difference, Pair, refuse, rule
 
 _Places = dict[tuple[int, int], set[str]]

@@ -5,30 +5,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from liveso.code import Matching, References, data_references, match_functions, thread_local_references
-from liveso.elf import Image, printable, tables
-from liveso.elf.data import data_layout
-from liveso.errors import ImageError
-from liveso.verdict.changed_uses import ChangedUses
-from liveso.verdict.constant_pairs import (
+from liveso.code import References, data_references, thread_local_references
+from liveso.compare.changed_uses import ChangedUses
+from liveso.compare.constant_pairs import (
     CompanionConstants,
     certain_partners,
     match_constants,
     named_constants,
     partners_of_compared,
 )
-from liveso.verdict.correspondence import Correspondence, Piece, SameFunction, same_layout
-from liveso.verdict.debug_files import DebugSource
-from liveso.verdict.debug_info import DebugInfo, Layout, read_debug_info
-from liveso.verdict.evidence import Evidence, Kind, gather_evidence
+from liveso.compare.correspondence import Correspondence, Piece, SameFunction, same_layout
+from liveso.compare.evidence import Evidence, Kind, gather_evidence
+from liveso.compare.function_pairs import certain_pairs, formed_together, same_functions
+from liveso.compare.known_data import called_as_before, data_side, named_variables
+from liveso.compare.matching import Matching, match_functions
+from liveso.compare.moved_variables import MatchedVariables, match_variables
+from liveso.compare.same_constants import same_constants
+from liveso.compare.tables import match_tables
+from liveso.compare.thread_local import different_blocks, match_thread_locals
+from liveso.debug.debug_files import DebugSource
+from liveso.debug.debug_info import DebugInfo, Layout, read_debug_info
+from liveso.debug.type_census import is_unchanged, take_census
+from liveso.elf import Image, printable, tables
+from liveso.elf.data import data_layout
+from liveso.errors import ImageError
 from liveso.verdict.finding import Finding, Weight
-from liveso.verdict.function_pairs import certain_pairs, formed_together, same_functions
-from liveso.verdict.known_data import called_as_before, data_side, named_variables
-from liveso.verdict.moved_variables import MatchedVariables, match_variables
-from liveso.verdict.same_constants import same_constants
-from liveso.verdict.tables import match_tables
-from liveso.verdict.thread_local import different_blocks, match_thread_locals
-from liveso.verdict.type_census import is_unchanged, take_census
 from liveso.verdict.weighing import counts, grouped
 
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 
-_PACKAGES = ("liveso.elf", "liveso.code", "liveso.verdict")
+_PACKAGES = tuple(f"liveso.{name}" for name in ("machine", "elf", "code", "debug", "compare", "verdict"))
 _READERS = ("capstone", "drgn", "pyelftools")
 
 

@@ -12,10 +12,10 @@ from liveso.code.call_graph import Edges, backwards, call_edges, reached
 from liveso.code.shapes import Shapes
 from liveso.code.use import How, Use
 from liveso.code.uses import uses
+from liveso.compare.changed_uses import listed
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
-from liveso.verdict.changed_uses import listed
 from liveso.verdict.rules import Difference, Pair, refuse, rule
 
 _COUNTS_ON = re.compile(r"lock|wait|[gs]etspecific|post|signal|broadcast|tss_[gs]et")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from liveso.process.proc import MappedFile
 from liveso.store import Version
-from liveso.target.process import MappedFile
 
 _BREAK_TIME = 45.0  # seconds, where the kernel does not say
 _REASONS = {

@@ -9,8 +9,20 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-typedef struct { char flag; short small; int number; long wide; double real; float vector[8]; } record;
-typedef struct node { const char *name; const struct node *next; int (*act)(int); int value; } node;
+typedef struct {
+	char flag;
+	short small;
+	int number;
+	long wide;
+	double real;
+	float vector[8];
+} record;
+typedef struct node {
+	const char *name;
+	const struct node *next;
+	int (*act)(int);
+	int value;
+} node;
 
 static record records[64], one = {1, 2, 3, 4, 5.0, {6}};
 static unsigned char bytes[300];
@@ -53,10 +65,22 @@ HIDDEN extern const int hidden_numbers[6];
 HIDDEN const int hidden_numbers[6] = {1, 1, 2, 3, 5, 8};
 static const char *const names[] = {"one", "two", "three", "four"};
 
-static int twice(int n) { return 2 * n; }
-static int thrice(int n) { return 3 * n + hidden; }
-__attribute__((noinline)) HIDDEN int hidden_function(int n) { return n - (int)protected; }
-__attribute__((noinline)) int exported_function(int n) { return n ^ exported; }
+static int twice(int n)
+{
+	return 2 * n;
+}
+static int thrice(int n)
+{
+	return 3 * n + hidden;
+}
+__attribute__((noinline)) HIDDEN int hidden_function(int n)
+{
+	return n - (int)protected;
+}
+__attribute__((noinline)) int exported_function(int n)
+{
+	return n ^ exported;
+}
 static const node last = {"last", NULL, thrice, 3}, first = {"first", &last, twice, 4};
 HIDDEN extern const node hidden_node;
 HIDDEN const node hidden_node = {"hidden", &first, hidden_function, 5};
@@ -76,9 +100,11 @@ int compare(int n)
 long arithmetic(long n)
 {
 	one.wide += n, one.number *= 3, one.real *= 1.5, hidden <<= n, hidden ^= 0x55aa, one.small /= 3;
-	atomic_fetch_add(&hits, 1), one.flag--, protected = -protected, hidden_record.wide = ~hidden_record.wide, wide *= n;
+	atomic_fetch_add(&hits, 1), one.flag--, protected = -protected, hidden_record.wide = ~hidden_record.wide,
+						wide *= n;
 	extended += 1, complex_number *= 2, one.number <<= 3, one.wide >>= 5, bytes[7] |= 0x80, bytes[8] &= 0x7f;
-	return atomic_fetch_add(&hits, n) + one.wide + one.number % 10 + __builtin_popcountl(protected) + (one.flag * 100);
+	return atomic_fetch_add(&hits, n) + one.wide + one.number % 10 + __builtin_popcountl(protected) +
+	       (one.flag * 100);
 }
 long shared_with_threads(char n)
 {
@@ -125,38 +151,59 @@ int choose(int n)
 {
 	static int calls;
 	switch (n) {
-	case 0: return ++calls;
-	case 1: return calls += exported;
-	case 2: return handler ? handler(n) : 0;
-	case 3: return hidden--;
-	case 4: return (int)names[n & 1][0];
-	case 5: return (int)(size_t)&records[3].real;
-	case 6: return puts(shared_text);
-	case 7: return exported_table[3] + hidden_numbers[2];
-	default: return thrice(n);
+	case 0:
+		return ++calls;
+	case 1:
+		return calls += exported;
+	case 2:
+		return handler ? handler(n) : 0;
+	case 3:
+		return hidden--;
+	case 4:
+		return (int)names[n & 1][0];
+	case 5:
+		return (int)(size_t)&records[3].real;
+	case 6:
+		return puts(shared_text);
+	case 7:
+		return exported_table[3] + hidden_numbers[2];
+	default:
+		return thrice(n);
 	}
 }
 const char *name_of(int n)
 {
 	switch (n) {
-	case 0: return "none";
-	case 1: return "a first";
-	case 2: return "the second";
-	case 3: return "a third";
-	case 4: return "fourth";
-	case 5: return "and the fifth";
+	case 0:
+		return "none";
+	case 1:
+		return "a first";
+	case 2:
+		return "the second";
+	case 3:
+		return "a third";
+	case 4:
+		return "fourth";
+	case 5:
+		return "and the fifth";
 	}
 	return empty;
 }
 const void *constant_of(int n)
 {
 	switch (n) {
-	case 0: return constants;
-	case 1: return reals;
-	case 2: return label;
-	case 3: return hidden_numbers + 3;
-	case 4: return shared_text;
-	case 5: return exported_text;
+	case 0:
+		return constants;
+	case 1:
+		return reals;
+	case 2:
+		return label;
+	case 3:
+		return hidden_numbers + 3;
+	case 4:
+		return shared_text;
+	case 5:
+		return exported_text;
 	}
 	return empty;
 }
@@ -177,39 +224,71 @@ mul:
 end:
 	return n;
 }
-const node *node_of(int n) { return n == 1 ? &first : n == 2 ? &last : n == 3 ? &hidden_node : NULL; }
+const node *node_of(int n)
+{
+	return n == 1 ? &first : n == 2 ? &last : n == 3 ? &hidden_node : NULL;
+}
 const node *of_three(int n)
 {
 	switch (n) {
-	case 0: return &first;
-	case 1: return &last;
-	case 2: return &hidden_node;
-	case 3: return &last;
+	case 0:
+		return &first;
+	case 1:
+		return &last;
+	case 2:
+		return &hidden_node;
+	case 3:
+		return &last;
 	}
 	return NULL;
 }
-int run(int n) { return actions[n & 3](n) + first.act(n) + hidden_node.next->act(n); }
+int run(int n)
+{
+	return actions[n & 3](n) + first.act(n) + hidden_node.next->act(n);
+}
 int (*function_of(int n))(int)
 {
 	return n == 0 ? twice : n == 1 ? hidden_function : n == 2 ? exported_function : thrice;
 }
-static int by_size(const void *a, const void *b) { return *(const int *)a - *(const int *)b + hidden; }
-void sort(int n) { qsort(exported_table, (size_t)n, sizeof *exported_table, by_size), handler = function_of(n); }
+static int by_size(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b + hidden;
+}
+void sort(int n)
+{
+	qsort(exported_table, (size_t)n, sizeof *exported_table, by_size), handler = function_of(n);
+}
 void *address_of(int n)
 {
 	static void *const table[] = {&hidden, &one.real, &exported, records + 3};
 	return n < 0 ? (void *)&exported : n > 3 ? (void *)&bytes[n] : table[n];
 }
-ptrdiff_t difference(void) { return (char *)&one - (char *)records + ((char *)&hidden_record - (char *)&hidden); }
-uint64_t mixed(void) { return (uintptr_t)&one * 31 + (uintptr_t)&hidden_function + (uintptr_t)label; }
+ptrdiff_t difference(void)
+{
+	return (char *)&one - (char *)records + ((char *)&hidden_record - (char *)&hidden);
+}
+uint64_t mixed(void)
+{
+	return (uintptr_t)&one * 31 + (uintptr_t)&hidden_function + (uintptr_t)label;
+}
 
-static _Noreturn void fail(const char *why) { fprintf(stderr, "%s %d\n", why, count), abort(); }
-int plain_thread(int n) { return count += n, small_count++, in_thread_flag ? exported_in_thread : (int)hidden_in_thread; }
-int imported(int n) { return from_elsewhere += n; }
+static _Noreturn void fail(const char *why)
+{
+	fprintf(stderr, "%s %d\n", why, count), abort();
+}
+int plain_thread(int n)
+{
+	return count += n, small_count++, in_thread_flag ? exported_in_thread : (int)hidden_in_thread;
+}
+int imported(int n)
+{
+	return from_elsewhere += n;
+}
 void each_of_thread(int n)
 {
 	for (int i = 0; i < 8; i++)
-		thread_records[i].number += n, thread_records[i].vector[i & 7] *= 2, thread_records[i].real += thread_one.real;
+		thread_records[i].number += n, thread_records[i].vector[i & 7] *= 2,
+			thread_records[i].real += thread_one.real;
 	for (int i = 0; i < 40; i++)
 		text[i] ^= (char)(n + in_thread_flag);
 }
@@ -224,7 +303,10 @@ void copy_of_thread(int n)
 {
 	memcpy(&thread_records[n], &thread_one, sizeof thread_one), memset(text, n, sizeof text);
 }
-int through_thread(int n) { return thread_handler ? thread_handler(n) + thread_handler(count) : 0; }
+int through_thread(int n)
+{
+	return thread_handler ? thread_handler(n) + thread_handler(count) : 0;
+}
 int spilled(int a, int b, int c, int d, int e, int f)
 {
 	for (int i = 0; i < a; i++) {
@@ -239,19 +321,31 @@ int spilled(int a, int b, int c, int d, int e, int f)
 int choose_of_thread(int n)
 {
 	switch (n) {
-	case 0: return count++;
-	case 1: return small_count--;
-	case 2: return puts(text);
-	case 3: return thread_one.number;
-	case 4: return in_thread_flag;
-	case 5: return hidden_thread_record.flag;
-	case 6: return exported_in_thread;
-	case 7: return setjmp(place);
-	default: fail("choice");
+	case 0:
+		return count++;
+	case 1:
+		return small_count--;
+	case 2:
+		return puts(text);
+	case 3:
+		return thread_one.number;
+	case 4:
+		return in_thread_flag;
+	case 5:
+		return hidden_thread_record.flag;
+	case 6:
+		return exported_in_thread;
+	case 7:
+		return setjmp(place);
+	default:
+		fail("choice");
 	}
 }
 long *address_in_thread(int n)
 {
 	return n > 2 ? &thread_one.wide : n ? &hidden_in_thread : (long *)&thread_records[n].wide;
 }
-void set_in_thread(void) { thread_handler = twice, thread_one.small = 0x1234, hidden_in_thread = 70000, text[39] = 1; }
+void set_in_thread(void)
+{
+	thread_handler = twice, thread_one.small = 0x1234, hidden_in_thread = 70000, text[39] = 1;
+}

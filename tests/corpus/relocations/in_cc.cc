@@ -18,19 +18,31 @@ namespace own
 {
 struct Base {
 	virtual ~Base() = default;
-	virtual int value() const { return number; }
+	virtual int value() const
+	{
+		return number;
+	}
 	int number = 4;
 };
 struct Derived : Base {
-	int value() const override { return number * 2 + total; }
+	int value() const override
+	{
+		return number * 2 + total;
+	}
 	static int total;
 };
 struct Other {
 	virtual ~Other() = default;
-	virtual int other() const { return 3; }
+	virtual int other() const
+	{
+		return 3;
+	}
 };
 struct Both : Derived, virtual Other {
-	int other() const override { return value() + 1; }
+	int other() const override
+	{
+		return value() + 1;
+	}
 };
 int Derived::total = 3;
 } // namespace own
@@ -45,12 +57,21 @@ thread_local long steps[4] = {1, 2, 3, 4};
 thread_local std::vector<std::string> stack;
 template <int n> struct Series {
 	static long sum;
-	static long add(long k) { return sum += k * n; }
+	static long add(long k)
+	{
+		return sum += k * n;
+	}
 };
 template <int n> long Series<n>::sum = n;
 struct guard {
-	guard() { ++depth; }
-	~guard() { --depth; }
+	guard()
+	{
+		++depth;
+	}
+	~guard()
+	{
+		--depth;
+	}
 };
 constexpr int table[] = {5, 4, 3, 2, 1};
 } // namespace
@@ -60,13 +81,22 @@ inline const std::string text_of_all = "text";
 inline thread_local int in_each_thread = 2;
 struct Exported {
 	virtual ~Exported();
-	virtual int run(int n) { return n + shared_by_all; }
+	virtual int run(int n)
+	{
+		return n + shared_by_all;
+	}
 	static inline std::vector<int> all{1, 2, 3};
 };
-Exported::~Exported() { shared_by_all++; }
+Exported::~Exported()
+{
+	shared_by_all++;
+}
 template <class T> struct Counter {
 	static inline int made = 0;
-	Counter() { made++; }
+	Counter()
+	{
+		made++;
+	}
 };
 
 int look(const std::string &word)
@@ -83,7 +113,10 @@ int total()
 		all += (int)word.size() + look(word);
 	return all;
 }
-long series(long n) { return Series<1>::add(n) + Series<2>::add(n) + Series<3>::add(n); }
+long series(long n)
+{
+	return Series<1>::add(n) + Series<2>::add(n) + Series<3>::add(n);
+}
 void first()
 {
 	try {
@@ -93,12 +126,30 @@ void first()
 		throw;
 	}
 }
-Base *make(int n) { return n == 0 ? new Base : n == 1 ? new Derived : static_cast<Base *>(new Both); }
-Other *other(Base *it) { return dynamic_cast<Both *>(it); }
-bool is_derived(const Base &it) { return typeid(it) == typeid(Derived); }
-const std::type_info &type_of(int n) { return n ? typeid(Both) : typeid(int *); }
-int (Base::*member(int n))() const { return n ? &Base::value : nullptr; }
-Exported *exported() { return new Exported; }
+Base *make(int n)
+{
+	return n == 0 ? new Base : n == 1 ? new Derived : static_cast<Base *>(new Both);
+}
+Other *other(Base *it)
+{
+	return dynamic_cast<Both *>(it);
+}
+bool is_derived(const Base &it)
+{
+	return typeid(it) == typeid(Derived);
+}
+const std::type_info &type_of(int n)
+{
+	return n ? typeid(Both) : typeid(int *);
+}
+int (Base::*member(int n))() const
+{
+	return n ? &Base::value : nullptr;
+}
+Exported *exported()
+{
+	return new Exported;
+}
 int counted()
 {
 	Counter<int> one;

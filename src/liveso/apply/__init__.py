@@ -1,0 +1,27 @@
+"""One target: an update of its libraries, and what follows when it unloads one."""
+
+from liveso.apply.carry import Carried, carry, mappings_of
+from liveso.apply.lead_on import lead_on
+from liveso.apply.permission import defined_names, names_by_object, needed_names
+from liveso.apply.target import LibraryUnloaded, Target, running_version, take_over, warm
+from liveso.apply.unload import release_unloaded
+from liveso.apply.update import Change, Outcome, update
+
+__all__ = [
+    "Carried",
+    "Change",
+    "LibraryUnloaded",
+    "Outcome",
+    "Target",
+    "carry",
+    "defined_names",
+    "lead_on",
+    "mappings_of",
+    "names_by_object",
+    "needed_names",
+    "release_unloaded",
+    "running_version",
+    "take_over",
+    "update",
+    "warm",
+]

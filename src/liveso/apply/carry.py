@@ -1,0 +1,74 @@
+"""Carry a target's mappings of a file over to the store's copy of it, before the file is overwritten in place."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from liveso.apply.target import Target
+from liveso.errors import Refused, TargetError
+from liveso.process import proc
+from liveso.process.agent import Withdrawn
+from liveso.process.freeze import Freeze, NotYetStill, start_holder, still
+from liveso.process.proc import MappedFile, Mapping
+
+_IDLE_LIMIT = 10.0  # seconds that a request which is under way may take
+_SHORTEST, _LONGEST = 0.25, 2.0  # seconds that the threads that stand already wait for the others
+_PAUSE = 0.3  # seconds for them to get on before the next attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the target has mapped now, and for how long its threads stood still, in ms."""
+
+    file: MappedFile
+    held: float
+
+
+async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Carried:
+    """Let the target's mappings of `file` be mappings of its `copy`, with all that is different in them.
+
+    Raises TargetError or Refused where that cannot be; NotYetStill or Withdrawn where it did not come to it
+    before `end` (time.monotonic()).
+    """
+    if proc.system_call_filters(target.pid, target.hello.thread) > target.system_call_filters:
+        raise Refused("the program filters its system calls since it started (seccomp), the agent's could end it")
+    start_holder()
+    limit = _SHORTEST
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_LIMIT):
+                return await _carry(target, file, str(copy), limit)
+        except TimeoutError as error:
+            raise TargetError("its agent is busy with something else") from error
+        except (NotYetStill, Withdrawn):
+            if time.monotonic() + _PAUSE + limit > end:
+                raise
+        await asyncio.sleep(_PAUSE)
+        limit = min(_LONGEST, 2 * limit)
+
+
+async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> Carried:
+    pid, thread = target.pid, target.hello.thread
+    agent, threads = target.agent.idle(), still(pid, thread, limit)
+    if proc.is_stopped(pid):  # its agent can end what is under way only while the others are held
+        async with threads as freeze, agent:
+            return await _carry_now(target, file, copy, freeze)
+    async with agent, threads as freeze:
+        return await _carry_now(target, file, copy, freeze)
+
+
+async def _carry_now(target: Target, file: MappedFile, copy: str, freeze: Freeze) -> Carried:
+    pid, thread = target.pid, target.hello.thread
+    parts = mappings_of(pid, thread, file)
+    if parts:
+        await target.agent.carry(copy, parts, freeze)
+    held = (time.monotonic() - freeze.since) * 1000
+    first = parts[0].start if parts else -1
+    now = next((it.file for it in proc.mappings(pid, thread) if it.start <= first < it.end), file)
+    return Carried(now, held)
+
+
+def mappings_of(pid: int, thread: int, file: MappedFile) -> list[Mapping]:
+    """What a process has mapped of a file for itself; where it shares a mapping, it wants to see what changes."""
+    return [it for it in proc.mappings(pid, thread) if it.file == file and not it.is_shared]

@@ -1,0 +1,30 @@
+"""Slots that were bound since an update lead to homes, and from there by a jump to the version that runs: leading them
+there directly saves the jump."""
+
+from liveso.apply.target import Target, commit_words, dynamics_of, in_use, list_objects
+from liveso.plan.functions import homes_of_functions
+from liveso.plan.redirect import call_slots, moved_slots
+from liveso.plan.spans import is_writable
+from liveso.process import proc
+from liveso.process.objects import Slots, read_words
+
+
+async def lead_on(target: Target) -> None:
+    """Lead on the slots that are only called through, as far as the program may write them. Raises TargetGone,
+    TargetError, and ObjectsChanged where libraries came or went meanwhile."""
+    async with target.turn:
+        entries: dict[int, int] = {}
+        for state in target.libraries.values():
+            running = state.running
+            rows = homes_of_functions(running.functions)
+            entries |= zip(rows["home"].tolist(), (rows["at"].astype("<i8") + running.base).tolist(), strict=True)
+        if not entries:
+            return
+        objects = await list_objects(target)
+        dynamics = await dynamics_of(target, in_use(target, objects.objects, frozenset()))
+        places = call_slots(dynamics, target.machine.jump_slot)
+        words = moved_slots(Slots(places, await read_words(target.agent, places)), entries)
+        protections = proc.protections(target.pid, target.hello.thread, words["address"])
+        words = words[is_writable(protections, words["address"])]
+        if len(words):
+            await commit_words(target, objects, words, [])

@@ -1,0 +1,40 @@
+"""AArch64, 64-bit Arm."""
+
+import capstone
+
+from liveso.machine.machine import Machine
+
+
+def _register_parts() -> dict[str, str]:
+    parts = {f"w{number}": f"x{number}" for number in range(31)} | {"wzr": "xzr", "wsp": "sp"}
+    return parts | {f"{size}{number}": f"v{number}" for size in "bhsdq" for number in range(32)}
+
+
+# ELF for the Arm 64-bit Architecture, "Dynamic relocations"
+AARCH64 = Machine(
+    name="aarch64",
+    kernel_name="aarch64",
+    e_machine=183,
+    word=8,
+    none=0,
+    relative=1027,
+    absolute=257,
+    glob_dat=1025,
+    jump_slot=1026,
+    copy=1024,
+    indirect_relative=1032,
+    tls_module=1028,
+    tls_offset=1029,
+    tls_static_offset=1030,
+    tls_descriptor=1031,
+    capstone_architecture=capstone.CS_ARCH_ARM64,
+    capstone_mode=capstone.CS_MODE_ARM,
+    # Procedure Call Standard for the Arm 64-bit Architecture, "Machine registers"
+    argument_registers=tuple(f"x{number}" for number in range(8)),
+    kept_registers=frozenset({*(f"x{number}" for number in range(19, 30)), "sp"}),
+    result_register="x0",
+    stack_pointer="sp",
+    frame_pointer="x29",
+    register_parts=_register_parts(),
+    minus_one_passed=(b"\x00\x00\x80\x92",),  # mov x0, #-1
+)

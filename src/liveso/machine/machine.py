@@ -1,0 +1,87 @@
+"""What the rest of the code must know of a processor."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The numbers of a processor's psABI supplement that the rest of the code needs.
+
+    `relative` … `tls_descriptor` are relocation types (psABI, "Relocation"); `word` is in bytes.
+    `kernel_name` is what the kernel calls it (uname(2)).
+    `displacement_size` is that of the field by which an instruction refers to memory relative to itself, in
+    bytes. `minus_one_passed` are the instructions that make -1 the first argument of a call, as compilers write them.
+    `branch_opcodes` are followed by a displacement; a byte after one of `operand_opcodes` (the last byte of the opcode)
+    that equals the second of `relative_operand` under the mask that is the first says that a displacement relative to
+    the instruction follows; `address_opcode` forms an address without access, `load_opcode` loads what lies at one, and
+    `compare_opcodes` compare two operands; under the mask that is the first of `whole_word`, the byte before equals its
+    second where they are about whole words. `general_dynamic_prefix` stands before the instruction that forms the
+    address of a thread-local variable's slot, and not before that of the module's. Arguments are passed in
+    `argument_registers`, in this order, results in
+    `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
+    names of parts to the whole register's. `far_section` is the flag of sections that displacements do not reach.
+    A `jump`, with a displacement behind it, takes `jump_size` bytes; it stands behind an `entry_mark`, where indirect
+    branches may lead. `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed
+    by a displacement of one byte. `padding` are the bytes that may stand between functions.
+    `call_number_at` and `call_result_at` are the places in struct user_regs_struct, in bytes, of what is left of a
+    system call, and `calls_without_restart` the numbers of those that end with EINTR when a thread is stopped
+    (signal(7)).
+    `can_be_updated` says whether liveso can update processes of this machine,
+    and not only judge their libraries.
+    """
+
+    name: str
+    kernel_name: str
+    e_machine: int
+    word: int
+    none: int
+    relative: int
+    absolute: int
+    glob_dat: int
+    jump_slot: int
+    copy: int
+    indirect_relative: int
+    tls_module: int
+    tls_offset: int
+    tls_static_offset: int
+    tls_descriptor: int
+    capstone_architecture: int
+    capstone_mode: int
+    argument_registers: tuple[str, ...]
+    kept_registers: frozenset[str]
+    result_register: str
+    stack_pointer: str
+    frame_pointer: str
+    register_parts: dict[str, str]
+    minus_one_passed: tuple[bytes, ...]
+    program_counter: str = ""
+    displacement_size: int = 0
+    branch_opcodes: tuple[bytes, ...] = ()
+    operand_opcodes: frozenset[int] = frozenset()
+    relative_operand: tuple[int, int] = (0, 0)
+    address_opcode: int = 0
+    load_opcode: int = 0
+    general_dynamic_prefix: bytes = b""
+    compare_opcodes: tuple[int, ...] = ()
+    whole_word: tuple[int, int] = (0, 0)
+    far_section: int = 0
+    jump: bytes = b""
+    jump_size: int = 0
+    call_opcode: bytes = b""
+    entry_mark: bytes = b""
+    near_branch_opcodes: frozenset[int] = frozenset()
+    padding: frozenset[int] = frozenset()
+    call_number_at: int = 0
+    call_result_at: int = 0
+    calls_without_restart: tuple[int, ...] = ()
+    can_be_updated: bool = False
+
+    @property
+    def slot_relocations(self) -> frozenset[int]:
+        """Relocations that leave the address of a function or variable in a word."""
+        return frozenset({self.relative, self.absolute, self.glob_dat, self.jump_slot, self.indirect_relative})
+
+    @property
+    def tls_relocations(self) -> frozenset[int]:
+        """Relocations that leave a module ID or an offset of thread-local storage in a word."""
+        return frozenset({self.tls_module, self.tls_offset, self.tls_static_offset, self.tls_descriptor})

@@ -1,0 +1,81 @@
+"""x86-64."""
+
+import capstone
+
+from liveso.machine.machine import Machine
+
+
+def _register_parts() -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for letter in "abcd":
+        parts |= dict.fromkeys((f"e{letter}x", f"{letter}x", f"{letter}l", f"{letter}h"), f"r{letter}x")
+    for name in ("si", "di", "sp", "bp"):
+        parts |= dict.fromkeys((f"e{name}", name, f"{name}l"), f"r{name}")
+    for number in range(8, 16):
+        parts |= dict.fromkeys((f"r{number}{size}" for size in "dwb"), f"r{number}")
+    for number in range(32):
+        parts |= dict.fromkeys((f"{size}mm{number}" for size in "yz"), f"xmm{number}")
+    return parts
+
+
+# System V ABI, AMD64 Architecture Processor Supplement, 4.4 "Relocation"
+X86_64 = Machine(
+    name="x86-64",
+    kernel_name="x86_64",
+    e_machine=62,
+    word=8,
+    none=0,
+    relative=8,
+    absolute=1,
+    glob_dat=6,
+    jump_slot=7,
+    copy=5,
+    indirect_relative=37,
+    tls_module=16,
+    tls_offset=17,
+    tls_static_offset=18,
+    tls_descriptor=36,
+    capstone_architecture=capstone.CS_ARCH_X86,
+    capstone_mode=capstone.CS_MODE_64,
+    program_counter="rip",
+    displacement_size=4,
+    far_section=0x10000000,  # SHF_X86_64_LARGE (4.2.1)
+    jump=b"\xe9",
+    jump_size=5,
+    call_opcode=b"\xe8",
+    entry_mark=b"\xf3\x0f\x1e\xfa",  # endbr64 (Intel Manual 1, 18.1 "Control-flow Enforcement")
+    near_branch_opcodes=frozenset({*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}),
+    call_number_at=120,  # orig_rax and rax (sys/user.h)
+    call_result_at=80,
+    # epoll_wait, epoll_pwait, epoll_pwait2, io_getevents, semop, semtimedop, rt_sigtimedwait; accept, recvfrom,
+    # recvmsg and accept4 with a time limit
+    calls_without_restart=(232, 281, 441, 208, 65, 220, 128, 43, 45, 47, 288),
+    padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
+    can_be_updated=True,
+    branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
+    # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F
+    operand_opcodes=frozenset(
+        {0x63, 0x69, 0x6B, 0xC0, 0xC1, 0xC6, 0xC7, 0xD1, 0xD3, 0xF6, 0xF7, 0xFE, 0xFF}
+        | {row | column for row in range(0, 0x40, 8) for column in range(4)}
+        | set(range(0x80, 0x90))
+        | set(range(0x10, 0x18))
+        | set(range(0x28, 0x30))
+        | set(range(0x40, 0x80))
+        | {0xAF, 0xB0, 0xB1, 0xB6, 0xB7, 0xBE, 0xBF, 0xEF, 0xEB, 0xDB, 0xD4, 0xFA, 0xFB, 0xFC, 0xFD}
+    ),
+    relative_operand=(0xC7, 0x05),
+    address_opcode=0x8D,
+    general_dynamic_prefix=b"\x66",  # ELF Handling for Thread-Local Storage, 4.1.6; local dynamic has none (4.2.6)
+    load_opcode=0x8B,
+    compare_opcodes=(0x39, 0x3B),
+    whole_word=(0xF8, 0x48),  # REX.W
+    # 3.2.1 "Registers" and 3.2.3 "Parameter Passing"
+    argument_registers=("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
+    kept_registers=frozenset({"rbx", "rsp", "rbp", "r12", "r13", "r14", "r15"}),
+    result_register="rax",
+    stack_pointer="rsp",
+    frame_pointer="rbp",
+    register_parts=_register_parts(),
+    # mov $-1, %rdi; or $-1, %rdi; push $-1 and pop %rdi
+    minus_one_passed=(b"\x48\xc7\xc7\xff\xff\xff\xff", b"\x48\x83\xcf\xff", b"\x6a\xff\x5f"),
+)

@@ -1,0 +1,16 @@
+"""A target seen from outside: its agent, its loaded objects and their slots, and what the kernel shows of it."""
+
+from liveso.process.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
+from liveso.process.protocol import Transaction
+
+__all__ = [
+    "Agent",
+    "Hello",
+    "LoadedObject",
+    "ObjectList",
+    "ObjectsChanged",
+    "Opened",
+    "TakenBack",
+    "Transaction",
+    "WordChanged",
+]
