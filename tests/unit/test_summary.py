@@ -104,7 +104,8 @@ def test_calls_that_are_added_and_gone_are_named(compiled: Compile) -> None:
 
 
 def test_another_function_that_is_called_from_the_same_place_is_seen(compiled: Compile) -> None:
-    kinds = only_edit(summarise(compiled(OLD), compiled(replaced("{ free(it); }", "{ puts((char *)it); }"))), "file_free")
+    new = compiled(replaced("{ free(it); }", "{ puts((char *)it); }"))
+    kinds = only_edit(summarise(compiled(OLD), new), "file_free")
     assert kinds == Kinds(calls=Exchange(("free",), ("puts",)))
 
 
