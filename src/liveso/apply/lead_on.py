@@ -3,6 +3,7 @@ there directly saves the jump."""
 
 from liveso.apply.target import Target, commit_words, dynamics_of, in_use, list_objects
 from liveso.plan.functions import homes_of_functions
+from liveso.plan.homes import entries_by_home
 from liveso.plan.redirect import call_slots, moved_slots
 from liveso.plan.spans import is_writable
 from liveso.process import proc
@@ -15,9 +16,7 @@ async def lead_on(target: Target) -> None:
     async with target.turn:
         entries: dict[int, int] = {}
         for state in target.libraries.values():
-            running = state.running
-            rows = homes_of_functions(running.functions)
-            entries |= zip(rows["home"].tolist(), (rows["at"].astype("<i8") + running.base).tolist(), strict=True)
+            entries |= entries_by_home(homes_of_functions(state.running.functions), state.running)
         if not entries:
             return
         objects = await list_objects(target)

@@ -13,7 +13,7 @@ from liveso.compare.initial import changed_words
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.plan.functions import overwritten_bytes
-from liveso.plan.homes import all_homes, later_functions
+from liveso.plan.homes import all_homes, entries_by_home, later_functions
 from liveso.plan.jumps import CODE, PAGE, pages_of, patches, present_code, wanted_code, with_overwritten
 from liveso.plan.merge import candidates, merge
 from liveso.plan.record import LibraryState
@@ -85,7 +85,7 @@ async def make_plan(target: Target, steps: Sequence[Step]) -> Plan:
         unled = not_led_on(same, homes)
         words += [await _merged_words(target, it, dynamics), await _symbol_words(target, it, unled)]
         words += [await _table_words(target, it), await _own_data_words(target, it)]
-        addresses = dict(zip(homes["home"].tolist(), (homes["at"].astype("<i8") + to.base).tolist(), strict=True))
+        addresses = entries_by_home(homes, to)
         running = state.running.base
         addresses |= {running + one.old: to.base + one.new for one in same}
         chosen = {old: new for old, new in chosen_moves(state.versions, to).items() if old not in addresses}
@@ -120,10 +120,8 @@ async def _word_pieces(target: Target, words: Table, jumps: Table) -> list[Piece
     is_closed &= ~np.isin(words["address"] // PAGE, np.r_[jumps, jumps + np.uint64(target.machine.jump_size)] // PAGE)
     closed = np.sort(words[is_closed], order="address")
     rows = np.zeros(len(closed), CODE)
-    rows["place"], rows["content"][:, :size] = (
-        closed["address"],
-        closed["value"].astype(word).view("u1").reshape(-1, size),
-    )
+    rows["place"] = closed["address"]
+    rows["content"][:, :size] = closed["value"].astype(word).view("u1").reshape(-1, size)
     runs = pages_of(rows, size)
     contents = await target.agent.read(runs)
     present = present_code(rows, runs, contents, size)["content"][:, :size]

@@ -4,7 +4,7 @@ from liveso.code.allocators import Allocators
 from liveso.code.clobbers import Clobbers
 from liveso.code.compared_constants import ComparedConstant, compared_constants
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
-from liveso.code.constants import constant_starts, formed_constants, relative_tables, relative_targets
+from liveso.code.constants import constant_end, constant_starts, formed_constants, relative_tables, relative_targets
 from liveso.code.entries import branches, entries
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
@@ -50,6 +50,7 @@ __all__ = [
     "call_sites",
     "compared_constants",
     "compared_functions",
+    "constant_end",
     "constant_starts",
     "data_references",
     "entries",

@@ -69,11 +69,15 @@ def constant_starts(image: Image) -> Table:
     pointed = relocations["addend"][relocations["type"] == image.machine.relative]
     named = np.array([it.value for it in image.symbols if it.is_defined], "<i8")
     found = np.unique(np.concatenate([formed_constants(image).targets, pointed.astype("<i8"), named]))
-    inside = np.zeros(len(found), np.bool_)
-    for section in constant_sections(image):
-        inside |= (found >= section.address) & (found < section.end)
-    starts: Table = found[inside]
+    starts: Table = found[_are_constant(image, found)]
     return starts
+
+
+def constant_end(image: Image, at: int, section: Section) -> int:
+    """Where a constant of a section ends at the latest: at the next of the `constant_starts`."""
+    starts = constant_starts(image)
+    index = int(np.searchsorted(starts, at, side="right"))
+    return min(section.end, int(starts[index])) if index < len(starts) else section.end
 
 
 @once_per_image
@@ -98,12 +102,10 @@ def relative_tables(image: Image) -> frozenset[int]:
 def relative_targets(image: Image) -> frozenset[int]:
     """The constants that tables of distances lead to, which code reaches without forming their addresses: those of the
     version that the table is of."""
-    starts, found = constant_starts(image), set[int]()
+    found = set[int]()
     for start in _tables_of_distances(image):
-        after = int(np.searchsorted(starts, start, side="right"))
         section = next(it for it in constant_sections(image) if it.address <= start < it.end)
-        end = min(section.end, int(starts[after])) if after < len(starts) else section.end
-        content = image.bytes_at(start, (end - start) // _HALF * _HALF)
+        content = image.bytes_at(start, (constant_end(image, start, section) - start) // _HALF * _HALF)
         targets = np.frombuffer(content, "<i4").astype("<i8") + start
         inside = _are_constant(image, targets)
         # what follows a table without a border holds something else

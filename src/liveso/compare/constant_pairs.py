@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import ComparedConstant, Shapes, compared_constants, constant_starts, relative_targets
+from liveso.code import ComparedConstant, Shapes, compared_constants, constant_end, relative_targets
 from liveso.compare.correspondence import Piece
 from liveso.compare.matching import Matching
 from liveso.elf import Image, Section, tables
@@ -127,7 +127,4 @@ def _content(image: Image, at: int) -> bytes:
     section = _section(image, at)
     if section is None:
         return b""
-    starts = constant_starts(image)
-    index = int(np.searchsorted(starts, at, side="right"))
-    end = min(section.end, int(starts[index])) if index < len(starts) else section.end
-    return image.bytes_at(at, end - at).rstrip(b"\0")
+    return image.bytes_at(at, constant_end(image, at, section) - at).rstrip(b"\0")

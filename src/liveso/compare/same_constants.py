@@ -34,11 +34,13 @@ _VECTOR = 16, 32  # bytes that may be read at once, from an address that is a mu
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A constant, or a part of one: up to the next address that anything leads to."""
+    """A constant, or a part of one: up to the next address that anything leads to. `content` is without the padding
+    behind it."""
 
     start: int
     end: int
     is_text: bool
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,16 @@ class _Side:
         starts = constant_starts(self.image)
         low, high = np.searchsorted(starts, (section.address, section.end))
         borders = [*starts[low:high].tolist(), section.end]
-        if low < high and borders[0] != section.address:
-            yield _Part(section.address, borders[0], False)
-        for start, end in pairwise(borders):
-            yield _Part(start, end, _is_text(self.image.bytes_at(start, end - start)))
+        has_head = low < high and borders[0] != section.address  # which nothing leads to
+        for start, end in pairwise([section.address, *borders] if has_head else borders):
+            content = self.image.bytes_at(start, end - start)
+            is_text = _is_text(content) and not (has_head and start == section.address)
+            yield _Part(start, end, is_text, content.rstrip(b"\0"))
 
     @cached_property
     def contents(self) -> list[tuple[bool, bytes]]:
-        """What each part holds, without the padding behind it."""
-        return [(it.is_text, self.image.bytes_at(it.start, it.end - it.start).rstrip(b"\0")) for it in self.parts]
+        """What each part holds, and whether that is a text."""
+        return [(it.is_text, it.content) for it in self.parts]
 
     def beside(self, index: int) -> list[int]:
         """The parts that touch one."""
@@ -155,7 +158,6 @@ def _without_parts_of_changed(old: _Side, new: _Side, found: list[int | None]) -
         if any(it not in known for it in old.beside(before) if it > before or not old.parts[it].is_text):
             found[index] = None
             del known[before]
-            waiting.discard(before)
             waiting |= known.keys() & set(old.beside(before))
     return found
 

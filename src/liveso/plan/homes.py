@@ -69,8 +69,8 @@ def _without(gaps: Sequence[range], pieces: Iterable[Piece]) -> Iterator[Piece]:
     for piece in pieces:
         ends = [piece.start, *(it for it in borders if piece.start < it < piece.end), piece.end]
         for start, end in pairwise(ends):
-            is_kept = piece.old is not None and not any(start in gap for gap in gaps)
-            yield Piece(start, end, piece.old + start - piece.start if is_kept and piece.old is not None else None)
+            is_gap = any(start in gap for gap in gaps)
+            yield Piece(start, end, None if piece.old is None or is_gap else piece.old + start - piece.start)
 
 
 def _append(found: list[Stretch], it: Stretch) -> None:
@@ -165,6 +165,11 @@ def all_homes(known: Table, loaded: LoadedVersion) -> Table:
     rows = np.concatenate([known, homes_of_functions(loaded.functions)])
     found: Table = rows[np.unique(rows["place"], return_index=True)[1]]
     return found
+
+
+def entries_by_home(homes: Table, loaded: LoadedVersion) -> dict[int, int]:
+    """Where the functions of a version begin in the target, by their homes (HOME rows)."""
+    return dict(zip(homes["home"].tolist(), (homes["at"].astype("<i8") + loaded.base).tolist(), strict=True))
 
 
 def object_address(loaded: LoadedVersion, at: int) -> int:

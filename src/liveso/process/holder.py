@@ -167,11 +167,12 @@ def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
         return
     if not ptrace(_SINGLESTEP, thread):
         return
-    is_interrupted, end = False, time.monotonic() + _LONGEST_STEP
+    is_interrupted, end, rounds = False, time.monotonic() + _LONGEST_STEP, 0
     while (number := _stop_of(pid, thread)) is None:
         if time.monotonic() > end and not is_interrupted:  # the instruction was a system call
             is_interrupted = ptrace(_INTERRUPT, thread)
-        time.sleep(0)
+        rounds += 1
+        _pause(rounds)
     if number < 0:
         del stopped[thread]
     elif number != signal.SIGTRAP:
@@ -255,10 +256,15 @@ def _stop_all(pid: int, agent: int, end: float) -> dict[int, int]:
                 raise _Later(f"thread {min(waiting)} does not stop")
             rounds += 1
             if waiting:
-                time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
+                _pause(rounds)
     if _state(pid, agent) == "T":
         _let_run(pid, agent, end)
     return stopped
+
+
+def _pause(rounds: int) -> None:
+    """Between two looks at threads: most stop at once."""
+    time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
 
 
 def _threads(pid: int) -> set[int]:
