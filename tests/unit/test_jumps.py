@@ -7,55 +7,63 @@ from liveso.apply.standstill import lies_inside
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.machine import X86_64
-from liveso.plan.functions import HOME, homes_of_functions, overwritten_bytes, pack
-from liveso.plan.jumps import pages_of, patches, present_code, version_led_to, wanted_code, with_overwritten
+from liveso.plan.address_map import AddressMap
+from liveso.plan.jumps import patches, present_code, version_led_to, wanted_code, with_overwritten
+from liveso.plan.packed import HOME, pack, unpacked
 from liveso.plan.record import LibraryState, LoadedVersion
+from liveso.process.pages import PAGE, Pages, one_page_each, pages_of
 from liveso.store import Version
 
 SIZE = X86_64.jump_size
 ONE, TWO = Version("1" * 64), Version("2" * 64)
-FIRST = LoadedVersion(ONE, 0x10000, size=0x3000)
-SECOND = LoadedVersion(TWO, 0x40000, size=0x3000)
+FIRST = LoadedVersion(ONE, AddressMap(0x10000), size=0x3000)
+SECOND = LoadedVersion(TWO, AddressMap(0x40000), size=0x3000)
 STATE = LibraryState("/lib/x.so", (FIRST, SECOND), ONE)
 HOMES = np.array([(0x100, 0x10200, 0x10204), (0x180, 0x11FFE, 0x11FFE)], HOME)
 
 
-def memory_of(runs: list[tuple[int, int]]) -> list[bytes]:
+def memory_of(numbers: Table) -> Pages:
     """Pages whose bytes tell their addresses."""
-    return [bytes((address + at) * 7 % 251 for at in range(size)) for address, size in runs]
+    addresses = (one_page_each(numbers)[:, None] + np.arange(PAGE, dtype="<u8")).ravel()
+    return Pages(numbers, (addresses * np.uint64(7) % np.uint64(251)).astype(np.uint8))
 
 
-def applied(runs: list[tuple[int, int]], contents: list[bytes], state: LibraryState, to: LoadedVersion) -> list[bytes]:
-    code = wanted_code(to, HOMES, X86_64)
-    memory = {address: bytearray(content) for (address, _size), content in zip(runs, contents, strict=True)}
-    for it in patches(code, runs, contents, SIZE):
-        start = next(address for address in memory if address <= it.address < address + len(memory[address]))
-        at = it.address - start
-        assert memory[start][at : at + len(it.expected)] == it.expected
-        memory[start][at : at + len(it.content)] = it.content
-    return [bytes(it) for it in memory.values()]
+def applied(pages: Pages, to: LoadedVersion) -> Pages:
+    memory = pages.memory.copy()
+    for it in patches(wanted_code(to, HOMES, X86_64), pages, SIZE):
+        assert pages.between(it.address, it.address + len(it.expected)).tobytes() == it.expected
+        at = int(pages.offsets(np.array([it.address], "<u8"))[0])
+        memory[at : at + len(it.content)] = np.frombuffer(it.content, np.uint8)
+    return Pages(pages.numbers, memory)
 
 
 def test_jumps_lead_to_the_new_version_and_what_they_overwrote_comes_back() -> None:
     code = wanted_code(SECOND, HOMES, X86_64)
-    runs = pages_of(code, SIZE)
-    assert runs == [(0x10000, 0x1000), (0x11000, 0x2000)] or runs == [(0x10000, 0x3000)]
-    before = memory_of(runs)
-    present = present_code(code, runs, before, SIZE)
-    state = with_overwritten(STATE, present, SIZE)
-    rows = overwritten_bytes(state.home.overwritten)
-    assert rows["place"].tolist() == [0x204, 0x1FFE] and not overwritten_bytes(state.versions[1].overwritten).size
-    after = applied(runs, before, state, SECOND)
-    assert after != before
-    again = present_code(code, runs, after, SIZE)
+    numbers = pages_of(code["place"], SIZE)
+    assert numbers.tolist() == [0x10, 0x11, 0x12]
+    before = memory_of(numbers)
+    state = with_overwritten(STATE, present_code(code, before, SIZE), SIZE)
+    assert state.home.overwritten["place"].tolist() == [0x204, 0x1FFE] and not state.versions[1].overwritten.size
+    after = applied(before, SECOND)
+    assert (after.memory != before.memory).any()
+    again = present_code(code, after, SIZE)
     for (at, _home, place), row in zip(HOMES.tolist(), again, strict=True):
         content = row["content"][:SIZE].tobytes()
         assert content[:1] == b"\xe9"
         assert place + SIZE + int.from_bytes(content[1:], "little", signed=True) == SECOND.base + at
         assert version_led_to(state, place, content, X86_64) == state.versions[1]
     assert with_overwritten(state, again, SIZE) == state  # a jump is never taken for the function's own code
-    assert applied(runs, after, state, state.home) == before
-    assert version_led_to(state, 0x10204, before[0][0x204:0x209], X86_64) == state.home
+    assert applied(after, state.home).memory.tobytes() == before.memory.tobytes()
+    own = before.contents(np.array([0x10204], "<u8"), SIZE).tobytes()
+    assert version_led_to(state, 0x10204, own, X86_64) == state.home
+
+
+def test_only_pages_that_change_are_written_and_neighbours_together() -> None:
+    code = wanted_code(SECOND, HOMES, X86_64)
+    pages = memory_of(pages_of(code["place"], SIZE))
+    assert [(it.address, len(it.content)) for it in patches(code, pages, SIZE)] == [(0x10000, 3 * PAGE)]
+    assert [(it.address, len(it.content)) for it in patches(code[:1], pages, SIZE)] == [(0x10000, PAGE)]
+    assert not patches(present_code(code, pages, SIZE), pages, SIZE)
 
 
 def test_a_version_gets_its_own_code_back_also_where_the_one_that_runs_does_not_have_the_function() -> None:
@@ -72,17 +80,17 @@ def present_of(code: Table) -> Table:
 
 
 def test_a_jump_that_does_not_reach_is_refused() -> None:
-    far = LoadedVersion(TWO, 1 << 40, size=0x3000)
+    far = LoadedVersion(TWO, AddressMap(1 << 40), size=0x3000)
     with pytest.raises(Refused, match="too far"):
         wanted_code(far, HOMES, X86_64)
 
 
 def test_tables_of_functions_are_packed_and_come_back() -> None:
-    assert homes_of_functions(pack(HOMES)).tolist() == HOMES.tolist()
-    assert pack(HOMES[:0]) == "" and len(homes_of_functions("")) == 0
+    assert unpacked(pack(HOMES), HOME).tolist() == HOMES.tolist()
+    assert pack(HOMES[:0]) == "" and len(unpacked("", HOME)) == 0
     for damaged in ("x", pack(HOMES)[:-3], pack(HOMES) + "0"):
         with pytest.raises(ValueError):
-            homes_of_functions(damaged)
+            unpacked(damaged, HOME)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 there directly saves the jump."""
 
 from liveso.apply.target import Target, commit_words, dynamics_of, in_use, list_objects
-from liveso.plan.functions import homes_of_functions
 from liveso.plan.homes import entries_by_home
 from liveso.plan.redirect import call_slots, moved_slots
 from liveso.plan.spans import is_writable
@@ -16,7 +15,7 @@ async def lead_on(target: Target) -> None:
     async with target.turn:
         entries: dict[int, int] = {}
         for state in target.libraries.values():
-            entries |= entries_by_home(homes_of_functions(state.running.functions), state.running)
+            entries |= entries_by_home(state.running.map.entries, state.running.base)
         if not entries:
             return
         objects = await list_objects(target)

@@ -5,34 +5,22 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from liveso.apply.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
 from liveso.code import panic_mark
-from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.elf import Image, Symbol, tables
-from liveso.elf.data import constant_span, data_layout
 from liveso.errors import Refused, TargetError
+from liveso.plan.address_map import first_map
 from liveso.plan.dependencies import hidden_dependencies
-from liveso.plan.functions import pack
-from liveso.plan.homes import (
-    Placement,
-    block_start,
-    later_functions,
-    later_homes,
-    later_tables,
-    own_homes,
-    own_thread_homes,
-    placement,
-)
-from liveso.plan.record import Homes, LibraryState, LoadedVersion, encode_record
+from liveso.plan.homes import InCommon, later_map, placement, shape_of
+from liveso.plan.record import LibraryState, LoadedVersion, encode_record
 from liveso.plan.redirect import Images, versions_led_to
-from liveso.plan.relink import Home, LeftOut, relink
+from liveso.plan.relink import LeftOut, Surroundings, relink
 from liveso.plan.spans import spans_for_code, spans_for_words
-from liveso.plan.thread_locals import ThreadHome
+from liveso.plan.thread_locals import ThreadBlocks
 from liveso.process import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, proc
 from liveso.process.objects import Dynamic, Slots, dynamic_of_copy, imported_names, read_words, started_with
 from liveso.store import Store, Version, own_tls_relocations
@@ -63,10 +51,9 @@ async def learn_home(target: Target, state: LibraryState, store: Store) -> Libra
     chosen = await _chosen_functions(target, state.home, image, dynamics)
     home = replace(
         state.home,
+        map=first_map(image, state.home.base, owner.tls_module),
         indirect=chosen,
         size=image.size_in_memory,
-        homes=own_homes(image, state.home.base),
-        thread_homes=own_thread_homes(image, owner.tls_module),
     )
     started = await started_with(target.agent, dynamics)
     return replace(state, versions=(home,), is_global=owner in started)
@@ -102,25 +89,19 @@ def _resolvers(image: Image) -> list[Symbol]:
     return [it for it in image.symbols if it.is_defined and it.type == tables.STT_GNU_IFUNC]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Opening:
-    """A version that is to be opened: what is known of its code, and where what it has in common with the version that
-    runs was in that: its variables, those of each thread, its constant tables and functions. `imports` are addresses
-    that the dynamic linker does not find, by the rows of their relocations."""
+    """A version that is to be opened: what is known of its code, and what it has in common with the version that runs.
+    `imports` are addresses that the dynamic linker does not find, by the rows of their relocations."""
 
     to: Version
     analysis: PairAnalysis
-    variables: Correspondence
-    thread_locals: Correspondence
-    tables: tuple[Piece, ...]
-    functions: tuple[SameFunction, ...]
+    common: InCommon
     imports: dict[int, int]
 
-    @cached_property
+    @property
     def has_new_thread_locals(self) -> bool:
-        found = self.analysis.thread_references
-        places = {*found.table["target"].tolist(), *found.slots.variables.values()}
-        return any(self.thread_locals.old(at) is None for at in places)
+        return self.common.has_new_thread_locals(self.analysis)
 
 
 async def load(
@@ -143,16 +124,8 @@ async def load(
         try:
             with step("relink"):
                 module = await _module_of(target, opened) if opening.has_new_thread_locals else _NO_MODULE
-                loaded = LoadedVersion(
-                    to,
-                    opened.base,
-                    opened.handle,
-                    homes=_homes(opening, running, images[to], opened.base),
-                    tables=later_tables(opening.tables, running, constant_span(images[to])),
-                    functions=pack(later_functions(opening.functions, running)),
-                    thread_homes=later_homes(opening.thread_locals, running.thread_homes, block_start(module)),
-                    size=images[to].size_in_memory,
-                )
+                addresses = later_map(shape_of(images[to]), opened.base, module, opening.common, running.map)
+                loaded = LoadedVersion(to, addresses, opened.handle, size=images[to].size_in_memory)
                 await _relink(target, state.with_version(loaded), running, opening, images, left_out, through_proc)
             break
         except (Refused, WordChanged, ObjectsChanged):
@@ -171,12 +144,6 @@ async def load(
     after = state.with_version(replace(loaded, indirect=indirect))
     target.libraries = target.libraries | {state.path: after}
     return after
-
-
-def _homes(opening: Opening, running: LoadedVersion, image: Image, base: int) -> Homes:
-    layout = data_layout(image)
-    gaps = [range(it.start - layout.span.start, it.stop - layout.span.start) for it in layout.gaps]
-    return later_homes(opening.variables, running.homes, base + layout.span.start, gaps)
 
 
 async def _module_of(target: Target, opened: Opened) -> int:
@@ -243,8 +210,7 @@ async def _relink(
 ) -> None:
     loaded, image = state.loaded(opening.to), images[opening.to]
     assert loaded is not None
-    places = placement(opening.variables, running.homes, loaded.homes)
-    thread_places = placement(opening.thread_locals, running.thread_homes, loaded.thread_homes)
+    places = placement(opening.common, running.map, loaded.map)
     by_name = image.relocations[
         (image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], sorted(target.machine.slot_relocations))
     ]
@@ -253,12 +219,10 @@ async def _relink(
     first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.panic_mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target, may_be_old=attempt == 0)
-        home = replace(_home(target, state, loaded, images, places, thread_places, objects), panic_mark=first_mark)
+        around = _surroundings(target, state, objects, first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
-        plan = relink(
-            image, analysis.references, analysis.thread_references, analysis.panic_mark, home, bound, left_out
-        )
+        plan = relink(image, analysis, places, around, bound, left_out)
         changed = np.concatenate([plan.halves["address"], plan.words["address"]])
         protections = proc.protections(target.pid, target.hello.thread, changed)
         code = NO_SPANS if through_proc else spans_for_code(protections, plan.halves["address"])
@@ -286,24 +250,15 @@ def _first_panic_mark(state: LibraryState, loaded: LoadedVersion, images: Images
     return None
 
 
-def _home(
-    target: Target,
-    state: LibraryState,
-    loaded: LoadedVersion,
-    images: Images,
-    places: Placement,
-    thread_places: Placement,
-    objects: ObjectList,
-) -> Home:
+def _surroundings(target: Target, state: LibraryState, objects: ObjectList, panic_mark: int | None) -> Surroundings:
     owner = next((it for it in objects.objects if it.base == state.home.base), None)
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
     distances = {it.tls_module: it.tls_block - target.hello.thread_pointer for it in objects.objects if it.tls_block}
     # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
     static = {module: it for module, it in distances.items() if -_AGENT_STACK < it < 0}
-    threads = ThreadHome(thread_places, owner.tls_module, static)
     versions = tuple((it.base, it.base + it.size) for it in state.versions)
-    return Home(versions, places, threads, loaded)
+    return Surroundings(versions, ThreadBlocks(owner.tls_module, static), panic_mark)
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.machine import Machine
-from liveso.plan.functions import homes_of_functions
 from liveso.plan.jumps import version_led_to
 from liveso.plan.record import LibraryState, LoadedVersion, encode_record
 from liveso.plan.spans import spans_for_words
@@ -115,13 +114,13 @@ async def running_version(target: Target, state: LibraryState) -> LoadedVersion:
     died before it wrote there what it had done."""
     by_record = state.running
     for it in (by_record, *(it for it in reversed(state.versions[1:]) if it != by_record)):
-        rows = homes_of_functions(it.functions)
+        rows = it.map.entries
         if len(rows):
             place = int(rows["place"][0])
             found = await target.agent.read([(place, target.machine.jump_size)])
             if version_led_to(state, place, found[0], target.machine) == it:
                 return it
-    return state.home if any(it.functions for it in state.versions) else by_record
+    return state.home if any(it.map.functions for it in state.versions) else by_record
 
 
 async def close(target: Target, *handles: int) -> None:

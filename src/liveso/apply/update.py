@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from liveso.apply.open import Opening, forget, learn_home, load
 from liveso.apply.permission import require_able
 from liveso.apply.standstill import undo, write_still
+from liveso.apply.survey import survey
 from liveso.apply.target import ATTEMPTS, NO_WORDS, Target, commit_words
-from liveso.apply.transaction import Step, about, make_plan
 from liveso.elf import Image, tables
 from liveso.errors import LivesoError, Refused, TargetError, TargetGone
-from liveso.plan.homes import agree
+from liveso.plan.homes import agree, in_common
 from liveso.plan.imports import Provider, later_imports
 from liveso.plan.record import LibraryState
+from liveso.plan.transaction import Step, about
 from liveso.process import ObjectsChanged, TakenBack
 from liveso.process.freeze import MemoryChanged
 from liveso.store import Store, Version
@@ -115,26 +116,22 @@ def _in_order_of_need(changes: Sequence[Change], store: Store) -> list[Change]:
 
 
 async def _load(target: Target, change: Change, earlier: list[Step], store: Store, watch: _Watch) -> Step:
-    to, analysis, verdict = change.to, change.analysis, change.analysis.verdict
+    to, analysis = change.to, change.analysis
+    common = in_common(analysis)
     with watch.step("open"):
         state = await learn_home(target, change.state, store)
         images = await asyncio.to_thread(ImagesOf, store, (state.home.version, state.current, to))
-    if verdict.correspondence is None or verdict.thread_locals is None:
-        raise Refused("its variables cannot be located")
     present = state.loaded(to)
     if present is not None:
-        if not agree(analysis, images[to], verdict.correspondence, verdict.thread_locals, state.running, present):
+        if not agree(analysis, images[to], common, state.running.map, present.map):
             raise Refused(
                 "it ran before in this process, when its variables lived elsewhere; restart the program to get it"
             )
-        return Step(state, to, analysis, images, is_fresh=False)
+        return Step(state, to, analysis, common, images, is_fresh=False)
     with watch.step("open"):
         imports = await _addresses_of_later_imports(target, state, images[to], earlier, store)
-    opening = Opening(
-        to, analysis, verdict.correspondence, verdict.thread_locals, verdict.tables, verdict.functions, imports
-    )
-    state = await load(target, state, opening, store, images, watch.step)
-    return Step(state, to, analysis, images, is_fresh=True)
+    state = await load(target, state, Opening(to, analysis, common, imports), store, images, watch.step)
+    return Step(state, to, analysis, common, images, is_fresh=True)
 
 
 async def _addresses_of_later_imports(
@@ -163,9 +160,9 @@ async def _redirect(target: Target, steps: list[Step]) -> dict[str, tuple[Librar
     size = target.machine.jump_size
     for attempt in range(ATTEMPTS):
         try:
-            it = await make_plan(target, steps)
+            it = await survey(target, steps)
             await _remember(target, it.before)  # whoever finds the jumps must know what they took the place of
-            await write_still(target, it.pieces, it.places, size)
+            await write_still(target, it.pieces, it.code["place"], size)
             break
         except (MemoryChanged, ObjectsChanged):
             if attempt == ATTEMPTS - 1:
@@ -175,7 +172,7 @@ async def _redirect(target: Target, steps: list[Step]) -> dict[str, tuple[Librar
     except TargetGone:
         raise
     except TargetError as error:
-        if not await undo(target, it.pieces, it.places, size):
+        if not await undo(target, it.pieces, it.code["place"], size):
             raise TakenBack(str(error)) from error
         raise
     return it.after

@@ -12,12 +12,13 @@ from liveso.daemon.protection import Protection
 from liveso.daemon.recognition import Mappings, Recognition, Sighting, UnknownVersion
 from liveso.daemon.results import Results
 from liveso.daemon.state import Fixed, Library, Result, ServedTarget
+from liveso.elf.data import data_layout
 from liveso.errors import StoreError, TargetError
-from liveso.plan import PROGRAM, LibraryState, LoadedVersion, decode_record
+from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion, decode_record
 from liveso.process import proc
 from liveso.process.identity import read_identities
 from liveso.settings import Settings, patterns
-from liveso.store import Store
+from liveso.store import Store, Version
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile
 
@@ -48,7 +49,7 @@ class Learner:
         target = served.target
         if not proc.has_same_root(target.pid, target.hello.thread):
             raise TargetError(SEES_OTHER_FILES)
-        target.libraries = decode_record(await target.agent.recall())
+        target.libraries = await asyncio.to_thread(decode_record, await target.agent.recall(), self._variables)
         await self.learn(served)
         self._results.say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")
 
@@ -156,7 +157,7 @@ class Learner:
                     library.note(Result.UPDATED)
             else:
                 version = await self._recognition.running_version(served, path, seen, kin)
-                state = LibraryState(path, (LoadedVersion(version, library.base),), version)
+                state = LibraryState(path, (LoadedVersion(version, AddressMap(library.base)),), version)
                 target.libraries = target.libraries | {path: state}
                 self._protection.protect(library)  # status shows it from here on
             library.soname = await asyncio.to_thread(self._soname, library)
@@ -165,6 +166,9 @@ class Learner:
             self._results.failed(served, library, str(error))
         self._results.show_build_id(library)
         self._protection.protect(library)
+
+    def _variables(self, version: Version) -> range:
+        return data_layout(self._store.image(version)).span
 
     def _soname(self, library: Library) -> str:
         return self._store.image(library.state.home.version).soname if library.state else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from liveso.daemon.disk import Disk
 from liveso.daemon.state import ServedTarget
 from liveso.errors import FileInFlux, LivesoError, StoreError
-from liveso.plan import LibraryState, overwritten_bytes
+from liveso.plan import LibraryState
 from liveso.process import Agent, LoadedObject, proc
 from liveso.process.identity import Identity, is_of
 from liveso.settings import Settings
@@ -116,9 +116,8 @@ class Recognition:
             image = await asyncio.to_thread(self._store.image, state.home.version)
         except LivesoError as error:
             raise UnknownVersion(f"{state.path}: {error}; restart the program") from error
-        rows = overwritten_bytes(state.home.overwritten)
         size = image.machine.jump_size
-        overwritten = [(int(it["place"]), it["content"].tobytes()[:size]) for it in rows]
+        overwritten = [(int(it["place"]), it["content"].tobytes()[:size]) for it in state.home.overwritten]
         is_home = state.home.base == seen.loaded.base and await is_of(
             agent, seen.loaded, seen.identity, image, overwritten=overwritten
         )

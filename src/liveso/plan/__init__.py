@@ -1,12 +1,14 @@
 """What an update writes, worked out without a process: homes, references, jumps, slots, and the record of them."""
 
+from liveso.plan.address_map import AddressMap
 from liveso.plan.dependencies import new_dependencies
-from liveso.plan.functions import overwritten_bytes
 from liveso.plan.needs import PROGRAM, Choice, choose, groups, needed_objects
-from liveso.plan.record import LibraryState, LoadedVersion, decode_record
+from liveso.plan.record import LibraryState, LoadedVersion
+from liveso.plan.recorded import decode_record
 
 __all__ = [
     "PROGRAM",
+    "AddressMap",
     "Choice",
     "LibraryState",
     "LoadedVersion",
@@ -15,5 +17,4 @@ __all__ = [
     "groups",
     "needed_objects",
     "new_dependencies",
-    "overwritten_bytes",
 ]

@@ -1,156 +1,120 @@
-"""Where the variables of a version live in a target: each in its home."""
+"""The homes of what a new version has: composed from what it has in common with the version that runs."""
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.elf import Image
-from liveso.elf.data import data_layout
+from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
 from liveso.errors import Refused
-from liveso.plan.functions import HOME, homes_of_functions
-from liveso.plan.record import Homes, LoadedVersion, Stretch
+from liveso.plan.address_map import EACH_THREAD, AddressMap, Stretch
+from liveso.plan.packed import HOME, pack, pack_stretches
 from liveso.verdict import PairAnalysis
 
-_BLOCK_BITS = 32
+
+@dataclass(frozen=True, slots=True)
+class InCommon:
+    """What a version has in common with the one before it: its variables, those of each thread, its constants and
+    tables, and its functions."""
+
+    variables: Correspondence
+    thread_locals: Correspondence
+    tables: tuple[Piece, ...]
+    functions: tuple[SameFunction, ...]
+
+    def has_new_thread_locals(self, analysis: PairAnalysis) -> bool:
+        found = analysis.thread_references
+        places = {*found.table["target"].tolist(), *found.slots.variables.values()}
+        return any(self.thread_locals.old(at) is None for at in places)
 
 
-def own_homes(image: Image, base: int) -> Homes:
-    """The homes of a version, loaded at `base`, that brought all its variables itself."""
-    span = data_layout(image).span
-    return (Stretch(0, len(span), base + span.start),) if span else ()
+def in_common(analysis: PairAnalysis) -> InCommon:
+    """Raises Refused where the verdict does not say where the variables are."""
+    it = analysis.verdict
+    if it.correspondence is None or it.thread_locals is None:
+        raise Refused("its variables cannot be located")
+    return InCommon(it.correspondence, it.thread_locals, it.tables, it.functions)
 
 
-def own_thread_homes(image: Image, module: int) -> Homes:
-    """The same for its thread-local variables; `module` is its module ID."""
-    return (Stretch(0, image.block_size, block_start(module)),) if image.block_size else ()
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where an image has its variables, without what lies in `gaps` between them, and its tables of pointers; and the
+    size of its thread-local block in bytes."""
+
+    variables: range
+    gaps: tuple[range, ...] = ()
+    tables: range = range(0)
+    block: int = 0
 
 
-def block_start(module: int) -> int:
-    """The address, so to speak, of the start of a module's thread-local block: in any thread, `in_block` leads back."""
-    return module << _BLOCK_BITS
+def shape_of(image: Image) -> Shape:
+    layout = data_layout(image)
+    return Shape(layout.span, layout.gaps, constant_span(image), image.block_size)
 
 
-def in_block(address: int) -> tuple[int, int]:
-    """The module ID, and the place in its thread-local block in bytes, that an address in a block stands for."""
-    return address >> _BLOCK_BITS, address & ((1 << _BLOCK_BITS) - 1)
+def later_map(new: Shape, base: int, module: int, common: InCommon, running: AddressMap) -> AddressMap:
+    """The map of a version loaded at `base`, whose own thread-local variables are of `module`: what it has in common
+    with the version that `running` is about lives where that has it, all else in the version itself. Raises Refused
+    where a variable of the running version has no home."""
+    found = [
+        *_moved(common.variables.pieces, new.variables.start, running.variables, running, new.gaps),
+        *_moved(common.thread_locals.pieces, EACH_THREAD, _block(running), running),
+        *_objects(common.tables, new.tables, running),
+    ]
+    entries = pack(later_entries(common.functions, running))
+    return AddressMap(base, new.variables, new.block, module, pack_stretches(found), entries)
 
 
-def later_homes(correspondence: Correspondence, running: Homes, start: int, gaps: Sequence[range] = ()) -> Homes:
-    """The homes of a new version's variables, which comes after the version that `running` is about.
-
-    What has no counterpart lives in the new version's own data, which begin at the address `start`, and so does what
-    is no variable, the places in `gaps`. Raises Refused where a counterpart has no home.
-    """
-    found: list[Stretch] = []
-    for piece in _without(gaps, correspondence.pieces):
-        if piece.old is None:
-            _append(found, Stretch(piece.start, piece.end, start + piece.start))
-            continue
-        at = piece.start
-        while at < piece.end:
-            before = piece.old + at - piece.start
-            home = _stretch(running, before)
-            if not home.start <= before < home.end:
-                raise Refused("its variables have no home in this process; restart the program to get it")
-            end = min(piece.end, at + home.end - before)
-            _append(found, Stretch(at, end, home.distance + before))
-            at = end
-    return tuple(found)
+def _block(it: AddressMap) -> range:
+    return range(EACH_THREAD, EACH_THREAD + it.block)
 
 
-def _without(gaps: Sequence[range], pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The pieces, parted at the borders of gaps, inside of which nothing has a counterpart."""
-    borders = sorted(it for gap in gaps for it in (gap.start, gap.stop))
+def _moved(
+    pieces: Sequence[Piece], start: int, old: range, running: AddressMap, gaps: Sequence[range] = ()
+) -> Iterator[Stretch]:
+    """The pieces of data that begin at `start`, where those of the running version lie in `old`; not what is no
+    variable, in `gaps`."""
     for piece in pieces:
-        ends = [piece.start, *(it for it in borders if piece.start < it < piece.end), piece.end]
-        for start, end in pairwise(ends):
-            is_gap = any(start in gap for gap in gaps)
-            yield Piece(start, end, None if piece.old is None or is_gap else piece.old + start - piece.start)
+        if piece.old is None:
+            continue
+        before = old.start + piece.old
+        if not (before in old and before + piece.end - piece.start <= old.stop):
+            raise Refused("its variables have no home in this process; restart the program to get it")
+        distance = start + piece.start - before
+        for it in running.parts(before, before + piece.end - piece.start):
+            yield from _without(gaps, Stretch(it.start + distance, it.end + distance, it.home))
 
 
-def _append(found: list[Stretch], it: Stretch) -> None:
-    if found and found[-1].distance == it.distance:
-        before = found.pop()
-        it = Stretch(before.start, it.end, before.address)
-    found.append(it)
+def _without(gaps: Sequence[range], whole: Stretch) -> Iterator[Stretch]:
+    at = whole.start
+    for gap in sorted(gaps, key=lambda it: it.start):
+        if gap.stop > at and gap.start < whole.end:
+            if at < gap.start:
+                yield Stretch(at, gap.start, whole.home + at - whole.start)
+            at = gap.stop
+    if at < whole.end:
+        yield Stretch(at, whole.end, whole.home + at - whole.start)
 
 
-def _stretch(homes: Homes, at: int) -> Stretch:
-    """The stretch that holds the place `at` of a data span. The end of the span belongs to the last."""
-    if not homes:
-        raise Refused("its variables have no home in this process; restart the program to get it")
-    return homes[max(0, bisect_right(homes, at, key=lambda it: it.start) - 1)]
-
-
-def address_of(homes: Homes, at: int) -> int:
-    """Where the variable at the place `at` of a version's data span lives."""
-    return _stretch(homes, at).distance + at
-
-
-def agree(
-    analysis: PairAnalysis,
-    new: Image,
-    variables: Correspondence,
-    thread_locals: Correspondence,
-    running: LoadedVersion,
-    present: LoadedVersion,
-) -> bool:
-    """Whether a version `new` that is loaded already, `present`, leads to where the variables live for the one that
-    runs."""
-    span = data_layout(new).span
-    words = new.relocations[new.relocations["type"] == new.machine.relative]
-    rows = [*analysis.references.table[["place", "target"]].tolist(), *words[["offset", "addend"]].tolist()]
-    own = [(place, target - span.start) for place, target in rows if target in span]
-    each_thread = analysis.thread_references.table[["place", "target"]].tolist()
-    return _agree(own, variables, running.homes, present.homes) and _agree(
-        each_thread, thread_locals, running.thread_homes, present.thread_homes
-    )
-
-
-def _agree(references: list[tuple[int, int]], correspondence: Correspondence, running: Homes, present: Homes) -> bool:
-    """The same for references from places in the image to places in its data span, or in its block."""
-    for place, at in references:
-        before = None if place in correspondence.elsewhere else correspondence.old(at)
-        if before is not None and address_of(running, before) != address_of(present, at):
-            return False
-    return True
-
-
-def later_tables(pieces: tuple[Piece, ...], running: LoadedVersion, whole: range) -> Homes:
-    """Where the constants and tables of a version live that it has in common with the one before it, `running`: from
-    `start` to `end` of its addresses relative to the load address. Those that start in `whole` are left out where they
-    do not live in one piece; of others, padding may lie elsewhere."""
-    found: list[Stretch] = []
+def _objects(pieces: Sequence[Piece], whole: range, running: AddressMap) -> Iterator[Stretch]:
+    """Constants and tables. Those that start in `whole` are left out where they do not live in one piece; of others,
+    padding may lie elsewhere."""
     for piece in pieces:
         assert piece.old is not None
-        size, together = piece.end - piece.start, _size_together(running, piece.old)
-        if together < size and piece.start in whole:
+        size = piece.end - piece.start
+        first = next(running.parts(piece.old, piece.old + size), None)
+        if first is None or (first.end - first.start < size and piece.start in whole):
             continue
-        it = Stretch(piece.start, piece.start + min(size, together), object_address(running, piece.old))
-        if found and found[-1].end == it.start and found[-1].distance == it.distance:
-            before = found.pop()
-            it = Stretch(before.start, it.end, before.address)
-        found.append(it)
-    return tuple(found)
+        yield Stretch(piece.start, piece.start + first.end - first.start, first.home)
 
 
-def _size_together(loaded: LoadedVersion, at: int) -> int:
-    """How many bytes from a constant on live together."""
-    index = bisect_right(loaded.tables, at, key=lambda it: it.start)
-    if index and at < loaded.tables[index - 1].end:
-        return loaded.tables[index - 1].end - at
-    return loaded.tables[index].start - at if index < len(loaded.tables) else 1 << _BLOCK_BITS
-
-
-def later_functions(same: Sequence[SameFunction], running: LoadedVersion) -> Table:
-    """Where the functions of a version are known that comes after `running`, as HOME rows: those that can be led on
-    from there."""
-    known = {at: (home, place) for at, home, place in homes_of_functions(running.functions).tolist()}
+def later_entries(same: Sequence[SameFunction], running: AddressMap) -> Table:
+    """Where the functions of a version are known that comes after the one that `running` is about, as HOME rows: those
+    that can be led on from there."""
+    known = {at: (home, place) for at, home, place in running.entries.tolist()}
     found = []
     for it in same:
         if it.old in known:
@@ -160,65 +124,70 @@ def later_functions(same: Sequence[SameFunction], running: LoadedVersion) -> Tab
     return np.array(found, HOME)
 
 
-def all_homes(known: Table, loaded: LoadedVersion) -> Table:
+def all_entries(known: Table, loaded: AddressMap) -> Table:
     """The HOME rows `known`, and those of a version that is loaded already for what the running one does not have."""
-    rows = np.concatenate([known, homes_of_functions(loaded.functions)])
+    rows = np.concatenate([known, loaded.entries])
     found: Table = rows[np.unique(rows["place"], return_index=True)[1]]
     return found
 
 
-def entries_by_home(homes: Table, loaded: LoadedVersion) -> dict[int, int]:
-    """Where the functions of a version begin in the target, by their homes (HOME rows)."""
-    return dict(zip(homes["home"].tolist(), (homes["at"].astype("<i8") + loaded.base).tolist(), strict=True))
+def entries_by_home(homes: Table, base: int) -> dict[int, int]:
+    """Where the functions of a version loaded at `base` begin in the target, by their homes (HOME rows)."""
+    return dict(zip(homes["home"].tolist(), (homes["at"].astype("<i8") + base).tolist(), strict=True))
 
 
-def object_address(loaded: LoadedVersion, at: int) -> int:
-    """Where the function or constant at `at`, relative to the load address, is known for a version."""
-    home = loaded.function_homes.get(at)
-    if home is not None:
-        return home
-    index = bisect_right(loaded.tables, at, key=lambda it: it.start) - 1
-    if index >= 0 and at < loaded.tables[index].end:
-        return loaded.tables[index].distance + at
-    return loaded.base + at
+def agree(analysis: PairAnalysis, new: Image, common: InCommon, running: AddressMap, present: AddressMap) -> bool:
+    """Whether a version `new` that is loaded already, which `present` is about, leads to where the variables live for
+    the one that runs."""
+    span = data_layout(new).span
+    words = new.relocations[new.relocations["type"] == new.machine.relative]
+    rows = [*analysis.references.table[["place", "target"]].tolist(), *words[["offset", "addend"]].tolist()]
+    for place, target in rows:
+        if target in span and place not in common.variables.elsewhere:
+            old = common.variables.old(target - span.start)
+            if old is not None and running.home(running.variables.start + old) != present.home(target):
+                return False
+    for place, target in analysis.thread_references.table[["place", "target"]].tolist():
+        old = None if place in common.thread_locals.elsewhere else common.thread_locals.old(target)
+        if old is not None and running.home(EACH_THREAD + old) != present.home(EACH_THREAD + target):
+            return False
+    return True
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the references of a version must lead: to the homes of its variables, and those of `elsewhere`, by the
-    address of their displacement or word, to an address in the target."""
+    """Where the references of a version must lead: to the homes of `map`, and those of `elsewhere`, by the address of
+    their displacement or word, to an address in the target."""
 
-    homes: Homes
+    map: AddressMap
     elsewhere: dict[int, int]
 
     def led_to(self, place: int, at: int) -> int:
-        """Where the reference at the address `place` of the image, which leads to the byte `at` of the data, must lead
-        in the target."""
+        """Where the reference at the address `place` of the image, which leads to the address `at` of it, must lead in
+        the target."""
         found = self.elsewhere.get(place)
-        return address_of(self.homes, at) if found is None else found
+        return self.map.home(at) if found is None else found
 
     def all_led_to(self, places: Table, ats: Table) -> Table:
         """The same for many references at once."""
-        if not len(ats):
-            return np.zeros(0, "<i8")
-        starts = np.array([it.start for it in self.homes], "<i8")
-        distances = np.array([it.distance for it in self.homes], "<i8")
-        index = np.maximum(0, np.searchsorted(starts, ats, side="right") - 1)
-        found: Table = ats + distances[index]
-        for row in np.flatnonzero(np.isin(places, sorted(self.elsewhere))).tolist():
+        found = self.map.homes(ats)
+        for row in np.flatnonzero(np.isin(places, np.array(sorted(self.elsewhere), places.dtype))).tolist():
             found[row] = self.elsewhere[int(places[row])]
         return found
 
 
-def placement(correspondence: Correspondence, running: Homes, homes: Homes) -> Placement:
-    """Where the references of a new version, with the homes `homes`, must lead; `running` are those of the one before.
+def placement(common: InCommon, running: AddressMap, later: AddressMap) -> Placement:
+    """Where the references of a new version, which `later` is about, must lead; `running` is about the one before.
 
     Raises Refused where a reference leads to the end of a variable whose next is not the next of its home.
     """
     elsewhere = {}
-    for place, before in correspondence.elsewhere.items():
-        home = _stretch(running, before)
-        if before == home.start and before and _stretch(running, before - 1).distance != home.distance:
-            raise Refused("a reference leads to the border of variables that live apart; restart the program to get it")
-        elsewhere[place] = home.distance + before
-    return Placement(homes, elsewhere)
+    for pieces, old in ((common.variables, running.variables), (common.thread_locals, _block(running))):
+        for place, before in pieces.elsewhere.items():
+            at = old.start + before
+            if before and running.home(at - 1) + 1 != running.home(at):
+                raise Refused(
+                    "a reference leads to the border of variables that live apart; restart the program to get it"
+                )
+            elsewhere[place] = running.home(at)
+    return Placement(later, elsewhere)

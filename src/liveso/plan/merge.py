@@ -1,14 +1,14 @@
 """Changed initial values, merged three ways: base is what the running version started with, theirs what the new one
 starts with, ours what the variable holds now."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liveso.compare.initial import ChangedWord, InitialWord, Kind
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import Refused
-from liveso.plan.homes import address_of, object_address
-from liveso.plan.record import Homes, LoadedVersion
+from liveso.plan.address_map import AddressMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Candidate:
 
 def candidates(
     changes: list[ChangedWord],
-    before: LoadedVersion,
+    before: AddressMap,
     old_image: Image,
-    new: LoadedVersion,
-    copies: dict[str, int],
+    new: AddressMap,
+    copies: Mapping[str, int],
 ) -> list[Candidate]:
-    """Where each changed word lives, when `new` comes after `before`, whose image is `old_image`. `copies` are the
-    addresses of variables that the program has a copy of (R_COPY), by name. Raises Refused where a word lies across
-    variables that live apart."""
+    """Where each changed word lives, when the version of `new` comes after that of `before`, whose image is
+    `old_image`. `copies` are the addresses of variables that the program has a copy of (R_COPY), by name. Raises
+    Refused where a word lies across variables that live apart."""
     start = data_layout(old_image).span.start
     copied = [
         (symbol.value - start, symbol, copies[symbol.name])
@@ -42,8 +42,8 @@ def candidates(
     for change in changes:
         if Kind.SYMBOL in (change.old.kind, change.new.kind):
             continue
-        address = address_of(before.homes, change.at)
-        if address_of(before.homes, change.at + old_image.machine.word - 1) - address != old_image.machine.word - 1:
+        address = before.home(start + change.at)
+        if before.home(start + change.at + old_image.machine.word - 1) - address != old_image.machine.word - 1:
             raise Refused(
                 f"the initial value at +{change.at:#x} of the writable data changes, across variables that live apart; "
                 "restart the program to get the new version"
@@ -51,8 +51,8 @@ def candidates(
         found.append(
             Candidate(
                 address=_copied_address(change.at, copied) or address,
-                base=_value(change.old, before, before.homes),
-                theirs=_value(change.new, new, (new if change.new.kind is Kind.NEW_VARIABLE else before).homes),
+                base=_value(change.old, before, before),
+                theirs=_value(change.new, new, new if change.new.kind is Kind.NEW_VARIABLE else before),
                 at=change.at,
                 is_code_or_constant=change.new.kind is Kind.OWN_CONSTANT is change.old.kind,
             )
@@ -64,14 +64,14 @@ def _copied_address(at: int, copied: list[tuple[int, Symbol, int]]) -> int | Non
     return next((copy + at - start for start, symbol, copy in copied if start <= at < start + symbol.size), None)
 
 
-def _value(word: InitialWord, loaded: LoadedVersion, homes: Homes) -> int:
-    """What a word of the version `loaded` holds. `homes` are those of the version in whose data span its value
+def _value(word: InitialWord, loaded: AddressMap, counted: AddressMap) -> int:
+    """What a word of the version of `loaded` holds. `counted` is about the version in whose data span its value
     counts."""
     match word.kind:
         case Kind.OWN_CONSTANT:
-            return object_address(loaded, word.value)
+            return loaded.home(word.value)
         case Kind.OWN_VARIABLE | Kind.NEW_VARIABLE:
-            return address_of(homes, word.value)
+            return counted.home(counted.variables.start + word.value)
         case _:
             return word.value
 

@@ -11,9 +11,9 @@ import numpy as np
 from liveso.code import function_names
 from liveso.compare.correspondence import SameFunction
 from liveso.elf import Image, Symbol, tables
-from liveso.elf.data import constant_span, data_layout
+from liveso.elf.data import constant_span
 from liveso.elf.tables import Table
-from liveso.plan.homes import address_of, object_address
+from liveso.plan.address_map import EACH_THREAD
 from liveso.plan.record import LibraryState, LoadedVersion
 from liveso.process import LoadedObject
 from liveso.process.objects import Dynamic, Slots
@@ -107,21 +107,15 @@ def table_values(state: LibraryState, images: Images, to: Version) -> tuple[Tabl
     several versions have in common may have another content in each."""
     image, loaded = images[to], state.loaded(to)
     assert loaded is not None
-    constants, variables = constant_span(image), data_layout(image).span
-    rows = image.relocations
+    constants, rows = constant_span(image), image.relocations
     inside = rows[
         (rows["type"] == image.machine.relative)
         & (rows["offset"] >= constants.start)
         & (rows["offset"] < constants.stop)
         & (rows["offset"] % image.machine.word == 0)
     ]
-    found = {}
-    for offset, _type, _symbol, addend in inside.tolist():
-        is_variable = variables and variables.start <= addend <= variables.stop
-        value = address_of(loaded.homes, addend - variables.start) if is_variable else object_address(loaded, addend)
-        found[object_address(loaded, offset)] = value
-    places = sorted(found)
-    return np.array(places, "<u8"), np.array([found[it] for it in places], "<u8")
+    places, index = np.unique(loaded.map.homes(inside["offset"]), return_index=True)
+    return places.astype("<u8"), loaded.map.homes(inside["addend"])[index].astype("<u8")
 
 
 def stale_functions(slots: Slots, state: LibraryState, images: Images, to: Version, homes: Table) -> list[str]:
@@ -152,15 +146,14 @@ def stale_functions(slots: Slots, state: LibraryState, images: Images, to: Versi
 
 def _is_unused(places: Table, loaded: LoadedVersion, image: Image) -> Table:
     """Which of these addresses lie where a version has no slots that anything reads."""
-    unused = np.zeros(len(places), np.bool_)
     ranges = [
         (loaded.base + it.address, loaded.base + it.end)
         for it in image.sections
         if it.name in (".init_array", ".fini_array")
     ]
-    ranges += [(loaded.base + it.start, loaded.base + it.end) for it in loaded.tables]
-    start = loaded.base + data_layout(image).span.start
-    ranges += [(start + it.start, start + it.end) for it in loaded.homes if it.address != start + it.start]
-    for low, high in ranges:
-        unused |= (places >= low) & (places < high)
+    rows = loaded.map.stretches
+    elsewhere = rows[(rows["start"] < EACH_THREAD) & (rows["home"] != rows["start"] + np.uint64(loaded.base))]
+    ranges += [(loaded.base + start, loaded.base + end) for start, end, _home in elsewhere.tolist()]
+    starts, ends = np.array([(0, 0), *sorted(ranges)], "<u8").T
+    unused: Table = places < ends[np.searchsorted(starts, places, side="right") - 1]
     return unused

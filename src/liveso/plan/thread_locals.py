@@ -9,8 +9,9 @@ from liveso.code import ThreadLocalReferences
 from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.errors import Refused
+from liveso.plan.address_map import EACH_THREAD, AddressMap, block_start, in_block
 from liveso.plan.displacements import displacements
-from liveso.plan.homes import Placement, address_of, block_start, in_block
+from liveso.plan.homes import Placement
 from liveso.process.protocol import HALF
 from liveso.store import own_tls_relocations, room_for_modules
 
@@ -19,37 +20,34 @@ Words = list[tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadHome:
-    """Where the thread-local variables of a version that is relinked live.
-
-    `placement` leads to addresses in blocks, as `in_block` reads them. `module` is the module ID of the version that
-    the target loaded by itself; `static_blocks` are the distances from the thread pointer of the blocks that have a
-    fixed one, in bytes, by module ID.
+class ThreadBlocks:
+    """The thread-local blocks of a target: `module` is the module ID of the version that the target loaded by itself;
+    `static` are the distances from the thread pointer of the blocks that have a fixed one, in bytes, by module ID.
     """
 
-    placement: Placement
     module: int
-    static_blocks: dict[int, int]
+    static: dict[int, int]
 
 
 def relink_thread_locals(
-    new: Image, base: int, references: ThreadLocalReferences, home: ThreadHome
+    new: Image, references: ThreadLocalReferences, placement: Placement, blocks: ThreadBlocks
 ) -> tuple[Words, Table]:
-    """The words and the displacements to change in `new`, loaded at `base`. Raises Refused where that cannot be done
-    completely."""
-    is_moved = any(it.address != block_start(home.module) + it.start for it in home.placement.homes)
+    """The words and the displacements to change in `new`. Raises Refused where that cannot be done completely."""
+    base, first = placement.map.base, block_start(blocks.module) - EACH_THREAD
+    parts = placement.map.parts(EACH_THREAD, EACH_THREAD + new.block_size)
+    is_moved = any(it.home != first + it.start for it in parts)
     if is_moved and references.unclear:
         raise Refused(
             f"its code at {references.unclear[0]:#x} may refer to a thread-local variable that moved; restart the "
             "program to get it"
         )
-    words = _slot_words(new, base, references, home)
+    words = _slot_words(new, references, placement.map, blocks)
     if not is_moved:
         return words, np.zeros(0, HALF)
-    led_to = {it.place: in_block(home.placement.led_to(it.place, it.offset)) for it in references.accesses}
+    led_to = {it.place: in_block(placement.led_to(it.place, EACH_THREAD + it.offset)) for it in references.accesses}
     rows = references.table[np.isin(references.table["place"], sorted(led_to))]
     places = np.array([led_to[place][1] for place in rows["place"].tolist()], "<i8")
-    modules = _module_of_each_site(references, led_to, home)
+    modules = _module_of_each_site(references, led_to, blocks)
     pairs = _pairs(new, modules)
     sites = references.sites[np.isin(references.sites["place"], sorted(modules))]
     asked = np.array([pairs[modules[site]] for site in sites["place"].tolist()], "<i8")
@@ -58,35 +56,35 @@ def relink_thread_locals(
     return words, np.concatenate([displacements(rows, base, places + base), displacements(sites, base, asked + base)])
 
 
-def _slot_words(new: Image, base: int, references: ThreadLocalReferences, home: ThreadHome) -> Words:
+def _slot_words(new: Image, references: ThreadLocalReferences, loaded: AddressMap, blocks: ThreadBlocks) -> Words:
     """The words of slots (ELF TLS, 3.4.6). The dynamic linker left them as they are in the file: the prepared copy has
     no relocations for them."""
     machine, words = new.machine, []
     for row in own_tls_relocations(new):
         offset, kind, index, _addend = new.relocations[row].item()
         if offset in references.slots.modules:
-            words.append((offset, home.module))
+            words.append((offset, blocks.module))
             continue
         pair = offset - machine.word if kind == machine.tls_offset else offset
         at = references.slots.variables.get(pair)
         if at is None:
             raise Refused(f"its slot at {offset:#x} leads to a thread-local variable that cannot be told")
-        module, place = in_block(address_of(home.placement.homes, at))
+        module, place = in_block(loaded.home(EACH_THREAD + at))
         if kind == machine.tls_module:
             words.append((offset, module))
             if index == 0:  # the second word has no relocation
                 words.append((offset + machine.word, place))
         elif kind == machine.tls_offset:
             words.append((offset, place))
-        elif module in home.static_blocks:
-            words.append((offset, (home.static_blocks[module] + place) % (1 << 8 * machine.word)))
+        elif module in blocks.static:
+            words.append((offset, (blocks.static[module] + place) % (1 << 8 * machine.word)))
         else:
             raise Refused("its thread-local variables have no fixed place in this process; restart the program")
-    return [(base + offset, new.word_at(offset), value) for offset, value in words]
+    return [(loaded.base + offset, new.word_at(offset), value) for offset, value in words]
 
 
 def _module_of_each_site(
-    references: ThreadLocalReferences, led_to: dict[int, tuple[int, int]], home: ThreadHome
+    references: ThreadLocalReferences, led_to: dict[int, tuple[int, int]], blocks: ThreadBlocks
 ) -> dict[int, int]:
     """The module whose block the code at each site must ask for, where that is not the home's."""
     found: dict[int, set[int]] = defaultdict(set)
@@ -99,7 +97,7 @@ def _module_of_each_site(
                 f"its code at {site:#x} asks once for thread-local variables that live in several blocks; restart the "
                 "program to get it"
             )
-    return {site: module for site, (module,) in found.items() if module != home.module}
+    return {site: module for site, (module,) in found.items() if module != blocks.module}
 
 
 def _pairs(new: Image, modules: dict[int, int]) -> dict[int, int]:

@@ -1,6 +1,6 @@
 """The slots of the loaded objects, found in the target's own memory: what ld.so relocated, whatever is on disk now."""
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.machine import Machine
 from liveso.process.agent import Agent, LoadedObject
+from liveso.process.pages import pages_of, read_pages
 
-_PAGE = 4096
 _LARGEST_TABLE = 1 << 28  # bytes
 
 
@@ -113,29 +113,21 @@ class Slots:
     value: Table
 
 
-async def read_slots(agent: Agent, dynamics: dict[LoadedObject, Dynamic], prepared: Container[int]) -> Slots:
-    """The present contents of all slots of the objects in `dynamics`.
+def slot_addresses(dynamics: Mapping[LoadedObject, Dynamic], prepared: Container[int]) -> Table:
+    """The sorted addresses of all slots of the objects in `dynamics`.
 
     `prepared` are the load addresses of prepared copies. These have relocations without a type for the slots that
     relinking filled in place of the dynamic linker.
     """
     addresses = [it.slots + np.uint64(owner.base) for owner, it in dynamics.items()]
     addresses += [it.blank_slots + np.uint64(owner.base) for owner, it in dynamics.items() if owner.base in prepared]
-    every = np.unique(np.concatenate([*addresses, np.zeros(0, "<u8")]))
-    return Slots(every, await read_words(agent, every))
+    every: Table = np.unique(np.concatenate([*addresses, np.zeros(0, "<u8")]))
+    return every
 
 
 async def read_words(agent: Agent, addresses: Table) -> Table:
-    """The aligned words at sorted `addresses`, read page by page."""
-    if not len(addresses):
-        return np.zeros(0, "<u8")
-    pages = np.unique(addresses // _PAGE)
-    runs = np.split(pages, np.flatnonzero(np.diff(pages) != 1) + 1)
-    ranges = [(int(run[0]) * _PAGE, len(run) * _PAGE) for run in runs]
-    memory = np.frombuffer(b"".join(await agent.read(ranges)), "<u8")
-    page_index = np.searchsorted(pages, addresses // _PAGE)
-    words: Table = memory[page_index * (_PAGE // 8) + (addresses % _PAGE // 8).astype(np.intp)]
-    return words
+    """The aligned words at some addresses, read page by page."""
+    return (await read_pages(agent, pages_of(addresses))).words(addresses)
 
 
 async def imported_names(agent: Agent, it: Dynamic, kinds: frozenset[int] | None = None) -> list[tuple[str, int]]:

@@ -1,7 +1,8 @@
-"""Where the functions of a version are known: the home of each is its address in the first version that had it."""
+"""Tables in text, as a target remembers them of each of its versions."""
 
 import base64
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -15,40 +16,43 @@ by; and the address of the jump there that leads to the version that runs."""
 OVERWRITTEN = np.dtype([("place", "<u4"), ("content", "u1", (8,))])
 """What a jump took the place of, by its address relative to the load address. A jump may be shorter."""
 
+STRETCH = np.dtype([("start", "<u8"), ("end", "<u8"), ("home", "<u8")])
+"""What lies together in a version and at home: from `start` to `end` of the image, at the address `home`."""
+
 _LARGEST = 64 << 20  # bytes of a table
 _CACHED = 64  # tables
 
 
 def pack(rows: Table) -> str:
-    """A table in text, column by column, which compresses well: a target remembers those of each of its versions."""
+    """A table in text, column by column, which compresses well."""
     if not len(rows):
         return ""
     columns = (np.ascontiguousarray(rows[name]).tobytes() for name in rows.dtype.names or ())
     return base64.b85encode(zlib.compress(b"".join(columns))).decode()
 
 
-@lru_cache(_CACHED)
-def homes_of_functions(packed: str) -> Table:
-    """The HOME rows in `packed`. Raises ValueError for what `pack` did not make, as `overwritten_bytes` does."""
-    return _unpack(packed, HOME)
+def pack_stretches(stretches: Iterable[tuple[int, int, int]]) -> str:
+    """Stretches in any order, of which those that go on where another ends become one."""
+    found: list[tuple[int, int, int]] = []
+    for start, end, home in sorted(stretches):
+        if found and found[-1][1] == start and found[-1][2] - found[-1][0] == home - start:
+            start, _end, home = found.pop()
+        found.append((start, end, home))
+    return pack(np.array(found, STRETCH))
 
 
 @lru_cache(_CACHED)
-def overwritten_bytes(packed: str) -> Table:
-    """The OVERWRITTEN rows in `packed`."""
-    return _unpack(packed, OVERWRITTEN)
-
-
-def _unpack(packed: str, dtype: "np.dtype[np.void]") -> Table:
+def unpacked(packed: str, dtype: "np.dtype[np.void]") -> Table:
+    """The rows in `packed`. Raises ValueError for what `pack` did not make."""
     if not packed:
         return np.zeros(0, dtype)
     try:
         unpacking = zlib.decompressobj()
         content = unpacking.decompress(base64.b85decode(packed), _LARGEST)
     except zlib.error as error:
-        raise ValueError("not a table of functions") from error
+        raise ValueError("not a table") from error
     if not unpacking.eof or len(content) % dtype.itemsize:
-        raise ValueError("not a table of functions")
+        raise ValueError("not a table")
     rows, at = np.zeros(len(content) // dtype.itemsize, dtype), 0
     for name in dtype.names or ():
         column = rows[name]
