@@ -9,12 +9,26 @@ import click
 
 from liveso import packages
 from liveso.cli.changes import show_changes
+from liveso.cli.rehearsed import Planned, plan_as_json, show_plan
 from liveso.cli.screen import Screen
 from liveso.elf import Image, read_image
-from liveso.errors import ExitCode, ImageError, PackageError
+from liveso.errors import ExitCode, ImageError, LivesoError, PackageError
 from liveso.folders import open_folder
+from liveso.plan.rehearsal import rehearse
 from liveso.settings import read_settings
-from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Summary, Verdict, Weight, summarise
+from liveso.store import Version
+from liveso.verdict import (
+    DebugSource,
+    Finding,
+    KeptVerdicts,
+    PairAnalysis,
+    Policy,
+    Summary,
+    Verdict,
+    Weight,
+    analyse_pair,
+    summarise,
+)
 
 _CACHE_CURE = "set XDG_CACHE_HOME to a folder of your own"
 _SHOWN = 5
@@ -40,6 +54,7 @@ class Checked:
     verdict: Verdict
     summary: Summary
     can_be_updated: bool
+    planned: Planned | None
 
     @property
     def refusals(self) -> tuple[Finding, ...]:
@@ -62,6 +77,7 @@ class _Question:
     source: DebugSource
     kept: KeptVerdicts
     wants_all: bool
+    wants_plan: bool
 
 
 @click.command()
@@ -75,6 +91,7 @@ class _Question:
 )
 @click.option("--debug-dir", multiple=True, help="A folder with debug information, like /usr/lib/debug.")
 @click.option("--debuginfod/--no-debuginfod", default=True, help="Ask the servers in DEBUGINFOD_URLS.")
+@click.option("--plan", "wants_plan", is_flag=True, help="Show what an update would open, relink and write.")
 @click.option("--verbose", "-v", is_flag=True, help="Show all findings and places.")
 def check(
     what: tuple[str, ...],
@@ -83,6 +100,7 @@ def check(
     policy: str,
     debug_dir: tuple[str, ...],
     debuginfod: bool,
+    wants_plan: bool,
     verbose: bool,
 ) -> ExitCode:
     """Say whether one version of a library may replace another in a running process.
@@ -95,7 +113,7 @@ def check(
     source = DebugSource(tuple(map(os.path.abspath, debug_dir)) + DebugSource().folders, ("", ""), debuginfod)
     compare = _check_packages if package else _check_files
     kept = KeptVerdicts(read_settings().store / "verdicts")
-    results = list(compare(what, _Question(Policy(policy), source, kept, as_json or verbose)))
+    results = list(compare(what, _Question(Policy(policy), source, kept, as_json or verbose, wants_plan)))
     if as_json:
         print(json.dumps([_as_json(it) for it in results], indent=2))
     else:
@@ -105,6 +123,8 @@ def check(
                 screen.line()  # each with its summary is a block
             _show(screen, it, verbose)
             show_changes(screen, it.summary, verbose)
+            if it.planned is not None:
+                show_plan(screen, it.planned, verbose)
     refused = [it for it in results if it.refusals or it.is_asked]
     if not refused:
         return ExitCode.DONE
@@ -181,15 +201,31 @@ def _checked(
     paths: tuple[str | Path, str | Path],
     question: _Question,
 ) -> Checked:
-    verdict = _judge(*images, question, paths)
-    summary = summarise(*images, reads_all=question.wants_all)
-    return Checked(library, *names, verdict, summary, images[0].machine.can_be_updated)
-
-
-def _judge(old: Image, new: Image, question: _Question, paths: tuple[str | Path, str | Path]) -> Verdict:
     old_origin, new_origin = (os.path.dirname(os.path.abspath(path)) for path in paths)
     source = replace(question.source, origins=(old_origin, new_origin))
-    return question.kept.judge(old, new, question.policy, source)
+    planned: Planned | None = None
+    if question.wants_plan:
+        analysis = analyse_pair(*images, question.kept, question.policy, source)
+        verdict, planned = analysis.verdict, _planned(images, analysis)
+    else:
+        verdict = question.kept.judge(*images, question.policy, source)
+    summary = summarise(*images, reads_all=question.wants_all)
+    return Checked(library, *names, verdict, summary, images[0].machine.can_be_updated, planned)
+
+
+def _planned(images: tuple[Image, Image], analysis: PairAnalysis) -> Planned:
+    old, new = images
+    if not old.machine.can_be_updated:
+        return Planned(None, "liveso cannot update processes of this machine yet", images)
+    if analysis.verdict.refusals(frozenset()):
+        return Planned(None, "the new version is refused", images)
+    if old.content == new.content:
+        return Planned(None, "both versions are the same", images)
+    versions = Version.of(old.content), Version.of(new.content)
+    try:
+        return Planned(rehearse(old, new, versions, analysis), "", images)
+    except LivesoError as error:
+        return Planned(None, str(error), images)
 
 
 def _show(screen: Screen, it: Checked, verbose: bool) -> None:
@@ -225,4 +261,4 @@ def _as_json(it: Checked) -> dict[str, object]:
         "asks_person": it.is_asked,
         "findings": [asdict(finding) for finding in it.verdict.findings],
         "changes": asdict(it.summary),
-    }
+    } | ({"plan": plan_as_json(it.planned)} if it.planned is not None else {})

@@ -40,6 +40,15 @@ from liveso.process.protocol import WORD, Piece
 from liveso.store import Version
 from liveso.verdict import PairAnalysis
 
+INITIAL, SYMBOL, TABLE, COPIED, SLOT = KINDS = (
+    "initial values",
+    "values of symbols",
+    "words of tables",
+    "words of its own copy of the data",
+    "slots",
+)
+"""What the words are that a plan changes. Where two are the same word, the first counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -79,11 +88,11 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one attempt writes: `words` and `code`, CODE rows, as `pieces` of memory. `before` are the states that do
-    not know yet what will be overwritten, as they will know it, and `after` those that follow, with the functions that
-    are not led on."""
+    """What one attempt writes: `words`, by what they are, and `code`, CODE rows, as `pieces` of memory. `before` are
+    the states that do not know yet what will be overwritten, as they will know it, and `after` those that follow, with
+    the functions that are not led on."""
 
-    words: Table
+    words: dict[str, Table]
     code: Table
     pieces: list[Piece]
     before: list[LibraryState]
@@ -148,29 +157,32 @@ def make_plan(
     in, MemoryChanged where what holds for one of them does not for another."""
     live = Slots(slots, pages.words(slots))
     calls = np.isin(slots, call_slots(dynamics, machine.jump_slot))
-    words, code = [np.zeros(0, WORD)], [np.zeros(0, CODE)]
+    words: dict[str, list[Table]] = {it: [] for it in KINDS}
+    code = [np.zeros(0, CODE)]
     before: list[LibraryState] = []
     after = {}
     for it in prepared:
         state, to = it.step.state, it.step.to
         with about(state.path):
-            words.append(_merged_words(it, pages))
+            words[INITIAL].append(_merged_words(it, pages))
             present = present_code(it.code, pages, machine.jump_size)
             _require_own(it.step, present)
-        words += [_symbol_words(it, pages), _table_words(it, pages)]
-        words.append(values_of_the_moment(it.copied, pages, machine.word))
+        words[SYMBOL].append(_symbol_words(it, pages))
+        words[TABLE].append(_differing(it.table_places, pages.words(it.table_places), it.table_values))
+        words[COPIED].append(values_of_the_moment(it.copied, pages, machine.word))
         changes = _slot_words(it, live, calls)
-        words += changes
+        words[SLOT] += changes
         code.append(it.code)
         stale = stale_functions(_changed(live, changes), state, it.step.images, to, it.entries)
         knowing = with_overwritten(state, present, machine.jump_size)
         before += [knowing] if knowing != state else []
         after[state.path] = knowing.redirected(to), tuple(stale)
-    together, jumps = np.concatenate(words), np.concatenate(code)
-    together = together[np.sort(np.unique(together["address"], return_index=True)[1])]
+    by_kind = {kind: np.concatenate([*found, np.zeros(0, WORD)]) for kind, found in words.items()}
+    together, jumps = np.concatenate([*by_kind.values()]), np.concatenate(code)
+    together = together[np.unique(together["address"], return_index=True)[1]]
     jumps = jumps[np.unique(jumps["place"], return_index=True)[1]]
     pieces = patches(jumps, pages, machine.jump_size) + _word_pieces(together, jumps, pages, protections, machine)
-    return Plan(together, jumps, pieces, before, after)
+    return Plan(by_kind, jumps, pieces, before, after)
 
 
 def _word_pieces(words: Table, jumps: Table, pages: Pages, protections: Protections, machine: Machine) -> list[Piece]:
@@ -233,10 +245,6 @@ def _symbol_words(it: Preparation, pages: Pages) -> Table:
     places = np.array([place for place, _base, _at in it.symbols], "<u8")
     values = np.array([(base + at - own) % (1 << 64) for _place, own, at in it.symbols], "<u8")
     return _differing(places, pages.words(places), values)
-
-
-def _table_words(it: Preparation, pages: Pages) -> Table:
-    return _differing(it.table_places, pages.words(it.table_places), it.table_values)
 
 
 def _differing(places: Table, live: Table, values: Table) -> Table:

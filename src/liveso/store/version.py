@@ -1,5 +1,6 @@
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -14,6 +15,11 @@ class Version:
     def __post_init__(self) -> None:
         if not (isinstance(self.digest, str) and _DIGEST.fullmatch(self.digest)):
             raise ValueError(f"{self.digest!r:.80} is not a SHA-256 in hexadecimal")
+
+    @classmethod
+    def of(cls, content: bytes) -> "Version":
+        """The version whose content this is."""
+        return cls(sha256(content).hexdigest())
 
     def __str__(self) -> str:
         return self.digest[:12]
