@@ -72,6 +72,35 @@ def test_a_sentinel_with_another_content_is_refused(build: Build, compiler: str,
     assert "which has another content in the old version" in findings(old, new)[RULE].text
 
 
+BESIDE = {
+    "number": "static const volatile double half = {0}.5; API double by(double x) { return x * half; }",
+    "vector": "API void fill(long *v) { v[0] = {0}000; v[1] = {0}001; v[2] = {0}002; v[3] = {0}003; }",
+    "array": 'API int digit(int i) { char all[] = "{0}"; return all[i & 1]; }',
+    "own": "API double scaled(double x) { return x * {0}.25 + 3; }",
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_number_that_lies_behind_a_text_is_none_of_it(build: Build, compiler: str, beside: str) -> None:
+    text = library("text", content="none") + BESIDE[beside].replace("{0}", "VALUE")
+    old, new = (
+        build(text.replace("empty[1]", "empty[]").replace("VALUE", str(it)), "-O2", "-s", compiler=compiler)
+        for it in (1, 2)
+    )
+    assert RULE not in findings(old, new)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+def test_a_member_behind_a_name_is_part_of_the_constant(build: Build, compiler: str, level: str) -> None:
+    node = 'static const struct { char name[8]; int level, other; } dummy = {"nobody", VALUE, 3};'
+    text = library("node").replace(SENTINELS["node"].format("").partition("\n")[0], node)
+    text += "API int level(const struct object *it) { return ((const int *)it->text)[2]; }"
+    old, new = (build(text.replace("VALUE", str(it)), level, "-s", compiler=compiler) for it in (1, 2))
+    assert "which has another content in the old version" in findings(old, new)[RULE].text
+
+
 LOOPS = {
     "counted pointer": "for (const struct row *it = rows; it != rows + 5; it++) sum += it->value;",
     "backwards": "for (const struct row *it = rows + 5; it != rows; it--) sum += it[-1].value;",

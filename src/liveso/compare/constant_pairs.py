@@ -13,6 +13,7 @@ import numpy as np
 from liveso.code import ComparedConstant, Shapes, compared_constants, constant_end, relative_targets
 from liveso.compare.correspondence import Piece
 from liveso.compare.matching import Matching
+from liveso.compare.texts import is_text
 from liveso.elf import Image, Section, tables
 
 _Compared = tuple[ComparedConstant, ...]
@@ -41,7 +42,7 @@ def certain_partners(new: Image, partners: Mapping[int, set[int]]) -> dict[int, 
 
 
 def match_constants(
-    old: Image, new: Image, partners: Mapping[int, set[int]], known: Iterable[Piece]
+    old: Image, new: Image, matching: Matching, partners: Mapping[int, set[int]], known: Iterable[Piece]
 ) -> CompanionConstants:
     """Match what the code of either version compares pointers with, besides what is `known`; `partners` as
     `partners_of_compared` has them. Raises ImageError as `functions` does."""
@@ -55,7 +56,7 @@ def match_constants(
             continue
         # what a table of distances leads to is the new version's
         is_free = after in certain and after not in relative_targets(new)
-        if is_free and _content(old, certain[after]) == _content(new, after):
+        if is_free and _content(old, matching.old, certain[after]) == _content(new, matching.new, after):
             pieces.append(Piece(after, after + 1, certain[after]))
         elif before:
             unclear += [it for it in compared_constants(new) if it.address == after and not it.may_be_end]
@@ -122,9 +123,17 @@ def _referring(side: Shapes, addresses: set[int]) -> list[int]:
     return [it for it in np.unique(indexes).tolist() if it >= 0]
 
 
-def _content(image: Image, at: int) -> bytes:
-    """What a constant holds, without padding: up to the next address that anything leads to."""
+def _content(image: Image, side: Shapes, at: int) -> bytes:
+    """What a constant holds, without padding: up to the next address that anything leads to. What code reads right
+    behind a text is another constant."""
     section = _section(image, at)
     if section is None:
         return b""
-    return image.bytes_at(at, constant_end(image, at, section) - at).rstrip(b"\0")
+    end = constant_end(image, at, section)
+    whole = image.bytes_at(at, end - at)
+    read = side.fields["target"]
+    for border in np.unique(read[(read > at) & (read < end)]).tolist():
+        if is_text(whole[: border - at]):
+            end = border
+            break
+    return whole[: end - at].rstrip(b"\0")

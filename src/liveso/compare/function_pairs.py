@@ -1,18 +1,20 @@
 """Which functions, of those that a process may remember, are for certain the same in two versions.
 
-A name says so, or a shape that no other function has. Where neither does, code and tables that correspond must say it:
-they form the addresses of both in the same places.
+A name says so, a text beside it in a table, or a shape that no other function has. Where none does, code and tables
+that correspond must say it: they form the addresses of both in the same places.
 """
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import numpy as np
 
 from liveso.code import Clobbers, References, Shapes, branches, entries, function_names, remembered_functions
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.compare.matching import Matching
+from liveso.compare.named_rows import functions_of_named_rows
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -62,30 +64,38 @@ def formed_together(matching: Matching, references: tuple[References, References
     return found
 
 
-def certain_pairs(old: Image, new: Image, matching: Matching, seen: _Pairs) -> dict[int, int]:
-    """The functions of `old` with their counterparts, of which names, shapes, or what is `seen` together leave no
-    doubt."""
-    return _without_contradictions((*_named(old, new), *_by_shape(matching), *_confirmed(matching, seen)))
+def certain_pairs(
+    old: Image, new: Image, matching: Matching, references: tuple[References, References], seen: _Pairs
+) -> dict[int, int]:
+    """The functions of `old` with their counterparts, of which names, shapes, rows of tables, or what is `seen`
+    together leave no doubt. `references` are those of both versions' code."""
+    told = (
+        _named(old, new),
+        _by_shape(matching),
+        functions_of_named_rows(old, new, references),
+        _confirmed(matching, seen),
+    )
+    return _without_contradictions(chain(*told))
 
 
 def same_functions(
     old: Image,
     new: Image,
     matching: Matching,
-    references: References,
+    references: tuple[References, References],
     formed: _Pairs,
     pieces: tuple[Piece, ...],
     variables: Correspondence | None,
 ) -> tuple[SameFunction, ...]:
     """The functions of `old` that a process may remember, with their counterparts in `new`, in the order of addresses.
 
-    `references` are those of the old version's code, `formed` are those that `formed_together` finds, `pieces` the
+    `references` are those of both versions' code, `formed` are those that `formed_together` finds, `pieces` the
     constant tables that are the same, and `variables` says where each variable was. Raises ImageError as `functions`
     does.
     """
     seen = [*formed, *_in_same_words(old, new, pieces, variables)]
-    pairs = certain_pairs(old, new, matching, seen)
-    remembered = remembered_functions(old, references)
+    pairs = certain_pairs(old, new, matching, references, seen)
+    remembered = remembered_functions(old, references[0])
     known = [it for it in remembered.tolist() if it in pairs]
     places = dict(entries(old, np.array(known, "<i8")).tolist())
     for it in _counted_on(old, new, {it: pairs[it] for it in places}, _unchanged(matching)):

@@ -23,12 +23,11 @@ from liveso.code import Reader, compared_constants, constant_starts, formed_cons
 from liveso.compare.comparisons import Comparisons
 from liveso.compare.correspondence import Piece
 from liveso.compare.matching import Matching
+from liveso.compare.texts import is_text
 from liveso.elf import Image, Section
 from liveso.elf.data import constant_sections
 from liveso.elf.tables import Table
 
-_SHORTEST_TEXT = 2  # bytes: a number in so few looks like a text
-_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\x1b") | {127}
 _VECTOR = 16, 32  # bytes that may be read at once, from an address that is a multiple of them
 
 
@@ -61,8 +60,8 @@ class _Side:
         has_head = low < high and borders[0] != section.address  # which nothing leads to
         for start, end in pairwise([section.address, *borders] if has_head else borders):
             content = self.image.bytes_at(start, end - start)
-            is_text = _is_text(content) and not (has_head and start == section.address)
-            yield _Part(start, end, is_text, content.rstrip(b"\0"))
+            is_whole = not (has_head and start == section.address)
+            yield _Part(start, end, is_whole and is_text(content), content.rstrip(b"\0"))
 
     @cached_property
     def contents(self) -> list[tuple[bool, bytes]]:
@@ -81,11 +80,6 @@ class _Side:
     def is_lone(self, index: int) -> bool:
         """Whether a part is a text that has nothing but texts beside it."""
         return all(self.parts[it].is_text for it in (index, *self.beside(index)))
-
-
-def _is_text(content: bytes) -> bool:
-    text, zero, rest = content.partition(b"\0")
-    return len(text) >= _SHORTEST_TEXT and bool(zero) and not rest.strip(b"\0") and _CONTROL.isdisjoint(text)
 
 
 def same_constants(old: Image, new: Image, matching: Matching, named: Sequence[Piece]) -> tuple[Piece, ...]:

@@ -142,7 +142,8 @@ class Pair:
         """Which constant tables are the same. Raises ImageError where code cannot be read."""
         if not self.new.machine.can_be_updated:
             return ()
-        certain = certain_pairs(self.old, self.new, self.matching, self._formed_together)
+        both = self.old_references, self.references
+        certain = certain_pairs(self.old, self.new, self.matching, both, self._formed_together)
         constants = self.old_references.constants, self.references.constants
         compared = certain_partners(self.new, self._partners_of_compared)
         return match_tables(self.old, self.new, self.matching, constants, certain, compared)
@@ -171,7 +172,8 @@ class Pair:
         if not self.new.machine.can_be_updated:
             return CompanionConstants((), ())
         try:
-            return match_constants(self.old, self.new, self._partners_of_compared, (*self.tables, *self.same_constants))
+            known = (*self.tables, *self.same_constants)
+            return match_constants(self.old, self.new, self.matching, self._partners_of_compared, known)
         except ImageError:
             return CompanionConstants((), ())  # code-comparison says it
 
@@ -181,8 +183,9 @@ class Pair:
         if not self.new.machine.can_be_updated:
             return ()
         try:
-            known = self.old_references, self._formed_together, self.tables, self.correspondence
-            return same_functions(self.old, self.new, self.matching, *known)
+            both = self.old_references, self.references
+            known = self._formed_together, self.tables, self.correspondence
+            return same_functions(self.old, self.new, self.matching, both, *known)
         except ImageError:
             return ()  # code-comparison says it
 
