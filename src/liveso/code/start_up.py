@@ -9,6 +9,8 @@ from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 
 _LONGEST_LOOK = 32  # bytes: the flag is the first thing that the finaliser asks about
+_BRANCHES = ("call", "jmp", "bl", "b")
+_LAST = ("ret", "jmp", "b")
 _SECTIONS = frozenset({".init", ".fini"})
 
 
@@ -56,9 +58,10 @@ def start_up_stubs(image: Image, known: Table) -> range:
             starts.append(entry)
             for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
                 ends.append(address + size)
-                if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
-                    starts.append(int(operands, 0))
-                if mnemonic in ("ret", "jmp"):
+                target = operands.removeprefix("#")
+                if mnemonic in _BRANCHES and target.startswith("0x") and int(target, 0) < entry:
+                    starts.append(int(target, 0))
+                if mnemonic in _LAST:
                     break
     if not ends:
         return range(0)
