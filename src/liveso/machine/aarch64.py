@@ -2,7 +2,7 @@
 
 import capstone
 
-from liveso.machine.aarch64_words import code_words
+from liveso.machine.aarch64_words import adds_words, code_words, extended_words
 from liveso.machine.machine import Machine
 
 
@@ -44,4 +44,7 @@ AARCH64 = Machine(
     descriptor_registers=0x40000003,  # x0, x1, x30 (ELF for the Arm 64-bit Architecture, "TLS descriptors")
     given_registers=0x000001FF,  # x8: the address of a result in memory
     returned_registers=0x00000003,
+    extended_words=extended_words,
+    adds_words=adds_words,
+    start_up_is_described=True,
 )

@@ -6,6 +6,7 @@ from liveso.machine.words import NO_REGISTER, CodeWords, Part, Words
 
 _ALL = 0x7FFFFFFF  # the general registers; 31 is the stack pointer, or none
 _RESULT = 1 << 0
+_SOON = 8  # instructions
 
 
 def code_words(content: bytes, start: int) -> CodeWords:
@@ -37,6 +38,33 @@ def code_words(content: bytes, start: int) -> CodeWords:
         is_filler=_is(words, 0xFFFFFFFF, 0xD503201F) | (words == 0),
         is_end=_ends(words),
     )
+
+
+def extended_words(content: bytes) -> Words:
+    """The places of LDRSW in code (C4.1.4), in bytes."""
+    return np.flatnonzero(_loads_extended(np.frombuffer(content, "<u4", count=len(content) // 4))) * 4
+
+
+def adds_words(content: bytes) -> bool:
+    """Whether code adds what it loads by LDRSW by way of the register that its first instruction writes to that one,
+    soon afterwards, by ADD of two registers (C4.1.5)."""
+    words = np.frombuffer(content, "<u4", count=len(content) // 4)
+    if not len(words):
+        return False
+    table = int(words[0]) & 31
+    for at in np.flatnonzero(_loads_extended(words) & (words >> 5 & 31 == table)).tolist():
+        loaded, following = int(words[at]) & 31, words[at + 1 : at + 1 + _SOON]
+        pairs = (following >> 5 & 31, following >> 16 & 31)
+        adds = _is(following, 0xFFE0FC00, 0x8B000000)
+        one, other = ((pairs[k] == table) & (pairs[1 - k] == loaded) for k in (0, 1))
+        if (adds & (one | other)).any():
+            return True
+    return False
+
+
+def _loads_extended(words: Words) -> Words:
+    found: Words = _is(words, 0xFFC00000, 0xB9800000) | _is(words, 0xFFE00000, 0xB8800000) | _is(words, 0xFFE00C00, 0xB8A00800)
+    return found
 
 
 def _is(words: Words, mask: int, value: int) -> Words:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from liveso.machine.words import CodeWords
+from liveso.machine.words import CodeWords, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Machine:
     calls may change, `linker_registers` those that stubs and veneers of linkers change, and `descriptor_registers` those
     that calls for a TLS descriptor do; these keep all others. Functions get something in `given_registers`, and leave
     something in `returned_registers`.
+    `extended_words` are the places, in bytes, of instructions that load half a word and extend its sign, and `adds_words`
+    says of code that begins with the last instruction which forms an address whether it loads such from there, and adds
+    it to the address.
+    `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
     """
@@ -88,6 +92,9 @@ class Machine:
     descriptor_registers: int = 0
     given_registers: int = 0
     returned_registers: int = 0
+    extended_words: Callable[[bytes], Words] | None = None
+    adds_words: Callable[[bytes], bool] | None = None
+    start_up_is_described: bool = False
     can_be_updated: bool = False
 
     @property
