@@ -20,6 +20,7 @@ GOT_LOW = frozenset({312})
 WHOLE = frozenset({273, 274})
 GOT_WHOLE = frozenset({309})
 GENERAL_DYNAMIC, LOCAL_DYNAMIC = frozenset({512, 514}), frozenset({517, 519})
+MODULE = "_TLS_MODULE_BASE_"
 INITIAL_EXEC, DESCRIPTORS = frozenset({542, 543}), frozenset({560, 561, 563, 564})
 TO_SLOTS = GENERAL_DYNAMIC | INITIAL_EXEC | DESCRIPTORS
 
@@ -32,6 +33,7 @@ class Emitted:
 
     place: int
     kind: int
+    symbol: str
     section: str
     target: int
     word: int
@@ -103,6 +105,7 @@ def _emitted(elf: ELFFile, image: Image, symbols: SymbolTableSection) -> Iterato
             yield Emitted(
                 place,
                 row["r_info_type"],
+                symbol.name,
                 elf.get_section(index).name if isinstance(index, int) else "",
                 symbol["st_value"] + row["r_addend"],
                 int.from_bytes(image.bytes_at(place, 4), "little"),

@@ -2,7 +2,7 @@
 
 import capstone
 
-from liveso.machine.aarch64_words import adds_words, code_words, extended_words
+from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words
 from liveso.machine.machine import Machine
 
 
@@ -46,5 +46,6 @@ AARCH64 = Machine(
     returned_registers=0x00000003,
     extended_words=extended_words,
     adds_words=adds_words,
+    adds_place=adds_place,
     start_up_is_described=True,
 )

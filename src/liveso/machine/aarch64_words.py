@@ -30,7 +30,7 @@ def code_words(content: bytes, start: int) -> CodeWords:
         goes_on=goes_on,
         calls=calls,
         jumps=jumps,
-        asks_descriptor=_asks_descriptor(words),
+        asks_descriptor=_asks_descriptor(words, number),
         is_known=_is_known(words),
         wide=np.where(_is_narrow(words), 0, reads).astype("<u4"),
         **_frame(words),
@@ -60,6 +60,13 @@ def adds_words(content: bytes) -> bool:
         if (adds & (one | other)).any():
             return True
     return False
+
+
+def adds_place(content: bytes) -> bool:
+    """Whether code that begins with the reference to a slot adds the high part of a place in a thread's block soon
+    afterwards, as it does to the block's address: ADD of a number that is shifted by 12 bits (C4.1.2)."""
+    words = np.frombuffer(content, "<u4", count=len(content) // 4)
+    return bool(_is(words, 0xFFC00000, 0x91400000).any())
 
 
 def _loads_extended(words: Words) -> Words:
@@ -127,15 +134,18 @@ def _ends(words: Words) -> Words:
     return found
 
 
-def _asks_descriptor(words: Words) -> Words:
-    """ELF for the Arm 64-bit Architecture, "TLS descriptors": the call through x1 behind `ldr x1` and `add x0` (or
-    `adr x0`), which linkers know as one."""
-    found = _is(words, 0xFFFFFFFF, 0xD63F0020)
-    before, two_before = (np.concatenate([np.zeros(count, "<u4"), words[:-count]])[: len(words)] for count in (1, 2))
-    argument = _is(before, 0xFFC003FF, 0x91000000) | _is(before, 0x9F00001F, 0x10000000)
-    function = _is(two_before, 0xFFC003FF, 0xF9400001) | _is(two_before, 0xFF00001F, 0x58000001)
-    result: Words = found & argument & function
-    return result
+def _asks_descriptor(words: Words, number: Words) -> Words:
+    """ELF for the Arm 64-bit Architecture, "TLS descriptors": compilers write in one piece the load of a function from
+    the descriptor, whose address goes to x0, and the call, and linkers know it so."""
+    found = np.zeros(len(words), np.bool_)
+    if len(words) < 3:
+        return found
+    load, argument, call = words[:-2], words[1:-1], words[2:]
+    is_pair = _is(load, 0xFFC003E0, 0xF9400000) & _is(argument, 0xFFC003FF, 0x91000000)
+    is_whole = _is(load, 0xFF000000, 0x58000000) & _is(argument, 0x9F00001F, 0x10000000)
+    is_call = _is(call, 0xFFFFFC1F, 0xD63F0000) & (call >> 5 & 31 == load & 31)
+    found[2:] = (is_pair | is_whole) & is_call & (number[:-2] == number[1:-1])
+    return found
 
 
 def _frame(words: Words) -> dict[str, Words]:

@@ -37,6 +37,8 @@ class Machine:
     `extended_words` are the places, in bytes, of instructions that load half a word and extend its sign, and `adds_words`
     says of code that begins with the last instruction which forms an address whether it loads such from there, and adds
     it to the address.
+    `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
+    a place in the block, so that the slot stands for all of it.
     `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
@@ -94,6 +96,7 @@ class Machine:
     returned_registers: int = 0
     extended_words: Callable[[bytes], Words] | None = None
     adds_words: Callable[[bytes], bool] | None = None
+    adds_place: Callable[[bytes], bool] | None = None
     start_up_is_described: bool = False
     can_be_updated: bool = False
 
