@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liveso.code.functions import functions
-from liveso.code.imports import last_calls, stub_names, slot_names
+from liveso.code.imports import last_calls, nothrow_calls, slot_names, stub_names
 from liveso.code.landing_pads import landing_pads
 from liveso.code.register_flow import Flow
 from liveso.code.start_up import is_start_up, start_up_stubs
@@ -78,7 +78,8 @@ def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
     rows = landing_pads(image)
     rows = rows[(rows["start"] >= section.address) & (rows["end"] <= section.end)]
     rows = rows[(rows["pad"] >= section.address) & (rows["pad"] < section.end)]
-    calls = np.flatnonzero(words.calls)
+    silent = nothrow_calls(stub_names(image, slot_names(image)))
+    calls = np.flatnonzero(words.calls & ~np.isin(words.target, np.array(sorted(silent), "<i8")))
     first, last = ((rows[name] - section.address) // 4 for name in ("start", "end"))
     low, high = np.searchsorted(calls, first), np.searchsorted(calls, last)
     numbers = [calls[one:other] for one, other in zip(low.tolist(), high.tolist(), strict=True)]
