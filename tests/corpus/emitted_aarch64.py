@@ -29,7 +29,7 @@ _START_UP = (".plt", ".init", ".fini")
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A word of code that the linker filled in: `target` is the address of its symbol, in `section`, with the addend."""
+    """A word of code that the linker filled in: `target` is its symbol's address, in `section`, and the addend."""
 
     place: int
     kind: int
@@ -45,7 +45,7 @@ class Emitted:
 
     @property
     def is_whole(self) -> bool:
-        return self.word & 0x1F000000 == 0x10000000 and not self.is_page or self.word & 0x3B000000 == 0x18000000
+        return (self.word & 0x1F000000 == 0x10000000 and not self.is_page) or self.word & 0x3B000000 == 0x18000000
 
     @property
     def forms_address(self) -> bool:

@@ -92,7 +92,7 @@ def _can_be_built(way: Way) -> bool:
     if is_clang and not ONLY_GCC.isdisjoint(way.flags):
         return False
     if "-flto" in way.flags:
-        return way.linker == "bfd" and not is_clang or (way.linker == "lld" and is_clang)
+        return (way.linker == "bfd" and not is_clang) or (way.linker == "lld" and is_clang)
     if "-mtls-dialect=trad" in way.flags and way.linker == "lld":
         return False  # it knows descriptors only
     if "-mcmodel=tiny" in way.flags and way.linker != "bfd":

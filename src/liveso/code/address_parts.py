@@ -12,8 +12,9 @@ import numpy as np
 from liveso.code.functions import functions
 from liveso.code.imports import last_calls, nothrow_calls, slot_names, stub_names
 from liveso.code.landing_pads import landing_pads
-from liveso.code.register_flow import Flow
+from liveso.code.register_flow import RegisterFlow
 from liveso.code.start_up import is_start_up, start_up_stubs
+from liveso.code.ways import Ways
 from liveso.elf import Image, Section, once_per_image, tables
 from liveso.elf.tables import Table
 from liveso.machine import CodeWords, Part
@@ -59,18 +60,17 @@ def _by_section(image: Image) -> Iterator[AddressParts]:
             yield _in_section(image, section, read(image.section_bytes(section), section.address))
 
 
-def code_flow(image: Image, section: Section, words: CodeWords) -> Flow:
+def _ways(image: Image, section: Section, words: CodeWords) -> Ways:
     known = functions(image)
     places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
     starts, ends = known["start"].astype("<i8"), known["end"].astype("<i8")
     before = np.searchsorted(starts, places, side="right") - 1
     inside = (before >= 0) & (places < np.append(ends, 0)[before])
     stretch = np.where(inside, before * 2 + 1, before * 2 + 2)
-    number = lambda addresses: _numbers(np.array(sorted(addresses), "<i8"), section)
-    ending = last_calls(stub_names(image, slot_names(image)))
-    stubs = frozenset(_callable(image, words))
+    ending = np.array(sorted(last_calls(stub_names(image, slot_names(image)))), "<i8")
+    called = _numbers(np.unique(np.fromiter(_callable(image, words), "<i8")), section)
     thrown = _thrown(image, section, words)
-    return Flow(image.machine, words, section.address, stretch, number(stubs), np.array(sorted(ending), "<i8"), thrown)
+    return Ways(image.machine, words, section.address, stretch, called, ending, thrown)
 
 
 def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
@@ -89,7 +89,8 @@ def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
 
 
 def _numbers(addresses: Table, section: Section) -> Table:
-    return (addresses[(addresses >= section.address) & (addresses < section.end)] - section.address) // 4
+    found: Table = (addresses[(addresses >= section.address) & (addresses < section.end)] - section.address) // 4
+    return found
 
 
 def _callable(image: Image, words: CodeWords) -> Iterator[int]:
@@ -100,7 +101,7 @@ def _callable(image: Image, words: CodeWords) -> Iterator[int]:
 
 
 def _in_section(image: Image, section: Section, words: CodeWords) -> AddressParts:
-    flow = code_flow(image, section, words)
+    flow = RegisterFlow(_ways(image, section, words))
     stubs = start_up_stubs(image, functions(image))
     places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
     own = (places < stubs.start) | (places >= stubs.stop)
@@ -137,8 +138,8 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
 
 
 def _may_be_page(words: CodeWords, places: Table) -> Table:
-    """Linkers put an ADR in the place of an ADRP that a processor may compute wrongly, at the end of a page of code (Arm
-    Cortex-A53, erratum 843419)."""
+    """Linkers put an ADR in the place of an ADRP at the end of a page of code, which a processor may compute wrongly
+    (Arm Cortex-A53, erratum 843419)."""
     found: Table = (words.part == Part.WHOLE) & (words.number & _IN_PAGE == 0) & (places & _IN_PAGE >= _LAST)
     return found
 

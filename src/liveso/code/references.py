@@ -1,4 +1,4 @@
-"""The references of an image's code to its variables, constants and functions: every place that relinking must change."""
+"""The references of an image's code to its variables, constants and functions: what relinking must change."""
 
 from dataclasses import replace
 

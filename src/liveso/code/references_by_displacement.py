@@ -27,6 +27,7 @@ _LONGEST_INSTRUCTION = 15  # bytes
 _AT_ONCE = 1 << 16  # instructions
 _BYTES_AFTER_DISPLACEMENT = (0, 1, 2, 4)  # an immediate operand can follow (AMD64 Manual 3, 1.1)
 
+
 @dataclass(frozen=True, slots=True)
 class _Stretch:
     """A piece of code that is decoded from its start: a function, or a gap between two."""

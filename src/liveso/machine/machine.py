@@ -31,12 +31,11 @@ class Machine:
     (signal(7)).
     Where instructions have one size, and form addresses in parts, `code_words` tells of the words of code at an address
     what each does with registers, which it numbers as the processor does. `freed_registers` have a bit for each that
-    calls may change, `linker_registers` those that stubs and veneers of linkers change, and `descriptor_registers` those
-    that calls for a TLS descriptor do; these keep all others. Functions get something in `given_registers`, and leave
-    something in `returned_registers`.
-    `extended_words` are the places, in bytes, of instructions that load half a word and extend its sign, and `adds_words`
-    says of code that begins with the last instruction which forms an address whether it loads such from there, and adds
-    it to the address.
+    calls may change, `linker_registers` those that stubs and veneers of linkers change, and `descriptor_registers`
+    those that calls for a TLS descriptor do; these keep all others. Functions get something in `given_registers`, and
+    leave something in `returned_registers`. `extended_words` are the places, in bytes, of instructions that load half a
+    word and extend its sign, and `adds_words` says of code that begins with the last instruction which forms an address
+    whether it loads such from there, and adds it to the address.
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
     `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
