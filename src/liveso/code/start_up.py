@@ -11,6 +11,7 @@ from liveso.elf.tables import Table
 _LONGEST_LOOK = 32  # bytes: the flag is the first thing that the finaliser asks about
 _BRANCHES = ("call", "jmp", "bl", "b")
 _LARGEST = 512  # bytes of all of them
+_LONGEST_CALLED = 64  # bytes
 _LAST = ("ret", "jmp", "b")
 _SECTIONS = frozenset({".init", ".fini"})
 
@@ -73,9 +74,22 @@ def start_up_stubs(image: Image, known: Table) -> range:
     if not ends:
         return range(0)
     if image.machine.start_up_is_described:
-        return _in_order(described, max(ends))
+        found = _in_order(described, max(ends))
+        return range(min(found.start, _called_at_start(image, found.start)), found.stop)
     before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
     return range(min(start for start in starts if start >= before), max(ends))
+
+
+def _called_at_start(image: Image, behind: int) -> int:
+    """The address of the function that `_init` calls (crti.o: call_weak_fn), if it lies just before an address; else
+    that address."""
+    section = image.section(".init")
+    if section is not None:
+        for _address, _size, mnemonic, operands in decode(image.machine, image.section_bytes(section), section.address):
+            target = operands.removeprefix("#")
+            if mnemonic == "bl" and target.startswith("0x") and 0 < behind - int(target, 0) <= _LONGEST_CALLED:
+                return int(target, 0)
+    return behind
 
 
 def _in_order(branches: list[tuple[int, int]], end: int) -> range:
