@@ -37,8 +37,8 @@ FOLLOWED = {
         {"u1": {"p1", "p2"}},
     ),
     "a page that is kept in the frame": (
-        "sub sp, sp, #48\np1: adrp x8, one\n str x8, [sp, #16]\n bl g\n ldr x9, [sp, #16]\nu1: ldr x0, [x9, :lo12:one]\n"
-        " add sp, sp, #48\n ret",
+        "sub sp, sp, #48\np1: adrp x8, one\n str x8, [sp, #16]\n bl g\n ldr x9, [sp, #16]\n"
+        "u1: ldr x0, [x9, :lo12:one]\n add sp, sp, #48\n ret",
         {"u1": {"p1"}},
     ),
     "a pair of registers that are kept in the frame": (
@@ -51,6 +51,12 @@ FOLLOWED = {
     "a call of a function that leaves the register alone": (
         "stp x29, x30, [sp, #-16]!\np1: adrp x8, one\n bl h\nu1: ldr x0, [x8, :lo12:one]\n"
         " ldp x29, x30, [sp], #16\n ret\n .cfi_endproc\n.type h, %function\nh: .cfi_startproc\n mov x0, #1\n ret",
+        {"u1": {"p1"}},
+    ),
+    "a call for a TLS descriptor": (
+        "stp x29, x30, [sp, #-16]!\np1: adrp x1, one\n adrp x0, :tlsdesc:local\n ldr x2, [x0, #:tlsdesc_lo12:local]\n"
+        " add x0, x0, :tlsdesc_lo12:local\n .tlsdesccall local\n blr x2\nu1: ldr x0, [x1, :lo12:one]\n"
+        ' ldp x29, x30, [sp], #16\n ret\n .section .tbss, "awT", %nobits\nlocal: .skip 8\n .text',
         {"u1": {"p1"}},
     ),
     "a case of a switch": (

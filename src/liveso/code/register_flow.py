@@ -150,9 +150,8 @@ class RegisterFlow:
         freed = self._is_freed(state.register[by_pad])
         given = np.full(len(at), self.ways.machine.given_registers, "<u4")
         returned = np.full(len(by_pad), self.ways.machine.returned_registers, "<u4")
-        begins = (self.ways.is_called[at] | (~falls & ~is_head & ~self.ways.is_led_to[at])) & _has(
-            given, state.register
-        )
+        enters = ~falls & ~is_head & ~self.ways.is_led_to[at] & ~self.ways.words.is_filler[at]
+        begins = (self.ways.is_called[at] | enters) & _has(given, state.register)
         begins[by_pad[_has(returned, state.register[by_pad])]] = True
         parts = (
             State(at[falls] - 1, state.register[falls], state.origin[falls]),

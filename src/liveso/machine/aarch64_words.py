@@ -183,10 +183,11 @@ def _moves_stack(words: Words) -> Words:
 
 
 def _is_narrow(words: Words) -> Words:
-    """Whether an instruction that only computes takes half a register (C4.1.2, C4.1.5: bit 31)."""
+    """Whether an instruction that computes, or compares, takes half a register (C4.1.2, C4.1.3, C4.1.5: bit 31)."""
     group = words >> 25 & 15
     computes = ((group & 14) == 8) & ~has_bits(words, 0x1F000000, 0x10000000) | ((group & 7) == 5)
-    found: Words = computes & (words >> 31 == 0)
+    branches = has_bits(words, 0x7E000000, 0x34000000)  # cbz
+    found: Words = (computes | branches) & (words >> 31 == 0)
     return found
 
 
