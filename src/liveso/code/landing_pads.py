@@ -16,6 +16,7 @@ PAD = np.dtype([("start", "<i8"), ("end", "<i8"), ("pad", "<i8")])
 _PCREL_SDATA4, _ULEB128, _OMITTED = 0x1B, 0x01, 0xFF
 _LONGEST_COMMON = 64  # bytes of a CIE up to the encodings
 _LONGEST_AREA = 1 << 16  # bytes
+_LARGEST = 1 << 31  # bytes of an image
 _HEADER = 16  # bytes of an FDE before its augmentation data: length, CIE, start, range
 
 
@@ -67,7 +68,7 @@ def _call_sites(area: bytes, start: int) -> Iterator[tuple[int, int, int]]:
     end += reader.position
     while reader.position < end:
         first, size, pad, _action = (reader.number() for _each in range(4))
-        if pad:
+        if pad and max(first, size, pad) < _LARGEST:
             yield start + first, start + first + size, start + pad
 
 

@@ -129,7 +129,8 @@ def _of_memory(words: Words, found: _Registers, inside: Words) -> None:
     is_store = is_exclusive & ~loads
     swaps = is_exclusive & bit21 & (has_bits(words, 1 << 23, 1 << 23) | (words >> 31 == 0))  # cas, casp
     found.read(is_exclusive | is_structure, _N)
-    found.read((is_store | swaps), _D, _A)
+    found.read(is_store | swaps, _D, _A)
+    found.read(swaps, _M)
     found.write(is_exclusive & loads & ~swaps, _D)
     found.write(is_exclusive & loads & bit21 & ~swaps, _A)
     found.write(is_exclusive & (~loads | swaps), _M)
