@@ -101,6 +101,8 @@ def _can_be_built(way: Way) -> bool:
         return False
     if "-Wl,--no-relax" in way.flags and way.linker in ("gold", "bfd"):
         return False  # they change nothing by it
+    if way.linker == "gold" and way.language == "C++" and way.level not in ("-O0", "-O1"):
+        return False  # it lists relocations of a second section of code at wrong places at times
     # C++ has thread-local variables of other libraries, which these are not for
     return way.language == "C" or not any(it.startswith(("-ftls-model", "-mcmodel")) for it in way.flags)
 
