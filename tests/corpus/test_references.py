@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
-from liveso.code import data_references, references
+from liveso.code import data_references, references_by_displacement
 from liveso.code.functions import functions
 from liveso.elf import read_image
 from liveso.elf.data import data_layout
@@ -162,7 +162,7 @@ def test_the_same_references_are_found_where_code_is_decoded_in_parts(
     options = () if has_functions else ("-fno-asynchronous-unwind-tables", "-fno-unwind-tables")
     image = read_image(idle_bench.compile(IN_C, "lib.so", "-O2", "-fPIC", "-shared", *options).read_bytes())
     whole = data_references(image)
-    monkeypatch.setattr(references, "_AT_ONCE", 3)
+    monkeypatch.setattr(references_by_displacement, "_AT_ONCE", 3)
     parts = data_references(image)
     assert len(whole.table) > 20
     assert parts.table.tolist() == whole.table.tolist()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code.address_parts import address_parts
 from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
@@ -25,7 +26,7 @@ _EXTENDING, _REGISTERS = 0x63, 0xC0  # movslq (AMD64 Manual 3, "MOVSXD"), and th
 @dataclass(frozen=True, slots=True)
 class Formed:
     """What look like instructions of the code that form addresses, by their own `places` and the `targets`: each is
-    to be decoded before it is changed."""
+    to be decoded before it is changed. Where addresses are formed in parts, those that add the last."""
 
     places: Table
     targets: Table
@@ -35,6 +36,8 @@ class Formed:
 def formed_constants(image: Image) -> Formed:
     """Those that form the address of a constant, or the one behind the last constant of a section."""
     spans = [range(it.address, it.end + 1) for it in constant_sections(image)]
+    if image.machine.code_words is not None:
+        return _formed_in_parts(image, spans)
     places, targets = [np.zeros(0, "<i8")], [np.zeros(0, "<i8")]
     for section in image.sections:
         if section.is_code and section.has_bytes and not is_start_up(section):
@@ -45,6 +48,15 @@ def formed_constants(image: Image) -> Formed:
             places.append(at[inside])
             targets.append(to[inside])
     return Formed(np.concatenate(places), np.concatenate(targets))
+
+
+def _formed_in_parts(image: Image, spans: list[range]) -> Formed:
+    rows = address_parts(image).rows
+    rows = np.unique(rows[rows["forms_address"]][["place", "target"]])
+    inside = np.zeros(len(rows), np.bool_)
+    for span in spans:
+        inside |= (rows["target"] >= span.start) & (rows["target"] < span.stop)
+    return Formed(rows["place"][inside].astype("<i8"), rows["target"][inside].astype("<i8"))
 
 
 def _formed(image: Image, section: Section) -> tuple[Table, Table]:
@@ -83,7 +95,7 @@ def constant_end(image: Image, at: int, section: Section) -> int:
 @once_per_image
 def relative_tables(image: Image) -> frozenset[int]:
     """The constants whose words count from their own address: jump tables of a `switch`, and tables of the distances to
-    texts (R_X86_64_PC32 in constants). The same bytes at another address lead elsewhere.
+    texts (R_X86_64_PC32 or R_AARCH64_PREL32 in constants). The same bytes at another address lead elsewhere.
 
     Where it is in doubt, a constant is one of them. The first word of a jump table leads to code. The first two of
     another lead to constants, which small numbers do, too, so that code which forms the address of it must extend such
@@ -120,6 +132,11 @@ def _tables_of_distances(image: Image) -> Iterator[int]:
     rows = np.isin(formed.targets, sorted(relative_tables(image)))
     for place, target in zip(formed.places[rows].tolist(), formed.targets[rows].tolist(), strict=True):
         index = int(np.searchsorted(starts, place, side="right")) - 1
+        if image.machine.adds_words is not None:
+            end = max(place, min(int(ends[index]), place + _AS_FAR))
+            if image.machine.adds_words(image.bytes_at(place, end - place)):
+                yield target
+            continue
         code = image.bytes_at(place, max(FORMING, min(int(ends[index]) - place, _AS_FAR)))
         if _adds_words_to(code[FORMING:], code[2] >> 3 & 7 | (code[0] & 4) << 1):
             yield target
@@ -165,6 +182,9 @@ def _formed_where_words_are_extended(image: Image) -> Table:
     for section in image.sections:
         if section.is_code and section.has_bytes:
             content = np.frombuffer(image.section_bytes(section), np.uint8)
+            if image.machine.extended_words is not None:
+                extending.append(image.machine.extended_words(image.section_bytes(section)) + section.address)
+                continue
             at = (content[:-2] & whole == wide) & (content[1:-1] == _EXTENDING) & (content[2:] < _REGISTERS)
             extending.append(np.flatnonzero(at) + section.address)
     starts = known["start"].astype("<i8")

@@ -26,9 +26,17 @@ def functions(image: Image) -> Table:
     Source: LSB Core, "Exception Frames" and ".eh_frame_hdr". Empty where an image has no such table. Raises
     ImageError where it has one that cannot be read.
     """
+    starts, places = descriptions(image).T
+    return _with_ends(image, starts, places)
+
+
+@once_per_image
+def descriptions(image: Image) -> Table:
+    """The addresses of the functions that have an unwind entry, each with that of its description (FDE), as the table
+    has them. Raises ImageError as `functions` does."""
     segment = image.segment(tables.PT_GNU_EH_FRAME)
     if segment is None:
-        return np.zeros(0, FUNCTION)
+        return np.zeros((0, 2), "<i8")
     header, size = int(segment["address"]), int(segment["file_size"])
     head = image.bytes_at(header, 12)
     if head[0] != 1 or head[1] != _PCREL_SDATA4 or head[2] != _UDATA4 or head[3] != _DATAREL_SDATA4:
@@ -37,8 +45,7 @@ def functions(image: Image) -> Table:
     if count * _ENTRY.itemsize + 12 > size:
         raise ImageError("its unwind table (.eh_frame_hdr) is longer than its segment")
     entries = np.frombuffer(image.bytes_at(header + 12, count * _ENTRY.itemsize), _ENTRY)
-    starts = entries["start"].astype("<i8") + header
-    return _with_ends(image, starts, entries["description"].astype("<i8") + header)
+    return np.stack([entries[name].astype("<i8") + header for name in ("start", "description")], axis=1)
 
 
 def _with_ends(image: Image, starts: Table, descriptions: Table) -> Table:

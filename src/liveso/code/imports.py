@@ -13,6 +13,12 @@ from liveso.elf import Image, once_per_image
 _NEVER_RETURNS = re.compile(
     r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
 )
+# functions of C that glibc declares to throw nothing (__THROW), and that compilers know so; operator delete (C++,
+# [new.delete]); the C++ ABI's own that throw nothing
+_NEVER_THROWS = re.compile(
+    r"(mem(cpy|move|set|cmp|chr)|str(len|cmp|ncmp|chr|rchr|cpy|ncpy)|free|abort|_ZdlPv.*|_ZdaPv.*|__cxa_guard_(release|abort)|"
+    r"__cxa_(atexit|begin_catch|free_exception|allocate_exception)|__stack_chk_fail|_ZSt9terminatev)$"
+)
 
 
 @once_per_image
@@ -43,3 +49,8 @@ def _stubs(image: Image) -> list[tuple[int, int]]:
 def last_calls(stubs: Mapping[int, str]) -> frozenset[int]:
     """Those of the stubs, by their addresses, whose functions never return."""
     return frozenset(it for it, name in stubs.items() if _NEVER_RETURNS.match(name))
+
+
+def nothrow_calls(stubs: Mapping[int, str]) -> frozenset[int]:
+    """Those of the stubs, by their addresses, whose functions throw nothing."""
+    return frozenset(it for it, name in stubs.items() if _NEVER_THROWS.match(name))

@@ -9,6 +9,10 @@ from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 
 _LONGEST_LOOK = 32  # bytes: the flag is the first thing that the finaliser asks about
+_BRANCHES = ("call", "jmp", "bl", "b")
+_LARGEST = 512  # bytes of all of them
+_LONGEST_CALLED = 64  # bytes
+_LAST = ("ret", "jmp", "b")
 _SECTIONS = frozenset({".init", ".fini"})
 
 
@@ -20,9 +24,9 @@ def is_start_up(section: Section) -> bool:
 def has_own_code(image: Image) -> bool:
     """Whether there is any code besides the linker's. Raises ImageError as `functions` does."""
     known = functions(image)
-    if len(known) > 1:
-        return True
     stubs = start_up_stubs(image, known)
+    if ((known["start"] < stubs.start) | (known["start"] >= stubs.stop)).sum() > 1:
+        return True
     return any(
         it.is_code and it.size and not is_start_up(it) and not (it.address >= stubs.start and it.end <= stubs.stop)
         for it in image.sections
@@ -45,22 +49,56 @@ def finaliser_flag(image: Image) -> int | None:
 
 
 def start_up_stubs(image: Image, known: Table) -> range:
-    """Where the linker's own start-up functions (crtbeginS.o) lie, which have no unwind entry and never run in a
-    prepared copy: from `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser."""
-    starts, ends = [], []
+    """Where the linker's own start-up functions (crtbeginS.o) lie, which never run in a prepared copy: from
+    `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser. They have no unwind
+    entry; where they have, only functions that lie and lead as these do are taken for them."""
+    starts, ends, described = [], [], []
     for tag in (tables.DT_INIT_ARRAY, tables.DT_FINI_ARRAY):
         first = image.tag(tag)
         rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
         entry = int(rows[0]["addend"]) if first and len(rows) else 0
-        if image.is_code(entry) and not ((known["start"] <= entry) & (entry < known["end"])).any():
-            starts.append(entry)
-            for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
-                ends.append(address + size)
-                if mnemonic in ("call", "jmp") and operands.startswith("0x") and int(operands, 0) < entry:
-                    starts.append(int(operands, 0))
-                if mnemonic in ("ret", "jmp"):
-                    break
+        if not image.is_code(entry):
+            continue
+        has_entry = bool(((known["start"] <= entry) & (entry < known["end"])).any())
+        if has_entry and not image.machine.start_up_is_described:
+            continue
+        starts.append(entry)
+        for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
+            ends.append(address + size)
+            target = operands.removeprefix("#")
+            if mnemonic in _BRANCHES and target.startswith("0x") and int(target, 0) < entry:
+                starts.append(int(target, 0))
+                described.append((entry, int(target, 0)))
+            if mnemonic in _LAST:
+                break
     if not ends:
         return range(0)
+    if image.machine.start_up_is_described:
+        found = _in_order(described, max(ends))
+        return range(min(found.start, _called_at_start(image, found.start)), found.stop)
     before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
     return range(min(start for start in starts if start >= before), max(ends))
+
+
+def _called_at_start(image: Image, behind: int) -> int:
+    """The address of the function that `_init` calls (crti.o: call_weak_fn), if it lies just before an address; else
+    that address."""
+    section = image.section(".init")
+    if section is not None:
+        for _address, _size, mnemonic, operands in decode(image.machine, image.section_bytes(section), section.address):
+            target = operands.removeprefix("#")
+            if mnemonic == "bl" and target.startswith("0x") and 0 < behind - int(target, 0) <= _LONGEST_CALLED:
+                return int(target, 0)
+    return behind
+
+
+def _in_order(branches: list[tuple[int, int]], end: int) -> range:
+    """The range of the start-up functions, if the last of `branches`, from initialiser and finaliser, are theirs:
+    `deregister_tm_clones`, which the finaliser calls, `register_tm_clones`, to which the initialiser branches, the
+    finaliser and the initialiser lie close together."""
+    targets = dict(branches)  # the finaliser calls through the PLT before
+    if len(targets) != 2:
+        return range(0)
+    (initialiser, registers), (finaliser, deregisters) = targets.items()
+    is_theirs = deregisters < registers < finaliser < initialiser < deregisters + _LARGEST
+    return range(deregisters, end) if is_theirs else range(0)

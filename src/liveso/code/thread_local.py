@@ -1,16 +1,18 @@
 """What an image's code says about its own thread-local variables (ELF TLS, 4: how code accesses them)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from liveso.code.functions import functions
 from liveso.code.imports import last_calls, slot_names, stub_names
 from liveso.code.module_base import Access, Accesses, accesses
-from liveso.code.references import REFERENCE, slot_references
+from liveso.code.references import PAGE, REFERENCE, pages_of, slot_references
 from liveso.elf import Image, once_per_image
 from liveso.elf.tables import Table, have_equal_fields
 from liveso.errors import ImageError
+
+_AS_FAR = 128  # bytes from the reference to a slot to the sum with a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class ThreadLocalReferences:
     `table` has the rows of `References.table`; a target is a place in the module's block, in bytes. `accesses` are
     those of them where the place is a number in the code itself, beside the block's address, for which it asks by way
     of a slot of the module alone; `sites` has the references to such slots, by their addresses. `unclear` are addresses
-    of code where there may be more of them.
+    of code where there may be more of them. `pages` are, as in `References`, for both tables.
     """
 
     table: Table
@@ -41,6 +43,7 @@ class ThreadLocalReferences:
     sites: Table
     unclear: tuple[int, ...]
     slots: ThreadLocalSlots
+    pages: Table = field(default_factory=lambda: np.zeros(0, PAGE))
 
     def __eq__(self, other: object) -> bool:
         return have_equal_fields(self, other)
@@ -58,6 +61,7 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     does."""
     slots = thread_local_slots(image)
     found, undecoded = slot_references(image, slots.modules.union(slots.variables))
+    pages = pages_of(image, found["place"])
     is_site = np.isin(found["target"], sorted(slots.modules))
     sites, others = found[is_site], found[~is_site]
     rows = [(place, slots.variables[target], 0, True) for place, target in others[["place", "target"]].tolist()]
@@ -66,7 +70,7 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset in inside]
     unclear = (*undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset not in inside))
     table = np.sort(np.array(rows, REFERENCE), order="place")
-    return ThreadLocalReferences(table, followed.found, sites, unclear, slots)
+    return ThreadLocalReferences(table, followed.found, sites, unclear, slots, pages)
 
 
 @once_per_image
@@ -81,6 +85,8 @@ def module_accesses(image: Image) -> dict[int, int]:
 def _followed(image: Image, sites: Table) -> Accesses:
     if not len(sites):
         return Accesses((), ())
+    if image.machine.adds_place is not None:
+        return Accesses((), tuple(sites["place"].tolist()))  # the numbers that code adds are not followed
     slots = slot_names(image)
     never_returning = last_calls(stub_names(image, slots) | slots)  # -fno-plt calls by way of the slot itself
     return accesses(image, functions(image), sites["place"].tolist(), never_returning)
@@ -95,9 +101,10 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
     places = {it: image.word_at(it + machine.word) for it in local}
     modules = _modules(image, frozenset(it for it, place in places.items() if not place))
     found = {it: place for it, place in places.items() if it not in modules}
+    modules |= _module_descriptors(image)
     kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}
     for offset, kind, index, addend in table[np.isin(table["type"], sorted(kinds))].tolist():
-        if index == 0 or image.symbols[index].is_defined:
+        if offset not in modules and (index == 0 or image.symbols[index].is_defined):
             slot = offset - (machine.word if kind == machine.tls_offset else 0)
             found[slot] = addend + (image.symbols[index].value if index else 0)
     for slot, place in found.items():
@@ -109,6 +116,8 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
 def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
     """Which of the pairs for the start of the block stand for all of it: the others are the first variable's, and where
     code refers to these, its instruction has a prefix."""
+    if image.machine.adds_place is not None:
+        return _with_places_added(image, pairs)
     prefix = image.machine.general_dynamic_prefix
     if not (pairs and prefix):
         return frozenset()
@@ -118,3 +127,19 @@ def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
         if image.bytes_at(start, len(prefix)) == prefix:
             of_variable.add(target)
     return pairs - of_variable
+
+
+def _module_descriptors(image: Image) -> frozenset[int]:
+    """The descriptors that stand for all of the block (`_TLS_MODULE_BASE_`)."""
+    table = image.relocations[image.relocations["type"] == image.machine.tls_descriptor]
+    first = frozenset(table["offset"][(table["symbol"] == 0) & (table["addend"] == 0)].tolist())
+    return _with_places_added(image, first)
+
+
+def _with_places_added(image: Image, slots: frozenset[int]) -> frozenset[int]:
+    """The slots to which places in the block are added where code refers to them. In doubt, a slot is one of these."""
+    adds = image.machine.adds_place
+    if adds is None or not slots:
+        return frozenset()
+    rows = slot_references(image, slots)[0][["place", "target"]].tolist()
+    return frozenset(target for place, target in rows if adds(image.bytes_at(place, _AS_FAR)))

@@ -2,8 +2,9 @@
 
 from liveso.machine.aarch64 import AARCH64
 from liveso.machine.machine import Machine
+from liveso.machine.words import CodeWords, Part
 from liveso.machine.x86_64 import X86_64
 
 MACHINES = {machine.e_machine: machine for machine in (X86_64, AARCH64)}
 
-__all__ = ["AARCH64", "MACHINES", "X86_64", "Machine"]
+__all__ = ["AARCH64", "MACHINES", "X86_64", "CodeWords", "Machine", "Part"]

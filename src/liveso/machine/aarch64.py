@@ -2,6 +2,7 @@
 
 import capstone
 
+from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words
 from liveso.machine.machine import Machine
 
 
@@ -37,4 +38,14 @@ AARCH64 = Machine(
     frame_pointer="x29",
     register_parts=_register_parts(),
     minus_one_passed=(b"\x00\x00\x80\x92",),  # mov x0, #-1
+    code_words=code_words,
+    freed_registers=0x4007FFFF,
+    linker_registers=0x40030000,  # x16, x17, x30
+    descriptor_registers=0x40000001,  # x0, x30 (ELF for the Arm 64-bit Architecture, "TLS descriptors")
+    given_registers=0x000001FF,  # x8: the address of a result in memory
+    returned_registers=0x00000003,
+    extended_words=extended_words,
+    adds_words=adds_words,
+    adds_place=adds_place,
+    start_up_is_described=True,
 )

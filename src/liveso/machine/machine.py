@@ -1,6 +1,9 @@
 """What the rest of the code must know of a processor."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from liveso.machine.words import CodeWords, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,16 @@ class Machine:
     `call_number_at` and `call_result_at` are the places in struct user_regs_struct, in bytes, of what is left of a
     system call, and `calls_without_restart` the numbers of those that end with EINTR when a thread is stopped
     (signal(7)).
+    Where instructions have one size, and form addresses in parts, `code_words` tells of the words of code at an address
+    what each does with registers, which it numbers as the processor does. `freed_registers` have a bit for each that
+    calls may change, `linker_registers` those that stubs and veneers of linkers change, and `descriptor_registers`
+    those that calls for a TLS descriptor do; these keep all others. Functions get something in `given_registers`, and
+    leave something in `returned_registers`. `extended_words` are the places, in bytes, of instructions that load half a
+    word and extend its sign, and `adds_words` says of code that begins with the last instruction which forms an address
+    whether it loads such from there, and adds it to the address.
+    `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
+    a place in the block, so that the slot stands for all of it.
+    `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
     """
@@ -74,6 +87,16 @@ class Machine:
     call_number_at: int = 0
     call_result_at: int = 0
     calls_without_restart: tuple[int, ...] = ()
+    code_words: Callable[[bytes, int], CodeWords] | None = None
+    freed_registers: int = 0
+    linker_registers: int = 0
+    descriptor_registers: int = 0
+    given_registers: int = 0
+    returned_registers: int = 0
+    extended_words: Callable[[bytes], Words] | None = None
+    adds_words: Callable[[bytes], bool] | None = None
+    adds_place: Callable[[bytes], bool] | None = None
+    start_up_is_described: bool = False
     can_be_updated: bool = False
 
     @property

@@ -235,8 +235,6 @@ def relocations_are_known(pair: Pair) -> Iterator[Difference]:
 @rule("undecoded-code")
 def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
     """Each reference to a variable must be found: one that is missed works on a variable of its own."""
-    if not pair.new.machine.can_be_updated:
-        return  # nothing is relinked
     try:
         found = pair.references
     except ImageError as error:
@@ -244,7 +242,12 @@ def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
         return
     if found.undecoded:
         yield impossible(f"its code cannot be decoded at {found.undecoded[0]:#x}, where a variable may be referred to")
-    if found.unclear:
+    if found.unclear and pair.new.machine.code_words is not None:
+        yield impossible(
+            f"the page that the instruction at {found.unclear[0]:#x} forms cannot be followed to where the rest of an "
+            "address is added to it, so that a reference to a variable, constant or function may be missed"
+        )
+    elif found.unclear:
         yield impossible(
             f"the instruction at {found.unclear[0]:#x} forms an address in the linker's tables, from which code may go "
             "on to a variable that cannot be told (as it does if compiled with -mcmodel=medium)"

@@ -1,0 +1,166 @@
+"""All addresses that code forms in parts: the page, relative to an instruction, in a register, and the rest where the
+register is used, by one instruction or several (AArch64: ADRP, and ADD or an access).
+
+From each instruction that leaves a page, registers are followed to whatever reads them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.code.functions import functions
+from liveso.code.imports import last_calls, nothrow_calls, slot_names, stub_names
+from liveso.code.landing_pads import landing_pads
+from liveso.code.register_flow import RegisterFlow
+from liveso.code.start_up import is_start_up, start_up_stubs
+from liveso.code.ways import Ways
+from liveso.elf import Image, Section, once_per_image, tables
+from liveso.elf.tables import Table
+from liveso.machine import CodeWords, Part
+
+ADDRESS = np.dtype([("page", "<u8"), ("place", "<u8"), ("target", "<i8"), ("number", "<i8"), ("forms_address", "?")])
+"""An address that code forms or accesses: by the instructions at `page` and at `place`, which adds `number` to it, in
+bytes; where one instruction has all of it, both are the same, and `number` is the distance from there."""
+
+_IN_PAGE, _LAST = 0xFFF, 0xFF8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AddressParts:
+    """The addresses that an image's code forms or accesses, in the order of places: ADDRESS rows, one for each pair.
+
+    `undecoded` are instructions that leave a page which comes to words that cannot be decoded. `unclear` are those
+    that leave one which something else is done with, or nothing that could be seen, or where several meet that differ.
+    Both are rows of the instruction's address and of the first address that may be meant, and the one behind the last.
+    """
+
+    rows: Table
+    undecoded: Table
+    unclear: Table
+
+
+@once_per_image
+def address_parts(image: Image) -> AddressParts:
+    """Raises ImageError as `functions` does."""
+    found = list(_by_section(image))
+    rows = np.concatenate([np.zeros(0, ADDRESS), *(it.rows for it in found)])
+    undecoded, unclear = (
+        np.unique(np.concatenate([np.zeros((0, 3), "<i8"), *it]), axis=0)
+        for it in ([it.undecoded for it in found], [it.unclear for it in found])
+    )
+    return AddressParts(np.sort(rows, order=["place", "page"]), undecoded, unclear)
+
+
+def _by_section(image: Image) -> Iterator[AddressParts]:
+    read = image.machine.code_words
+    assert read is not None
+    for section in image.sections:
+        if section.is_code and section.has_bytes and not is_start_up(section):
+            yield _in_section(image, section, read(image.section_bytes(section), section.address))
+
+
+def _ways(image: Image, section: Section, words: CodeWords) -> Ways:
+    known = functions(image)
+    places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
+    starts, ends = known["start"].astype("<i8"), known["end"].astype("<i8")
+    before = np.searchsorted(starts, places, side="right") - 1
+    inside = (before >= 0) & (places < np.append(ends, 0)[before])
+    stretch = np.where(inside, before * 2 + 1, before * 2 + 2)
+    ending = np.array(sorted(last_calls(stub_names(image, slot_names(image)))), "<i8")
+    called = _numbers(np.unique(np.fromiter(_callable(image, words), "<i8")), section)
+    thrown = _thrown(image, section, words)
+    return Ways(image.machine, words, section.address, stretch, called, ending, thrown)
+
+
+def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
+    """The calls that an exception may pass, and where it goes on, by their numbers."""
+    rows = landing_pads(image)
+    rows = rows[(rows["start"] >= section.address) & (rows["end"] <= section.end)]
+    rows = rows[(rows["pad"] >= section.address) & (rows["pad"] < section.end)]
+    silent = nothrow_calls(stub_names(image, slot_names(image)))
+    calls = np.flatnonzero(words.calls & ~np.isin(words.target, np.array(sorted(silent), "<i8")))
+    first, last = ((rows[name] - section.address) // 4 for name in ("start", "end"))
+    low, high = np.searchsorted(calls, first), np.searchsorted(calls, last)
+    numbers = [calls[one:other] for one, other in zip(low.tolist(), high.tolist(), strict=True)]
+    sources = np.concatenate([np.zeros(0, "<i8"), *numbers])
+    pads = np.repeat((rows["pad"] - section.address) // 4, high - low)
+    return np.stack([sources, pads], axis=1)
+
+
+def _numbers(addresses: Table, section: Section) -> Table:
+    found: Table = (addresses[(addresses >= section.address) & (addresses < section.end)] - section.address) // 4
+    return found
+
+
+def _callable(image: Image, words: CodeWords) -> Iterator[int]:
+    yield from (it.value for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC)
+    yield from image.relocations["addend"][image.relocations["type"] == image.machine.relative].tolist()
+    yield from np.unique(words.target[words.calls & (words.target >= 0)]).tolist()
+    yield from np.unique(words.number[words.part == Part.WHOLE]).tolist()
+
+
+def _in_section(image: Image, section: Section, words: CodeWords) -> AddressParts:
+    flow = RegisterFlow(_ways(image, section, words))
+    stubs = start_up_stubs(image, functions(image))
+    places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
+    own = (places < stubs.start) | (places >= stubs.stop)
+    inside = (words.number >= 0) & (words.number < image.size_in_memory)
+    inside &= own
+    origins = np.flatnonzero(((words.part == Part.PAGE) | _may_be_page(words, places)) & inside)
+    pages = words.number[origins]
+    followed = flow.follow(origins, words.result[origins])
+    at, _register, origin = followed.summands.T
+    uses, which = np.unique(followed.summands[:, :2], axis=0, return_inverse=True)
+    mixed = flow.have_other_origins(uses, origins, is_frame_known=True)[which.reshape(-1)]
+    others, which = np.unique(followed.others[:, :2], axis=0, return_inverse=True)
+    odd = ~flow.have_other_origins(others, origins, is_frame_known=False)[which.reshape(-1)]
+    rows = np.zeros(len(at), ADDRESS)
+    rows["page"], rows["place"] = places[origins[origin]], places[at]
+    rows["number"], rows["target"] = words.number[at], pages[origin] + words.number[at]
+    rows["forms_address"] = words.part[at] == Part.SUM
+    doubtful = mixed | _differ(rows)
+    used = np.zeros(len(origins), np.bool_)
+    used[origin] = True
+    by_itself = words.part[origins] == Part.WHOLE
+    lost = np.concatenate([followed.others[odd, 2], np.flatnonzero(~used)])
+    undecoded = followed.undecoded[:, 2]
+    certain = rows["target"][doubtful]
+    unclear = [_pages(places, pages, origins, lost[~by_itself[lost]])]
+    unclear.append(np.stack([places[origins[origin[doubtful]]], certain, certain + 1], axis=1))
+    alone = _single(words, places, inside)
+    alone = alone[~np.isin(alone["place"], rows["page"])]
+    return AddressParts(
+        np.unique(np.concatenate([rows[~doubtful], alone])),
+        _pages(places, pages, origins, undecoded[~by_itself[undecoded]]),
+        np.concatenate(unclear),
+    )
+
+
+def _may_be_page(words: CodeWords, places: Table) -> Table:
+    """Linkers put an ADR in the place of an ADRP at the end of a page of code, which a processor may compute wrongly
+    (Arm Cortex-A53, erratum 843419)."""
+    found: Table = (words.part == Part.WHOLE) & (words.number & _IN_PAGE == 0) & (places & _IN_PAGE >= _LAST)
+    return found
+
+
+def _pages(places: Table, pages: Table, origins: Table, which: Table) -> Table:
+    return np.stack([places[origins[which]], pages[which], pages[which] + _IN_PAGE + 1], axis=1)
+
+
+def _single(words: CodeWords, places: Table, own: Table) -> Table:
+    """The addresses of which one instruction has all."""
+    at = np.flatnonzero(((words.part == Part.WHOLE) | (words.part == Part.LITERAL)) & own)
+    found = np.zeros(len(at), ADDRESS)
+    found["page"] = found["place"] = places[at]
+    found["target"], found["number"] = words.number[at], words.number[at] - places[at]
+    found["forms_address"] = words.part[at] == Part.WHOLE
+    return found
+
+
+def _differ(rows: Table) -> Table:
+    """Those at whose places other addresses are formed, too."""
+    pairs = np.unique(rows[["place", "target"]])
+    places, counts = np.unique(pairs["place"], return_counts=True)
+    found: Table = np.isin(rows["place"], places[counts > 1])
+    return found

@@ -1,0 +1,90 @@
+"""References of code whose instructions hold parts of addresses (AArch64)."""
+
+import numpy as np
+
+from liveso.code.address_parts import address_parts
+from liveso.code.functions import functions
+from liveso.code.reference import PAGE, REFERENCE, References, function_starts
+from liveso.elf import Image
+from liveso.elf.data import constant_span, data_layout
+from liveso.elf.tables import Table
+
+
+def data_references(image: Image) -> References:
+    """Those to variables, constants and functions. Raises ImageError as `functions` does."""
+    found, known = address_parts(image), functions(image)
+    rows = found.rows[["place", "target", "number", "forms_address"]]
+    variables, constants = (_inside(rows["target"], it) for it in (data_layout(image).span, constant_span(image)))
+    starts = np.array(sorted(function_starts(image, known)), "<i8")
+    forms = rows["forms_address"] & np.isin(rows["target"], starts)
+    is_outside = ~_in_functions(known, found.rows["place"])
+    outside = len(np.unique(found.rows["place"][variables & is_outside]))
+
+    places, doubtful = [], 0
+    for lost in (found.undecoded, found.unclear):
+        to_variables = _may_lead_into(lost, data_layout(image).span)
+        inside = _in_functions(known, lost[:, 0])
+        may = to_variables | _may_lead_into(lost, constant_span(image)) | _may_lead_to(lost, starts)
+        places.append(tuple(np.unique(lost[may & inside, 0]).tolist()))
+        doubtful += len(np.unique(lost[to_variables & ~inside, 0]))
+    undecoded, unclear = places
+    return References(
+        _references(rows[variables]),
+        undecoded,
+        unclear,
+        outside,
+        doubtful,
+        _references(rows[constants]),
+        _references(rows[forms]),
+        pages_of(image, rows["place"][variables | constants | forms]),
+    )
+
+
+def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[int, ...]]:
+    """Those to certain words, and the instructions in functions that may lead to one, but cannot be followed."""
+    found, wanted = address_parts(image), np.array(sorted(slots), "<i8")
+    rows = found.rows[np.isin(found.rows["target"], wanted)]
+    lost = np.concatenate([found.undecoded, found.unclear])
+    lost = lost[_may_lead_to(lost, wanted) & _in_functions(functions(image), lost[:, 0])]
+    return _references(rows), tuple(np.unique(lost[:, 0]).tolist())
+
+
+def pages_of(image: Image, places: Table) -> Table:
+    """The PAGE rows of references at `places`: none for those whose instruction holds all."""
+    rows = address_parts(image).rows
+    rows = rows[np.isin(rows["place"], places) & (rows["place"] != rows["page"])]
+    found = np.zeros(len(rows), PAGE)
+    found["place"], found["page"] = rows["place"], rows["page"]
+    return np.unique(found)
+
+
+def _references(rows: Table) -> Table:
+    """REFERENCE rows, each once: several pages can lead to one."""
+    found = np.zeros(len(rows), REFERENCE)
+    found["place"], found["target"] = rows["place"], rows["target"]
+    found["displacement"], found["forms_address"] = rows["number"], rows["forms_address"]
+    return np.unique(found)
+
+
+def _in_functions(known: Table, places: Table) -> Table:
+    starts, ends = known["start"].astype("<i8"), np.append(known["end"].astype("<i8"), 0)
+    before = np.searchsorted(starts, places.astype("<i8"), side="right") - 1
+    found: Table = (before >= 0) & (places < ends[before])
+    return found
+
+
+def _inside(targets: Table, span: range) -> Table:
+    """Which lead into `span`, or to its end, the address past an array."""
+    found: Table = (targets >= span.start) & (targets <= span.stop) & bool(span)
+    return found
+
+
+def _may_lead_into(lost: Table, span: range) -> Table:
+    found: Table = (lost[:, 1] <= span.stop) & (lost[:, 2] > span.start) & bool(span)
+    return found
+
+
+def _may_lead_to(lost: Table, addresses: Table) -> Table:
+    """Whether one of some sorted addresses may be meant."""
+    found: Table = np.searchsorted(addresses, lost[:, 1]) < np.searchsorted(addresses, lost[:, 2])
+    return found

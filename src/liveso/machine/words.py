@@ -1,0 +1,78 @@
+"""Words of code, for processors whose instructions are all of one size: what each does with addresses in registers."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[Any]
+NO_REGISTER = 255
+
+
+class Part(IntEnum):
+    """What an instruction has of an address, apart from what registers hold."""
+
+    NONE = 0
+    PAGE = 1
+    """Leaves the page of an address in a register, relative to itself."""
+    WHOLE = 2
+    """Leaves an address in a register, relative to itself."""
+    LITERAL = 3
+    """Accesses what lies at an address, relative to itself."""
+    SUM = 4
+    """Adds a number to a register, and leaves the sum in another, or in the same one."""
+    ACCESS = 5
+    """Accesses what lies at the sum of a register and a number."""
+    COPY = 6
+    """Leaves what a register holds in another."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodeWords:
+    """Arrays with one element for each word of a section of code.
+
+    `part` is a Part, `number` the address that goes with it (PAGE, WHOLE, LITERAL) or what is added (SUM, ACCESS), in
+    bytes; `base` is the number of the register that is added to or copied, and `result` of the one that holds what a
+    PAGE, WHOLE, SUM or COPY leaves. `reads` and `writes` have a bit for each general register; what a call leaves to
+    its callee is not among them. `target` is the address that a branch or call leads to, -1 where there is none or it
+    is in a register. `goes_on` says whether the next instruction may be the following one, `calls` whether it comes
+    back from elsewhere then, `jumps` whether it goes on at an address in a register. `asks_descriptor` are calls that
+    keep all registers but their result (TLS descriptors). `is_known` is false for what is no instruction, or one of an
+    extension whose registers are not known. `wide` has the registers, as bits, that it reads as whole ones.
+    `frame_base` is the register of the frame (stack or frame pointer, by its number) by which memory at `frame_offset`
+    from it is accessed, 0 where there is none; `frame_size` are the bytes there, which are stored where `is_store`, and
+    `first` and `second` the whole general registers that they go to or come from, else NO_REGISTER. `moves_stack`: it
+    changes the stack pointer. `is_filler` are those between blocks, which do nothing, and `is_end` those that end the
+    program.
+    """
+
+    part: Words
+    number: Words
+    base: Words
+    result: Words
+    reads: Words
+    writes: Words
+    target: Words
+    goes_on: Words
+    calls: Words
+    jumps: Words
+    asks_descriptor: Words
+    is_known: Words
+    wide: Words
+    frame_base: Words
+    frame_offset: Words
+    frame_size: Words
+    is_store: Words
+    first: Words
+    second: Words
+    moves_stack: Words
+    is_filler: Words
+    is_end: Words
+
+
+def has_bits(words: Words, mask: int, value: int) -> Words:
+    """Which words have the bits `value` under a mask."""
+    found: Words = words & np.uint32(mask) == np.uint32(value)
+    return found

@@ -1,0 +1,112 @@
+"""What the linker applied to the code of a library for AArch64, as it lists it itself (`--emit-relocs`)."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
+from elftools.elf.sections import SymbolTableSection
+
+from liveso.code.functions import functions as ranges
+from liveso.code.start_up import start_up_stubs
+from liveso.elf import Image, read_image, tables
+
+# ELF for the Arm 64-bit Architecture, "Static AArch64 relocations", "Relocations for thread-local storage"
+PAGES = frozenset({275, 276})
+GOT_PAGES = frozenset({311})
+LOW = frozenset({277, 278, 284, 285, 286, 299})
+GOT_LOW = frozenset({312})
+WHOLE = frozenset({273, 274})
+GOT_WHOLE = frozenset({309})
+GENERAL_DYNAMIC, LOCAL_DYNAMIC = frozenset({512, 514}), frozenset({517, 519})
+MODULE = "_TLS_MODULE_BASE_"
+INITIAL_EXEC, DESCRIPTORS = frozenset({542, 543}), frozenset({560, 561, 563, 564})
+TO_SLOTS = GENERAL_DYNAMIC | INITIAL_EXEC | DESCRIPTORS
+
+_START_UP = (".plt", ".init", ".fini")
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A word of code that the linker filled in: `target` is its symbol's address, in `section`, and the addend."""
+
+    place: int
+    kind: int
+    symbol: str
+    section: str
+    target: int
+    word: int
+
+    @property
+    def is_page(self) -> bool:
+        """Whether an ADRP is left of what leaves a page: linkers take some away."""
+        return self.word & 0x9F000000 == 0x90000000
+
+    @property
+    def is_whole(self) -> bool:
+        return (self.word & 0x1F000000 == 0x10000000 and not self.is_page) or self.word & 0x3B000000 == 0x18000000
+
+    @property
+    def forms_address(self) -> bool:
+        return self.word & 0xFFC00000 == 0x91000000 or self.word & 0x9F000000 == 0x10000000
+
+    @property
+    def leads_there(self) -> bool:
+        """Whether the object is reached from here by itself, and not by way of a slot that holds its address."""
+        return self.kind in LOW | WHOLE or (self.kind in GOT_LOW | GOT_WHOLE and self.forms_address)
+
+
+@dataclass(frozen=True)
+class Linked:
+    image: Image
+    emitted: tuple[Emitted, ...]
+    functions: frozenset[int]
+    """The addresses that symbols of functions have."""
+
+    def into(self, *sections: str) -> list[Emitted]:
+        return [it for it in self.emitted if it.section in sections and it.leads_there]
+
+    def pages(self, *sections: str) -> set[int]:
+        """The places of the ADRP that lead into sections, and not to slots that hold addresses there."""
+        return {it.place for it in self.emitted if it.is_page and it.section in sections and it.kind in PAGES}
+
+    @property
+    def got_pages(self) -> set[int]:
+        return {it.place for it in self.emitted if it.kind in GOT_PAGES}
+
+    @property
+    def formed_functions(self) -> set[int]:
+        return {it.place for it in self.emitted if it.leads_there and it.forms_address and it.target in self.functions}
+
+
+def linked(content: bytes) -> Linked:
+    elf, image = ELFFile(io.BytesIO(content)), read_image(content)
+    symbols = next(it for it in elf.iter_sections() if isinstance(it, SymbolTableSection) and it.name == ".symtab")
+    functions = frozenset(
+        it["st_value"]
+        for it in symbols.iter_symbols()
+        if it["st_info"]["type"] in ("STT_FUNC", "STT_GNU_IFUNC") and isinstance(it["st_shndx"], int)
+    )
+    stubs = start_up_stubs(image, ranges(image))
+    return Linked(image, tuple(it for it in _emitted(elf, image, symbols) if it.place not in stubs), functions)
+
+
+def _emitted(elf: ELFFile, image: Image, symbols: SymbolTableSection) -> Iterator[Emitted]:
+    for section in elf.iter_sections():
+        if not isinstance(section, RelocationSection) or not section["sh_info"]:
+            continue
+        about = elf.get_section(section["sh_info"])
+        if not about["sh_flags"] & tables.SHF_EXECINSTR or about.name.startswith(_START_UP):
+            continue
+        for row in section.iter_relocations():
+            symbol = symbols.get_symbol(row["r_info_sym"])
+            index, place = symbol["st_shndx"], row["r_offset"]
+            yield Emitted(
+                place,
+                row["r_info_type"],
+                symbol.name,
+                elf.get_section(index).name if isinstance(index, int) else "",
+                symbol["st_value"] + row["r_addend"],
+                int.from_bytes(image.bytes_at(place, 4), "little"),
+            )

@@ -1,0 +1,185 @@
+"""What is recovered from stripped code for AArch64, against what the linker applied there (`--emit-relocs`): the same
+places, and for each of them the instructions that leave the page which it adds to. Nothing is run."""
+
+import itertools
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from liveso.code import data_references, formed_constants, thread_local_references
+from liveso.code.reference import References
+from liveso.elf import Image, read_image
+from liveso.elf.data import constant_sections, constant_span, data_layout
+from tests.corpus.emitted_aarch64 import LOCAL_DYNAMIC, MODULE, TO_SLOTS, Emitted, Linked, linked
+
+SOURCES = Path(__file__).parent / "relocations"
+LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc"}
+TARGET = "aarch64-linux-gnu"
+COMPILERS = ("gcc", "clang", "gcc-12", "gcc-13", "gcc-14", "gcc-15", "clang-14", "clang-16", "clang-19")
+LINKERS = {
+    "bfd": (f"{TARGET}-ld.bfd",),
+    "gold": (f"{TARGET}-ld.gold",),
+    "lld": ("ld.lld", *(f"ld.lld-{number}" for number in range(30, 10, -1))),
+    "mold": ("ld.mold", "mold"),
+}
+REQUIRED = {"gcc", "clang", "bfd", "lld", "mold"}
+LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
+FLAGS = (
+    (),
+    ("-ftls-model=initial-exec",),
+    ("-ftls-model=local-dynamic",),
+    ("-mtls-dialect=trad",),
+    ("-mtls-dialect=trad", "-ftls-model=local-dynamic"),
+    ("-ftls-model=local-dynamic", "-mllvm", "-aarch64-elf-ldtls-generation"),
+    ("-mcmodel=tiny",),
+    ("-mbranch-protection=standard", "-fno-plt"),
+    ("-Wl,--fix-cortex-a53-843419",),
+    ("-Wl,--no-relax",),
+    ("-fno-section-anchors",),
+    ("-flto",),
+)
+ONLY_GCC = {"-mtls-dialect=trad", "-fno-section-anchors"}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a library is built."""
+
+    language: str
+    compiler: str
+    linker: str
+    level: str
+    flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.language, self.compiler, self.linker, self.level, *self.flags))
+
+    @property
+    def command(self) -> list[str]:
+        is_cpp = self.language == "C++"
+        name = self.compiler.replace("gcc", "g++").replace("clang", "clang++") if is_cpp else self.compiler
+        return [name, f"--target={TARGET}"] if name.startswith("clang") else [f"{TARGET}-{name}"]
+
+
+@cache
+def installed_linkers() -> dict[str, str]:
+    """Where each linker is, by its name for -fuse-ld."""
+    found = {it: next(filter(None, map(shutil.which, names)), "") for it, names in LINKERS.items()}
+    return {it: path for it, path in found.items() if path or it in REQUIRED}
+
+
+@cache
+def installed_compilers() -> tuple[str, ...]:
+    """The compilers, each under one of its names."""
+    found: dict[Path, str] = {}
+    for name in COMPILERS:
+        path = shutil.which(name if name.startswith("clang") else f"{TARGET}-{name}")
+        if path or name in REQUIRED:
+            found.setdefault(Path(path or name).resolve(), name)
+    return tuple(found.values())
+
+
+def _can_be_built(way: Way) -> bool:
+    """Whether compiler and linker know the options, and what belongs together."""
+    is_clang = way.compiler.startswith("clang")
+    if "-mllvm" in way.flags and (not is_clang or way.linker != "bfd"):
+        return False  # the others do not know its relocations
+    if is_clang and not ONLY_GCC.isdisjoint(way.flags):
+        return False
+    if "-flto" in way.flags:
+        return (way.linker == "bfd" and not is_clang) or (way.linker == "lld" and is_clang)
+    if "-mtls-dialect=trad" in way.flags and way.linker == "lld":
+        return False  # it knows descriptors only
+    if "-mcmodel=tiny" in way.flags and way.linker != "bfd":
+        return False  # the others do not know all of its relocations
+    if "-Wl,--fix-cortex-a53-843419" in way.flags and way.linker == "mold":
+        return False
+    if "-Wl,--no-relax" in way.flags and way.linker in ("gold", "bfd"):
+        return False  # they change nothing by it
+    if way.linker == "gold" and way.language == "C++" and way.level not in ("-O0", "-O1"):
+        return False  # it lists relocations of a second section of code at wrong places at times
+    # C++ has thread-local variables of other libraries, which these are not for
+    return way.language == "C" or not any(it.startswith(("-ftls-model", "-mcmodel")) for it in way.flags)
+
+
+def ways() -> list[Way]:
+    """All of them where LIVESO_CORPUS is "full", else a part in which each compiler meets each linker."""
+    all_ = [
+        Way(*them)
+        for them in itertools.product(LANGUAGES, installed_compilers(), installed_linkers(), LEVELS, FLAGS)
+        if _can_be_built(Way(*them))
+    ]
+    return all_ if os.environ.get("LIVESO_CORPUS") == "full" else all_[3::13]
+
+
+def build(folder: Path, way: Way) -> Path:
+    """A library with the linker's list of what it applied."""
+    path, tools = folder / "library.so", folder / "tools"
+    tools.mkdir()
+    (tools / f"ld.{way.linker}").symlink_to(installed_linkers()[way.linker])
+    # gold lists relocations of a function's own section at wrong places
+    sections = [] if way.linker == "gold" else ["-ffunction-sections"]
+    flags = ["-w", "-shared", "-fPIC", *sections, way.level, *way.flags]
+    link = [f"-B{tools}", f"-fuse-ld={way.linker}", "-Wl,--emit-relocs", "-Wl,-z,now"]
+    standard = ["-std=c++17"] if way.language == "C++" else []
+    command = [*way.command, *flags, *standard, str(SOURCES / LANGUAGES[way.language]), *link, "-o", str(path)]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True)
+    return path
+
+
+def stripped(path: Path) -> bytes:
+    result = path.with_suffix(".stripped")
+    subprocess.run([f"{TARGET}-strip", "--strip-all", "-o", str(result), str(path)], check=True, capture_output=True)
+    return result.read_bytes()
+
+
+@pytest.mark.parametrize("way", ways(), ids=str)
+def test_what_is_recovered_is_what_the_linker_applied(tmp_path: Path, way: Way) -> None:
+    path = build(tmp_path, way)
+    image, expected = read_image(stripped(path)), linked(path.read_bytes())
+    found = data_references(image)
+    assert not found.undecoded and not found.unclear and not found.outside and not found.doubtful
+    variables = [it.name for it in data_layout(image).sections]
+    to_variables = expected.into(*variables)
+    assert len(to_variables) > 10
+    assert _places(found.table) == {(it.place, it.target, it.forms_address) for it in to_variables}
+    span = constant_span(image)
+    tables = [it.name for it in image.sections if it.size and it.address in span and not it.is_thread_local]
+    to_constants = expected.into(*tables)
+    assert _places(found.constants) == {(it.place, it.target, it.forms_address) for it in to_constants}
+    assert set(found.functions["place"].tolist()) == expected.formed_functions
+    _pages_are_found(found, expected, [*variables, *tables], [*to_variables, *to_constants])
+    constants = {it.name for it in constant_sections(image)}
+    formed = {it.place for it in expected.into(*constants) if it.forms_address}
+    assert formed <= set(formed_constants(image).places.tolist())
+    _thread_locals_are_found(image, expected)
+
+
+def _places(table: object) -> set[tuple[int, int, bool]]:
+    rows = table[["place", "target", "forms_address"]].tolist()  # type: ignore[index]
+    assert len(rows) == len(set(rows))
+    return set(rows)
+
+
+def _pages_are_found(found: References, expected: Linked, sections: list[str], places: list[Emitted]) -> None:
+    """Each place has its page, if it does not hold all, and each page a place."""
+    objects = {it.place for it in places}
+    pairs = [(place, page) for place, page in found.pages.tolist() if place in objects]
+    assert {place for place, _page in pairs} == {it.place for it in places if not it.is_whole}
+    # where linkers replace a load from a slot by a sum, its page is the variable's now
+    assert {page for _place, page in pairs} - expected.got_pages == expected.pages(*sections)
+
+
+def _thread_locals_are_found(image: Image, expected: Linked) -> None:
+    found = thread_local_references(image)
+    to_slots = [it for it in expected.emitted if it.kind in TO_SLOTS and it.section]
+    to_module = {it.place for it in to_slots if it.symbol == MODULE}
+    to_module |= {it.place for it in expected.emitted if it.kind in LOCAL_DYNAMIC}
+    assert set(found.table["place"].tolist()) == {it.place for it in to_slots} - to_module
+    assert set(found.sites["place"].tolist()) == to_module
+    assert bool(found.unclear) == bool(to_module)  # what moves is refused then
