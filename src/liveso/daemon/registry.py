@@ -13,12 +13,15 @@ from liveso.daemon.log import log
 from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import ServedTarget
 from liveso.daemon.supervision import Supervisor
+from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
 from liveso.machine import X86_64
 from liveso.process import Agent, ObjectsChanged, proc
 from liveso.settings import Settings, loglevel
 from liveso.store import Store
 
+_AT_A_TIME = 8  # targets that are worked on
+_PATIENCE = 1.0  # seconds with a target before another is worked on, too
 _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
 _LOOK_AT_QUIET_EVERY = 8  # looks, at a target whose memory did not change at the last ones
@@ -50,6 +53,7 @@ class Registry:
         self._connections: Counter[int] = Counter()
         self.last_target = time.monotonic()
         self._snapshot = 0.0
+        self._turns = Turns(_AT_A_TIME, _PATIENCE)
 
     def changed(self, paths: frozenset[str], snapshot: float) -> None:
         """Let all targets that use one of `paths` be brought up to date; `snapshot` as `Rollouts.bring` has it."""
@@ -142,11 +146,12 @@ class Registry:
             try:
                 served.target.user = served.peer.user_now()
                 before = served.target.libraries
-                if served.is_to_learn:
-                    served.is_to_learn = False
-                    await self._learner.learn(served)
-                await self._rollouts.bring(served, self._snapshot)
-                await self._lead_on(served, is_changed=served.target.libraries is not before)
+                async with self._turns.turn():
+                    if served.is_to_learn:
+                        served.is_to_learn = False
+                        await self._learner.learn(served)
+                    await self._rollouts.bring(served, self._snapshot)
+                    await self._lead_on(served, is_changed=served.target.libraries is not before)
             except TargetGone as error:
                 log.info("silent", pid=served.target.pid, reason=str(error))
                 return
