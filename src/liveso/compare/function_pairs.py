@@ -14,7 +14,6 @@ import numpy as np
 from liveso.code import Clobbers, References, Shapes, branches, entries, function_names, remembered_functions
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.compare.matching import Matching
-from liveso.compare.named_rows import functions_of_named_rows
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -64,38 +63,32 @@ def formed_together(matching: Matching, references: tuple[References, References
     return found
 
 
-def certain_pairs(
-    old: Image, new: Image, matching: Matching, references: tuple[References, References], seen: _Pairs
-) -> dict[int, int]:
-    """The functions of `old` with their counterparts, of which names, shapes, rows of tables, or what is `seen`
-    together leave no doubt. `references` are those of both versions' code."""
-    told = (
-        _named(old, new),
-        _by_shape(matching),
-        functions_of_named_rows(old, new, references),
-        _confirmed(matching, seen),
-    )
-    return _without_contradictions(chain(*told))
+def certain_pairs(old: Image, new: Image, matching: Matching, in_rows: _Pairs, seen: _Pairs) -> dict[int, int]:
+    """The functions of `old` with their counterparts, of which names, shapes, texts beside them `in_rows` of tables, or
+    what is `seen` together leave no doubt."""
+    return _without_contradictions(chain(_named(old, new), _by_shape(matching), in_rows, _confirmed(matching, seen)))
 
 
 def same_functions(
     old: Image,
     new: Image,
     matching: Matching,
-    references: tuple[References, References],
+    references: References,
+    in_rows: _Pairs,
     formed: _Pairs,
     pieces: tuple[Piece, ...],
     variables: Correspondence | None,
 ) -> tuple[SameFunction, ...]:
     """The functions of `old` that a process may remember, with their counterparts in `new`, in the order of addresses.
 
-    `references` are those of both versions' code, `formed` are those that `formed_together` finds, `pieces` the
+    `references` are those of the old version's code, `in_rows` what `functions_of_named_rows` finds, `formed` what
+    `formed_together` does, `pieces` the
     constant tables that are the same, and `variables` says where each variable was. Raises ImageError as `functions`
     does.
     """
     seen = [*formed, *_in_same_words(old, new, pieces, variables)]
-    pairs = certain_pairs(old, new, matching, references, seen)
-    remembered = remembered_functions(old, references[0])
+    pairs = certain_pairs(old, new, matching, in_rows, seen)
+    remembered = remembered_functions(old, references)
     known = [it for it in remembered.tolist() if it in pairs]
     places = dict(entries(old, np.array(known, "<i8")).tolist())
     for it in _counted_on(old, new, {it: pairs[it] for it in places}, _unchanged(matching)):

@@ -20,6 +20,7 @@ from liveso.compare.function_pairs import certain_pairs, formed_together, same_f
 from liveso.compare.known_data import called_as_before, data_side, named_variables
 from liveso.compare.matching import Matching, match_functions
 from liveso.compare.moved_variables import MatchedVariables, match_variables
+from liveso.compare.named_rows import functions_of_named_rows
 from liveso.compare.same_constants import same_constants
 from liveso.compare.tables import match_tables
 from liveso.compare.thread_local import different_blocks, match_thread_locals
@@ -142,8 +143,7 @@ class Pair:
         """Which constant tables are the same. Raises ImageError where code cannot be read."""
         if not self.new.machine.can_be_updated:
             return ()
-        both = self.old_references, self.references
-        certain = certain_pairs(self.old, self.new, self.matching, both, self._formed_together)
+        certain = certain_pairs(self.old, self.new, self.matching, self._in_rows, self._formed_together)
         constants = self.old_references.constants, self.references.constants
         compared = certain_partners(self.new, self._partners_of_compared)
         return match_tables(self.old, self.new, self.matching, constants, certain, compared)
@@ -151,6 +151,10 @@ class Pair:
     @cached_property
     def _partners_of_compared(self) -> dict[int, set[int]]:
         return partners_of_compared(self.old, self.new, self.matching)
+
+    @cached_property
+    def _in_rows(self) -> list[tuple[int, int]]:
+        return list(functions_of_named_rows(self.old, self.new, (self.old_references, self.references)))
 
     @cached_property
     def _formed_together(self) -> list[tuple[int, int]]:
@@ -183,9 +187,8 @@ class Pair:
         if not self.new.machine.can_be_updated:
             return ()
         try:
-            both = self.old_references, self.references
-            known = self._formed_together, self.tables, self.correspondence
-            return same_functions(self.old, self.new, self.matching, both, *known)
+            known = self.old_references, self._in_rows, self._formed_together, self.tables, self.correspondence
+            return same_functions(self.old, self.new, self.matching, *known)
         except ImageError:
             return ()  # code-comparison says it
 
