@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from liveso.code import Reader, compared_functions, function_names, handed_functions, has_own_code
-from liveso.compare.evidence import Kind, Witness
 from liveso.compare.replaced_constants import ConstantReader
+from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image, tables
 from liveso.errors import ImageError
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
