@@ -10,6 +10,7 @@ from liveso.compare.alignment import Run, aligned
 from liveso.compare.call_sizes import SizeComparison
 from liveso.compare.edits import is_compared_end, masked_inputs
 from liveso.compare.two_versions import TwoVersions
+from liveso.compare.unmoved import Unmoved
 from liveso.compare.witness import IN_WORDS, KINDS, OFFSETS, Kind, Witness
 
 _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
@@ -77,6 +78,9 @@ class EditedFunctions:
                 and not (it.kind is Kind.ADDRESS and is_compared_end(old, it.old_address))
             )
         ]
+        if found:
+            unmoved = Unmoved(self._versions, old, new)
+            found = [it for it in found if not unmoved.is_contradicted(it)]
         if any(it.kind in IN_WORDS for it in found):
             inputs = masked_inputs(old, uses(self._versions.images[0], old))
             found = [replace(it, is_input=it.kind in IN_WORDS and it.old_address in inputs) for it in found]
