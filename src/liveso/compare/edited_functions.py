@@ -86,6 +86,16 @@ class EditedFunctions:
             found = [replace(it, is_input=it.kind in IN_WORDS and it.old_address in inputs) for it in found]
         return found, matched / max(1, len(old))
 
+    def accesses_alike(self, i: int, j: int) -> bool:
+        """Whether both versions of a function access members of objects at the same places and in the same widths, in
+        whatever order their instructions are, or none at all."""
+        return self._members(0, i) == self._members(1, j)
+
+    def _members(self, side: int, index: int) -> set[tuple[int, int]]:
+        code = self._versions.readers[side].read(*self._both[side].functions[index].item())
+        found = uses(self._versions.images[side], code)
+        return {(it.spot.offset, it.spot.width) for it in found if it.spot.kind == "object"}
+
     def _without_exchanged(self, found: list[Witness], old: Code, new: Code) -> list[Witness]:
         """In a function that was edited, accesses that only changed their order say nothing: the new version must have
         one less of the old displacement or mask, and one more of the new."""

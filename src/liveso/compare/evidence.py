@@ -21,6 +21,8 @@ from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image
 from liveso.elf.data import data_layout
 
+ENOUGH = 0.5
+"""The share of the code that must have been compared before it can be judged."""
 _MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: beyond, more say nothing new
 
 
@@ -28,9 +30,10 @@ _MANY_CHANGED, _MANY_WITNESSES = 3000, 1000  # functions, and what they saw: bey
 class Evidence:
     """All witnesses, the addresses of the new version's initialisers that the process has not run, and how much of the
     code could be compared: `compared` of `size` bytes, which is the size of the version that has less code, because
-    what only one of them has is no contradiction. `staying` has the number of functions that saw a variable, by kind
-    and offset in bytes, stay where it was. `is_complete`: none was left out because there was no doubt any
-    more."""
+    what only one of them has is no contradiction. Where little of it can be laid side by side, as after another
+    compiler, a function that accesses the same members in both versions is compared, too. `staying` has the number of
+    functions that saw a variable, by kind and offset in bytes, stay where it was. `is_complete`: none was left out
+    because there was no doubt any more."""
 
     witnesses: tuple[Witness, ...]
     staying: Mapping[tuple[Kind, int], int]
@@ -61,6 +64,7 @@ def gather_evidence(
     witnesses = list(MovedReferences(versions, staying).found())
     edited = EditedFunctions(versions, staying)
     compared = changed = 0
+    partly: list[tuple[int, int, float]] = []
     ranges = matching.old.functions.tolist()
     for i, j in matching.pairs:
         start, end = ranges[i]
@@ -76,9 +80,14 @@ def gather_evidence(
                 continue  # not compared, as one that is too large
             witnesses.extend(found)
             compared += int(share * (end - start))
+            partly.append((i, j, share))
     size = min(int((it.functions["end"] - it.functions["start"]).sum()) for it in (matching.old, matching.new))
     witnesses.extend(SlotComparison(versions).slots())
     compared += _look_alikes(matching)
+    if compared < ENOUGH * size:
+        compared += sum(
+            int((1 - share) * (ranges[i][1] - ranges[i][0])) for i, j, share in partly if edited.accesses_alike(i, j)
+        )
     return Evidence(
         tuple(witnesses),
         staying,

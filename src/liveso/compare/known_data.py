@@ -100,6 +100,14 @@ class Side:
         formed = self.rows["target"][self.rows["forms_address"]]
         return self.led_to.union(int(it) - self.span.start for it in formed.tolist())
 
+    def is_led_to_once(self, at: int) -> bool:
+        """Whether one reference leads to what has no name and starts at a place with something else than zeros."""
+        address = at + self.span.start
+        words = sum(it == address for it in self.pointed_by.values())
+        is_told = at in self.words or any(self.content[at : at + self.image.machine.word])
+        count = words + int((self.rows["target"].astype("<i8") == address).sum())
+        return is_told and count == 1 and at not in self._named_places
+
     def objects_outside(self, function: Table) -> list[int]:
         """The places where variables may begin, as names, words and the code outside of one function tell."""
         formed = self.rows[self.rows["forms_address"]]

@@ -426,11 +426,11 @@ class _Matcher:
 
     def _is_reordered(self, it: _Vote, pieces: Correspondence) -> bool:
         """Whether an edited function refers to both variables in both versions, so that it may have changed their order
-        only."""
+        only; to a new one, if it goes on referring to the other, beside which the new one came."""
         j = self._index_at(it.place)
         i = self._partner_of.get(j)
         before = pieces.old(it.new)
-        if i is None or before is None:
+        if i is None:
             return False
         function, start = self._matching.old.functions[i], self._old.span.start
         objects = self._old.objects_outside(function)
@@ -444,7 +444,7 @@ class _Matcher:
             for row in rows_inside(self._new.rows, self._matching.new.functions[j])
         ]
         new = {variable(place) for place in places if place is not None}
-        return variable(it.old) in new and variable(before) in old
+        return variable(it.old) in new and (before is None or variable(before) in old)
 
     @cached_property
     def _partner_of(self) -> dict[int, int]:
@@ -476,13 +476,15 @@ class _Matcher:
 
     def _ask_about_pointed_ends(self, pieces: Correspondence) -> None:
         """The same for an address that a word holds: it may be an end where a word of the old version led to the end of
-        the first variable, and none of the new one leads to what followed there."""
+        the first variable, and none of the new one leads to what followed there. What nothing else leads to begins
+        there: a variable to which nothing leads at all would have been left out."""
         pointed, now = self._old.led_to, self._new.led_to
         led_to = {pieces.old(it) for it in now}
         for first, second in pairwise(pieces.pieces):
             if second.start in now and first.old is not None:
                 end = first.old + first.end - first.start
-                if end != second.old and end in pointed and end not in led_to:
+                is_start = self._old.is_led_to_once(end) and self._new.is_led_to_once(second.start)
+                if end != second.old and end in pointed and end not in led_to and not is_start:
                     self._doubts.append(
                         f"a word holds the address +{second.start:#x} of {self._where}, the end of a variable or "
                         "the start of the next, which came elsewhere"

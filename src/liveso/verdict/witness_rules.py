@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from liveso.code import Reader, compared_functions, function_names, handed_functions, has_own_code
+from liveso.compare.evidence import ENOUGH
 from liveso.compare.replaced_constants import ConstantReader
 from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image, tables
@@ -11,7 +12,6 @@ from liveso.errors import ImageError
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 from liveso.verdict.weighing import counts, grouped
 
-_ENOUGH = 0.5  # share of the code that must have been compared
 _SHOWN = 3
 _FORGETS = re.compile(
     r"kill|unref|unregister|remove|disconnect|detach|cancel|_run$|_del(_|$|ete)|Del[A-Z]|is_valid", re.I
@@ -40,7 +40,7 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
         return
     if not evidence.is_complete:
         yield note("so many functions witness a difference that the rest of the code was not compared")
-    elif evidence.size and evidence.compared < _ENOUGH * evidence.size:
+    elif evidence.size and evidence.compared < ENOUGH * evidence.size:
         yield refuse(
             f"not judged: only {evidence.compared / evidence.size:.0%} of the code could be compared "
             f"({evidence.matched} of {evidence.functions} functions)"
