@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from liveso.code import Operation, Reader, function_names
+from liveso.code.call_graph import Edges, call_edges, reached
 from liveso.compare.alignment import aligned, in_unique_surroundings, repetitions
 from liveso.compare.comparisons import Comparisons
 from liveso.compare.correspondence import Correspondence, Piece
@@ -400,12 +401,41 @@ class _Matcher:
         if size:
             return Piece(run[0], last + min(need, size, room), run[0] + distance)
         padding = min(_LARGEST_PADDING, _alignment(self._new.span.start + end) - 1)
-        if need - room > padding:
+        if need - room > padding and not self._is_handled_alike(was, last):
             self._doubts.append(
                 f"the variable at +{was:#x} of {self._where}, of {room} bytes at most, may have grown: at "
                 f"+{last:#x}, where it is now, the next comes {need} bytes later"
             )
         return Piece(run[0], last + min(need, room), run[0] + distance)
+
+    def _is_handled_alike(self, old: int, new: int) -> bool:
+        """Whether nothing that can know how large a variable is has changed: what forms its address, and what that
+        leads to, does the same in both versions. What is only ever accessed in one piece is as large as that."""
+        start, now = self._old.room_around(old).start, self._new.room_around(new).start
+        if old - start != new - now:
+            return False
+        known = [it for it in (start, now) if it in self._old.led_to or it in self._new.led_to]
+        formers = self._formers
+        if known or formers[0].get(start) != formers[1].get(now) or -1 in formers[1].get(now, ()):
+            return False
+        reached_now = reached(self._edges, formers[1].get(now, ()))
+        return reached_now <= self._unchanged
+
+    @cached_property
+    def _formers(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+        """By each place of the old data, and of the new, the functions that form its address, as `_referrers` has
+        them."""
+        return self._by_place(forms_address=True)
+
+    @cached_property
+    def _edges(self) -> Edges:
+        return call_edges(self._new.image, self._matching.new)
+
+    @cached_property
+    def _unchanged(self) -> frozenset[int]:
+        """The functions of the new version that are the same but for addresses."""
+        old, new = self._matching.old.shapes, self._matching.new.shapes
+        return frozenset(j for i, j in self._matching.pairs if old[i] == new[j])
 
     # --- references that lead to the end of a variable
 
@@ -524,13 +554,17 @@ class _Matcher:
     def _referrers(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
         """By each place of the old data, and of the new, the functions that refer to it, as indexes into the new
         version's; one that has no counterpart there is -1."""
+        return self._by_place(forms_address=False)
+
+    def _by_place(self, forms_address: bool) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
         partners = dict(self._matching.pairs)
         found: tuple[dict[int, set[int]], dict[int, set[int]]] = ({}, {})
         for places, side, functions in zip(
             found, (self._old, self._new), (self._matching.old.functions, self._matching.new.functions), strict=True
         ):
-            indexes = np.searchsorted(functions["start"], side.rows["place"], side="right") - 1
-            for index, target in zip(indexes.tolist(), side.rows["target"].tolist(), strict=True):
+            rows = side.rows[side.rows["forms_address"]] if forms_address else side.rows
+            indexes = np.searchsorted(functions["start"], rows["place"], side="right") - 1
+            for index, target in zip(indexes.tolist(), rows["target"].tolist(), strict=True):
                 function = partners.get(index, -1) if side is self._old else index
                 places.setdefault(target - side.span.start, set()).add(function)
         return found
