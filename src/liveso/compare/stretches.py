@@ -1,0 +1,174 @@
+"""The stretches of a version's data, each with its counterpart in another version."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from liveso.code.call_graph import reached
+from liveso.compare.correspondence import Piece
+from liveso.compare.data_sides import DataSides
+from liveso.compare.initial_contents import InitialContents
+from liveso.compare.known_data import range_of
+from liveso.compare.votes import Vote
+
+_LARGEST_PADDING = 31  # bytes before a variable: compilers align none on their own to more than 32
+
+
+class Stretches:
+    """Makes stretches of the places whose counterparts are known, `anchors`, by the new place. `doubts` say what could
+    not be told."""
+
+    def __init__(
+        self, sides: DataSides, contents: InitialContents, anchors: dict[int, int], votes: Mapping[int, set[Vote]]
+    ) -> None:
+        self._sides, self._contents, self._anchors, self._votes = sides, contents, anchors, votes
+        self._old, self._new, self._where = sides.old, sides.new, sides.where
+        self.counterparts = {old: new for new, old in anchors.items()}
+        self.anchored = sorted(self.counterparts)
+        self.doubts: list[str] = []
+
+    def found(self) -> Iterator[Piece]:
+        """The stretches of the new data, each with its counterpart: runs of places that moved by one distance."""
+        distances = self._distances()
+        matched = sorted(start + distance for start, distance in distances.items() if distance is not None)
+        run: list[int] = []
+        position = 0
+        for start in [*self._new.starts, len(self._new.span)]:
+            if run and start < len(self._new.span) and self._goes_on(run[-1], start, distances):
+                run.append(start)
+                continue
+            if run:
+                piece = self._run(run, start, distances, matched)
+                if position < piece.start:
+                    yield Piece(position, piece.start, None)
+                yield piece
+                position = piece.end
+            run = [start] if distances.get(start) is not None else []
+        if position < len(self._new.span):
+            yield Piece(position, len(self._new.span), None)
+
+    def _distances(self) -> dict[int, int | None]:
+        """How far each start of the new data is from its place in the old data; None where it is a new variable's."""
+        ordered = sorted(self._anchors)
+        return {start: self._distance(start, ordered) for start in self._new.starts}
+
+    def _distance(self, start: int, ordered: list[int]) -> int | None:
+        """That of one start. `ordered` are the places whose counterparts are known: where the start is none, those on
+        both sides of it say how far it may have moved."""
+        if start in self._anchors:
+            return self._anchors[start] - start
+        index = bisect_right(ordered, start)
+        before, after = ordered[index - 1 : index] if index else [], ordered[index : index + 1]
+        fitting = self._fitting(start, [*before, *after])
+        agree = bool(before and after) and len({self._anchors[it] - it for it in (*before, *after)}) == 1
+        known = self._known(start, fitting, agree)
+        named = [it for it in before if start < it + self._new.sizes.get(it, 0)]
+        if named:
+            return self._anchors[named[0]] - named[0]
+        if len(known) == 1 or (len(fitting) == 1 and agree):
+            return known[0] if known else next(iter(fitting))
+        if len(known) > 1:
+            self.doubts.append(f"what lies at +{start:#x} of {self._where} may be either of two variables")
+            return None
+        # inside the variable before, or in what was its padding
+        inside = (it for it, anchor in fitting.items() if anchor < start and anchor not in self._new.sizes)
+        return next((it for it in inside if start + it not in self._old_starts), None)
+
+    def _fitting(self, start: int, anchors: list[int]) -> dict[int, int]:
+        """The distances of `anchors` at which a start may have moved along with one, with that: its place is in the old
+        data and no other's, and nothing between the two moved otherwise."""
+        found = {}
+        for anchor in anchors:
+            distance = self._anchors[anchor] - anchor
+            low, high = sorted((self._anchors[anchor], start + distance))
+            is_taken = self.counterparts.get(start + distance, start) != start
+            is_inside = low >= 0 and high < len(self._old.span)
+            if is_inside and not is_taken and self._stays_whole(low, high + 1, distance):
+                found[distance] = anchor
+        return found
+
+    def _known(self, start: int, fitting: Mapping[int, int], agree: bool) -> list[int]:
+        """Those of the distances that lead to where something begins. At the border of a run, where the two sides do
+        not `agree`, another variable may have come: something else must tell that it is the same. Of several, the ones
+        that votes are for, and that hold the same."""
+        known = [it for it in fitting if start + it in self._old_starts]
+        if not agree:
+            known = [it for it in known if self._is_supported(start, start + it)]
+        if len(known) > 1:
+            seen = {it.old for it in self._votes[start]}
+            known = [it for it in known if start + it in seen] or known
+        if len(known) > 1:
+            known = [it for it in known if self._starts_alike(start, start + it)]
+        return known
+
+    def _starts_alike(self, new: int, old: int) -> bool:
+        return self._contents.is_alike(new, old, self._contents.compared_end(new, old))
+
+    @cached_property
+    def _old_starts(self) -> frozenset[int]:
+        return frozenset(self._old.starts)
+
+    def _is_supported(self, new: int, old: int) -> bool:
+        """Whether anything besides its neighbour tells that the variable at `new` is the one at `old`: that the same
+        functions refer to it, for example."""
+        referrers = self._sides.referrers
+        if referrers[0].get(old) and referrers[0].get(old) == referrers[1].get(new):
+            return True
+        if any(it.old == old for it in self._votes[new]):
+            return True
+        here, there = self._new.room_around(new), self._old.room_around(old)
+        if len(here) == len(there) and new - here.start == old - there.start:
+            new, old = here.start, there.start  # inside of a variable, or of a few that keep together
+        end = self._contents.room_end(new, min(here.stop - new, there.stop - old))
+        return self._contents.is_told(new, end) and self._contents.is_alike(new, old, end)
+
+    def _goes_on(self, before: int, start: int, distances: dict[int, int | None]) -> bool:
+        """Whether two starts of the new data belong to one run, in the middle of which nothing was taken out."""
+        distance = distances[before]
+        if distance is None or distances[start] != distance:
+            return False
+        return self._stays_whole(before + distance, start + distance, distance)
+
+    def _stays_whole(self, low: int, high: int, distance: int) -> bool:
+        """Whether all that is known of the old data from `low` up to `high` moved by one distance."""
+        between = range_of(self.anchored, low, high)
+        return all(self.counterparts[it] + distance == it for it in between)
+
+    def _run(self, run: list[int], end: int, distances: dict[int, int | None], matched: list[int]) -> Piece:
+        """The piece of a run: as long as its last variable may be, for which there must be room in the old data, up to
+        the next of the places that are `matched`."""
+        last, distance = run[-1], distances[run[-1]]
+        assert distance is not None
+        was = last + distance
+        index = bisect_right(matched, was)
+        following = matched[index] if index < len(matched) else len(self._old.span)
+        room = min(following, self._old.section_end(was)) - was
+        need = min(end, self._new.section_end(last)) - last
+        size = self._new.sizes.get(last) or self._old.sizes.get(was) or 0
+        if size:
+            return Piece(run[0], last + min(need, size, room), run[0] + distance)
+        padding = min(_LARGEST_PADDING, _alignment(self._new.span.start + end) - 1)
+        if need - room > padding and not self._is_handled_alike(was, last):
+            self.doubts.append(
+                f"the variable at +{was:#x} of {self._where}, of {room} bytes at most, may have grown: at "
+                f"+{last:#x}, where it is now, the next comes {need} bytes later"
+            )
+        return Piece(run[0], last + min(need, room), run[0] + distance)
+
+    def _is_handled_alike(self, old: int, new: int) -> bool:
+        """Whether nothing that can know how large a variable is has changed: what forms its address, and what that
+        leads to, does the same in both versions. What is only ever accessed in one piece is as large as that."""
+        start, now = self._old.room_around(old).start, self._new.room_around(new).start
+        if old - start != new - now:
+            return False
+        known = [it for it in (start, now) if it in self._old.led_to or it in self._new.led_to]
+        formers = self._sides.formers
+        if known or formers[0].get(start) != formers[1].get(now) or -1 in formers[1].get(now, ()):
+            return False
+        reached_now = reached(self._sides.edges, formers[1].get(now, ()))
+        return reached_now <= self._sides.unchanged
+
+
+def _alignment(address: int) -> int:
+    """The largest power of two that an address is a multiple of."""
+    return address & -address
