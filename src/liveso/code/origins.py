@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from liveso.code.clobbers import Clobbers
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code
 from liveso.code.operations import ADDS, parts, summand
@@ -63,10 +64,11 @@ _Known = dict[str, Origin]
 
 
 class Origins:
-    """What registers lead to at each instruction of one function."""
+    """What registers lead to at each instruction of one function. `clobbers` tells which registers a function that it
+    calls leaves alone; without, that is what the calling convention says."""
 
-    def __init__(self, code: Code, machine: Machine) -> None:
-        self._code, self._machine = code, machine
+    def __init__(self, code: Code, machine: Machine, clobbers: Clobbers | None = None) -> None:
+        self._code, self._machine, self._clobbers = code, machine, clobbers
         self._own = {machine.stack_pointer}
         self._before = self._everywhere() if self._branches_through_register() else self._flow()
 
@@ -191,9 +193,10 @@ class Origins:
         """What an instruction leaves in registers."""
         name, operands = parts(form.outline)
         if form.operation is Operation.CALL:
-            kept = self._machine.kept_registers
-            for register in {*known, *self._machine.argument_registers, self._machine.result_register}:
-                if register not in kept:
+            target = self._code.targets[index]
+            changed = self._clobbers.most(target) if self._clobbers is not None and target is not None else None
+            for register in {*known, *self._machine.argument_registers}:
+                if register in changed if changed is not None else register not in self._machine.kept_registers:
                     yield register, None
             yield self._machine.result_register, Origin(Leads.WRITTEN, index)
             return

@@ -18,6 +18,7 @@ from liveso.compare.correspondence import Correspondence, Piece, SameFunction, s
 from liveso.compare.evidence import Evidence, gather_evidence
 from liveso.compare.function_pairs import certain_pairs, formed_together, same_functions
 from liveso.compare.known_data import called_as_before, data_side, named_variables
+from liveso.compare.lifetimes import Lifetimes
 from liveso.compare.matching import Matching, match_functions
 from liveso.compare.moved_variables import MatchedVariables, match_variables
 from liveso.compare.same_constants import same_constants
@@ -70,6 +71,11 @@ class Pair:
     @cached_property
     def _evidence_of_same_layout(self) -> Evidence:
         return gather_evidence(self.old, self.new, self.matching)
+
+    @cached_property
+    def lifetimes(self) -> Lifetimes:
+        """How long objects of the old version live. Raises ImageError as `matching` does."""
+        return Lifetimes(self.old, self.matching.old)
 
     @cached_property
     def changed_uses(self) -> ChangedUses:
