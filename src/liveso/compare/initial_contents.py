@@ -4,11 +4,13 @@ from functools import cached_property
 
 from liveso.compare.data_sides import DataSides
 from liveso.compare.initial import InitialWord, Kind
-from liveso.compare.known_data import range_of
+from liveso.compare.known_data import Side, range_of
 from liveso.elf import Image
 
 _LONGEST_COMPARED = 256  # bytes of a variable's initial content
 _LONGEST_TEXT = 64  # bytes
+_MOST_CANDIDATES = 64  # places that start with the same word
+_LEAST_TELLING = 4  # bytes that are no zeros
 _DEEPEST = 2  # tables of tables
 
 
@@ -31,6 +33,39 @@ class InitialContents:
         if not self.is_alike(new, old, end):
             return False
         return not (self.is_told(new, end) and self.is_alike(new, new, end))
+
+    def is_elsewhere(self, new: int, old: int) -> bool:
+        """Whether what lies at the place `new` starts with what lay somewhere else than at `old`, and not with what lay
+        there: an edited function that does the same with one variable after another does it with the next one now."""
+        if not self._is_telling(new, old) or self.is_alike(new, old, self.compared_end(new, old)):
+            return False
+        candidates = self._by_head.get(self._head(self._new, new), [])
+        return any(
+            self._is_telling(new, it) and self.is_alike(new, it, self.compared_end(new, it))
+            for it in candidates[:_MOST_CANDIDATES]
+            if it != old
+        )
+
+    @cached_property
+    def _by_head(self) -> dict[object, list[int]]:
+        """The starts of the old data by the word that is there."""
+        found: dict[object, list[int]] = {}
+        for it in self._old.starts:
+            found.setdefault(self._head(self._old, it), []).append(it)
+        return found
+
+    def _head(self, side: Side, at: int) -> object:
+        word = side.words.get(at)
+        if word is None:
+            return side.content[at : at + side.image.machine.word].ljust(side.image.machine.word, b"\0")
+        return _text_at(side.image, word.value) if word.kind is Kind.OWN_CONSTANT else word.kind
+
+    def _is_telling(self, new: int, old: int) -> bool:
+        """Whether as much as two variables have in common at most starts with more than a small number."""
+        end = self.compared_end(new, old)
+        content = self._new.content[new:end]
+        is_pointer = bool(range_of(self._new.word_places, new, end))
+        return is_pointer or len(content) - content.count(0) >= _LEAST_TELLING
 
     def room_end(self, new: int, room: int) -> int:
         """Up to where variables at `new`, with so much room, are compared."""

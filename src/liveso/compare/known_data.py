@@ -121,6 +121,13 @@ class Side:
         found = set((self.rows["target"].astype("<i8") - self.span.start).tolist())
         return sorted(it for it in found if 0 <= it < len(self.span))
 
+    @cached_property
+    def reachable(self) -> list[int]:
+        """Those, and the places that words refer to and at which something else than zeros begins."""
+        led = (it for it in self.led_to if 0 <= it < len(self.span))
+        word = self.image.machine.word
+        return sorted({*self.referred, *(it for it in led if it in self.words or any(self.content[it : it + word]))})
+
     def names_of(self, places: list[int]) -> list[NamedVariable] | None:
         """The named variables that lie at `places`; None where one of these has no name."""
         named = sorted(self.named.values(), key=lambda it: it.offset)

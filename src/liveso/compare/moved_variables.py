@@ -75,7 +75,7 @@ class _Election:
             old = candidate(votes)
             if old is not None:
                 agreeing = [it.trust for it in votes if it.old == old]
-                if max(agreeing) is Trust.CERTAIN or old == new or self._contents.is_content_alike(new, old):
+                if max(agreeing) is Trust.CERTAIN or self._is_likely(new, old):
                     found.append((max(agreeing), len(agreeing), -new, old))
         anchors: dict[int, int] = {}
         taken: set[int] = set()
@@ -91,6 +91,12 @@ class _Election:
             anchors[new] = old
             taken.add(old)
         return anchors
+
+    def _is_likely(self, new: int, old: int) -> bool:
+        """Whether what a place starts with does not speak against a counterpart that only edited functions tell."""
+        if old == new:
+            return not self._contents.is_elsewhere(new, old)
+        return self._contents.is_content_alike(new, old)
 
     def _is_better_among_neighbours(self, new: int, old: int, strong: list[int], anchors: dict[int, int]) -> bool:
         """Whether a place that a single edited function leads to `old` fits as well where its neighbours on both sides

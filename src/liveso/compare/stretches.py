@@ -76,24 +76,29 @@ class Stretches:
 
     def _fitting(self, start: int, anchors: list[int]) -> dict[int, int]:
         """The distances of `anchors` at which a start may have moved along with one, with that: its place is in the old
-        data and no other's, and nothing between the two moved otherwise."""
+        data and no other's, what it starts with was not elsewhere, and nothing between the two moved otherwise."""
         found = {}
         for anchor in anchors:
             distance = self._anchors[anchor] - anchor
             low, high = sorted((self._anchors[anchor], start + distance))
             is_taken = self.counterparts.get(start + distance, start) != start
             is_inside = low >= 0 and high < len(self._old.span)
-            if is_inside and not is_taken and self._stays_whole(low, high + 1, distance):
+            if not is_inside or is_taken or self._contents.is_elsewhere(start, start + distance):
+                continue
+            if self._stays_whole(low, high + 1, distance):
                 found[distance] = anchor
         return found
 
     def _known(self, start: int, fitting: Mapping[int, int], agree: bool) -> list[int]:
         """Those of the distances that lead to where something begins. At the border of a run, where the two sides do
         not `agree`, another variable may have come: something else must tell that it is the same. Of several, the ones
-        that votes are for, and that hold the same."""
+        that hold the same, and that votes are for: a function that does the same with one variable after another votes
+        for the next one where one of them is gone."""
         known = [it for it in fitting if start + it in self._old_starts]
         if not agree:
             known = [it for it in known if self._is_supported(start, start + it)]
+        if len(known) > 1 and self._contents.is_told(start, self._sides.new.next_start(start)):
+            known = [it for it in known if self._starts_alike(start, start + it)] or known
         if len(known) > 1:
             seen = {it.old for it in self._votes[start]}
             known = [it for it in known if start + it in seen] or known

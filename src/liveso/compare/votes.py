@@ -116,9 +116,9 @@ class Voting:
 
 
 def unmatched(sides: DataSides, pieces: Correspondence) -> tuple[list[int], list[int]]:
-    """The places that code refers to and that have no counterpart: of the old data, and of the new."""
-    gone = [it for it in sides.old.referred if not pieces.keeps(it)]
-    return gone, [it for it in sides.new.referred if pieces.old(it) is None]
+    """The places that code or words refer to and that have no counterpart: of the old data, and of the new."""
+    gone = [it for it in sides.old.reachable if not pieces.keeps(it)]
+    return gone, [it for it in sides.new.reachable if pieces.old(it) is None]
 
 
 def candidate(votes: Iterable[Vote]) -> int | None:
