@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from liveso.code.call_graph import reached
+from liveso.code.use import How
+from liveso.code.uses import uses
 from liveso.compare.correspondence import Piece
 from liveso.compare.data_sides import DataSides
 from liveso.compare.initial_contents import InitialContents
 from liveso.compare.known_data import range_of
 from liveso.compare.votes import Vote
 
+_MOST_HANDLERS = 64  # functions
 _LARGEST_PADDING = 31  # bytes before a variable: compilers align none on their own to more than 32
 
 
@@ -162,16 +165,35 @@ class Stretches:
 
     def _is_handled_alike(self, old: int, new: int) -> bool:
         """Whether nothing that can know how large a variable is has changed: what forms its address, and what that
-        leads to, does the same in both versions. What is only ever accessed in one piece is as large as that."""
+        calls, does the same in both versions, and keeps no address. Only for one that starts with zeros: others may
+        have more to start with. What is only ever accessed in one piece is as large as that."""
         start, now = self._old.room_around(old).start, self._new.room_around(new).start
-        if old - start != new - now:
+        if old - start != new - now or self._contents.is_told(now, self._new.next_start(new)):
             return False
-        known = [it for it in (start, now) if it in self._old.led_to or it in self._new.led_to]
         formers = self._sides.formers
-        if known or formers[0].get(start) != formers[1].get(now) or -1 in formers[1].get(now, ()):
+        handlers = formers[1].get(now, set())
+        if {start, now} & (self._old.led_to | self._new.led_to) or formers[0].get(start, set()) != handlers:
             return False
-        reached_now = reached(self._sides.edges, formers[1].get(now, ()))
-        return reached_now <= self._sides.unchanged
+        below = reached(self._sides.edges, handlers)
+        if -1 in handlers or len(below) > _MOST_HANDLERS or not below <= self._sides.unchanged:
+            return False
+        places = range(now, self._new.next_start(new))
+        return not any(self._keeps_address(it, places) for it in below)
+
+    def _keeps_address(self, index: int, places: range) -> bool:
+        """Whether a function of the new version stores an address of some `places`, or what it was given, or hands one
+        of them on to another library."""
+        functions, start = self._sides.matching.new.functions, self._new.span.start
+        addresses = range(start + places.start, start + places.stop)
+        code = self._sides.readers[1].read(*functions[index].item())
+        for it in uses(self._new.image, code):
+            if it.how is How.STORE and it.what[:1] == ("argument",):
+                return True
+            if it.how is How.STORE and it.what[:1] == ("address",) and it.what[-1] in addresses:
+                return True
+            if it.how is How.HAND and it.what[0] and it.what[1] is True and it.spot.offset in places:
+                return True
+        return False
 
 
 def _alignment(address: int) -> int:
