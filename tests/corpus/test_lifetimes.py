@@ -71,7 +71,8 @@ def refusals(folder: Path, compiler: str, body: str) -> tuple[Finding, ...]:
         text = (STATE + body).format(member)
         subprocess.run([compiler, "-o", folder / name, *flags], input=text, text=True, check=True)
         versions.append(read_image((folder / name).read_bytes()))
-    return judge(*versions).refusals(None)
+    old, new = versions
+    return judge(old, new).refusals(None)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
