@@ -35,22 +35,6 @@ int options(int key, int value) {{
 {readers}
 """
 
-SIZES = """
-int note(void *, unsigned long);
-static unsigned char key[16] __attribute__((aligned(16)));
-static unsigned char has_key, is_ready, is_open;
-static int level;
-static void *handle;
-{0}
-__attribute__((noinline)) static void fill(unsigned char *it)
-{{ for (int i = 0; i < 16; i++) it[i] ^= i * 7; note(it, 16); }}
-void *prepare(int n) {{ if (!has_key) {{ fill(key); has_key = 1; }} return n ? key : 0; }}
-int ready(int n) {{ if (is_ready) return n * 3; is_ready = n > 2; return note(&n, 4) + is_open; }}
-int opened(int n) {{ is_open = n != 7; return level++ * n + (handle != 0); }}
-void hold(void *it) {{ if (it) handle = it; else level = 4; }}
-{1}
-"""
-
 
 def devices(names: str) -> str:
     return DEVICES.format(

@@ -69,6 +69,9 @@ push %r12; mov 72(%rdi), %r12; mov %rsi, %rdi; call helper; mov {0}(%r12), %rcx;
 pop %r12; ret
 """
 STORED = "mov %rsi, %rcx; {0}; {1}; {2}; add $48, %rdi; cmp %rdi, %rcx; jne 1b; ret"
+REPEATED = "xor %edx, %edx;" + "".join(
+    f"{{0}} {{{at}}}(%rdi), %{{5}}; {{6}} %{{5}}, %{{7}}; rol $3, %rdx; add $5, %rdx;" for at in (1, 2, 3, 4)
+)
 READ = "mov {0}, {1}; mov 8(%rdi), %rcx; imul %rcx, %rax; mov %rax, %rdx; {2}; add %rdx, %rax; ret"
 
 HARMLESS = {
@@ -120,6 +123,18 @@ HARMLESS = {
         STORED.format("1: movq $3, 8(%rdi)", "movl $1, 32(%rdi)", "nop"),
         STORED.format("1: movl $3, 8(%rdi)", "movl $0, 12(%rdi)", "movl $1, 32(%rdi)"),
     ),
+    "other repetitions": (
+        REPEATED.format("mov", 8, 16, 24, 16, "rax", "add", "rdx") + "ret",
+        REPEATED.format("mov", 8, 16, 24, 24, "rax", "add", "rdx") + "xor %ecx, %ecx; ret",
+    ),
+    "other repetitions of a sum": (
+        REPEATED.format("movsd", 8, 16, 24, 24, "xmm1", "addsd", "xmm0") + "ret",
+        REPEATED.format("movsd", 8, 16, 24, 8, "xmm1", "addsd", "xmm0") + "xor %ecx, %ecx; ret",
+    ),
+    "other repetitions of a product": (
+        REPEATED.format("mov", 24, 8, 16, 8, "rax", "imul", "rdx") + "ret",
+        REPEATED.format("mov", 24, 8, 16, 16, "rax", "imul", "rdx") + "mov %rdx, %rcx; ret",
+    ),
     "half of a member, and all of it": (
         READ.format("16(%rdi)", "%rax", "nop"),
         READ.format("16(%rdi)", "%eax", "add 16(%rdi), %rdx"),
@@ -166,6 +181,10 @@ HARMFUL = {
     "a store of more": (
         STORED.format("1: movl $0, 8(%rdi)", "movl $1, 32(%rdi)", "movq $0, 40(%rdi)"),
         STORED.format("1: movq $0, 8(%rdi)", "movl $1, 32(%rdi)", "movq $0, 40(%rdi)"),
+    ),
+    "repetitions that all moved": (
+        REPEATED.format("mov", 8, 16, 24, 16, "rax", "add", "rdx") + "ret",
+        REPEATED.format("mov", 16, 24, 32, 24, "rax", "add", "rdx") + "xor %ecx, %ecx; ret",
     ),
     "a member that grew": (
         READ.format("16(%rdi)", "%eax", "nop"),
