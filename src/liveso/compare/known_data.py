@@ -100,6 +100,14 @@ class Side:
         formed = self.rows["target"][self.rows["forms_address"]]
         return self.led_to.union(int(it) - self.span.start for it in formed.tolist())
 
+    def is_led_to_once(self, at: int) -> bool:
+        """Whether one reference leads to what has no name and starts at a place with something else than zeros."""
+        address = at + self.span.start
+        words = sum(it == address for it in self.pointed_by.values())
+        is_told = at in self.words or any(self.content[at : at + self.image.machine.word])
+        count = words + int((self.rows["target"].astype("<i8") == address).sum())
+        return is_told and count == 1 and at not in self._named_places
+
     def objects_outside(self, function: Table) -> list[int]:
         """The places where variables may begin, as names, words and the code outside of one function tell."""
         formed = self.rows[self.rows["forms_address"]]
@@ -112,6 +120,13 @@ class Side:
         """The places that code refers to, in bytes from the span's start."""
         found = set((self.rows["target"].astype("<i8") - self.span.start).tolist())
         return sorted(it for it in found if 0 <= it < len(self.span))
+
+    @cached_property
+    def reachable(self) -> list[int]:
+        """Those, and the places that words refer to and at which something else than zeros begins."""
+        led = (it for it in self.led_to if 0 <= it < len(self.span))
+        word = self.image.machine.word
+        return sorted({*self.referred, *(it for it in led if it in self.words or any(self.content[it : it + word]))})
 
     def names_of(self, places: list[int]) -> list[NamedVariable] | None:
         """The named variables that lie at `places`; None where one of these has no name."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from liveso.code import Reader, Shapes, function_names, relative_targets
-from liveso.compare.comparisons import Comparisons
+from liveso.code import Shapes, function_names, relative_targets
 from liveso.compare.correspondence import Piece
 from liveso.compare.known_data import range_of
 from liveso.compare.matching import Matching
+from liveso.compare.table_borders import without_borders
 from liveso.elf import Image, tables
 from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
@@ -152,13 +152,14 @@ def match_tables(
     )
     pairs_of_tables = (*_by_code(*sides, compared), *_by_name(*sides), *_by_content(*sides))
     found = {after.start: (before, after) for before, after in pairs_of_tables}
+    found |= _beside(*sides, found)
     bound = sorted(relative_targets(new))  # what code reaches by its distance from a table is the new version's
     pieces = [
-        Piece(after.start, after.stop, before.start)
+        Piece(after.start, max(after.stop, after.start + 1), before.start)  # an end keeps its address, too
         for before, after in found.values()
         if not range_of(bound, after.start, after.stop)
     ]
-    return tuple(_without_borders(sides[1], matching, sorted(pieces, key=lambda it: it.start)))
+    return tuple(without_borders(sides[1], matching, sorted(pieces, key=lambda it: it.start)))
 
 
 def _look_alikes(it: Shapes, matching: Matching) -> dict[int, int]:
@@ -207,11 +208,47 @@ def _by_code(old: _Side, new: _Side, compared: Mapping[int, int]) -> Iterator[tu
         if before not in befores or after not in afters:
             continue
         one, other = befores[before], afters[after]
-        words = old.places(one)
-        if not words or len(one) != len(other) or words != new.places(other) or old.plain(one) != new.plain(other):
-            continue
-        if all(_is_same_kind(old, old.words[before + at], new, new.words[after + at]) for at in words):
+        if old.places(one) and _is_alike(old, one, new, other):
             yield one, other
+
+
+def _beside(old: _Side, new: _Side, known: Mapping[int, tuple[range, range]]) -> dict[int, tuple[range, range]]:
+    """Tables that look like others, and addresses at which nothing begins, which are the ends of tables: what touches a
+    table that is known, in both versions, and holds the same. Between two that are known, what the words hold may be
+    others, as in `_by_code`."""
+    befores, tables_now = {it.start: it for it in old.unnamed}, new.unnamed
+    found = {after.start: before.start - after.start for before, after in known.values()}
+    taken = {before.start for before, _after in known.values()}
+    fresh: dict[int, tuple[range, range]] = {}
+    for step in (1, -1):
+        for index in range(len(tables_now))[::step]:
+            it = tables_now[index]
+            sides = [tables_now[at] for at in (index - 1, index + 1) if 0 <= at < len(tables_now)]
+            distances = [
+                found[one.start]
+                for one in sides
+                if one.start in found and (one.stop == it.start or it.stop == one.start)
+            ]
+            before = befores.get(it.start + distances[0]) if distances and it.start not in found else None
+            if before is None or before.start in taken or len(set(distances)) > 1:
+                continue
+            is_same = old.signature(before) == new.signature(it)
+            if is_same or (len(distances) == 2 and _is_alike(old, before, new, it)):
+                fresh[it.start] = (before, it)
+                found[it.start] = distances[0]
+                taken.add(before.start)
+    return fresh
+
+
+def _is_alike(old: _Side, before: range, new: _Side, after: range) -> bool:
+    """Whether two tables have words at the same places, and the same besides."""
+    words = old.places(before)
+    return (
+        len(before) == len(after)
+        and words == new.places(after)
+        and old.plain(before) == new.plain(after)
+        and all(_is_same_kind(old, old.words[before.start + at], new, new.words[after.start + at]) for at in words)
+    )
 
 
 def _is_telling(signature: tuple[object, ...]) -> bool:
@@ -220,43 +257,6 @@ def _is_telling(signature: tuple[object, ...]) -> bool:
     return isinstance(words, tuple) and any(
         token[0] == "function" or (token[0] == "text" and len(token[1]) >= _LEAST_TEXT) for _at, token in words
     )
-
-
-def _without_borders(new: _Side, matching: Matching, pieces: list[Piece]) -> list[Piece]:
-    """Leave out tables at whose start or end an address is compared that may be meant for the neighbour: both are to be
-    kept together then. Zeros that follow a table may be its last entries, so that its end may lie behind them."""
-    comparisons = Comparisons(Reader(new.image), matching.new.functions)
-    starts = [it.start for it in pieces]
-    ends = [new.zeros_end(it.end) for it in pieces]
-
-    def neighbours(at: int) -> tuple[Piece | None, Piece | None]:
-        """The table that may end at an address, and the one that starts there."""
-        index = bisect_right(starts, at) - 1
-        second = pieces[index] if index >= 0 and starts[index] == at else None
-        index -= second is not None
-        return pieces[index] if index >= 0 and pieces[index].end <= at <= ends[index] else None, second
-
-    compared = {
-        pair
-        for place, target, _displacement, forms_address in new.rows.tolist()
-        if forms_address and any(pair := neighbours(target)) and comparisons.may_be_end(place)
-    }
-    for at, target in new.pointers.items():
-        first, _second = pair = neighbours(target)
-        others = (new.pointers.get(at + step * new.image.machine.word) for step in (-1, 1))
-        if first and first.start in others:  # the bounds of a table
-            compared.add(pair)
-    kept = set(pieces)
-    while torn := kept & {it for pair in compared if not _goes_on(*pair, kept) for it in pair}:
-        kept -= torn
-    return [it for it in pieces if it in kept]
-
-
-def _goes_on(first: Piece | None, second: Piece | None, kept: set[Piece]) -> bool:
-    """Whether two tables that follow each other in the new version did so in the old one, and are kept."""
-    if not first or not second or not {first, second} <= kept or first.old is None or second.old is None:
-        return False
-    return second.old - first.old == second.start - first.start
 
 
 def _is_inside(named: list[range], at: int) -> bool:

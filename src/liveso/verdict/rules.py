@@ -15,15 +15,17 @@ from liveso.compare.constant_pairs import (
     partners_of_compared,
 )
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction, same_layout
-from liveso.compare.evidence import Evidence, Kind, gather_evidence
+from liveso.compare.evidence import Evidence, gather_evidence
 from liveso.compare.function_pairs import certain_pairs, formed_together, same_functions
 from liveso.compare.known_data import called_as_before, data_side, named_variables
+from liveso.compare.lifetimes import Lifetimes
 from liveso.compare.matching import Matching, match_functions
 from liveso.compare.moved_variables import MatchedVariables, match_variables
 from liveso.compare.named_rows import functions_of_named_rows
 from liveso.compare.same_constants import same_constants
 from liveso.compare.tables import match_tables
 from liveso.compare.thread_local import different_blocks, match_thread_locals
+from liveso.compare.witness import Kind
 from liveso.debug.debug_files import DebugSource
 from liveso.debug.debug_info import DebugInfo, Layout, read_debug_info
 from liveso.debug.type_census import is_unchanged, take_census
@@ -70,6 +72,11 @@ class Pair:
     @cached_property
     def _evidence_of_same_layout(self) -> Evidence:
         return gather_evidence(self.old, self.new, self.matching)
+
+    @cached_property
+    def lifetimes(self) -> Lifetimes:
+        """How long objects of the old version live. Raises ImageError as `matching` does."""
+        return Lifetimes(self.old, self.matching.old)
 
     @cached_property
     def changed_uses(self) -> ChangedUses:

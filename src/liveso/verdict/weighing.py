@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from itertools import groupby
 
-from liveso.compare.evidence import CLASS_SIZES, Evidence, Kind, Witness
+from liveso.compare.evidence import Evidence
+from liveso.compare.witness import CLASS_SIZES, Kind, Witness
 
 _LEAST_GROWTH, _MOST_GROWTH = 0.5, 2.0  # of a class between two versions
 

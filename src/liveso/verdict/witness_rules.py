@@ -4,14 +4,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from liveso.code import Reader, compared_functions, function_names, handed_functions, has_own_code
-from liveso.compare.evidence import Kind, Witness
+from liveso.compare.changed_uses import listed
+from liveso.compare.evidence import ENOUGH
 from liveso.compare.replaced_constants import ConstantReader
+from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image, tables
 from liveso.errors import ImageError
 from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 from liveso.verdict.weighing import counts, grouped
 
-_ENOUGH = 0.5  # share of the code that must have been compared
 _SHOWN = 3
 _FORGETS = re.compile(
     r"kill|unref|unregister|remove|disconnect|detach|cancel|_run$|_del(_|$|ete)|Del[A-Z]|is_valid", re.I
@@ -40,7 +41,7 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
         return
     if not evidence.is_complete:
         yield note("so many functions witness a difference that the rest of the code was not compared")
-    elif evidence.size and evidence.compared < _ENOUGH * evidence.size:
+    elif evidence.size and evidence.compared < ENOUGH * evidence.size:
         yield refuse(
             f"not judged: only {evidence.compared / evidence.size:.0%} of the code could be compared "
             f"({evidence.matched} of {evidence.functions} functions)"
@@ -58,13 +59,47 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
         evidence = pair.evidence
     except ImageError:
         return  # code-comparison says it
+    groups = grouped(evidence)
+    taken = [it for it in groups if _is_taken(pair, it)]
+    for group in groups:
+        if not _is_taken(pair, group):
+            yield _said(note, f"taken for an edit: {_describe(group)}", group)
+        elif not _is_of_one_call(pair, group):
+            yield _said(refuse, _describe(group) + _made_and_freed(pair, group, taken), group)
+
+
+@rule("during-call")
+def objects_of_a_call_keep_their_layout(pair: Pair) -> Iterator[Difference]:
+    """The same about objects that only live while a function of the library runs: on its stack, and handed to no other
+    than functions of its own. Such an update is right where no thread is inside the library."""
+    try:
+        evidence = pair.evidence
+    except ImageError:
+        return  # code-comparison says it
     for group in grouped(evidence):
-        is_edit = pair.types_agree and group[0].kind not in _NOT_TYPES
-        is_taken = counts(group, evidence.staying) and not is_edit
-        tell, text = (refuse, _describe(group)) if is_taken else (note, f"taken for an edit: {_describe(group)}")
-        first = group[0]
-        where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
-        yield tell(text, old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
+        if _is_taken(pair, group) and _is_of_one_call(pair, group):
+            yield _said(refuse, f"only objects that live during one call changed: {_describe(group)}", group)
+
+
+def _is_taken(pair: Pair, group: list[Witness]) -> bool:
+    """Whether witnesses are taken for a change, and not for an edit."""
+    is_edit = pair.types_agree and group[0].kind not in _NOT_TYPES
+    return counts(group, pair.evidence.staying) and not is_edit
+
+
+def _is_of_one_call(pair: Pair, group: list[Witness]) -> bool:
+    return pair.lifetimes.is_of_one_call(group)
+
+
+def _said(tell: Callable[..., Difference], text: str, group: list[Witness]) -> Difference:
+    first = group[0]
+    where = tuple(f"{it.function}: {it.old_address:#x}, now {it.new_address:#x}" for it in group)
+    return tell(text, old=f"{first.old:#x}", new=f"{first.new:#x}", where=where)
+
+
+def _made_and_freed(pair: Pair, group: list[Witness], taken: list[list[Witness]]) -> str:
+    found = pair.lifetimes.lifetime(group, taken)
+    return f"; such objects are made by {listed(found.makers)} and freed by {listed(found.freers)}" if found else ""
 
 
 @rule("initialiser")
@@ -221,6 +256,7 @@ def constants_stay_constant(pair: Pair) -> Iterator[Difference]:
 RULES = (
     code_can_be_compared,
     code_agrees_about_data,
+    objects_of_a_call_keep_their_layout,
     initialisers_have_run,
     functions_are_known_again,
     functions_are_found_again,

@@ -1,0 +1,178 @@
+"""Witnesses that the rest of their function contradicts: an expression was written otherwise, or compiled otherwise.
+
+Each of these looks at both versions of one function. What they cannot tell stays a witness.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+
+from liveso.code import Code, Form, Operation
+from liveso.code.operations import parts
+from liveso.code.origins import Leads, Origins
+from liveso.compare.blocks import Line, line_of
+from liveso.compare.choices import Choice, choices
+from liveso.compare.two_versions import TwoVersions
+from liveso.compare.witness import OFFSETS, Kind, Witness
+
+_VARIABLES = (Kind.VARIABLE, Kind.NEW_VARIABLE)
+_ACCESSES = (*OFFSETS, Kind.WIDTH, Kind.ELEMENT)
+
+
+class Unmoved:
+    """Tells for the witnesses of one function which of them say nothing."""
+
+    def __init__(self, versions: TwoVersions, old: Code, new: Code) -> None:
+        self._versions, self._codes = versions, (old, new)
+        self._lines: dict[tuple[int, int], tuple[Line, int]] = {}
+
+    def is_contradicted(self, it: Witness) -> bool:
+        """Whether the function itself shows that nothing moved."""
+        if it.kind in _VARIABLES:
+            return self._is_choice(it)
+        asks: tuple[Callable[[Witness], bool], ...] = ()
+        if it.kind in _ACCESSES:
+            asks = (self._is_constant,)
+        if it.kind in OFFSETS:
+            asks = (*asks, self._is_same_place, self._is_repeated, self._is_taken)
+        if it.kind is Kind.WIDTH:
+            asks = (*asks, self._is_stored_alike, self._is_read_in_full)
+        return any(ask(it) for ask in asks)
+
+    # --- variables
+
+    def _is_choice(self, it: Witness) -> bool:
+        """Both versions take the same variables under the same conditions, and only write it down in another order.
+        Variables that exchange their places are chosen under the opposite condition."""
+        (old, formed), (new, formed_now) = self._choices
+        return bool(old) and old == new and it.old_address in formed and it.new_address in formed_now
+
+    @cached_property
+    def _choices(self) -> tuple[tuple[Counter[Choice], frozenset[int]], tuple[Counter[Choice], frozenset[int]]]:
+        old, (new, formed) = choices(self._codes[0]), choices(self._codes[1])
+        before: Counter[Choice] = Counter()
+        for it, count in new.items():
+            then, other = (self._versions.before(place) for place in (it.then, it.other))
+            if then is not None and other is not None:
+                before[replace(it, then=then, other=other)] += count
+        return old, (before, formed)
+
+    # --- members
+
+    def _is_constant(self, it: Witness) -> bool:
+        """It reads constants of the library itself, which come with the code that reads them."""
+        origins = self._origins
+        bases = origins[0].base_at(it.old_address), origins[1].base_at(it.new_address)
+        return all(base is not None and base.leads is Leads.CONSTANT for base in bases)
+
+    @cached_property
+    def _origins(self) -> tuple[Origins, Origins]:
+        old, new = self._codes
+        machine = self._versions.readers[0].machine
+        return Origins(old, machine), Origins(new, machine)
+
+    def _line(self, side: int, address: int) -> tuple[Line, int]:
+        if (side, address) not in self._lines:
+            self._lines[side, address] = line_of(self._codes[side], address)
+        return self._lines[side, address]
+
+    def _is_same_place(self, it: Witness) -> bool:
+        """What is left out of the displacement was added to a register before."""
+        (old, at), (new, there) = self._line(0, it.old_address), self._line(1, it.new_address)
+        place = old.accesses.get(at)
+        return place is not None and place == new.accesses.get(there)
+
+    def _is_repeated(self, it: Witness) -> bool:
+        """The function does the same at several places in a row, as an unrolled loop does, in both versions at the same
+        ones, so that one repetition was taken for another. A function that has no other edit is compared one by one."""
+        if it.is_alone:
+            return False
+        forms = self._form(0, it.old_address), self._form(1, it.new_address)
+        if forms[0].outline != forms[1].outline:
+            return False
+        old, new = (
+            {
+                form.displacement
+                for form in code.forms
+                if form.outline == forms[0].outline and form.width == forms[0].width
+            }
+            for code in self._codes
+        )
+        return {it.old, it.new} <= old & new
+
+    def _form(self, side: int, address: int) -> Form:
+        code = self._codes[side]
+        return code.forms[code.addresses.index(address)]
+
+    def _is_taken(self, it: Witness) -> bool:
+        """The same object has a member, in both versions, where it would have moved to, or where it would have left:
+        the function uses another member now. No two members lie at one place, and none at two."""
+        if not it.is_alone:  # beside other edits, members that all moved by the distance of two look like this
+            return False
+        forms = self._form(0, it.old_address), self._form(1, it.new_address)
+        bases = tuple(
+            origins.base_at(address)
+            for origins, address in zip(self._origins, (it.old_address, it.new_address), strict=True)
+        )
+        if None in bases or bases[0] != bases[1] or "+" in forms[0].outline:
+            return False
+        staying = {
+            form.displacement
+            for index, form in enumerate(self._codes[0].forms)
+            if form is self._codes[1].forms[index]
+            and form.displacement is not None
+            and "+" not in form.outline
+            and all(
+                origins.base_at(code.addresses[index]) == base
+                for origins, code, base in zip(self._origins, self._codes, bases, strict=True)
+            )
+        }
+        return it.new in staying or it.old in staying
+
+    # --- widths
+
+    def _is_stored_alike(self, it: Witness) -> bool:
+        """The line stores the same constants in the same bytes: two stores were made one."""
+        (old, at), (new, there) = self._line(0, it.old_address), self._line(1, it.new_address)
+        is_constant = all(
+            form.is_store and form.immediate is not None
+            for form in (self._form(0, it.old_address), self._form(1, it.new_address))
+        )
+        is_known = at in old.accesses and there in new.accesses
+        return is_constant and is_known and bool(old.stored) and old.stored == new.stored
+
+    def _is_read_in_full(self, it: Witness) -> bool:
+        """Where it is read in less bytes, the same line also computes with all of them: the member is as large as it
+        was, and only a part was asked for."""
+        if it.new >= it.old or self._form(1, it.new_address).is_store:
+            return False
+        (_old, _at), (new, there) = self._line(0, it.old_address), self._line(1, it.new_address)
+        place = new.accesses.get(there)
+        return place is not None and any(
+            other == place and index != there and self._computes(index, it.old) for index, other in new.accesses.items()
+        )
+
+    def _computes(self, index: int, width: int) -> bool:
+        """Whether an instruction of the new version reads so many bytes, and they are not only copied."""
+        code = self._codes[1]
+        form = code.forms[index]
+        if form.width != width or form.is_store:
+            return False
+        if form.operation is not Operation.MOVE:
+            return True
+        for following in code.forms[index + 1 :]:
+            if form.written[0] in _read(following):
+                return not (following.is_store and following.operation is Operation.MOVE)
+            if form.written[0] in following.written:
+                return False
+        return False
+
+
+def _read(form: Form) -> Iterator[str]:
+    """The registers that an instruction reads, by its text."""
+    _name, operands = parts(form.outline)
+    moves = form.operation in (Operation.MOVE, Operation.ADDRESS)
+    for number, operand in enumerate(operands):
+        if number or not moves or "[" in operand:
+            yield from operand.strip("[]").replace("*S", "").replace(" ", "").split("+")
