@@ -32,7 +32,10 @@ struct box {
 static const char kind[] = "box";
 static int freed;
 
-static int add(struct box *it, int value) { return VERSION * 1000000 + (it->total += value); }
+static int add(struct box *it, int value)
+{
+	return VERSION * 1000000 + (it->total += value);
+}
 
 static napi_value number(napi_env env, int value)
 {
@@ -81,7 +84,10 @@ static napi_value add_to(napi_env env, napi_callback_info info)
 	return number(env, it->kind == kind && it->add == add ? it->add(it, value) : -1);
 }
 
-static napi_value freed_boxes(napi_env env, napi_callback_info info) { return number(env, freed); }
+static napi_value freed_boxes(napi_env env, napi_callback_info info)
+{
+	return number(env, freed);
+}
 
 static napi_value instance(napi_env env, napi_callback_info info)
 {
@@ -100,7 +106,8 @@ API napi_value napi_register_module_v1(napi_env env, napi_value exports)
 	};
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
 		napi_value function = NULL;
-		napi_create_function(env, functions[i].name, (size_t)-1, functions[i].function, (void *)kind, &function);
+		napi_create_function(env, functions[i].name, (size_t)-1, functions[i].function, (void *)kind,
+				     &function);
 		napi_set_named_property(env, exports, functions[i].name, function);
 	}
 	napi_set_instance_data(env, calloc(1, sizeof(int)), NULL, NULL);

@@ -14,7 +14,10 @@ static jmethodID kept_method;
 static JavaVM *machine;
 static int calls;
 
-static int step(struct counter *it) { return VERSION * 1000 + ++it->count; }
+static int step(struct counter *it)
+{
+	return VERSION * 1000 + ++it->count;
+}
 
 static int sum(const jint *values, int count)
 {
@@ -33,7 +36,10 @@ JNIEXPORT jint JNICALL Java_Counter_byName(JNIEnv *env, jclass class, jintArray 
 	return found;
 }
 
-static jint registered(JNIEnv *env, jclass class, jint value) { return VERSION * 1000 + value; }
+static jint registered(JNIEnv *env, jclass class, jint value)
+{
+	return VERSION * 1000 + value;
+}
 
 static jstring text(JNIEnv *env, jclass class)
 {
