@@ -36,20 +36,20 @@ NO_TRACE = {("pointers_exchanged", "clang", "-O0", "stripped")}
 WRONG_NO = {("loop_bound", "gcc", "-O3")}
 """Harmless pairs that are refused in some builds: loops that are unrolled have other displacements."""
 
-AARCH64_TELLS = {
-    "enumeration_renumbered",
-    "enumeration_of_a_static_variable",
-    "small_enumeration_by_a_setter",
-    "another_value_for_none",
-    "negative_for_none",
-    "count_starts_at_one",
-    "member_in_padding",
-    "member_with_another_meaning",
-    "flag_of_another_bit",
-    "callback_arguments_exchanged",
-    "constant_text_then_freed",
-    "init_function",
+AARCH64_MISSES = {
+    "bit_in_a_word_that_new_objects_have": {"gcc"},
+    "flag_that_the_program_sets": {"clang"},
+    "member_of_other_functions": {"gcc", "clang"},
+    "members_exchanged": {"gcc", "clang"},
+    "members_exchanged_by_setters": {"gcc", "clang"},
+    "pending_in_tail": {"clang"},
+    "scale_of_an_init_that_ran": {"gcc"},
+    "smaller_ring_by_comparison": {"gcc", "clang"},
+    "unit_of_a_member": {"gcc"},
+    "users_in_reserve": {"clang"},
+    "whole_number_becomes_float": {"gcc"},
 }
+"""Harmful pairs that are accepted for AArch64, whose code is not read as closely yet, by compiler."""
 
 
 def judged(folder: Path, source: Path, build: Build) -> Verdict:
@@ -101,11 +101,13 @@ def test_what_looks_like_it_and_is_harmless_is_accepted(folder: Path, source: Pa
             assert not judged(folder, source, build).refusals(None), build
 
 
-@pytest.mark.parametrize("name", sorted(AARCH64_TELLS))
-def test_code_for_aarch64_tells_it_too(folder: Path, name: str) -> None:
-    source = next(it for it in HARMFUL if it.stem == name)
+@pytest.mark.parametrize("source", [it for it in HARMFUL if it.stem not in NAMED], ids=lambda it: it.stem)
+def test_code_for_aarch64_tells_it_too(folder: Path, source: Path) -> None:
     for build in AARCH64:
-        assert judged(folder, source, build).refusals(None), build
+        if build.compiler == "clang" and source.stem in NOTHING_TO_RUN:
+            continue
+        is_missed = build.compiler in AARCH64_MISSES.get(source.stem, ())
+        assert bool(judged(folder, source, build).refusals(None)) != is_missed, build
 
 
 def test_a_changed_value_is_named_with_its_functions_and_place(folder: Path) -> None:
