@@ -14,6 +14,7 @@ from liveso.verdict.rules import Difference, Pair, note, refuse, rule
 from liveso.verdict.weighing import counts, grouped
 
 _SHOWN = 3
+_FEW = 40  # changes: where there are more, it is another release, and no reader asks who makes what
 _FORGETS = re.compile(
     r"kill|unref|unregister|remove|disconnect|detach|cancel|_run$|_del(_|$|ete)|Del[A-Z]|is_valid", re.I
 )
@@ -98,7 +99,7 @@ def _said(tell: Callable[..., Difference], text: str, group: list[Witness]) -> D
 
 
 def _made_and_freed(pair: Pair, group: list[Witness], taken: list[list[Witness]]) -> str:
-    found = pair.lifetimes.lifetime(group, taken)
+    found = pair.lifetimes.lifetime(group, taken) if len(taken) <= _FEW else None
     return f"; such objects are made by {listed(found.makers)} and freed by {listed(found.freers)}" if found else ""
 
 
