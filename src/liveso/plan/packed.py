@@ -19,8 +19,8 @@ OVERWRITTEN = np.dtype([("place", "<u4"), ("content", "u1", (8,))])
 STRETCH = np.dtype([("start", "<u8"), ("end", "<u8"), ("home", "<u8")])
 """What lies together in a version and at home: from `start` to `end` of the image, at the address `home`."""
 
-_LARGEST = 64 << 20  # bytes of a table
-_CACHED = 64  # tables
+_LARGEST = 16 << 20  # bytes of a table: 800,000 functions
+_CACHED = 32  # tables
 
 
 def pack(rows: Table) -> str:

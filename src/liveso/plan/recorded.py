@@ -14,7 +14,7 @@ from liveso.plan.record import FORMAT, LibraryState, LoadedVersion
 from liveso.store import Version
 
 _LARGEST_RECORD = 64 << 20  # bytes
-_MOST_STRETCHES = 1 << 20  # of one version
+_MOST_STRETCHES = 1 << 18  # of one version; libcrypto has 1,400
 _NUMBERS = range(1 << 63)  # addresses of user space, and what stands for them
 _LISTED = (1, 2, 3)
 """Formats in which the homes of variables were counted from the first variable, which only the image tells."""
