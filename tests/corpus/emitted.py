@@ -1,6 +1,5 @@
 """What the linker applied to the code of a library, as it lists it itself (`--emit-relocs`)."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,9 +7,8 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
-from liveso.code.functions import functions as ranges
-from liveso.code.start_up import start_up_stubs
-from liveso.elf import Image, read_image, tables
+from liveso.elf import Image, tables
+from tests.corpus.emitted_rows import Row, library
 
 # psABI x86-64, table 4.9
 PC32, PLT32, GOTPCREL, GOTPCRELX, REX_GOTPCRELX = 2, 4, 9, 41, 42
@@ -21,7 +19,6 @@ THREAD_LOCAL = frozenset({TLSGD, TLSLD, DTPOFF32, GOTTPOFF, TPOFF32, TLSDESC})
 _LEA = 0x8D
 _HALF = 4  # bytes of a distance
 _GOT = frozenset({GOTPCREL, GOTPCRELX, REX_GOTPCRELX})
-_START_UP = (".plt", ".init", ".fini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +77,9 @@ class Linked:
 
 
 def linked(content: bytes) -> Linked:
-    elf, image = ELFFile(io.BytesIO(content)), read_image(content)
-    symbols = next(it for it in elf.iter_sections() if isinstance(it, SymbolTableSection) and it.name == ".symtab")
-    functions = frozenset(
-        it["st_value"]
-        for it in symbols.iter_symbols()
-        if it["st_info"]["type"] in ("STT_FUNC", "STT_GNU_IFUNC") and isinstance(it["st_shndx"], int)
-    )
-    stubs = start_up_stubs(image, ranges(image))
-    emitted = tuple(it for it in _emitted(elf, image, symbols) if it.place not in stubs)
-    return Linked(image, emitted, functions, tuple(sorted(_distances(elf, symbols))))
+    it = library(content)
+    emitted = tuple(_emitted(it.image, row) for row in it.rows())
+    return Linked(it.image, emitted, it.functions, tuple(sorted(_distances(it.elf, it.symbols))))
 
 
 def _distances(elf: ELFFile, symbols: SymbolTableSection) -> Iterator[tuple[int, bool]]:
@@ -101,25 +91,16 @@ def _distances(elf: ELFFile, symbols: SymbolTableSection) -> Iterator[tuple[int,
                     yield row["r_offset"], bool(to["sh_flags"] & tables.SHF_EXECINSTR)
 
 
-def _emitted(elf: ELFFile, image: Image, symbols: SymbolTableSection) -> Iterator[Emitted]:
-    for section in elf.iter_sections():
-        if not isinstance(section, RelocationSection) or not section["sh_info"]:
-            continue
-        about = elf.get_section(section["sh_info"])
-        if not about["sh_flags"] & tables.SHF_EXECINSTR or about.name.startswith(_START_UP):
-            continue
-        for row in section.iter_relocations():
-            symbol = symbols.get_symbol(row["r_info_sym"])
-            index, place = symbol["st_shndx"], row["r_offset"]
-            before = image.bytes_at(place - 2, 6)
-            yield Emitted(
-                place,
-                row["r_info_type"],
-                symbol.name,
-                elf.get_section(index).name if isinstance(index, int) else "",
-                symbol["st_value"],
-                row["r_addend"],
-                before[0] == _LEA and before[1] & 0xC7 == 0x05,
-                before[1] in (0xE8, 0xE9) or (before[0] == 0x0F and before[1] & 0xF0 == 0x80),
-                place + 4 + int.from_bytes(before[2:], "little", signed=True),
-            )
+def _emitted(image: Image, row: Row) -> Emitted:
+    before = image.bytes_at(row.place - 2, 6)
+    return Emitted(
+        row.place,
+        row.kind,
+        row.symbol,
+        row.section,
+        row.value,
+        row.addend,
+        before[0] == _LEA and before[1] & 0xC7 == 0x05,
+        before[1] in (0xE8, 0xE9) or (before[0] == 0x0F and before[1] & 0xF0 == 0x80),
+        row.place + 4 + int.from_bytes(before[2:], "little", signed=True),
+    )

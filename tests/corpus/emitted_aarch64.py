@@ -1,16 +1,9 @@
 """What the linker applied to the code of a library for AArch64, as it lists it itself (`--emit-relocs`)."""
 
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import SymbolTableSection
-
-from liveso.code.functions import functions as ranges
-from liveso.code.start_up import start_up_stubs
-from liveso.elf import Image, read_image, tables
+from liveso.elf import Image
+from tests.corpus.emitted_rows import Row, library
 
 # ELF for the Arm 64-bit Architecture, "Static AArch64 relocations", "Relocations for thread-local storage"
 PAGES = frozenset({275, 276})
@@ -23,8 +16,6 @@ GENERAL_DYNAMIC, LOCAL_DYNAMIC = frozenset({512, 514}), frozenset({517, 519})
 MODULE = "_TLS_MODULE_BASE_"
 INITIAL_EXEC, DESCRIPTORS = frozenset({542, 543}), frozenset({560, 561, 563, 564})
 TO_SLOTS = GENERAL_DYNAMIC | INITIAL_EXEC | DESCRIPTORS
-
-_START_UP = (".plt", ".init", ".fini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +72,10 @@ class Linked:
 
 
 def linked(content: bytes) -> Linked:
-    elf, image = ELFFile(io.BytesIO(content)), read_image(content)
-    symbols = next(it for it in elf.iter_sections() if isinstance(it, SymbolTableSection) and it.name == ".symtab")
-    functions = frozenset(
-        it["st_value"]
-        for it in symbols.iter_symbols()
-        if it["st_info"]["type"] in ("STT_FUNC", "STT_GNU_IFUNC") and isinstance(it["st_shndx"], int)
-    )
-    stubs = start_up_stubs(image, ranges(image))
-    return Linked(image, tuple(it for it in _emitted(elf, image, symbols) if it.place not in stubs), functions)
+    it = library(content)
+    return Linked(it.image, tuple(_emitted(it.image, row) for row in it.rows()), it.functions)
 
 
-def _emitted(elf: ELFFile, image: Image, symbols: SymbolTableSection) -> Iterator[Emitted]:
-    for section in elf.iter_sections():
-        if not isinstance(section, RelocationSection) or not section["sh_info"]:
-            continue
-        about = elf.get_section(section["sh_info"])
-        if not about["sh_flags"] & tables.SHF_EXECINSTR or about.name.startswith(_START_UP):
-            continue
-        for row in section.iter_relocations():
-            symbol = symbols.get_symbol(row["r_info_sym"])
-            index, place = symbol["st_shndx"], row["r_offset"]
-            yield Emitted(
-                place,
-                row["r_info_type"],
-                symbol.name,
-                elf.get_section(index).name if isinstance(index, int) else "",
-                symbol["st_value"] + row["r_addend"],
-                int.from_bytes(image.bytes_at(place, 4), "little"),
-            )
+def _emitted(image: Image, row: Row) -> Emitted:
+    word = int.from_bytes(image.bytes_at(row.place, 4), "little")
+    return Emitted(row.place, row.kind, row.symbol, row.section, row.value + row.addend, word)

@@ -7,10 +7,8 @@ What cannot be recovered is refused, and never lost.
 import itertools
 import os
 import re
-import shutil
 import subprocess
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -28,18 +26,15 @@ from liveso.elf import Image, read_image
 from liveso.elf.data import constant_sections, constant_span, data_layout
 from liveso.verdict import Weight, judge
 from tests.corpus.emitted import DTPOFF32, GOTTPOFF, RELATIVE, TLSGD, Linked, linked
+from tests.corpus.ways import LEVELS, LLD, MOLD, SOURCES, Way, compilers_by, linker_folder, linkers_among, stripped
 
-SOURCES = Path(__file__).parent / "relocations"
 LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc", "Rust": "in_rs.rs"}
-COMPILERS = ("gcc", "clang", "gcc-12", "gcc-13", "gcc-14", "gcc-15", "clang-14", "clang-16", "clang-19")
 LINKERS = {
     "bfd": ("ld.bfd",),
     "gold": ("ld.gold",),
-    "lld": ("ld.lld", *(f"ld.lld-{number}" for number in range(30, 10, -1))),
-    "mold": ("ld.mold", "mold"),
+    "lld": LLD,
+    "mold": MOLD,
 }
-REQUIRED = {"gcc", "clang", "bfd", "lld", "mold"}
-LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
 FLAGS = (
     (),
     ("-ftls-model=local-dynamic",),
@@ -52,36 +47,14 @@ FLAGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a library is built."""
-
-    language: str
-    compiler: str
-    linker: str
-    level: str
-    flags: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return " ".join((self.language, self.compiler, self.linker, self.level, *self.flags))
-
-
 @cache
 def installed_linkers() -> dict[str, str]:
-    """Where each linker is, by its name for -fuse-ld."""
-    found = {it: next(filter(None, map(shutil.which, names)), "") for it, names in LINKERS.items()}
-    return {it: path for it, path in found.items() if path or it in REQUIRED}
+    return linkers_among(LINKERS)
 
 
 @cache
 def installed_compilers() -> tuple[str, ...]:
-    """The compilers, each under one of its names."""
-    found: dict[Path, str] = {}
-    for name in COMPILERS:
-        path = shutil.which(name)
-        if path or name in REQUIRED:
-            found.setdefault(Path(path or name).resolve(), name)
-    return tuple(found.values())
+    return compilers_by(str)
 
 
 def _can_be_built(way: Way) -> bool:
@@ -112,36 +85,30 @@ def ways() -> list[Way]:
     return [it for number, it in enumerate(found) if it.language != "Rust" and number % 13 == 3] + rust
 
 
-def linker_folder(folder: Path, linker: str) -> Path:
-    """Where compilers find a linker under the name that they look for."""
-    tools = folder / "tools"
-    tools.mkdir()
-    (tools / f"ld.{linker}").symlink_to(installed_linkers()[linker])
-    return tools
+def _tools(folder: Path, linker: str) -> Path:
+    return linker_folder(folder, linker, installed_linkers()[linker])
 
 
 def build(folder: Path, way: Way) -> Path:
     """A library with the linker's list of what it applied."""
     path = folder / "library.so"
     source = str(SOURCES / LANGUAGES[way.language])
-    link = [f"-B{linker_folder(folder, way.linker)}", f"-fuse-ld={way.linker}", "-Wl,--emit-relocs", "-Wl,-z,now"]
+    link = [
+        f"-B{_tools(folder, way.linker)}",
+        f"-fuse-ld={way.linker}",
+        "-Wl,--emit-relocs",
+        "-Wl,-z,now",
+    ]
     if way.language == "Rust":
         arguments = [word for it in link for word in ("-C", f"link-arg={it}")]
         command = ["rustc", "--crate-type", "cdylib", "-C", f"opt-level={way.level}", *arguments, source]
     else:
-        is_cpp = way.language == "C++"
-        compiler = way.compiler.replace("gcc", "g++").replace("clang", "clang++") if is_cpp else way.compiler
         # with a section for each, functions are the linker's to find, not the assembler's
         flags = ["-w", "-shared", "-fPIC", "-ffunction-sections", way.level, *way.flags]
-        command = [compiler, *flags, *(["-std=c++17"] if is_cpp else []), source, *link]
+        standard = ["-std=c++17"] if way.language == "C++" else []
+        command = [way.driver, *flags, *standard, source, *link]
     subprocess.run([*command, "-o", str(path)], check=True, cwd=folder, capture_output=True)
     return path
-
-
-def stripped(path: Path) -> bytes:
-    result = path.with_suffix(".stripped")
-    subprocess.run(["strip", "--strip-all", "-o", str(result), str(path)], check=True, capture_output=True)
-    return result.read_bytes()
 
 
 @pytest.mark.parametrize("way", ways(), ids=str)
@@ -207,7 +174,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_recovered_is_refused(tmp_path: Path, name: str, linker: str) -> None:
     text, flags, reason = REFUSED[name]
-    path, tools = tmp_path / "library.so", linker_folder(tmp_path, linker)
+    path, tools = tmp_path / "library.so", _tools(tmp_path, linker)
     command = ["gcc", "-O2", "-shared", "-fPIC", "-s", *flags, f"-B{tools}", f"-fuse-ld={linker}", "-Wl,-z,now"]
     subprocess.run([*command, "-x", "c", "-", "-o", str(path)], input=text, text=True, check=True, capture_output=True)
     image = read_image(path.read_bytes())
@@ -241,7 +208,7 @@ int use_third(void) { return three++; }
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_what_the_linker_relaxes_is_found(tmp_path: Path, compiler: str, linker: str) -> None:
     """General dynamic accesses become initial exec ones where another object has such for the same variable."""
-    options = ["-O2", "-fPIC", "-shared", "-ffunction-sections", f"-B{linker_folder(tmp_path, linker)}"]
+    options = ["-O2", "-fPIC", "-shared", "-ffunction-sections", f"-B{_tools(tmp_path, linker)}"]
     objects = []
     for name, text, model in (("asking", ASKING, "global-dynamic"), ("knowing", KNOWING, "initial-exec")):
         objects.append(str(tmp_path / f"{name}.o"))

@@ -3,9 +3,7 @@ places, and for each of them the instructions that leave the page which it adds 
 
 import itertools
 import os
-import shutil
 import subprocess
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,19 +14,16 @@ from liveso.code.reference import References
 from liveso.elf import Image, read_image
 from liveso.elf.data import constant_sections, constant_span, data_layout
 from tests.corpus.emitted_aarch64 import LOCAL_DYNAMIC, MODULE, TO_SLOTS, Emitted, Linked, linked
+from tests.corpus.ways import LEVELS, LLD, MOLD, SOURCES, Way, compilers_by, linker_folder, linkers_among, stripped
 
-SOURCES = Path(__file__).parent / "relocations"
 LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc"}
 TARGET = "aarch64-linux-gnu"
-COMPILERS = ("gcc", "clang", "gcc-12", "gcc-13", "gcc-14", "gcc-15", "clang-14", "clang-16", "clang-19")
 LINKERS = {
     "bfd": (f"{TARGET}-ld.bfd",),
     "gold": (f"{TARGET}-ld.gold",),
-    "lld": ("ld.lld", *(f"ld.lld-{number}" for number in range(30, 10, -1))),
-    "mold": ("ld.mold", "mold"),
+    "lld": LLD,
+    "mold": MOLD,
 }
-REQUIRED = {"gcc", "clang", "bfd", "lld", "mold"}
-LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
 FLAGS = (
     (),
     ("-ftls-model=initial-exec",),
@@ -46,42 +41,18 @@ FLAGS = (
 ONLY_GCC = {"-mtls-dialect=trad", "-fno-section-anchors"}
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a library is built."""
-
-    language: str
-    compiler: str
-    linker: str
-    level: str
-    flags: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return " ".join((self.language, self.compiler, self.linker, self.level, *self.flags))
-
-    @property
-    def command(self) -> list[str]:
-        is_cpp = self.language == "C++"
-        name = self.compiler.replace("gcc", "g++").replace("clang", "clang++") if is_cpp else self.compiler
-        return [name, f"--target={TARGET}"] if name.startswith("clang") else [f"{TARGET}-{name}"]
+def _command(way: Way) -> list[str]:
+    return [way.driver, f"--target={TARGET}"] if way.driver.startswith("clang") else [f"{TARGET}-{way.driver}"]
 
 
 @cache
 def installed_linkers() -> dict[str, str]:
-    """Where each linker is, by its name for -fuse-ld."""
-    found = {it: next(filter(None, map(shutil.which, names)), "") for it, names in LINKERS.items()}
-    return {it: path for it, path in found.items() if path or it in REQUIRED}
+    return linkers_among(LINKERS)
 
 
 @cache
 def installed_compilers() -> tuple[str, ...]:
-    """The compilers, each under one of its names."""
-    found: dict[Path, str] = {}
-    for name in COMPILERS:
-        path = shutil.which(name if name.startswith("clang") else f"{TARGET}-{name}")
-        if path or name in REQUIRED:
-            found.setdefault(Path(path or name).resolve(), name)
-    return tuple(found.values())
+    return compilers_by(lambda name: name if name.startswith("clang") else f"{TARGET}-{name}")
 
 
 def _can_be_built(way: Way) -> bool:
@@ -119,29 +90,22 @@ def ways() -> list[Way]:
 
 def build(folder: Path, way: Way) -> Path:
     """A library with the linker's list of what it applied."""
-    path, tools = folder / "library.so", folder / "tools"
-    tools.mkdir()
-    (tools / f"ld.{way.linker}").symlink_to(installed_linkers()[way.linker])
+    path = folder / "library.so"
+    tools = linker_folder(folder, way.linker, installed_linkers()[way.linker])
     # gold lists relocations of a function's own section at wrong places
     sections = [] if way.linker == "gold" else ["-ffunction-sections"]
     flags = ["-w", "-shared", "-fPIC", *sections, way.level, *way.flags]
     link = [f"-B{tools}", f"-fuse-ld={way.linker}", "-Wl,--emit-relocs", "-Wl,-z,now"]
     standard = ["-std=c++17"] if way.language == "C++" else []
-    command = [*way.command, *flags, *standard, str(SOURCES / LANGUAGES[way.language]), *link, "-o", str(path)]
+    command = [*_command(way), *flags, *standard, str(SOURCES / LANGUAGES[way.language]), *link, "-o", str(path)]
     subprocess.run(command, check=True, cwd=folder, capture_output=True)
     return path
-
-
-def stripped(path: Path) -> bytes:
-    result = path.with_suffix(".stripped")
-    subprocess.run([f"{TARGET}-strip", "--strip-all", "-o", str(result), str(path)], check=True, capture_output=True)
-    return result.read_bytes()
 
 
 @pytest.mark.parametrize("way", ways(), ids=str)
 def test_what_is_recovered_is_what_the_linker_applied(tmp_path: Path, way: Way) -> None:
     path = build(tmp_path, way)
-    image, expected = read_image(stripped(path)), linked(path.read_bytes())
+    image, expected = read_image(stripped(path, f"{TARGET}-strip")), linked(path.read_bytes())
     found = data_references(image)
     assert not found.undecoded and not found.unclear and not found.outside and not found.doubtful
     variables = [it.name for it in data_layout(image).sections]
