@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code.functions import functions
+from liveso.code.functions import functions, holders
 from liveso.code.imports import last_calls, nothrow_calls, slot_names, stub_names
 from liveso.code.landing_pads import landing_pads
 from liveso.code.register_flow import RegisterFlow
@@ -63,9 +63,7 @@ def _by_section(image: Image) -> Iterator[AddressParts]:
 def _ways(image: Image, section: Section, words: CodeWords) -> Ways:
     known = functions(image)
     places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
-    starts, ends = known["start"].astype("<i8"), known["end"].astype("<i8")
-    before = np.searchsorted(starts, places, side="right") - 1
-    inside = (before >= 0) & (places < np.append(ends, 0)[before])
+    before, inside = holders(known, places)
     stretch = np.where(inside, before * 2 + 1, before * 2 + 2)
     ending = np.array(sorted(last_calls(stub_names(image, slot_names(image)))), "<i8")
     called = _numbers(np.unique(np.fromiter(_callable(image, words), "<i8")), section)

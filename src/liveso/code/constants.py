@@ -1,6 +1,5 @@
 """Where the constants of an image begin, as far as anything says so."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,10 +16,7 @@ from liveso.elf.tables import Table
 FORMING = 7  # bytes of an instruction that forms an address
 _DISPLACEMENT = 3  # where its displacement begins
 _HALF = 4  # bytes of a word that counts from the table's address
-_AS_FAR, _SOON = 512, 32  # bytes from where an address is formed to where a word is loaded, and from there to its sum
-_LOAD = re.compile(rb"[\x48-\x4f]\x63[\x04\x0c\x14\x1c\x24\x2c\x34\x3c\x44\x4c\x54\x5c\x64\x6c\x74\x7c].", re.DOTALL)
-_ADD = re.compile(rb"[\x48-\x4f][\x01\x03][\xc0-\xff]")
-_EXTENDING, _REGISTERS = 0x63, 0xC0  # movslq (AMD64 Manual 3, "MOVSXD"), and the mode of two registers (1.4)
+_AS_FAR = 512  # bytes from where an address is formed to where a word is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +128,9 @@ def _tables_of_distances(image: Image) -> Iterator[int]:
     rows = np.isin(formed.targets, sorted(relative_tables(image)))
     for place, target in zip(formed.places[rows].tolist(), formed.targets[rows].tolist(), strict=True):
         index = int(np.searchsorted(starts, place, side="right")) - 1
-        if image.machine.adds_words is not None:
-            end = max(place, min(int(ends[index]), place + _AS_FAR))
-            if image.machine.adds_words(image.bytes_at(place, end - place)):
-                yield target
-            continue
-        code = image.bytes_at(place, max(FORMING, min(int(ends[index]) - place, _AS_FAR)))
-        if _adds_words_to(code[FORMING:], code[2] >> 3 & 7 | (code[0] & 4) << 1):
+        end = max(place, min(int(ends[index]), place + _AS_FAR))
+        if image.machine.adds_words(image.bytes_at(place, end - place)):
             yield target
-
-
-def _adds_words_to(code: bytes, table: int) -> bool:
-    """Whether bytes of code load a word by way of the register `table` and add both (AMD64 Manual 3, 1.4)."""
-    for load in _LOAD.finditer(code):
-        rex, operand, scaled = load[0][0], load[0][2], load[0][3]
-        base, index = scaled & 7 | (rex & 1) << 3, scaled >> 3 & 7 | (rex & 2) << 2
-        if table in (base, index):
-            word = operand >> 3 & 7 | (rex & 4) << 1
-            for it in _ADD.finditer(code, load.end(), load.end() + _SOON):
-                pair = it[0][2] >> 3 & 7 | (it[0][0] & 4) << 1, it[0][2] & 7 | (it[0][0] & 1) << 3
-                if sorted(pair) == sorted((word, table)):
-                    return True
-    return False
 
 
 def _halves(image: Image, addresses: Table) -> Table:
@@ -177,16 +154,10 @@ def _formed_where_words_are_extended(image: Image) -> Table:
     """The constants whose addresses are formed in functions that seem to load half a word and extend its sign. Raises
     ImageError as `functions` does."""
     known, formed = functions(image), formed_constants(image)
-    whole, wide = image.machine.whole_word
     extending = [np.zeros(0, "<i8")]
     for section in image.sections:
         if section.is_code and section.has_bytes:
-            content = np.frombuffer(image.section_bytes(section), np.uint8)
-            if image.machine.extended_words is not None:
-                extending.append(image.machine.extended_words(image.section_bytes(section)) + section.address)
-                continue
-            at = (content[:-2] & whole == wide) & (content[1:-1] == _EXTENDING) & (content[2:] < _REGISTERS)
-            extending.append(np.flatnonzero(at) + section.address)
+            extending.append(image.machine.extended_words(image.section_bytes(section)) + section.address)
     starts = known["start"].astype("<i8")
     functions_with = np.unique(np.searchsorted(starts, np.concatenate(extending), side="right"))
     found: Table = formed.targets[np.isin(np.searchsorted(starts, formed.places, side="right"), functions_with)]

@@ -129,3 +129,12 @@ def _words(content: Table, places: Table) -> Table:
     """The four-byte numbers at `places`."""
     gathered = content[places[:, None] + np.arange(4)]
     return np.ascontiguousarray(gathered).view("<u4")[:, 0]
+
+
+def holders(known: Table, addresses: Table) -> tuple[Table, Table]:
+    """For each address the last of the functions `known` that begins there or before, by its index, -1 where none does;
+    and whether it holds the address."""
+    starts, ends = (known[name].astype("<i8") for name in ("start", "end"))
+    before = np.searchsorted(starts, addresses.astype("<i8"), side="right") - 1
+    inside: Table = (before >= 0) & (addresses < np.append(ends, 0)[before])
+    return before, inside

@@ -1,5 +1,6 @@
 """The instructions of one function, in a form in which two versions of it can be compared."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,6 +109,11 @@ class Code:
         place = self._place
         for address, form, target in zip(self.addresses, self.forms, self.targets, strict=True):
             yield Instruction(address, form, None if target is None else place(form, target))
+
+    def index_at(self, address: int) -> int | None:
+        """The index of the instruction at an address, if it is the function's own."""
+        index = bisect_left(self.addresses, address)
+        return index if index < len(self) and self.addresses[index] == address else None
 
     @cached_property
     def exact(self) -> list[tuple[object, ...]]:

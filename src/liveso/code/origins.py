@@ -4,7 +4,6 @@ Where a function branches through a register, its ways are not known: a register
 instructions that write it agree.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
@@ -74,13 +73,13 @@ class Origins:
 
     def at(self, address: int) -> _Known:
         """What registers lead to before the instruction at an address; nothing where that is not known."""
-        index = bisect_left(self._code.addresses, address)
-        return self._before[index] if index < len(self._before) else {}
+        index = self._code.index_at(address)
+        return self._before[index] if index is not None and index < len(self._before) else {}
 
     def base_at(self, address: int) -> Origin | None:
         """What the base register leads to by which the instruction at an address accesses memory."""
-        index = bisect_left(self._code.addresses, address)
-        if index >= len(self._before) or self._code.addresses[index] != address:
+        index = self._code.index_at(address)
+        if index is None or index >= len(self._before):
             return None
         form = self._code.forms[index]
         return Origin(Leads.FRAME) if form.base in self._own else self._before[index].get(form.base)
@@ -159,19 +158,15 @@ class Origins:
                 continue
             if form.operation is not Operation.CALL:
                 starts.add(index + 1)
-                if target is not None and (at := self._index(target)) is not None:
+                if target is not None and (at := self._code.index_at(target)) is not None:
                     starts.add(at)
         ordered = sorted(it for it in starts if it < len(addresses))
         return dict(zip(ordered, [*ordered[1:], len(addresses)], strict=True))
 
-    def _index(self, target: int) -> int | None:
-        at = bisect_left(self._code.addresses, target)
-        return at if at < len(self._code) and self._code.addresses[at] == target else None
-
     def _successors(self, last: int, starts: dict[int, int]) -> Iterator[int]:
         form, target = self._code.forms[last], self._code.targets[last]
         if form.leads_to_code and form.operation is not Operation.CALL and target is not None:
-            at = self._index(target)
+            at = self._code.index_at(target)
             if at is not None:
                 yield at
         if form.operation not in (Operation.JUMP, Operation.RETURN) and last + 1 in starts:

@@ -14,7 +14,7 @@ import numpy as np
 
 from liveso.code.code_model import has_large_model
 from liveso.code.decode import Listing, decode
-from liveso.code.functions import LARGE_MODEL, functions
+from liveso.code.functions import LARGE_MODEL, functions, holders
 from liveso.code.mask import displacements
 from liveso.code.reference import REFERENCE, References, Row, function_starts
 from liveso.code.start_up import is_start_up, start_up_stubs
@@ -157,8 +157,7 @@ def _by_stretch(
     if not len(places):
         return
     starts, ends = (known[name].astype("<i8") for name in ("start", "end"))
-    before = np.searchsorted(starts, places, side="right") - 1
-    inside = (before >= 0) & (places < np.append(ends, 0)[before])
+    before, inside = holders(known, places)
     borders = np.flatnonzero(np.diff(before * 2 + inside)) + 1
     for group in np.split(np.arange(len(places)), borders):
         index = int(before[group[0]])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from liveso.code.address_parts import address_parts
-from liveso.code.functions import functions
+from liveso.code.functions import functions, holders
 from liveso.code.reference import PAGE, REFERENCE, References, function_starts
 from liveso.elf import Image
 from liveso.elf.data import constant_span, data_layout
@@ -17,13 +17,13 @@ def data_references(image: Image) -> References:
     variables, constants = (_inside(rows["target"], it) for it in (data_layout(image).span, constant_span(image)))
     starts = np.array(sorted(function_starts(image, known)), "<i8")
     forms = rows["forms_address"] & np.isin(rows["target"], starts)
-    is_outside = ~_in_functions(known, found.rows["place"])
+    is_outside = ~holders(known, found.rows["place"])[1]
     outside = len(np.unique(found.rows["place"][variables & is_outside]))
 
     places, doubtful = [], 0
     for lost in (found.undecoded, found.unclear):
         to_variables = _may_lead_into(lost, data_layout(image).span)
-        inside = _in_functions(known, lost[:, 0])
+        _before, inside = holders(known, lost[:, 0])
         may = to_variables | _may_lead_into(lost, constant_span(image)) | _may_lead_to(lost, starts)
         places.append(tuple(np.unique(lost[may & inside, 0]).tolist()))
         doubtful += len(np.unique(lost[to_variables & ~inside, 0]))
@@ -45,7 +45,7 @@ def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[i
     found, wanted = address_parts(image), np.array(sorted(slots), "<i8")
     rows = found.rows[np.isin(found.rows["target"], wanted)]
     lost = np.concatenate([found.undecoded, found.unclear])
-    lost = lost[_may_lead_to(lost, wanted) & _in_functions(functions(image), lost[:, 0])]
+    lost = lost[_may_lead_to(lost, wanted) & holders(functions(image), lost[:, 0])[1]]
     return _references(rows), tuple(np.unique(lost[:, 0]).tolist())
 
 
@@ -64,13 +64,6 @@ def _references(rows: Table) -> Table:
     found["place"], found["target"] = rows["place"], rows["target"]
     found["displacement"], found["forms_address"] = rows["number"], rows["forms_address"]
     return np.unique(found)
-
-
-def _in_functions(known: Table, places: Table) -> Table:
-    starts, ends = known["start"].astype("<i8"), np.append(known["end"].astype("<i8"), 0)
-    before = np.searchsorted(starts, places.astype("<i8"), side="right") - 1
-    found: Table = (before >= 0) & (places < ends[before])
-    return found
 
 
 def _inside(targets: Table, span: range) -> Table:

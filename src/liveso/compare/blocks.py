@@ -117,5 +117,6 @@ def _follow(form: Form, held: dict[str, tuple[Term, int]]) -> None:
 
 def line_of(code: Code, address: int) -> tuple[Line, int]:
     """The line of the instruction at an address, and its index."""
-    index = code.addresses.index(address)
+    index = code.index_at(address)
+    assert index is not None
     return line_at(code, index), index

@@ -1,7 +1,7 @@
 """Addresses that code forms only to compare others with them, as the end of an array."""
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 
 import numpy as np
 
@@ -44,7 +44,9 @@ class Comparisons:
             holders = _after(it, holders)
             after = [] if it.operation in (Operation.JUMP, Operation.RETURN) else [index + 1]
             if it.leads_to_code and it.operation is not Operation.CALL:
-                after += _index_of(code, code.targets[index])
+                target = code.targets[index]
+                led_to = code.index_at(target) if target is not None else None
+                after += [] if led_to is None else [led_to]
             new = {(at, holders) for at in after if holders} - seen
             seen |= new
             ways += new
@@ -86,9 +88,3 @@ def _after(it: Form, holders: frozenset[str]) -> frozenset[str]:
         return holders | {_slot(it)} if it.source in holders and it.base else holders - {_slot(it)}
     is_held = is_copy and (_slot(it) if it.base else it.source) in holders
     return holders | set(it.written) if is_held else holders - set(it.written)
-
-
-def _index_of(code: Code, address: int | None) -> list[int]:
-    """The index of the instruction at an address, if it is the function's own."""
-    index = bisect_left(code.addresses, address or 0)
-    return [index] if index < len(code) and code.addresses[index] == address else []

@@ -102,8 +102,9 @@ class Unmoved:
         return {it.old, it.new} <= old & new
 
     def _form(self, side: int, address: int) -> Form:
-        code = self._codes[side]
-        return code.forms[code.addresses.index(address)]
+        index = self._codes[side].index_at(address)
+        assert index is not None
+        return self._codes[side].forms[index]
 
     def _is_taken(self, it: Witness) -> bool:
         """The same object has a member, in both versions, where it would have moved to, or where it would have left:

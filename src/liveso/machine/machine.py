@@ -67,6 +67,8 @@ class Machine:
     frame_pointer: str
     register_parts: dict[str, str]
     minus_one_passed: tuple[bytes, ...]
+    extended_words: Callable[[bytes], Words]
+    adds_words: Callable[[bytes], bool]
     program_counter: str = ""
     displacement_size: int = 0
     branch_opcodes: tuple[bytes, ...] = ()
@@ -93,8 +95,6 @@ class Machine:
     descriptor_registers: int = 0
     given_registers: int = 0
     returned_registers: int = 0
-    extended_words: Callable[[bytes], Words] | None = None
-    adds_words: Callable[[bytes], bool] | None = None
     adds_place: Callable[[bytes], bool] | None = None
     start_up_is_described: bool = False
     can_be_updated: bool = False

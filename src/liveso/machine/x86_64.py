@@ -3,6 +3,7 @@
 import capstone
 
 from liveso.machine.machine import Machine
+from liveso.machine.x86_64_words import adds_words, extended_words
 
 
 def _register_parts() -> dict[str, str]:
@@ -51,6 +52,8 @@ X86_64 = Machine(
     # recvmsg and accept4 with a time limit
     calls_without_restart=(232, 281, 441, 208, 65, 220, 128, 43, 45, 47, 288),
     padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
+    extended_words=extended_words,
+    adds_words=adds_words,
     can_be_updated=True,
     branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
     # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F

@@ -93,10 +93,11 @@ def _map_of_lists(row: dict[str, Any], span: range) -> AddressMap:
     found = tables
     for start, rows in ((span.start, homes), (EACH_THREAD, threads)):
         found = found + [(start + it[0], start + it[1], it[2]) for it in rows]
-    _require_sound(unpacked(pack_stretches(found), STRETCH))
+    packed = pack_stretches(found)
+    _require_sound(unpacked(packed, STRETCH))
     functions = _packed(row.get("functions", ""), HOME)
     block = threads[-1][1] if threads else 0
-    return AddressMap(_number(row["base"]), span, block, 0, pack_stretches(found), functions)
+    return AddressMap(_number(row["base"]), span, block, 0, packed, functions)
 
 
 def _list(rows: Any) -> list[tuple[int, int, int]]:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from liveso.elf.tables import Table
+from liveso.process.pages import PAGE
 from liveso.process.proc import Protections
 from liveso.process.protocol import SPAN
 
-_PAGE = 4096
 _WRITABLE = 2  # mmap(2), PROT_WRITE
 
 
@@ -19,14 +19,14 @@ def is_writable(protections: Protections, addresses: Table) -> Table:
 def spans_for_words(protections: Protections, addresses: Table) -> Table:
     """The pages around words at `addresses` that are not writable now, as runs. Raises TargetError where one of the
     addresses is not mapped."""
-    pages = np.unique(addresses // _PAGE)
-    index = protections.at(pages * _PAGE)
-    closed = ~is_writable(protections, pages * _PAGE)
+    pages = np.unique(addresses // PAGE)
+    index = protections.at(pages * PAGE)
+    closed = ~is_writable(protections, pages * PAGE)
     pages, index = pages[closed], index[closed]
     begins = np.flatnonzero(np.r_[True, (np.diff(pages) != 1) | (np.diff(index) != 0)][: len(pages)])
     spans = np.zeros(len(begins), SPAN)
-    spans["start"] = pages[begins] * _PAGE
-    spans["size"] = np.diff(np.r_[begins, len(pages)]) * _PAGE
+    spans["start"] = pages[begins] * PAGE
+    spans["size"] = np.diff(np.r_[begins, len(pages)]) * PAGE
     spans["protection"] = protections.bits[index[begins]]
     return spans
 
