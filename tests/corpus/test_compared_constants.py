@@ -1,8 +1,9 @@
 """Constants that a library knows by their address, in pointers that it keeps (witness rule `constant-identity`)."""
 
+import numpy as np
 import pytest
 
-from liveso.code import compared_constants
+from liveso.code import compared_constants, data_references, formed_constants, with_references_to
 from liveso.elf import read_image
 from liveso.verdict import judge
 from tests.corpus.libraries import Build, findings
@@ -149,12 +150,29 @@ API int both(int n) { return name(n) == none; }
 
 @pytest.mark.parametrize("more", ["a text", "another", "much longer than it was"])
 @pytest.mark.parametrize("level", ["-O1", "-O2", "-Os"])
-def test_what_a_table_of_distances_leads_to_is_not_compared_with_what_the_old_version_has(
-    build: Build, level: str, more: str
-) -> None:
-    """clang reaches texts by their distance from a table: `name(0)` is the new version's text."""
+def test_what_a_table_of_distances_leads_to_keeps_its_address(build: Build, level: str, more: str) -> None:
+    """clang reaches texts by their distance from a table: a word that leads to one which code compares is relinked."""
     flags = (level, "-s", "-fvisibility=hidden")
-    old, new = (build(REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a word", more))
+    files = (build(REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a word", more))
+    old, new = (read_image(it.read_bytes()) for it in files)
+    found = judge(old, new)
+    assert not [it for it in found.findings if it.rule == RULE]
+    (compared,) = {it.address for it in compared_constants(new)}
+    assert compared in {it.start for it in found.tables}
+    rows = with_references_to(new, data_references(new), frozenset((compared,))).constants
+    leading = rows[rows["target"] == compared]
+    (word,) = [it for it in leading.tolist() if not new.is_code(it[0])]
+    assert len(leading) > 1 and len(np.unique(leading["place"])) == len(leading)
+    place, target, displacement, _forms_address = word
+    assert displacement == int.from_bytes(new.bytes_at(place, 4), "little", signed=True)
+    assert target - displacement in formed_constants(new).targets
+
+
+@pytest.mark.parametrize("level", ["-O1", "-O2", "-Os"])
+def test_what_a_table_of_distances_leads_to_is_another_one_with_another_content(build: Build, level: str) -> None:
+    flags, text = (level, "-s", "-fvisibility=hidden", '-DMORE="a word"'), REACHED_BY_TABLE
+    changed = text.replace("none at all", "nothing at all")
+    old, new = (build(it, *flags, compiler="clang") for it in (text, changed))
     assert RULE in findings(old, new)
 
 
@@ -179,7 +197,13 @@ const char *more(void) { return MORE; }
 """
 
 
-def test_nor_are_tables_of_pointers(build: Build) -> None:
+def test_so_does_a_table_of_pointers(build: Build) -> None:
     flags = ("-O2", "-s")
-    old, new = (build(TABLES_REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a", "others"))
-    assert RULE in findings(old, new)
+    files = (build(TABLES_REACHED_BY_TABLE, *flags, f'-DMORE="{it}"', compiler="clang") for it in ("a", "others"))
+    old, new = (read_image(it.read_bytes()) for it in files)
+    found = judge(old, new)
+    assert not [it for it in found.findings if it.rule == RULE]
+    (compared,) = {it.address for it in compared_constants(new)}
+    rows = with_references_to(new, data_references(new), frozenset((compared,))).constants
+    assert compared in {it.start for it in found.tables}
+    assert [it for it in rows[rows["target"] == compared]["place"].tolist() if not new.is_code(it)]

@@ -8,6 +8,7 @@ import numpy as np
 from liveso.code.address_parts import address_parts
 from liveso.code.functions import functions
 from liveso.code.mask import displacements
+from liveso.code.reference import REFERENCE, Row
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
 from liveso.elf.data import constant_sections
@@ -72,7 +73,13 @@ def _formed(image: Image, section: Section) -> tuple[Table, Table]:
 
 @once_per_image
 def constant_starts(image: Image) -> Table:
-    """The addresses in constants that code may form, that words hold, or that symbols name: sorted, each once."""
+    """The addresses in constants that code may form or reach by a distance, that words hold, or that symbols name:
+    sorted, each once. Raises ImageError as `functions` does."""
+    return np.union1d(_formed_or_named(image), distances(image)["target"].astype("<i8"))
+
+
+@once_per_image
+def _formed_or_named(image: Image) -> Table:
     relocations = image.relocations
     pointed = relocations["addend"][relocations["type"] == image.machine.relative]
     named = np.array([it.value for it in image.symbols if it.is_defined], "<i8")
@@ -83,7 +90,10 @@ def constant_starts(image: Image) -> Table:
 
 def constant_end(image: Image, at: int, section: Section) -> int:
     """Where a constant of a section ends at the latest: at the next of the `constant_starts`."""
-    starts = constant_starts(image)
+    return _end(constant_starts(image), at, section)
+
+
+def _end(starts: Table, at: int, section: Section) -> int:
     index = int(np.searchsorted(starts, at, side="right"))
     return min(section.end, int(starts[index])) if index < len(starts) else section.end
 
@@ -97,7 +107,7 @@ def relative_tables(image: Image) -> frozenset[int]:
     another lead to constants, which small numbers do, too, so that code which forms the address of it must extend such
     words to whole ones.
     """
-    starts = constant_starts(image)
+    starts = _formed_or_named(image)
     first, second = _halves(image, starts), _halves(image, starts + _HALF)
     leads_to_code = image.are_code(starts + first)
     lead_to_constants = _are_constant(image, starts + first) & _are_constant(image, starts + second)
@@ -107,18 +117,27 @@ def relative_tables(image: Image) -> frozenset[int]:
 
 
 @once_per_image
-def relative_targets(image: Image) -> frozenset[int]:
-    """The constants that tables of distances lead to, which code reaches without forming their addresses: those of the
-    version that the table is of."""
-    found = set[int]()
-    for start in _tables_of_distances(image):
+def distances(image: Image) -> Table:
+    """The words by which code reaches constants without forming their addresses: REFERENCE rows. Each word of a table
+    of distances leads from the table's address to a constant of the version that the table is of."""
+    rows: list[Row] = []
+    for start in sorted(set(_tables_of_distances(image))):
         section = next(it for it in constant_sections(image) if it.address <= start < it.end)
-        content = image.bytes_at(start, (constant_end(image, start, section) - start) // _HALF * _HALF)
-        targets = np.frombuffer(content, "<i4").astype("<i8") + start
-        inside = _are_constant(image, targets)
+        end = _end(_formed_or_named(image), start, section)
+        content = image.bytes_at(start, (end - start) // _HALF * _HALF)
+        words = np.frombuffer(content, "<i4").astype("<i8")
+        inside = _are_constant(image, words + start)
         # what follows a table without a border holds something else
-        found.update(targets[: len(inside) if inside.all() else int(inside.argmin())].tolist())
-    return frozenset(found)
+        words = words[: len(inside) if inside.all() else int(inside.argmin())]
+        rows += [(start + _HALF * index, start + word, word, True) for index, word in enumerate(words.tolist())]
+    found = np.array(rows, REFERENCE)
+    return found[np.unique(found["place"], return_index=True)[1]]
+
+
+@once_per_image
+def relative_targets(image: Image) -> frozenset[int]:
+    """The constants that the `distances` lead to."""
+    return frozenset(distances(image)["target"].tolist())
 
 
 def _tables_of_distances(image: Image) -> Iterator[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liveso.code import ComparedConstant, Shapes, compared_constants, constant_end, relative_targets
+from liveso.code import ComparedConstant, Shapes, compared_constants, constant_end
 from liveso.compare.correspondence import Piece
 from liveso.compare.matching import Matching
 from liveso.compare.texts import is_text
@@ -54,9 +54,7 @@ def match_constants(
         index = bisect_right(ranges, after, key=lambda it: it[0]) - 1
         if index >= 0 and after < ranges[index][1]:
             continue
-        # what a table of distances leads to is the new version's
-        is_free = after in certain and after not in relative_targets(new)
-        if is_free and _content(old, matching.old, certain[after]) == _content(new, matching.new, after):
+        if after in certain and _content(old, matching.old, certain[after]) == _content(new, matching.new, after):
             pieces.append(Piece(after, after + 1, certain[after]))
         elif before:
             unclear += [it for it in compared_constants(new) if it.address == after and not it.may_be_end]

@@ -153,11 +153,11 @@ def match_tables(
     pairs_of_tables = (*_by_code(*sides, compared), *_by_name(*sides), *_by_content(*sides))
     found = {after.start: (before, after) for before, after in pairs_of_tables}
     found |= _beside(*sides, found)
-    bound = sorted(relative_targets(new))  # what code reaches by its distance from a table is the new version's
+    inner = sorted(relative_targets(new))  # a distance is only relinked that leads to the beginning of a table
     pieces = [
         Piece(after.start, max(after.stop, after.start + 1), before.start)  # an end keeps its address, too
         for before, after in found.values()
-        if not range_of(bound, after.start, after.stop)
+        if not range_of(inner, after.start + 1, after.stop)
     ]
     return tuple(without_borders(sides[1], matching, sorted(pieces, key=lambda it: it.start)))
 
