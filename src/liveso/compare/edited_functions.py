@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from liveso.code import CALLS, Code, Form, Instruction, Operation, keeps_frame
 from liveso.code.uses import uses
@@ -17,11 +17,21 @@ _LARGEST_FUNCTION = 30_000  # instructions: beyond, a comparison takes minutes
 _SHIFTS = ("sh", "sa", "lsl", "lsr", "asr")
 
 
-class EditedFunctions:
-    """Compares two versions of a function. `staying` is counted as Evidence.staying has it."""
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What one changed function says: its `witnesses`, the variables that it saw stay, and the
+    `share` of its instructions that have a partner."""
 
-    def __init__(self, versions: TwoVersions, staying: Counter[tuple[Kind, int]]) -> None:
-        self._versions, self._both, self.staying = versions, versions.both, staying
+    witnesses: tuple[Witness, ...]
+    staying: tuple[tuple[Kind, int], ...]
+    share: float
+
+
+class EditedFunctions:
+    """Compares two versions of a function."""
+
+    def __init__(self, versions: TwoVersions) -> None:
+        self._versions, self._both = versions, versions.both
         self._sizes = SizeComparison(versions)
 
     def is_comparable(self, i: int, j: int) -> bool:
@@ -31,9 +41,8 @@ class EditedFunctions:
         ]
         return max(sizes) < 4 * _LARGEST_FUNCTION
 
-    def changed(self, i: int, j: int) -> tuple[list[Witness], float]:
-        """The witnesses of one changed function, and the share of its instructions that have a partner. Raises
-        TooDifferent.
+    def changed(self, i: int, j: int) -> Edited:
+        """Compare the old version's function with the index `i` with the new one's `j`. Raises TooDifferent.
 
         Where a machine forms addresses in two steps, and a register could not be followed to the second, another one of
         the function shows that this difference is one of the low parts.
@@ -48,16 +57,14 @@ class EditedFunctions:
         runs = list(aligned(old, new))
         partners = [(old[a], new[b], run.is_isolated) for run in runs for a, b in _telling_pairs(old, new, run)]
         matched = sum(run.size for run in runs)
-        self.staying.update(
-            {
-                (KINDS[a.place.kind], a.place.offset)
-                for a, b, _is_isolated in partners
-                if a.place
-                and b.place
-                and a.place.kind in KINDS
-                and self._versions.is_same_variable(a.place, b.place, b.address)
-            }
-        )
+        staying = {
+            (KINDS[a.place.kind], a.place.offset)
+            for a, b, _is_isolated in partners
+            if a.place
+            and b.place
+            and a.place.kind in KINDS
+            and self._versions.is_same_variable(a.place, b.place, b.address)
+        }
         for a, b, is_isolated in partners:
             if a.form is not b.form or (a.place is not None and a.place.kind in KINDS):
                 found.extend(replace(it, is_isolated=is_isolated) for it in self._differences(a, b, i, frames))
@@ -84,7 +91,7 @@ class EditedFunctions:
         if any(it.kind in IN_WORDS for it in found):
             inputs = masked_inputs(old, uses(self._versions.images[0], old))
             found = [replace(it, is_input=it.kind in IN_WORDS and it.old_address in inputs) for it in found]
-        return found, matched / max(1, len(old))
+        return Edited(tuple(found), tuple(staying), matched / max(1, len(old)))
 
     def accesses_alike(self, i: int, j: int) -> bool:
         """Whether both versions of a function access members of objects at the same places and in the same widths, in

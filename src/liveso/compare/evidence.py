@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liveso.compare.correspondence import Correspondence, same_layout
-from liveso.compare.edited_functions import EditedFunctions
+from liveso.compare.edited_functions import Edited, EditedFunctions
 from liveso.compare.matching import Matching, match_functions
 from liveso.compare.matching_blocks import TooDifferent
 from liveso.compare.moved_references import MovedReferences
@@ -20,6 +20,7 @@ from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image
 from liveso.elf.data import data_layout
+from liveso.side_by_side import side_by_side
 
 ENOUGH = 0.5
 """The share of the code that must have been compared before it can be judged."""
@@ -62,32 +63,34 @@ def gather_evidence(
     }
     versions, staying = TwoVersions(old, new, matching, places), Counter[tuple[Kind, int]]()
     witnesses = list(MovedReferences(versions, staying).found())
-    edited = EditedFunctions(versions, staying)
-    compared = changed = 0
+    edited = EditedFunctions(versions)
+    sizes: list[int] = (matching.old.functions["end"] - matching.old.functions["start"]).tolist()
+    is_same = {(i, j): matching.old.shapes[i] == matching.new.shapes[j] for i, j in matching.pairs}
+    compared = sum(sizes[i] for (i, _j), same in is_same.items() if same)
+    changed = [it for it, same in is_same.items() if not same and edited.is_comparable(*it)]
     partly: list[tuple[int, int, float]] = []
-    ranges = matching.old.functions.tolist()
-    for i, j in matching.pairs:
-        start, end = ranges[i]
-        if matching.old.shapes[i] == matching.new.shapes[j]:
-            compared += end - start
-        elif changed > _MANY_CHANGED and len(witnesses) > _MANY_WITNESSES:
-            break  # another release, and not an update of this one: there is no doubt about the verdict
-        elif edited.is_comparable(i, j):
-            changed += 1
-            try:
-                found, share = edited.changed(i, j)
-            except TooDifferent:
-                continue  # not compared, as one that is too large
-            witnesses.extend(found)
-            compared += int(share * (end - start))
-            partly.append((i, j, share))
+
+    def compare(pair: tuple[int, int]) -> Edited | None:
+        try:
+            return edited.changed(*pair)
+        except TooDifferent:
+            return None  # not compared, as one that is too large
+
+    done = 0
+    while done < len(changed) and (done < _MANY_CHANGED or len(witnesses) <= _MANY_WITNESSES):
+        part = changed[done : done + _MANY_CHANGED]
+        for (i, j), found in zip(part, side_by_side(compare, part), strict=True):
+            if found:
+                witnesses.extend(found.witnesses)
+                staying.update(found.staying)
+                compared += int(found.share * sizes[i])
+                partly.append((i, j, found.share))
+        done += len(part)
     size = min(int((it.functions["end"] - it.functions["start"]).sum()) for it in (matching.old, matching.new))
     witnesses.extend(SlotComparison(versions).slots())
     compared += _look_alikes(matching)
     if compared < ENOUGH * size:
-        compared += sum(
-            int((1 - share) * (ranges[i][1] - ranges[i][0])) for i, j, share in partly if edited.accesses_alike(i, j)
-        )
+        compared += sum(int((1 - share) * sizes[i]) for i, j, share in partly if edited.accesses_alike(i, j))
     return Evidence(
         tuple(witnesses),
         staying,
@@ -96,7 +99,7 @@ def gather_evidence(
         size,
         len(matching.old.shapes),
         len(matching.pairs),
-        changed <= _MANY_CHANGED or len(witnesses) <= _MANY_WITNESSES,
+        done == len(changed),  # else it is another release, and not an update of this one
     )
 
 

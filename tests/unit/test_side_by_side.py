@@ -1,0 +1,61 @@
+"""Work that two processes share."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from liveso.side_by_side import side_by_side
+
+
+def test_what_is_made_keeps_its_order() -> None:
+    for count in (0, 1, 2, 63, 64, 65, 1000):
+        assert side_by_side(lambda it: it * it, range(count)) == [it * it for it in range(count)]
+
+
+def test_both_processes_work() -> None:
+    if len(os.sched_getaffinity(0)) > 1:
+        assert len(set(side_by_side(lambda _it: os.getpid(), range(100)))) == 2
+
+
+def test_more_than_a_pipe_holds_comes_back() -> None:
+    found = side_by_side(lambda it: bytes([it]) * 100_000, range(100))
+    assert found == [bytes([it]) * 100_000 for it in range(100)]
+
+
+@pytest.mark.parametrize("bad", [10, 11])
+def test_what_it_raises_is_raised(bad: int) -> None:
+    def make(it: int) -> int:
+        if it == bad:
+            raise ValueError(f"{it} is bad")
+        return it
+
+    with pytest.raises(ValueError, match=f"{bad} is bad"):
+        side_by_side(make, range(100))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_what_the_other_process_does_not_finish_is_made_here() -> None:
+    here = os.getpid()
+
+    def make(it: int) -> int:
+        if it > 50 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return it
+
+    assert side_by_side(make, range(100)) == list(range(100))
+
+
+def test_the_other_process_ends_with_this_one() -> None:
+    reading, writing = os.pipe()
+    middle = os.fork()
+    if not middle:
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        side_by_side(lambda _it: time.sleep(600), range(100))
+    os.close(writing)
+    os.waitpid(middle, 0)
+    with open(reading, "rb") as pipe:
+        assert pipe.read() == b""  # nobody holds the other end any more
