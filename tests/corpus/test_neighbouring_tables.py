@@ -2,6 +2,10 @@
 
 import pytest
 
+from liveso.code import data_references
+from liveso.elf import read_image
+from liveso.elf.data import constant_span
+from liveso.verdict import judge
 from tests.corpus.libraries import Build, findings
 
 COMPILERS = ("gcc", "clang")
@@ -81,3 +85,60 @@ def test_what_touches_a_known_table_is_known(build: Build, compiler: str, name: 
         for text, edit in zip(SOURCES[name], ("", "if (n > 9) m += n / 3;"), strict=True)
     )
     assert not findings(old, new)
+
+
+PADDED = """
+struct row { const char *name, *canonical; int kind; char is_new; };
+static const struct row first[] = {
+    {"r600", "r600", 1, 0}, {"rv630", "rv630", 2, 1}, {"rv635", "rv635", 2, 1}, {"r630", "r630", 2, 1},
+    {"", "", 0, 1}, {"", "", 0, 1}, {"cedar", "cedar", 5, 1}, {"last", "last", 6, 1},
+};
+static const struct row second[] = {
+    {"gfx600", "gfx600", 11, 0}, {"", "", 0, 1}, {"", "", 0, 1}, {"gfx701", "gfx701", 13, 1},
+};
+static const struct row *find(const struct row *it, const struct row *end, int kind)
+{
+    for (; it != end; it++)
+        if (it->kind == kind)
+            return it;
+    return end;
+}
+int note(int);
+const struct row *of(int n)
+{
+    const struct row *found = 0;
+    if (note(n)) found = &first[0];
+    if (note(n * 3)) found = &first[1];
+    if (note(n * 5)) found = &first[2];
+    if (note(n * 7)) found = &first[3];
+    if (note(n * 9)) found = &first[4];
+    if (note(n * 11)) found = &first[5];
+    if (note(n * 13)) found = &first[6];
+    if (note(n * 17)) found = &first[7];
+    return found;
+}
+const char *name(int kind)
+{
+    const struct row *it = find(first, first + 8, kind);
+    return it == first + 8 ? "none" : it->name;
+}
+int is_end(const struct row *it) { return it == first + 8 || it == second + 4; }
+const char *other(int kind)
+{
+    const struct row *it = find(second, second + 4, kind);
+    return it == second + 4 ? "none" : it->name;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("padding", ["char is_new;", "short is_new;", "int is_new;"])
+def test_padding_behind_a_table_parts_it_from_none(build: Build, compiler: str, padding: str) -> None:
+    flags, text = ("-s", "-O2", "-w"), PADDED.replace("char is_new;", padding)
+    files = [build(text + EDIT.format(it), *flags, compiler=compiler) for it in ("", "if (n > 9) m += n / 3;")]
+    old, new = (read_image(it.read_bytes()) for it in files)
+    rows = data_references(new).constants
+    named = {it for it in rows[rows["forms_address"]]["target"].tolist() if it in constant_span(new)}
+    kept = {it.start: it.old for it in judge(old, new).tables}
+    assert len(named & kept.keys()) >= 8  # the rows of `first`
+    assert all(old.bytes_at(before, 24) == new.bytes_at(it, 24) for it, before in kept.items() if it in named)

@@ -57,5 +57,5 @@ def test_the_other_process_ends_with_this_one() -> None:
         side_by_side(lambda _it: time.sleep(600), range(100))
     os.close(writing)
     os.waitpid(middle, 0)
-    with open(reading, "rb") as pipe:
+    with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b""  # nobody holds the other end any more

@@ -213,9 +213,9 @@ def _by_code(old: _Side, new: _Side, compared: Mapping[int, int]) -> Iterator[tu
 
 
 def _beside(old: _Side, new: _Side, known: Mapping[int, tuple[range, range]]) -> dict[int, tuple[range, range]]:
-    """Tables that look like others, and addresses at which nothing begins, which are the ends of tables: what touches a
-    table that is known, in both versions, and holds the same. Between two that are known, what the words hold may be
-    others, as in `_by_code`."""
+    """Tables that look like others, and addresses at which nothing begins, which are the ends of tables: what lies
+    beside a table that is known, with at most zeros between, in both versions, and holds the same. Between two that
+    are known, what the words hold may be others, as in `_by_code`."""
     befores, tables_now = {it.start: it for it in old.unnamed}, new.unnamed
     found = {after.start: before.start - after.start for before, after in known.values()}
     taken = {before.start for before, _after in known.values()}
@@ -223,11 +223,12 @@ def _beside(old: _Side, new: _Side, known: Mapping[int, tuple[range, range]]) ->
     for step in (1, -1):
         for index in range(len(tables_now))[::step]:
             it = tables_now[index]
-            sides = [tables_now[at] for at in (index - 1, index + 1) if 0 <= at < len(tables_now)]
+            pairs = [(tables_now[at], tables_now[at + 1]) for at in (index - 1, index) if 0 <= at < len(tables_now) - 1]
             distances = [
                 found[one.start]
-                for one in sides
-                if one.start in found and (one.stop == it.start or it.stop == one.start)
+                for first, second in pairs
+                for one in (first, second)
+                if one is not it and one.start in found and _touches(old, new, first, second, found[one.start])
             ]
             before = befores.get(it.start + distances[0]) if distances and it.start not in found else None
             if before is None or before.start in taken or len(set(distances)) > 1:
@@ -238,6 +239,11 @@ def _beside(old: _Side, new: _Side, known: Mapping[int, tuple[range, range]]) ->
                 found[it.start] = distances[0]
                 taken.add(before.start)
     return fresh
+
+
+def _touches(old: _Side, new: _Side, first: range, second: range, distance: int) -> bool:
+    """Whether there are at most zeros between two tables of the new version, and as far from them in the old one."""
+    return new.zeros_end(first.stop) >= second.start and old.zeros_end(first.stop + distance) >= second.start + distance
 
 
 def _is_alike(old: _Side, before: range, new: _Side, after: range) -> bool:
