@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, TypeVar
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_LEAST = 64  # things: for fewer, a process is not worth it
+_LEAST = 256  # things: for fewer, a process is not worth it
 
 _Thing = TypeVar("_Thing")
 _Made = TypeVar("_Made")

@@ -11,18 +11,18 @@ from liveso.side_by_side import side_by_side
 
 
 def test_what_is_made_keeps_its_order() -> None:
-    for count in (0, 1, 2, 63, 64, 65, 1000):
+    for count in (0, 1, 2, 255, 256, 257, 1000):
         assert side_by_side(lambda it: it * it, range(count)) == [it * it for it in range(count)]
 
 
 def test_both_processes_work() -> None:
     if len(os.sched_getaffinity(0)) > 1:
-        assert len(set(side_by_side(lambda _it: os.getpid(), range(100)))) == 2
+        assert len(set(side_by_side(lambda _it: os.getpid(), range(300)))) == 2
 
 
 def test_more_than_a_pipe_holds_comes_back() -> None:
-    found = side_by_side(lambda it: bytes([it]) * 100_000, range(100))
-    assert found == [bytes([it]) * 100_000 for it in range(100)]
+    found = side_by_side(lambda it: bytes([it]) * 100_000, range(300))
+    assert found == [bytes([it]) * 100_000 for it in range(300)]
 
 
 @pytest.mark.parametrize("bad", [10, 11])
@@ -33,7 +33,7 @@ def test_what_it_raises_is_raised(bad: int) -> None:
         return it
 
     with pytest.raises(ValueError, match=f"{bad} is bad"):
-        side_by_side(make, range(100))
+        side_by_side(make, range(300))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -46,7 +46,7 @@ def test_what_the_other_process_does_not_finish_is_made_here() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return it
 
-    assert side_by_side(make, range(100)) == list(range(100))
+    assert side_by_side(make, range(300)) == list(range(300))
 
 
 def test_the_other_process_ends_with_this_one() -> None:
@@ -54,7 +54,7 @@ def test_the_other_process_ends_with_this_one() -> None:
     middle = os.fork()
     if not middle:
         threading.Timer(1, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        side_by_side(lambda _it: time.sleep(600), range(100))
+        side_by_side(lambda _it: time.sleep(600), range(300))
     os.close(writing)
     os.waitpid(middle, 0)
     with os.fdopen(reading, "rb") as pipe:

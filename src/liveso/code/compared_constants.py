@@ -6,6 +6,7 @@ these are decoded.
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from liveso.code.functions import functions
 from liveso.code.instructions import Code, Place, Reader
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
+from liveso.side_by_side import side_by_side
 
 _AS_FAR = 96  # bytes from the address to the comparison
 _REX_R, _REX_B = 4, 1  # AMD64 Manual 3, 1.2.7: they extend the two registers that ModRM names
@@ -37,19 +39,21 @@ def compared_constants(image: Image) -> tuple[ComparedConstant, ...]:
     known = functions(image)
     if not image.machine.can_be_updated or not len(known):
         return ()
-    found: list[ComparedConstant] = []
     starts, ends, reader = known["start"].astype("<i8"), known["end"].astype("<i8"), Reader(image)
+    suspects: dict[int, dict[int, int]] = defaultdict(dict)
     for section in image.sections:
         if not (section.is_code and section.has_bytes) or is_start_up(section):
             continue
-        suspects: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for place, target in _candidates(image, section):
             index = int(np.searchsorted(starts, place, side="right")) - 1
             if index >= 0 and place < ends[index]:
-                suspects[index].append((place, target))
-        for index, pairs in suspects.items():
-            start, end = int(starts[index]), int(ends[index])
-            found.extend(_compared(image, reader.read(start, end), start, dict(pairs)))
+                suspects[index][place] = target
+
+    def compared(index: int) -> list[ComparedConstant]:
+        start, end = int(starts[index]), int(ends[index])
+        return _compared(image, reader.read(start, end), start, suspects[index])
+
+    found = chain.from_iterable(side_by_side(compared, list(suspects)))
     return tuple(sorted(found, key=lambda it: it.place))
 
 

@@ -19,6 +19,7 @@ from liveso.elf import Image, Section, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 from liveso.machine import Machine
+from liveso.side_by_side import side_by_side
 
 _MOST_HELD = 256  # registers and words of the stack that are remembered at a branch
 
@@ -69,23 +70,35 @@ def compared_functions(image: Image) -> ComparedFunctions:
     starts |= {_address(it) for it in image.defined.values() if it.type == tables.STT_FUNC} - {-1}
     targets = np.array(sorted(starts | slots.keys()), "<i8")
     reader = Reader(image)
-    comparisons: list[Comparison] = []
+    formed: dict[int, int] = {}
+    groups: list[tuple[int, int, frozenset[int]]] = []
     for section in image.sections:
         if not (section.is_code and section.has_bytes) or is_start_up(section):
             continue
-        formed, compares = _candidates(image, section, targets)
-        places = np.array(sorted(formed), "<i8")
+        here, compares = _candidates(image, section, targets)
+        formed |= here
+        places = np.array(sorted(here), "<i8")
         indexes = np.searchsorted(known["start"].astype("<i8"), places, side="right") - 1
         first = np.flatnonzero(np.diff(indexes, prepend=-2))
         for index, group in zip(indexes[first].tolist(), np.split(places, first[1:]), strict=False):
             start, end = known[max(index, 0)].item()
-            used = set(group.tolist())
+            used = frozenset(group.tolist())
             if index >= 0 and np.searchsorted(compares, group[0]) < np.searchsorted(compares, end):
-                walk = _Walk(image.machine, span, starts, words, exported)
-                walk.through(reader.read(start, end))
-                comparisons.extend(Comparison(place, start, it) for place, it in walk.comparisons(in_tables))
-                used -= walk.only_compared
-            kept.update(slots.get(formed[place], formed[place]) for place in used)
+                groups.append((start, end, used))
+            else:
+                kept.update(slots.get(here[place], here[place]) for place in used)
+
+    def walked(group: tuple[int, int, frozenset[int]]) -> tuple[list[Comparison], list[int]]:
+        """The comparisons of a function, and the places whose address it uses for something else."""
+        start, end, used = group
+        walk = _Walk(image.machine, span, starts, words, exported)
+        walk.through(reader.read(start, end))
+        comparisons = [Comparison(place, start, it) for place, it in walk.comparisons(in_tables)]
+        return comparisons, sorted(used - walk.only_compared)
+
+    found = side_by_side(walked, groups)
+    kept.update(slots.get(formed[place], formed[place]) for _comparisons, used in found for place in used)
+    comparisons = [it for some, _used in found for it in some]
     return ComparedFunctions(tuple(comparisons), frozenset(kept))
 
 

@@ -8,7 +8,7 @@ decoded, which tells the references from bytes that only look like one.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
+from liveso.side_by_side import side_by_side
 
 _LONGEST_INSTRUCTION = 15  # bytes
 _AT_ONCE = 1 << 16  # instructions
@@ -97,8 +98,9 @@ def data_references(image: Image) -> References:
         is_candidate = code.may_lead_to(variables) | code.may_lead_to(constants)
         is_candidate[code.may_form(starts)] = True
         candidates = np.flatnonzero(is_candidate) + code.start
-        for stretch, places in _by_stretch(candidates, known, code.section, stubs):
-            found, stop = _references(code, stretch, places)
+        stretches = list(_by_stretch(candidates, known, code.section, stubs))
+        read = side_by_side(partial(_references, code), stretches)
+        for (stretch, places), (found, stop) in zip(stretches, read, strict=True):
             function_rows.extend(row for row in found.values() if row[3] and row[1] in starts)
             rows.extend(row for row in found.values() if variables.start <= row[1] <= variables.stop)
             constant_rows.extend(row for row in found.values() if constants.start <= row[1] <= constants.stop)
@@ -123,8 +125,9 @@ def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[i
     undecoded: list[int] = []
     for code in _code_sections(image) if slots else ():
         candidates = np.flatnonzero(np.isin(code.targets, near)) + code.start
-        for stretch, places in _by_stretch(candidates, known, code.section):
-            found, stop = _references(code, stretch, places)
+        stretches = list(_by_stretch(candidates, known, code.section))
+        read = side_by_side(partial(_references, code), stretches)
+        for (stretch, places), (found, stop) in zip(stretches, read, strict=True):
             rows.extend(row for row in found.values() if row[1] in slots)
             if stretch.is_function:
                 undecoded.extend(places[places >= stop][:1].tolist())
@@ -171,9 +174,10 @@ def _by_stretch(
         yield stretch, found[(found < left_out.start) | (found >= left_out.stop)]
 
 
-def _references(code: _Code, stretch: _Stretch, places: Table) -> tuple[dict[int, Row], int]:
-    """The references of `stretch` whose displacements are at some of `places`, by the addresses of the instructions,
-    and the address up to which it could be decoded."""
+def _references(code: _Code, some: tuple[_Stretch, Table]) -> tuple[dict[int, Row], int]:
+    """The references of a stretch whose displacements are at some places, by the addresses of the instructions, and the
+    address up to which it could be decoded."""
+    stretch, places = some
     found: dict[int, Row] = {}
     fitting = places[code.follows_operand(places)]
     stop = stretch.start
@@ -243,11 +247,10 @@ def _addresses_in_linker_tables(code: _Code, known: Table) -> Iterator[int]:
         if not (is_linker_owned(owned) and owned.size):
             continue
         fitting = after_opcode[(targets >= owned.address - max(_BYTES_AFTER_DISPLACEMENT)) & (targets < owned.end)]
-        for stretch, places in _by_stretch(fitting + section.address, known, section):
-            if stretch.is_function:
-                for address, (_place, target, _displacement, forms_address) in _references(code, stretch, places)[
-                    0
-                ].items():
+        for it in _by_stretch(fitting + section.address, known, section):
+            if it[0].is_function:
+                found, _stop = _references(code, it)
+                for address, (_place, target, _displacement, forms_address) in found.items():
                     if forms_address and target not in clear:
                         yield address
 

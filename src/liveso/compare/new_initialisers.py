@@ -54,6 +54,7 @@ class NewInitialisers:
     def __init__(self, images: tuple[Image, Image], readers: tuple[Reader, Reader], matching: Matching) -> None:
         self._images, self._readers, self._matching = images, readers, matching
         self._named = frozenset(function_names(images[0]).values())
+        self._callees: dict[int, list[int]] = {}
 
     def found(self) -> Iterator[int]:
         """The new version's initialisers that set something up, and of which the old version has no equal one."""
@@ -77,13 +78,12 @@ class NewInitialisers:
 
     def _changed_helpers(self, initialiser: int) -> Iterator[int]:
         """The functions that only an initialiser leads to, by its index, that changed and set something up."""
-        below = self._below(initialiser)
-        old, shapes = {j: i for i, j in self._matching.pairs}, frozenset(self._matching.old.shapes)
+        below, old = self._below(initialiser), self._partners
         for j in sorted(below - {initialiser}):
             if j in old:
                 is_changed = self._is_certain(old[j], j) and not self._is_same(old[j], j)
             else:
-                is_changed = self._matching.new.shapes[j] not in shapes
+                is_changed = self._matching.new.shapes[j] not in self._old_shapes
             start = int(self._matching.new.functions["start"][j])
             if is_changed and self._callers.get(j, set()) <= below and self._sets_up(start):
                 yield start
@@ -91,18 +91,34 @@ class NewInitialisers:
     def _below(self, start: int) -> set[int]:
         """The functions of the new version that one leads to, by index, with itself: some branches are too short to be
         among the places that the linker fills in."""
-        functions, found, waiting = self._matching.new.functions, set[int](), [start]
-        indexes = {address: index for index, address in enumerate(functions["start"].tolist())}
+        found, waiting = set[int](), [start]
         while waiting and len(found) < _MOST_HELPERS:
             index = waiting.pop()
             if index not in found:
                 found.add(index)
-                code = self._readers[1].read(*functions[index].item())
-                places = (
-                    it.place for it in code if it.is_call and it.place is not None and it.place.kind == "function"
-                )
-                waiting.extend(indexes[place.offset] for place in places if place.offset in indexes)
+                if index not in self._callees:
+                    self._callees[index] = self._called(index)
+                waiting.extend(self._callees[index])
         return found
+
+    def _called(self, index: int) -> list[int]:
+        code = self._readers[1].read(*self._matching.new.functions[index].item())
+        places = (it.place for it in code if it.is_call and it.place is not None and it.place.kind == "function")
+        return [self._indexes[place.offset] for place in places if place.offset in self._indexes]
+
+    @cached_property
+    def _indexes(self) -> dict[int, int]:
+        """The indexes of the new version's functions by their addresses."""
+        return {address: index for index, address in enumerate(self._matching.new.functions["start"].tolist())}
+
+    @cached_property
+    def _partners(self) -> dict[int, int]:
+        """The old version's functions by the new ones, as indexes."""
+        return {j: i for i, j in self._matching.pairs}
+
+    @cached_property
+    def _old_shapes(self) -> frozenset[int]:
+        return frozenset(self._matching.old.shapes)
 
     @cached_property
     def _callers(self) -> Edges:

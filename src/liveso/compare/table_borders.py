@@ -1,7 +1,11 @@
 """Tables whose start or end code compares with: they must not be parted from what they touch."""
 
 from bisect import bisect_right
+from collections import defaultdict
+from itertools import chain
 from typing import Protocol
+
+import numpy as np
 
 from liveso.code import Reader
 from liveso.compare.comparisons import Comparisons
@@ -9,6 +13,9 @@ from liveso.compare.correspondence import Piece
 from liveso.compare.matching import Matching
 from liveso.elf import Image
 from liveso.elf.tables import Table
+from liveso.side_by_side import side_by_side
+
+_Neighbours = tuple[Piece | None, Piece | None]
 
 
 class Constants(Protocol):
@@ -34,19 +41,26 @@ def without_borders(new: Constants, matching: Matching, pieces: list[Piece]) -> 
     kept together then. Zeros that follow a table may be its last entries, so that its end may lie behind them."""
     comparisons = Comparisons(Reader(new.image), matching.new.functions)
     starts = [it.start for it in pieces]
-    ends = [new.zeros_end(it.end) for it in pieces]
+    last = [new.zeros_end(it.end) for it in pieces]
 
-    def neighbours(at: int) -> tuple[Piece | None, Piece | None]:
+    def neighbours(at: int) -> _Neighbours:
         """The table that may end at an address, and the one that starts there."""
         index = bisect_right(starts, at) - 1
         second = pieces[index] if index >= 0 and starts[index] == at else None
         index -= second is not None
-        return pieces[index] if index >= 0 and pieces[index].end <= at <= ends[index] else None, second
+        return pieces[index] if index >= 0 and pieces[index].end <= at <= last[index] else None, second
 
+    formed: dict[int, list[tuple[int, _Neighbours]]] = defaultdict(list)
+    for place, target, _displacement, forms_address in new.rows.tolist():
+        if forms_address and any(pair := neighbours(target)):
+            formed[int(np.searchsorted(matching.new.functions["start"], place, side="right"))].append((place, pair))
+
+    def may_be_ends(some: list[tuple[int, _Neighbours]]) -> list[bool]:
+        return [comparisons.may_be_end(place) for place, _pair in some]
+
+    ends = chain.from_iterable(side_by_side(may_be_ends, list(formed.values())))
     compared = {
-        pair
-        for place, target, _displacement, forms_address in new.rows.tolist()
-        if forms_address and any(pair := neighbours(target)) and comparisons.may_be_end(place)
+        pair for (_place, pair), is_end in zip(chain.from_iterable(formed.values()), ends, strict=True) if is_end
     }
     for at, target in new.pointers.items():
         first, _second = pair = neighbours(target)
