@@ -134,6 +134,7 @@ class Reader:
         self._last_calls = last_calls(self._stubs)
         self._tls = thread_local_slots(image).variables
         self._module_accesses = module_accesses(image)
+        self._access_places = sorted(self._module_accesses)
         self._places: dict[int, Place] = {}
 
     def read(self, start: int, end: int) -> Code:
@@ -149,7 +150,8 @@ class Reader:
             return found
 
         found = self._syntax.forms(content, decode(self.machine, content, start), self._last_calls)
-        return Code(self._with_accesses(found) if self._module_accesses else found, place)
+        has_accesses = bisect_left(self._access_places, start) < bisect_left(self._access_places, end)
+        return Code(self._with_accesses(found) if has_accesses else found, place)
 
     def _with_accesses(self, found: Iterable[tuple[int, Form, int | None]]) -> Iterator[tuple[int, Form, int | None]]:
         """The same with the places in the thread's block that instructions refer to by a number."""
