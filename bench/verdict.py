@@ -23,7 +23,7 @@ from liveso.code import functions
 from liveso.elf import read_image
 from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict
 from liveso.verdict.judge import LAYERS
-from liveso.verdict.rules import Pair
+from liveso.verdict.pair import Pair
 from tests.packages import LIBRARIES, package
 
 _LLVM = f"{LIBRARIES}/libLLVM-14.so.1"

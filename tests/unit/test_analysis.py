@@ -11,10 +11,13 @@ import pytest
 
 from liveso.code import PanicMark, data_references, thread_local_references
 from liveso.code.references import REFERENCE
+from liveso.compare.both_codes import BothCodes
+from liveso.compare.located_variables import LocatedVariables
 from liveso.elf import Image, read_image
 from liveso.verdict import DebugSource, KeptVerdicts, PairAnalysis, Policy, Weight, analyse_pair, judge
 from liveso.verdict.judge import JUDGING_FAILED, LAYERS
-from liveso.verdict.rules import Difference, Pair, Rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, Rule
 from tests.unit.images import TEXT, compile_library
 
 NOWHERE = KeptVerdicts(Path("/proc/self/verdicts"))
@@ -84,15 +87,17 @@ def test_what_relinking_cannot_know_makes_the_update_impossible(
         assert Weight.IMPOSSIBLE in {it.weight for it in found.verdict.refusals(None)}
 
 
-def _variables(pair: Pair) -> None:
+def _variables(_part: object) -> None:
     raise MemoryError
 
 
-@pytest.mark.parametrize("name", ["correspondence", "matching", "references"])
+@pytest.mark.parametrize(
+    ("part", "name"), [(LocatedVariables, "shared"), (BothCodes, "matching"), (BothCodes, "references")]
+)
 def test_facts_that_cannot_be_found_out_refuse(
-    images: tuple[Image, Image], monkeypatch: pytest.MonkeyPatch, name: str
+    images: tuple[Image, Image], monkeypatch: pytest.MonkeyPatch, part: type, name: str
 ) -> None:
-    monkeypatch.setattr(Pair, name, property(_variables))
+    monkeypatch.setattr(part, name, property(_variables))
     verdict = judge(*images)
     assert Weight.IMPOSSIBLE in {it.weight for it in verdict.findings if "MemoryError" in it.text}
 
@@ -102,7 +107,7 @@ def test_a_judgement_that_failed_is_not_kept(
 ) -> None:
     kept, source = KeptVerdicts(tmp_path / "verdicts"), DebugSource(folders=())
     with monkeypatch.context() as patch:
-        patch.setattr(Pair, "references", property(_variables))
+        patch.setattr(BothCodes, "references", property(_variables))
         assert kept.judge(images[0], images[0], Policy.STRICT, source).refusals(None)
     assert not kept.judge(images[0], images[0], Policy.STRICT, source).refusals(None)
 

@@ -8,7 +8,8 @@ import pytest
 from liveso.elf import Image, read_image
 from liveso.verdict import DebugSource, KeptVerdicts, Policy, Verdict, Weight, judge
 from liveso.verdict.judge import LAYERS
-from liveso.verdict.rules import Difference, Pair, Rule, note, refuse
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, Rule, note, refuse
 from tests.unit.images import compile_library
 
 

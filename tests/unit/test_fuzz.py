@@ -56,13 +56,16 @@ def test_a_seed_makes_the_same_mutant(image: Image) -> None:
     assert len(set(made)) > 150
 
 
-@pytest.mark.parametrize("name", ["references", "evidence", "correspondence"])
+@pytest.mark.parametrize(
+    "name",
+    ["both_codes.BothCodes.references", *(f"located_variables.LocatedVariables.{it}" for it in ("evidence", "shared"))],
+)
 def test_a_judgement_that_failed_is_no_answer(image: Image, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def fail(_pair: object) -> None:
         raise OverflowError("too large")
 
     assert try_out(image, image.content)
-    monkeypatch.setattr(f"liveso.verdict.rules.Pair.{name}", property(fail))
+    monkeypatch.setattr(f"liveso.compare.{name}", property(fail))
     with pytest.raises(Failed, match="OverflowError"):
         try_out(image, image.content)
 

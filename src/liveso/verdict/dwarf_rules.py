@@ -7,7 +7,8 @@ from liveso.compare.changed_uses import at, listed, verb
 from liveso.debug.debug_info import Layout, Member, Variable, is_numbered
 from liveso.elf import tables
 from liveso.errors import ImageError
-from liveso.verdict.rules import Difference, Pair, note, refuse, refuse_if_needed, rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, note, refuse, refuse_if_needed, rule
 
 _BITS = 8
 
@@ -15,7 +16,7 @@ _BITS = 8
 @rule("debug-information")
 def debug_information_is_there(pair: Pair) -> Iterator[Difference]:
     """Without it, the code alone is judged."""
-    missing = [name for name, it in (("old", pair.old_debug), ("new", pair.new_debug)) if not it.has_types]
+    missing = [name for name, it in (("old", pair.types.old), ("new", pair.types.new)) if not it.has_types]
     if missing:
         which = "either version" if len(missing) == 2 else f"the {missing[0]} version"
         yield note(f"no debug information was found for {which}: types are judged by the code alone")
@@ -25,12 +26,12 @@ def debug_information_is_there(pair: Pair) -> Iterator[Difference]:
 def variables_keep_their_types(pair: Pair) -> Iterator[Difference]:
     """A variable's home holds what the old version's type says."""
     try:
-        correspondences = pair.correspondence, pair.thread_locals
+        correspondences = pair.variables.shared, pair.variables.each_thread
     except ImageError:
         return  # data-layout says it, or tls-block
     # a symbol without a size is a place that the linker names
     old, new = (
-        {name: it for name, it in debug.variables.items() if it.size} for debug in (pair.old_debug, pair.new_debug)
+        {name: it for name, it in debug.variables.items() if it.size} for debug in (pair.types.old, pair.types.new)
     )
     gone = {(it.is_thread_local, it.offset): it for name, it in old.items() if name not in new or is_numbered(name)}
     for name, after in new.items():
@@ -65,9 +66,9 @@ def _compare_variables(before: Variable, after: Variable, place: int | None) -> 
 def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
     """Objects that the old code made live on, and the new code works on them. A member of another name is another
     member, unless the code does the same with it."""
-    if not (pair.old_debug.has_types and pair.new_debug.has_types):
+    if not (pair.types.old.has_types and pair.types.new.has_types):
         return
-    for name, before, after in pair.changed_types:
+    for name, before, after in pair.types.changed:
         for text, evidence in _differences(name, before, after):
             matters, renamed = evidence.pop("matters"), evidence.pop("renamed", None)
             users = [] if not isinstance(renamed, int) else _other_users(pair, renamed)
@@ -78,7 +79,7 @@ def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
                 )
             elif not matters:
                 yield note(text, **evidence)
-            elif name in pair.old_debug.reachable:
+            elif name in pair.types.old.reachable:
                 yield refuse(text, **evidence)
             else:  # objects that are handed around as `void *` look like this, too
                 yield refuse(f"{text} (no variable or function leads to it by type)", **evidence)
@@ -162,7 +163,7 @@ def functions_keep_their_signatures(pair: Pair) -> Iterator[Difference]:
     for key, symbol in pair.old.defined.items():
         if symbol.type not in (tables.STT_FUNC, tables.STT_GNU_IFUNC) or not pair.new.successor_of(symbol):
             continue
-        old, new = (it.signatures.get(symbol.name) for it in (pair.old_debug, pair.new_debug))
+        old, new = (it.signatures.get(symbol.name) for it in (pair.types.old, pair.types.new))
         if old is not None and new is not None and old != new:
             was, becomes = (f"{it[0]}({', '.join(it[1:])})" for it in (old, new))
             yield refuse_if_needed(f"the function {symbol} changes from {was} to {becomes}", key)

@@ -4,21 +4,13 @@ from collections.abc import Iterator
 
 from liveso.code import asks_for_next_definition
 from liveso.compare.initial import Kind, changed_words
+from liveso.compare.located_variables import different_places
 from liveso.compare.thread_local import changed_starts, different_blocks
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
-from liveso.verdict.rules import (
-    Difference,
-    Pair,
-    counted,
-    different_places,
-    impossible,
-    note,
-    refuse,
-    refuse_if_needed,
-    rule,
-)
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, counted, impossible, note, refuse, refuse_if_needed, rule
 
 _SHOWN = 3  # doubts
 
@@ -130,18 +122,18 @@ def variables_are_found_again(pair: Pair) -> Iterator[Difference]:
             if before.type == tables.STT_OBJECT and layouts[0].holds(before.value) != layouts[1].holds(after.value):
                 kinds = ("variable", "constant") if layouts[0].holds(before.value) else ("constant", "variable")
                 yield impossible(f"the exported {kinds[0]} {before} becomes a {kinds[1]}")
-        if pair.has_same_layout:
+        if pair.variables.have_same_layout:
             return
         if not pair.new.machine.can_be_updated:
             yield from map(impossible, different_places(pair.old, pair.new))
             return
-        correspondence = pair.correspondence
+        correspondence = pair.variables.shared
     except ImageError as error:
         yield impossible(f"its variables cannot be located: {error}")
         return
     if correspondence is None:
         why = next(different_places(pair.old, pair.new))
-        for doubt in pair.matched_variables.doubts[:_SHOWN]:
+        for doubt in pair.variables.matched.doubts[:_SHOWN]:
             yield impossible(f"it is not certain which variable is which: {doubt}; {why}")
     else:
         moved = sum(it.old is not None and it.old != it.start for it in correspondence.pieces)
@@ -156,9 +148,9 @@ def initial_pointers_keep_their_meaning(pair: Pair) -> Iterator[Difference]:
     """A word that starts as the address of something tells what variable it is in: one that leads elsewhere, or that
     comes where another goes, is a variable that moved. One that only starts, or stops, to be null changed its value."""
     try:
-        if pair.correspondence is None:
+        if pair.variables.shared is None:
             return  # data-layout says it
-        changes = changed_words(pair.old, pair.new, pair.correspondence)
+        changes = changed_words(pair.old, pair.new, pair.variables.shared)
     except ImageError:
         return  # data-layout says it
     starts = [change for change in changes if change.old.kind is Kind.PLAIN is not change.new.kind]
@@ -192,13 +184,13 @@ def thread_local_variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     """Threads that run have a block of the old version's shape: new code is led to the variables in it, and new ones
     get a block of their own (ELF TLS, 3.4)."""
     try:
-        if not pair.has_same_block and not pair.new.machine.can_be_updated:
+        if not pair.variables.have_same_block and not pair.new.machine.can_be_updated:
             yield from map(impossible, different_blocks(pair.old, pair.new))
             return
-        thread_locals, data = pair.thread_locals, pair.correspondence
+        thread_locals, data = pair.variables.each_thread, pair.variables.shared
         if thread_locals is None:
             why = next(different_blocks(pair.old, pair.new))
-            for doubt in pair.matched_thread_locals.doubts[:_SHOWN]:
+            for doubt in pair.variables.matched_of_each_thread.doubts[:_SHOWN]:
                 yield impossible(f"it is not certain which thread-local variable is which: {doubt}; {why}")
             return
         if data is None:
@@ -236,7 +228,7 @@ def relocations_are_known(pair: Pair) -> Iterator[Difference]:
 def code_can_be_decoded(pair: Pair) -> Iterator[Difference]:
     """Each reference to a variable must be found: one that is missed works on a variable of its own."""
     try:
-        found = pair.references
+        found = pair.code.references
     except ImageError as error:
         yield impossible(f"its references to variables cannot be found: {error}")
         return

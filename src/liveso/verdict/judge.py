@@ -18,7 +18,8 @@ from liveso.verdict import (
     witness_rules,
 )
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
-from liveso.verdict.rules import Pair, Rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Rule
 
 LAYERS: dict[str, tuple[Rule, ...]] = {
     "ELF": elf_rules.RULES,
@@ -88,7 +89,7 @@ def _facts(pair: Pair, found: list[Finding]) -> _Facts:
     if pair.old.machine != pair.new.machine:
         return None, None, (), ()
     try:
-        return *_correspondences(pair), _tables(pair), pair.functions
+        return *_correspondences(pair), _tables(pair), pair.same.functions
     except Exception as error:  # as in `_apply`
         found.append(failure("ELF", "matching variables, tables and functions", error, Weight.IMPOSSIBLE))
         return None, None, (), ()
@@ -109,14 +110,14 @@ def failure(layer: str, what: str, error: Exception, weight: Weight) -> Finding:
 
 def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence | None]:
     try:
-        return pair.correspondence, pair.thread_locals
+        return pair.variables.shared, pair.variables.each_thread
     except ImageError:
         return None, None
 
 
 def _tables(pair: Pair) -> tuple[Piece, ...]:
     try:
-        return tuple(sorted((*pair.tables, *pair.same_constants, *pair.constants.pieces), key=lambda it: it.start))
+        return pair.same.all_constants
     except ImageError:
         return ()  # without functions, no table is known
 

@@ -10,7 +10,8 @@ from liveso.code.use import How, Use
 from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, listed, offsets_of, verb, where
 from liveso.compare.grown_tables import grown_tables
 from liveso.errors import ImageError
-from liveso.verdict.rules import Difference, Pair, note, refuse, rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, note, refuse, rule
 
 _TELLING = (How.FACTOR, How.MASK, How.SHIFT)
 
@@ -250,8 +251,8 @@ def tables_keep_their_size(pair: Pair) -> Iterator[Difference]:
 
     Of 195 of Debian's updates that were accepted without this rule it refuses none."""
     try:
-        references = pair.old_references.constants, pair.references.constants
-        found = list(grown_tables(pair.old, pair.new, pair.matching, references))
+        references = pair.code.old_references.constants, pair.code.references.constants
+        found = list(grown_tables(pair.old, pair.new, pair.code.matching, references))
     except ImageError:
         return  # code-comparison or undecoded-code says it
     names = {address: name.partition("@")[0] for name, address in function_names(pair.old).items()}

@@ -9,7 +9,8 @@ from liveso.code.use import How, Use
 from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, at, listed, verb, where
 from liveso.compare.mixing import is_strong, mixings
 from liveso.errors import ImageError
-from liveso.verdict.rules import Difference, Pair, note, refuse, rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, note, refuse, rule
 
 _VALUES = (How.STORE, How.EQUAL, How.FACTOR, How.MASK)
 _LEAST_WORD = 4  # bytes

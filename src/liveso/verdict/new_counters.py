@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from liveso.code.use import How, Use
 from liveso.compare.changed_uses import ENOUGH, listed, offsets_of
 from liveso.errors import ImageError
-from liveso.verdict.rules import Difference, Pair, refuse, rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, refuse, rule
 
 _Places = dict[tuple[int, int], set[str]]
 """The functions that count in a member, by its offset and width in bytes."""

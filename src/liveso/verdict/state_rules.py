@@ -16,7 +16,8 @@ from liveso.compare.changed_uses import listed
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
 from liveso.errors import ImageError
-from liveso.verdict.rules import Difference, Pair, refuse, rule
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, refuse, rule
 
 _COUNTS_ON = re.compile(r"lock|wait|[gs]etspecific|post|signal|broadcast|tss_[gs]et")
 """What is done with locks and the like once they were made (pthreads(7), sem_overview(7), C11 7.26)."""
@@ -45,7 +46,7 @@ def new_state_is_set_up(pair: Pair) -> Iterator[Difference]:
 
     Of 195 of Debian's updates that were accepted without this rule it refuses none."""
     try:
-        shapes, new = pair.matching.new, pair.new
+        shapes, new = pair.code.matching.new, pair.new
         found = _new_variables(pair, shapes)
         if not found:
             return
@@ -85,10 +86,10 @@ def _exported(image: Image, shapes: Shapes) -> dict[str, int]:
 
 def _new_variables(pair: Pair, shapes: Shapes) -> dict[int, _NewVariable]:
     """The new variables that start with zeros, by their places in the writable data."""
-    correspondence, image, reader = pair.correspondence, pair.new, Reader(pair.new)
+    correspondence, image, reader = pair.variables.shared, pair.new, Reader(pair.new)
     if correspondence is None:
         return {}  # data-layout says it
-    start, table = data_layout(image).span.start, pair.references.table
+    start, table = data_layout(image).span.start, pair.code.references.table
     known = _Known(pair)
     rows = [
         (place, at)
@@ -110,7 +111,7 @@ def _new_variables(pair: Pair, shapes: Shapes) -> dict[int, _NewVariable]:
 def _find_first_time(pair: Pair, shapes: Shapes, found: dict[int, _NewVariable], callers: Edges) -> None:
     """Tell which functions set up their variables only the first time, by a flag that the old version has, too: they
     ask whether it is zero and set it, or somebody hands it over together with them (pthread_once(3))."""
-    reader, correspondence = Reader(pair.new), pair.correspondence
+    reader, correspondence = Reader(pair.new), pair.variables.shared
     assert correspondence is not None
     new = found.keys()
 
@@ -133,7 +134,7 @@ class _Known:
     """What the old version's code knows of its writable data."""
 
     def __init__(self, pair: Pair) -> None:
-        span, table = data_layout(pair.old).span, pair.old_references.table
+        span, table = data_layout(pair.old).span, pair.code.old_references.table
         self._targets = sorted(set((table["target"] - span.start).astype("<i8").tolist()))
         formed = (table["target"][table["forms_address"]] - span.start).astype("<i8").tolist()
         named = (symbol.value - span.start for symbol in pair.old.symbols if symbol.is_defined and symbol.size)

@@ -7,11 +7,12 @@ from liveso.code import Reader, compared_functions, function_names, handed_funct
 from liveso.compare.changed_uses import listed
 from liveso.compare.evidence import ENOUGH
 from liveso.compare.replaced_constants import ConstantReader
+from liveso.compare.weighing import counts, grouped
 from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image, tables
 from liveso.errors import ImageError
-from liveso.verdict.rules import Difference, Pair, note, refuse, rule
-from liveso.verdict.weighing import counts, grouped
+from liveso.verdict.pair import Pair
+from liveso.verdict.rule import Difference, note, refuse, rule
 
 _SHOWN = 3
 _FEW = 40  # changes: where there are more, it is another release, and no reader asks who makes what
@@ -27,7 +28,7 @@ _NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Ki
 @rule("code-comparison")
 def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
     """Without debug information and without code that can be compared nothing is known of the heap's objects."""
-    if pair.old_debug.has_types and pair.new_debug.has_types:
+    if pair.types.old.has_types and pair.types.new.has_types:
         return
     try:
         for image in (pair.old, pair.new):
@@ -36,7 +37,7 @@ def code_can_be_compared(pair: Pair) -> Iterator[Difference]:
                     "not judged: a version has no unwind table (.eh_frame_hdr), so its functions cannot be compared"
                 )
                 return
-        evidence = pair.evidence
+        evidence = pair.variables.evidence
     except ImageError as error:
         yield refuse(f"not judged: its functions cannot be compared: {error}")
         return
@@ -57,7 +58,7 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     say what the bits of a word mean.
     """
     try:
-        evidence = pair.evidence
+        evidence = pair.variables.evidence
     except ImageError:
         return  # code-comparison says it
     groups = grouped(evidence)
@@ -74,7 +75,7 @@ def objects_of_a_call_keep_their_layout(pair: Pair) -> Iterator[Difference]:
     """The same about objects that only live while a function of the library runs: on its stack, and handed to no other
     than functions of its own. Such an update is right where no thread is inside the library."""
     try:
-        evidence = pair.evidence
+        evidence = pair.variables.evidence
     except ImageError:
         return  # code-comparison says it
     for group in grouped(evidence):
@@ -84,8 +85,8 @@ def objects_of_a_call_keep_their_layout(pair: Pair) -> Iterator[Difference]:
 
 def _is_taken(pair: Pair, group: list[Witness]) -> bool:
     """Whether witnesses are taken for a change, and not for an edit."""
-    is_edit = pair.types_agree and group[0].kind not in _NOT_TYPES
-    return counts(group, pair.evidence.staying) and not is_edit
+    is_edit = pair.types.agree and group[0].kind not in _NOT_TYPES
+    return counts(group, pair.variables.evidence.staying) and not is_edit
 
 
 def _is_of_one_call(pair: Pair, group: list[Witness]) -> bool:
@@ -107,7 +108,7 @@ def _made_and_freed(pair: Pair, group: list[Witness], taken: list[list[Witness]]
 def initialisers_have_run(pair: Pair) -> Iterator[Difference]:
     """A prepared copy runs none: what a new or changed one would set up is missing, and new code may count on it."""
     try:
-        found = pair.evidence.initialisers
+        found = pair.variables.evidence.initialisers
     except ImageError:
         return  # code-comparison says it
     names = {address: name for name, address in function_names(pair.new).items()}
@@ -132,7 +133,7 @@ def functions_are_known_again(pair: Pair) -> Iterator[Difference]:
         if not found.comparisons:
             return
         kept = compared_functions(pair.old).kept
-        matching = pair.matching
+        matching = pair.code.matching
     except ImageError:
         return  # code-comparison says it
     old, new = (it.functions["start"].tolist() for it in (matching.old, matching.new))
@@ -157,7 +158,7 @@ def constants_are_known_again(pair: Pair) -> Iterator[Difference]:
     """Code compares a pointer that the process keeps with the address of a constant (`if (it->text != empty)`), which
     is another one in the new version, or may be: what was stored before the update is taken for something else."""
     try:
-        found = pair.constants.unclear
+        found = pair.same.compared_constants.unclear
     except ImageError:
         return  # code-comparison says it
     name = _namer(pair.new)
@@ -171,7 +172,7 @@ def constants_are_known_again(pair: Pair) -> Iterator[Difference]:
 
 def _with_home(pair: Pair) -> frozenset[int]:
     """The functions of the new version whose address stays that of the old version's."""
-    return frozenset(it.new for it in pair.functions if it.place is not None)
+    return frozenset(it.new for it in pair.same.functions if it.place is not None)
 
 
 _WORDS = {
@@ -209,12 +210,12 @@ def functions_are_found_again(pair: Pair) -> Iterator[Difference]:
     no home, what the old version handed over is not found by the new one's address, and is called when its object is
     gone."""
     try:
-        matched = {j for _i, j in pair.matching.pairs}
+        matched = {j for _i, j in pair.code.matching.pairs}
         at_home = _with_home(pair)
-        found = handed_functions(pair.new, pair.matching.new)
+        found = handed_functions(pair.new, pair.code.matching.new)
     except ImageError:
         return  # code-comparison says it
-    indexes = {start: j for j, start in enumerate(pair.matching.new.functions["start"].tolist())}
+    indexes = {start: j for j, start in enumerate(pair.code.matching.new.functions["start"].tolist())}
     names = {address: name for name, address in function_names(pair.new).items()}
     for address, callees in sorted(found.items()):
         forgetting = sorted(it for it in callees if _FORGETS.search(it))
@@ -233,10 +234,10 @@ def constants_stay_constant(pair: Pair) -> Iterator[Difference]:
     """A function that used a constant uses a new variable now, a hash's seed for example, or the other way round: what
     was computed before the update, and is kept in objects, does not equal what is computed after it."""
     try:
-        old_places, new_places = pair.references_to_gone_variables, pair.references_to_new_variables
+        old_places, new_places = pair.variables.references_to_gone, pair.variables.references_to_new
         if not (old_places or new_places):
             return
-        reader = ConstantReader((Reader(pair.old), Reader(pair.new)), pair.matching)
+        reader = ConstantReader((Reader(pair.old), Reader(pair.new)), pair.code.matching)
         given_up, taken_up = list(reader.replaced(1, new_places)), list(reader.replaced(0, old_places))
     except ImageError:
         return  # code-comparison says it

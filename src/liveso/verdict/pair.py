@@ -1,0 +1,52 @@
+"""A pair of versions, as rules see it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from liveso.code import References
+from liveso.compare.both_codes import BothCodes
+from liveso.compare.changed_uses import ChangedUses
+from liveso.compare.lifetimes import Lifetimes
+from liveso.compare.located_variables import LocatedVariables
+from liveso.compare.same_objects import SameObjects
+from liveso.debug.compared_types import ComparedTypes
+from liveso.debug.debug_files import DebugSource
+from liveso.elf import Image
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The version that runs, the one that may replace it, where to look for debug information, and the new one's
+    references if they are known already. What is asked of them is worked out once."""
+
+    old: Image
+    new: Image
+    debug_source: DebugSource
+    known_references: References | None = None
+
+    @cached_property
+    def types(self) -> ComparedTypes:
+        return ComparedTypes((self.old, self.new), self.debug_source)
+
+    @cached_property
+    def code(self) -> BothCodes:
+        return BothCodes(self.old, self.new, self.known_references)
+
+    @cached_property
+    def variables(self) -> LocatedVariables:
+        return LocatedVariables(self.code, self.types)
+
+    @cached_property
+    def same(self) -> SameObjects:
+        return SameObjects(self.code, self.variables)
+
+    @cached_property
+    def lifetimes(self) -> Lifetimes:
+        """How long objects of the old version live. Raises ImageError where its functions cannot be read."""
+        return Lifetimes(self.old, self.code.matching.old)
+
+    @cached_property
+    def changed_uses(self) -> ChangedUses:
+        """What their code does with members and variables. Raises ImageError where it cannot be read."""
+        variables = {"data": self.variables.shared, "tls": self.variables.each_thread}
+        return ChangedUses(self.old, self.new, self.code.matching, variables)
