@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from liveso.code.block_address import Access
 from liveso.code.functions import functions
 from liveso.code.imports import last_calls, slot_names, stub_names
-from liveso.code.module_base import Access, Accesses, accesses
+from liveso.code.module_base import Accesses, accesses
 from liveso.code.references import PAGE, REFERENCE, pages_of, slot_references
 from liveso.elf import Image, once_per_image
 from liveso.elf.tables import Table, have_equal_fields
