@@ -23,7 +23,7 @@ def advancing_places(code: Code, stack: set[str]) -> dict[str, list[range]]:
     ]
     if not stepped:
         return found
-    loops = _loops(code)
+    around = loops(code)
     led, written = dict[str, list[int]](), dict[str, list[int]]()
     for index, form in enumerate(forms):
         if form.base and form.operation is not Operation.ADDRESS:
@@ -36,13 +36,13 @@ def advancing_places(code: Code, stack: set[str]) -> dict[str, list[range]]:
         writers = written.get(place, [])
         at = bisect_right(writers, index)
         after = range(index, writers[at] if at < len(writers) else index)
-        around = [it for it in (*(loop for loop in loops if index in loop), after) if _any_in(led.get(place, []), it)]
-        if around:
-            found.setdefault(place, []).extend(around)
+        inside = [it for it in (*(loop for loop in around if index in loop), after) if _any_in(led.get(place, []), it)]
+        if inside:
+            found.setdefault(place, []).extend(inside)
     return found
 
 
-def _loops(code: Code) -> list[range]:
+def loops(code: Code) -> list[range]:
     """The instructions from where a branch leads back to, up to that branch."""
     addresses, found = code.addresses, []
     for index, (form, target) in enumerate(zip(code.forms, code.targets, strict=True)):

@@ -4,13 +4,29 @@ from dataclasses import replace
 
 from liveso.code.form import Operation
 from liveso.code.instructions import Instruction
-from liveso.code.operations import ADDS, COMPARES, FACTORS, FIELDS, FLOAT, MASKS, WHOLE_NUMBERS, ZEROS, condition, parts
+from liveso.code.operations import (
+    ADDS,
+    COMPARES,
+    ENCODES,
+    FACTORS,
+    FIELDS,
+    FLOAT,
+    HIDES,
+    MASKS,
+    NEGATES,
+    ONES,
+    WHOLE_NUMBERS,
+    ZEROS,
+    condition,
+    parts,
+)
 from liveso.code.state import INDEXED, State, is_variable
 from liveso.code.use import How
 from liveso.code.values import Source, Value, either
 
 _COPIES = ("movd", "movq", "movap", "movss", "movsd", "vmov")
 _EXTENDS = ("cdqe", "sxtw", "uxtw", "uxtb", "uxth", "sxtb", "sxth")
+_ALL_SET = (1 << 128) - 1
 _COMPUTED = Value(Source.COMPUTED)
 
 
@@ -18,10 +34,16 @@ def compute(state: State, it: Instruction) -> None:
     """Follow an instruction that accesses no memory."""
     form = it.form
     name, operands = parts(form.outline)
-    if name in ZEROS and len(operands) > 1 and len(set(operands[-2:])) == 1:
+    with_itself = len(operands) > 1 and len(set(operands[-2:])) == 1
+    if name in ZEROS and with_itself:
         state.set(form.written, Value(Source.CONSTANT, 0))
-    elif name == "movi" and form.immediate == 0:  # AArch64: all lanes of a vector
-        state.set(tuple(it.partition(".")[0] for it in form.written), Value(Source.CONSTANT, 0))
+    elif (name in ONES and len(operands) > 1 and len(set(operands[-2:])) == 1) or (
+        name == "or" and form.immediate == -1
+    ):
+        state.set(form.written, Value(Source.CONSTANT, _ALL_SET))
+    elif name in ("movi", "mvni") and form.immediate == 0:  # AArch64: all lanes of a vector
+        value = Value(Source.CONSTANT, 0 if name == "movi" else _ALL_SET)
+        state.set(tuple(it.partition(".")[0] for it in form.written), value)
     elif form.operation is Operation.MOVE:
         constant = None if form.immediate is None else Value(Source.CONSTANT, form.immediate)
         state.set(form.written, constant or state.held(form.source))
@@ -37,6 +59,10 @@ def compute(state: State, it: Instruction) -> None:
         divide(state, it.address, state.constant_of(operands))
     elif name.startswith("cmov"):
         state.set(form.written, either(state.held(operands[0]), state.held(operands[1])))
+    elif name in ENCODES and operands:
+        _encode(state, it.address, name, form.written, state.held(operands[-1]))
+    elif name == "sub" and len(operands) == 2 and state.constant_of(operands[:1]) == 0:
+        negate(state, it.address, form.written, state.held(operands[1]))
     elif operands:
         _operate(state, it, name, operands)
 
@@ -45,6 +71,17 @@ def divide(state: State, address: int, constant: int | None) -> None:
     """x86-64: a quotient in one register, the remainder in another."""
     for register, name in (("rax", "div"), ("rdx", "rem")):
         state.set((register,), None if constant is None else _COMPUTED.after(name, constant, address))
+
+
+def negate(state: State, address: int, written: tuple[str, ...], held: Value | None) -> None:
+    """Zero less a value."""
+    _encode(state, address, NEGATES, written, held)
+
+
+def _encode(state: State, address: int, name: str, written: tuple[str, ...], held: Value | None) -> None:
+    if held is not None and held.spot is not None and held.last is None:
+        state.add(address, held.spot, How.ENCODE, what=(name,))
+    state.set(written, (held or _COMPUTED).after(name, 0, address))
 
 
 def _operate(state: State, it: Instruction, name: str, operands: tuple[str, ...]) -> None:
@@ -57,6 +94,8 @@ def _operate(state: State, it: Instruction, name: str, operands: tuple[str, ...]
         factors = [state.held(operand) for operand in operands[1:3]]
         constant = next((one.constant for one in factors if one is not None and one.constant is not None), None)
         held = next((one for one in factors if one is not None and one.constant is None), None)
+    if name in HIDES and constant is None and held is not None and held.constant is not None:
+        constant, held = held.constant, state.values.get(operands[-1])
     if name in ("cbz", "cbnz") or (name == "test" and len(set(operands)) == 1):
         constant, name = 0, "cmp"
     elif constant is None and name in WHOLE_NUMBERS and len(operands) > 1:

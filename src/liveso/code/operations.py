@@ -17,11 +17,18 @@ FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
 """AArch64: those that take bits out of a word, or put some into it."""
 FACTORS = frozenset({"imul", "mul", "madd", "msub", "smull", "umull"})
 """Instructions that multiply."""
+NEGATES = "neg"
+ENCODES = frozenset({NEGATES, "not", "mvn", "bswap", "rev", "rev16", "rev32"})
+"""Instructions that give a number another form, from which the same, or its like, makes it again."""
+HIDE, HIDES = "xor", frozenset({"xor", "eor"})
+"""Instructions that do so with a mask, and what they are called in a Use."""
 COMPARES = frozenset({"cmp", "cmn", "ccmp", "cbz", "cbnz"})
 WHOLE_NUMBERS = SHIFTS | MASKS | ADDS | FACTORS | COMPARES
 FLOAT = re.compile(
     r"v?(add|sub|mul|div|sqrt|min|max|u?comi|cvtt?s[sd]2|fn?m[a-z]+)[a-z0-9]*s[sd](2si)?$|f(add|sub|mul|div|cmp|cvtz)"
 )
+ONES = frozenset({"pcmpeqb", "pcmpeqw", "pcmpeqd", "vpcmpeqb", "vpcmpeqw", "vpcmpeqd"})
+"""Which leave all bits set where both operands are one register."""
 ZEROS = frozenset({"xor", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd"})
 """Which leave zero where both operands are one register."""
 _CONDITION = re.compile(r"(?:j|set|cmov)(n?[a-z]{1,2}) |(?:b\.|cset |csel |cinc )(?:.*, )?([a-z]{2})\b|cbn?z")

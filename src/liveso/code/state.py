@@ -6,7 +6,7 @@ from liveso.code.advancing import advancing_places
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form
 from liveso.code.instructions import Code, Instruction, keeps_frame
-from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, MASKS, SHIFTS, condition, summand
+from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, HIDE, HIDES, MASKS, SHIFTS, condition, summand
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, pieces, signed
 from liveso.elf import Image
@@ -109,14 +109,14 @@ class State:
             return
         number = 1 << (constant & 63) if name in BIT_NUMBERS else signed(constant, spot.width)
         number = summand(name, number) if how is How.ADD else number
-        what = (condition(self.code, self.index),) if how is How.ORDER else ()
+        what = (condition(self.code, self.index),) if how is How.ORDER else (HIDE,) if name in HIDES else ()
         if how is How.ADD and changes:  # while (--it->users)
             what = (condition(self.code, self.index + 1, 1),)
         self.add(address, spot, how, number, what, is_float=False, changes=changes)
 
     def store(self, it: Instruction, spot: Spot, held: Value | None) -> None:
         base = self.values.get(it.form.base)
-        is_fresh = base is not None and base.source is Source.RESULT and _makes_objects(base.name)
+        is_fresh = base is not None and makes_object(base)
         constant = None if held is None else held.constant
         if constant is not None:
             for part, number in pieces(spot, constant):
@@ -151,8 +151,11 @@ class State:
         self.found.append(Use(address, spot, how, constant, what, is_float, is_fresh, changes, is_element))
 
 
-def _makes_objects(name: str) -> bool:
-    """Whether a function may return a new object: one of the library's own, or one of another by its name."""
+def makes_object(it: Value) -> bool:
+    """Whether a value may be a new object: what a function of the library's own returned, or another by its name."""
+    name = it.name
+    if it.source is not Source.RESULT:
+        return False
     return not name or name.partition("@")[0] in SIZE_ARGUMENTS or bool(_MAKES.search(name))
 
 

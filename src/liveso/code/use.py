@@ -16,6 +16,8 @@ class How(StrEnum):
     ORDER = "order"
     """Compares it with a constant as larger or smaller."""
     MASK = "mask"
+    ENCODE = "encode"
+    """Computes another form of what lies there: negates it, or exchanges its bytes."""
     SHIFT = "shift"
     ADD = "add"
     FACTOR = "factor"

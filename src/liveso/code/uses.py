@@ -11,7 +11,7 @@ from math import prod
 
 from liveso.code.advancing import stack_word
 from liveso.code.allocators import SIZE_ARGUMENTS
-from liveso.code.arithmetic import compute, divide
+from liveso.code.arithmetic import compute, divide, negate
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code, Instruction
 from liveso.code.operations import (
@@ -24,9 +24,9 @@ from liveso.code.operations import (
     WHOLE_NUMBERS,
     parts,
 )
-from liveso.code.state import State
+from liveso.code.state import State, makes_object
 from liveso.code.use import How, Use
-from liveso.code.values import Source, Spot, Value, joined
+from liveso.code.values import Source, Spot, Value, joined, pieces
 from liveso.elf import Image
 from liveso.elf.data import data_layout
 
@@ -46,7 +46,8 @@ _NO_ALLOCATORS = (
 )
 """What the names of functions begin with that are given a size and make no new object."""
 _FREES = frozenset({"free", "_ZdlPv", "_ZdaPv", "g_free", "cfree", "_ZdlPvm"})
-_WORD = 8
+_WORD, _HALF = 8, 4
+_FILLS, _FILL_ARGUMENTS = ("memset", "__memset_chk"), ("pointer", "byte", "size")
 
 
 def uses(image: Image, code: Code) -> list[Use]:
@@ -119,6 +120,7 @@ class _Walk:
             self._state.add(it.address, first.spot, How.FREE)
         self._hand(it.address, name, arguments)
         self._allocate(it.address, name, arguments)
+        self._fill(it.address, name, arguments)
         for register in [register for register in self._state.values if not register.startswith("[")]:
             if register not in self._machine.kept_registers:
                 del self._state.values[register]
@@ -144,6 +146,20 @@ class _Walk:
             known = [value.constant for at in sizes if (value := arguments[at]) is not None]
             size = prod(it for it in known if it is not None) if None not in known and len(known) == len(sizes) else 0
             self._state.add(address, Spot("allocator", 0, 0), How.HAND, size, what=(name,))
+
+    def _fill(self, address: int, name: str, arguments: list[Value | None]) -> None:
+        """What memset(3) leaves at the beginning of an array or object, as if code stored it there."""
+        if not name.startswith(_FILLS) or len(arguments) < len(_FILL_ARGUMENTS):
+            return
+        pointer, byte, size = arguments[: len(_FILL_ARGUMENTS)]
+        if byte is None or byte.constant is None or (size is not None and (size.constant or _WORD) < _WORD):
+            return
+        if pointer is not None and pointer.source in (Source.ADDRESS, Source.CONSTANT):
+            return
+        shift = pointer.last[1] if pointer is not None and pointer.last is not None and pointer.last[0] == "add" else 0
+        is_fresh = pointer is not None and makes_object(pointer)
+        for part, number in pieces(Spot("object", shift, _HALF), (byte.constant & 0xFF) * 0x01010101):
+            self._state.add(address, part, How.STORE, number, is_fresh=is_fresh, changes=True)
 
     def _access(self, index: int, it: Instruction) -> None:
         form = it.form
@@ -171,6 +187,9 @@ class _Walk:
             self._state.store(it, spot, held)
             return
         changes = form.is_store
+        if name == "sub" and not changes and self._state.constant_of(registers[:1]) == 0:
+            negate(self._state, it.address, form.written, Value(Source.MEMORY, 0, "", spot))
+            return
         if name in COMPARES or name in MASKS or name in SHIFTS or name in ADDS or name in FACTORS:
             constant = form.immediate if form.immediate is not None else self._state.constant_of(registers)
             constant = 1 if name in ("inc", "dec") else constant
@@ -213,6 +232,9 @@ class _Walk:
             held = replace(held or Value(Source.COMPUTED), advances=True)
         if name.startswith(("mov", "ld")):
             self._state.set(form.written, held)
+            return
+        if name == "sub" and self._state.constant_of(operands[:1]) == 0:
+            negate(self._state, self._code.addresses[self._state.index], form.written, held)
             return
         constant = form.immediate
         if held is not None and held.spot is not None and held.last is None and name in WHOLE_NUMBERS:

@@ -132,6 +132,8 @@ def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, 
 
 def where(kind: str, offset: int) -> str:
     """A place in words; `offset` is in bytes."""
+    if kind == "element":
+        return f"{offset:+#x} of an element of an array"
     return f"{offset:+#x} of an object" if kind == "object" else f"the variable at +{offset:#x} of the writable data"
 
 

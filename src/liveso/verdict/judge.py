@@ -9,7 +9,9 @@ from liveso.elf import Image, printable
 from liveso.errors import ImageError
 from liveso.verdict import (
     dwarf_rules,
+    element_size,
     elf_rules,
+    encoded_members,
     layout_rules,
     meaning_rules,
     new_counters,
@@ -25,9 +27,13 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
     "ELF": elf_rules.RULES,
     "DWARF": dwarf_rules.RULES,
     "witness": witness_rules.RULES,
-    "layout": (*layout_rules.RULES, new_counters.counters_are_known_from_the_start),
+    "layout": (
+        *layout_rules.RULES,
+        new_counters.counters_are_known_from_the_start,
+        element_size.elements_keep_their_size,
+    ),
     "state": state_rules.RULES,
-    "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users),
+    "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users, encoded_members.members_keep_their_form),
 }
 """From the cheapest evidence to the dearest."""
 

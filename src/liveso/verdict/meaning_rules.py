@@ -40,7 +40,7 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
     groups: dict[tuple[str, int, int, How], tuple[list[Use], list[Use]]] = {}
     for side, found in enumerate((it.old, it.new)):
         for use in found:
-            if use.how in _VALUES and use.constant is not None and use.spot.kind in KINDS and not _is_text(use):
+            if use.how in _VALUES and use.constant is not None and _is_kept(use) and not _is_text(use):
                 key = use.spot.kind, use.spot.offset, use.spot.width, use.how
                 groups.setdefault(key, ([], []))[side].append(use)
     for (kind, offset, _width, how), (old, new) in groups.items():
@@ -57,6 +57,11 @@ def _changes(it: ChangedFunction) -> Iterator[_Change]:
                 places = one.address, other.address
                 is_first = one.is_fresh and other.is_fresh
                 yield _Change(kind, offset, one.constant, other.constant, how, it.name, places, is_first)
+
+
+def _is_kept(it: Use) -> bool:
+    """Whether it is about what lives on: a member or a variable, or a number or pointer in an array."""
+    return it.spot.kind in KINDS or (it.spot.kind == "element" and it.spot.width >= _LEAST_WORD)
 
 
 def _is_text(it: Use) -> bool:
