@@ -29,6 +29,7 @@ _FILLS = frozenset({"memset", "memcpy", "memmove", "__memset_chk", "__memcpy_chk
 _REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _KEEPS = ("push ", "pop ", "stp ", "ldp ")
 """By which a function keeps a register for its caller."""
+_LARGEST_END = 64  # bytes of padding, and of an element that an array at the end does not have any more
 _BEFORE_END = 8  # bytes: the array begins no further before the constant, which may count a closing zero and padding
 
 
@@ -58,7 +59,8 @@ class TailSizes:
         """The witnesses of one function, `found`, with another constant in a sum told as what it is: `pairs` are the
         instructions that belong together. `is_alone`: all others of the function do the same.
 
-        One by whom no allocator is asked is added, too, for it may be the same size.
+        One by which no allocator is asked is added, too, where an address formed that way would not be told by itself:
+        it may be the same size.
         """
         rooms: dict[tuple[int, int], Witness] = {}
         for a, b, is_isolated in pairs:
@@ -67,7 +69,8 @@ class TailSizes:
                 continue
             old, new = (abs(it or 0) for it in constants)
             callee = self._allocator(codes, (a, b), (old, new), is_alone)
-            if callee is not None:
+            is_sum = a.operation is not Operation.ADDRESS and 0 < old - new <= _LARGEST_END
+            if callee or (callee is not None and is_sum):
                 room = Witness(Kind.ROOM, old, new, self._versions.name(i), a.address, b.address, callee)
                 rooms[a.address, b.address] = replace(room, is_isolated=is_isolated, is_alone=is_alone)
         asked = {at for at, it in rooms.items() if it.callee}

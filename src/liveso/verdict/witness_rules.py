@@ -67,6 +67,8 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     taken = [it for it in groups if _is_taken(pair, it)]
     for group in groups:
         if not _is_taken(pair, group):
+            if group[0].kind is Kind.ROOM and not any(it.callee for it in group):
+                continue  # any sum
             yield _said(note, f"taken for an edit: {_describe(group)}", group)
         elif not _is_of_one_call(pair, group):
             yield _said(refuse, _describe(group) + _made_and_freed(pair, group, taken), group)
