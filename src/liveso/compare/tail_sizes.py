@@ -90,12 +90,12 @@ class TailSizes:
             return ""
         is_address = pair[0].operation is Operation.ADDRESS
         old, new = constants
-        if new < old and not is_address:
-            return first.callee
         end = min(old, new)
         has_array = [self._has_array(code, it.call, end) for code, it in zip(codes, (first, second), strict=True)]
         if any(has_array) if new > old else all(has_array) and is_alone:
             return first.callee
+        if new < old and not is_address:
+            return first.callee if is_alone or any(has_array) else ""
         return None
 
     # --- the size
