@@ -38,6 +38,83 @@ own long third(struct state *it) {{ it->c++; return it->c * it->d-- / 13 + it->c
 own long second(struct state *it, long n) {{ it->a += n; return third(it) + n; }}
 long first(long n) {{ struct state it = {{5}}; it.buffer[n & 7] = 1; return second(&it, n) + second(&it, n * 7); }}
 """
+SWITCH = """
+long visit(long);
+own long one(struct state *it, long n) {{ it->c += n; it->d ^= it->c * 3; return it->d * 9; }}
+own long next(struct state *it, long k, long n) {{
+    switch (k) {{
+    case 0: return it->c * n;
+    case 1: it->d = n; return one(it, n);
+    case 2: it->c -= n; return one(it, it->d / 3);
+    case 3: it->d += it->c; return it->d * 7;
+    case 4: return one(it, 5) + it->d;
+    case 5: it->c ^= n; return it->c + 5;
+    default: return one(it, k);
+    }}
+}}
+long parse(const char *text) {{
+    struct state it = {{1, 2}};
+    long n = 0;
+    while (*text) n += next(&it, *text & 7, n) + visit(n), text++;
+    return n;
+}}
+"""
+KEPT_IN_FRAME = """
+long visit(long, long, long, long, long, long);
+own long step(struct state *it, long n) {{ it->c += n; it->d ^= it->c * 3; return it->d * 9; }}
+own long walk(struct state *it, long a, long b, long e, long f, long g) {{
+    long h = a * b, i = b * e, j = e * f, k = f * g, l = a * g;
+    for (long n = 0; n < g; n++) {{
+        h += visit(a, b, e, f, g, h); i ^= visit(h, i, j, k, l, n); j += visit(i, a, b, e, f, n);
+        k ^= visit(j, k, l, a, b, e) + step(it, h); l += visit(l, k, j, i, h, g);
+    }}
+    return h + i + j + k + l + it->c + it->d * 3;
+}}
+long parse(long a, long b) {{ struct state it = {{1, 2}}; return walk(&it, a, b, a + b, a - b, a ^ b) + it.c; }}
+"""
+GIVEN_BACK = """
+void choose(struct state **);
+long visit(long, long, long, long, long, long);
+own long step(struct state *it, long n) {{ it->c += n; it->d ^= it->c * 3; return it->d / 13 + it->c / 7; }}
+own long walk(struct state *it, long n) {{
+    struct state *kept = it;
+    visit(n, 1, 2, 3, 4, 5);
+    choose(&kept);
+    return step(kept, n) + step(kept, n + 1);
+}}
+long parse(long n) {{ struct state it = {{1}}; return walk(&it, n) + it.c; }}
+"""
+ONE_CASE_IS_KEPT = """
+struct state *kept;
+own long step(struct state *it, long n) {{ it->c += n; it->d ^= it->c * 3; return it->d / 13 + it->c / 7; }}
+own long next(struct state *it, long k, long n) {{
+    switch (k) {{
+    case 0: n += 2; break;
+    case 1: n *= n; n ^= 5; break;
+    case 2: it = kept; break;
+    case 3: n -= 7; n *= 3; break;
+    case 4: n = n * n * n; break;
+    case 5: n /= 9; break;
+    case 6: kept->a++; break;
+    }}
+    return step(it, n) + step(it, k);
+}}
+long parse(long k, long n) {{ struct state it = {{1}}; return next(&it, k, n) + it.c; }}
+"""
+IN_A_CIRCLE = """
+struct state *kept;
+own long odd(struct state *, long);
+own long even(struct state *it, long n) {{
+    it->c += n; it->d ^= it->c * 3;
+    return n > 1 ? odd(it, n - 1) + it->d / 13 + odd(it, n / 3) : it->c / 7;
+}}
+own long odd(struct state *it, long n) {{
+    it->d -= n; it->c ^= it->d * 5;
+    return n > 1 ? even(it, n - 1) + it->c / 11 + even(it, n / 5) : it->d / 17;
+}}
+long parse(long n) {{ struct state it = {{1}}; return even(&it, n) + it.c; }}
+long again(long n) {{ return odd(kept, n); }}
+"""
 STORED = """
 struct state *kept;
 own long step(struct state *it, long n) {{ it->c += n; it->d ^= it->c * 3; return it->d / 13 + it->c / 7; }}
@@ -76,7 +153,11 @@ def refusals(folder: Path, compiler: str, body: str) -> tuple[Finding, ...]:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("body", [PARSER, RECURSIVE, HANDED_ON], ids=["parser", "recursive", "handed on"])
+@pytest.mark.parametrize(
+    "body",
+    [PARSER, RECURSIVE, HANDED_ON, SWITCH, KEPT_IN_FRAME],
+    ids=["parser", "recursive", "handed on", "in a switch", "kept in a frame"],
+)
 def test_objects_of_one_call_are_told(tmp_path: Path, compiler: str, body: str) -> None:
     found = refusals(tmp_path, compiler, body)
     assert found
@@ -86,7 +167,9 @@ def test_objects_of_one_call_are_told(tmp_path: Path, compiler: str, body: str) 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize(
-    "body", [STORED, EXPORTED, REMEMBERED, HEAP], ids=["stored", "exported", "remembered", "allocated"]
+    "body",
+    [STORED, EXPORTED, REMEMBERED, HEAP, GIVEN_BACK, ONE_CASE_IS_KEPT, IN_A_CIRCLE],
+    ids=["stored", "exported", "remembered", "allocated", "given back", "kept by one case", "in a circle"],
 )
 def test_objects_that_may_live_on_are_not_taken_for_such(tmp_path: Path, compiler: str, body: str) -> None:
     found = refusals(tmp_path, compiler, body)

@@ -1,13 +1,17 @@
 """Where the constants of an image begin, as far as anything says so."""
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from liveso.code.address_parts import address_parts
+from liveso.code.form import Operation
 from liveso.code.functions import functions
+from liveso.code.instructions import Code
 from liveso.code.mask import displacements
+from liveso.code.operations import parts
 from liveso.code.reference import REFERENCE, Row
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
@@ -17,6 +21,8 @@ from liveso.elf.tables import Table
 FORMING = 7  # bytes of an instruction that forms an address
 _DISPLACEMENT = 3  # where its displacement begins
 _HALF = 4  # bytes of a word that counts from the table's address
+_MOST_CASES = 4096
+_AROUND_BRANCH = 8  # instructions
 _AS_FAR = 512  # bytes from where an address is formed to where a word is loaded
 
 
@@ -138,6 +144,54 @@ def distances(image: Image) -> Table:
 def relative_targets(image: Image) -> frozenset[int]:
     """The constants that the `distances` lead to."""
     return frozenset(distances(image)["target"].tolist())
+
+
+def switch_cases(image: Image, code: Code, function: range) -> dict[int, frozenset[int]]:
+    """The addresses in a function to which its branches through registers lead, by the branch's own, as its jump tables
+    say: by that whose address is formed just before, or by any of them. None where a branch takes its address from
+    elsewhere, or has no table."""
+    branches = [at for at, it in enumerate(code.forms) if it.operation is Operation.JUMP and not it.leads_to_code]
+    if not branches or any("[" in code.forms[at].outline for at in branches):
+        return {}
+    tables = relative_tables(image)
+    formed = {
+        at: _cases(image, target, function)
+        for at, target in enumerate(code.targets)
+        if target in tables and code.forms[at].operation is Operation.ADDRESS
+    }
+    every = frozenset[int]().union(*formed.values())
+    return {code.addresses[at]: formed.get(_table_of(code, at, formed), every) for at in branches} if every else {}
+
+
+def _cases(image: Image, table: int, function: range) -> frozenset[int]:
+    section = next(it for it in constant_sections(image) if it.address <= table < it.end)
+    content = image.bytes_at(table, min(section.end - table, _MOST_CASES * _HALF) // _HALF * _HALF)
+    found = set[int]()
+    for (distance,) in struct.iter_unpack("<i", content):
+        if not image.is_code(table + distance):
+            break
+        if table + distance in function:  # else in the part of it that seldom runs
+            found.add(table + distance)
+    return frozenset(found)
+
+
+def _table_of(code: Code, branch: int, formed: Container[int]) -> int:
+    """The index of the instruction that forms the address of the table that a branch is led by, if it runs just before:
+    `lea T, table; movsxd R, [T + I*4]; add R, T; jmp R`. -1 where it may be another."""
+    register = code.forms[branch].outline.split()[-1]
+    added: frozenset[str] | None = None
+    for index in range(branch - 1, max(-1, branch - _AROUND_BRANCH), -1):
+        form = code.forms[index]
+        if form.leads_to_code or form.operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
+            break
+        if added is None and register in form.written:
+            name, operands = parts(form.outline)
+            if name != "add":
+                break
+            added = frozenset(operands)
+        elif added and not added.isdisjoint(form.written) and index in formed:
+            return index
+    return -1
 
 
 def _tables_of_distances(image: Image) -> Iterator[int]:

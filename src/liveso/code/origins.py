@@ -4,14 +4,14 @@ Where a function branches through a register, its ways are not known: a register
 instructions that write it agree.
 """
 
-from collections.abc import Iterator
-from enum import StrEnum
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from liveso.code.clobbers import Clobbers
 from liveso.code.form import Form, Operation
+from liveso.code.frame_words import DEPTH, WORD, FrameWords
 from liveso.code.instructions import Code
 from liveso.code.operations import ADDS, parts, summand
+from liveso.code.origin import WHOLE, Leads, Origin
 from liveso.machine import Machine
 
 _CLOBBERING = frozenset(
@@ -29,47 +29,38 @@ def clobbers(form: Form) -> bool:
     return name in _CLOBBERING or name.startswith("rep") or (name == "imul" and len(operands) == 1)
 
 
-class Leads(StrEnum):
-    """What a register leads to."""
-
-    CONSTANT = "constant"
-    """Memory of the image that no code writes."""
-    FRAME = "frame"
-    """The function's own frame."""
-    ARGUMENT = "argument"
-    """What its caller gave it."""
-    WRITTEN = "written"
-    """What one of its instructions left there: it is the same wherever that is the last that wrote it."""
-
-
-class Origin(NamedTuple):
-    """What a value leads to; `number` is that of the argument, or the index of the instruction, and 0 for others.
-    `shift` is what was added to it since, in bytes, for these two."""
-
-    leads: Leads
-    number: int = 0
-    shift: int = 0
-
-    def moved_on(self, constant: int) -> "Origin":
-        return self if self.leads in _WHOLE else self._replace(shift=self.shift + constant)
-
-
-_WHOLE = (Leads.CONSTANT, Leads.FRAME)
-"""What is never an index, and stays what it is wherever in it an address leads."""
-
-
 _Known = dict[str, Origin]
 """By register, or by word of the stack."""
 
 
 class Origins:
     """What registers lead to at each instruction of one function. `clobbers` tells which registers a function that it
-    calls leaves alone; without, that is what the calling convention says."""
+    calls leaves alone; without, that is what the calling convention says. `cases` are the addresses to which each
+    branch through a register leads, those of a `switch`; with `follows_frame`, words of the frame are followed, too."""
 
-    def __init__(self, code: Code, machine: Machine, clobbers: Clobbers | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        machine: Machine,
+        clobbers: Clobbers | None = None,
+        cases: Mapping[int, frozenset[int]] | None = None,
+        follows_frame: bool = False,
+    ) -> None:
         self._code, self._machine, self._clobbers = code, machine, clobbers
         self._own = {machine.stack_pointer}
-        self._before = self._everywhere() if self._branches_through_register() else self._flow()
+        indexes = code.index_at
+        self._cases = {
+            indexes(branch): [at for it in sorted(found) if (at := indexes(it)) is not None]
+            for branch, found in (cases or {}).items()
+        }
+        self._words = FrameWords(machine) if follows_frame else None
+        if self._branches_through_register() and not self._cases:
+            self._words = None
+            self._before = self._everywhere()
+            return
+        self._before = self._flow()
+        if self._words is not None and self._words.restricts():
+            self._before = self._flow()  # without the words that others may write
 
     def at(self, address: int) -> _Known:
         """What registers lead to before the instruction at an address; nothing where that is not known."""
@@ -91,7 +82,8 @@ class Origins:
         return any(it.operation is Operation.JUMP and not it.leads_to_code for it in forms)
 
     def _entry(self) -> _Known:
-        return {name: Origin(Leads.ARGUMENT, at) for at, name in enumerate(self._machine.argument_registers)}
+        found = {name: Origin(Leads.ARGUMENT, at) for at, name in enumerate(self._machine.argument_registers)}
+        return found if self._words is None else found | {DEPTH: Origin(Leads.FRAME)}
 
     def _everywhere(self) -> list[_Known]:
         """What holds wherever a register is read: what all that is written to it agrees on."""
@@ -152,7 +144,7 @@ class Origins:
     def _starts(self) -> dict[int, int]:
         """Where each block starts, and ends, as indexes."""
         addresses = self._code.addresses
-        starts = {0}
+        starts = {0}.union(*self._cases.values())
         for index, (form, target) in enumerate(zip(self._code.forms, self._code.targets, strict=True)):
             if not (form.leads_to_code or form.operation in (Operation.JUMP, Operation.RETURN)):
                 continue
@@ -169,6 +161,8 @@ class Origins:
             at = self._code.index_at(target)
             if at is not None:
                 yield at
+        if form.operation is Operation.JUMP and not form.leads_to_code:
+            yield from self._cases.get(last, ())
         if form.operation not in (Operation.JUMP, Operation.RETURN) and last + 1 in starts:
             yield last + 1
 
@@ -178,7 +172,11 @@ class Origins:
     # --- one instruction
 
     def _step(self, index: int, known: _Known) -> None:
-        for name, origin in list(self._effects(index, self._code.forms[index], known)):
+        form = self._code.forms[index]
+        effects = list(self._effects(index, form, known))
+        if self._words is not None:
+            effects.extend(self._words.effects(form, known))
+        for name, origin in effects:
             if origin is None:
                 known.pop(name, None)
             else:
@@ -191,6 +189,8 @@ class Origins:
             target = self._code.targets[index]
             changed = self._clobbers.most(target) if self._clobbers is not None and target is not None else None
             for register in {*known, *self._machine.argument_registers}:
+                if register.startswith(WORD):
+                    continue
                 if register in changed if changed is not None else register not in self._machine.kept_registers:
                     yield register, None
             yield self._machine.result_register, Origin(Leads.WRITTEN, index)
@@ -239,7 +239,7 @@ class Origins:
 
 def _moved(one: Origin | None, other: Origin | None) -> Origin | None:
     """What the sum of two registers leads to."""
-    whole = [it for it in (one, other) if it is not None and it.leads in _WHOLE]
+    whole = [it for it in (one, other) if it is not None and it.leads in WHOLE]
     return whole[0] if len(whole) == 1 else None
 
 

@@ -20,8 +20,9 @@ class References:
     """What the code of an image refers to.
 
     `table` has a row for each reference: the address of its displacement, the address it leads to, the displacement
-    itself, and whether it forms the address for later use, where others access what lies there. `undecoded` are
-    addresses inside functions where a reference may be that cannot be decoded, and `unclear` those of instructions that
+    itself, and whether it forms the address for later use, where others access what lies there. Where it forms an
+    address before the object that it is meant for, it leads to the object. `undecoded` are addresses
+    inside functions where a reference may be that cannot be decoded, and `unclear` those of instructions that
     form an address in the linker's tables, which may be meant for a variable. `constants` are the references to
     constants that relocation writes, as `table` has those to variables. `outside` counts the references in code
     without unwind entry (hand-written assembly), which are in the table too, and `doubtful` the places there whose

@@ -14,6 +14,7 @@ import numpy as np
 
 from liveso.code.code_model import has_large_model
 from liveso.code.decode import Listing, decode
+from liveso.code.first_use import first_use
 from liveso.code.functions import LARGE_MODEL, functions, holders
 from liveso.code.mask import displacements
 from liveso.code.reference import REFERENCE, References, Row, function_starts
@@ -111,7 +112,14 @@ def data_references(image: Image) -> References:
                 here = set(places.tolist()).intersection(row[0] for row in found.values())
                 outside += len(here)
                 doubtful += len(places) - len(here)
-        unclear.extend(_addresses_in_linker_tables(code, known))
+        for row, address in _addresses_in_linker_tables(code, known):
+            behind = _with_object(code, known, row, address)
+            if behind and behind[1] in variables:
+                rows.append(behind)
+            elif behind and behind[1] in constants:
+                constant_rows.append(behind)
+            else:
+                unclear.append(address)
     to_variables, to_constants, to_functions = (np.array(it, REFERENCE) for it in (rows, constant_rows, function_rows))
     return References(to_variables, tuple(undecoded), tuple(unclear), outside, doubtful, to_constants, to_functions)
 
@@ -234,10 +242,21 @@ def _relative_to(register: str) -> re.Pattern[str]:
     return re.compile(rf"\[{register} ([+-]) (0x[0-9a-f]+|\d+)\]")
 
 
-def _addresses_in_linker_tables(code: _Code, known: Table) -> Iterator[int]:
-    """Instructions in functions that form, not load from, an address in the GOT or its like: a compiler may have meant
-    a variable behind it, with the index of an array that starts below zero. The argument of `__tls_get_addr` is such an
-    address and clear, and so is the end of the constants before."""
+def _with_object(code: _Code, known: Table, row: Row, address: int) -> Row | None:
+    """A reference that an instruction makes, as one to the object behind the address that it forms; None where the
+    function does not show at which offset it uses that first."""
+    index = int(holders(known, np.array([address]))[0][0])
+    start, end = (int(known[name][index]) for name in ("start", "end"))
+    listing = decode(code.image.machine, code.content[start - code.start : end - code.start], start)
+    offset = first_use(code.image.machine, listing, address)
+    place, target, displacement, forms_address = row
+    return None if offset is None else (place, target + offset, displacement, forms_address)
+
+
+def _addresses_in_linker_tables(code: _Code, known: Table) -> Iterator[tuple[Row, int]]:
+    """References of functions that form, not load from, an address in the GOT or its like, with the addresses of the
+    instructions: a compiler may have meant a variable behind it, with the index of an array that starts above zero. The
+    argument of `__tls_get_addr` is such an address and clear, and so is the end of the constants before."""
     image, section = code.image, code.section
     clear = {it.end for it in image.sections if it.name.startswith(CONSTANT_AFTER_RELOCATION)}
     clear |= set(image.relocations["offset"][np.isin(image.relocations["type"], _tls_types(image))].tolist())
@@ -250,9 +269,9 @@ def _addresses_in_linker_tables(code: _Code, known: Table) -> Iterator[int]:
         for it in _by_stretch(fitting + section.address, known, section):
             if it[0].is_function:
                 found, _stop = _references(code, it)
-                for address, (_place, target, _displacement, forms_address) in found.items():
-                    if forms_address and target not in clear:
-                        yield address
+                for address, row in found.items():
+                    if row[3] and row[1] not in clear:
+                        yield row, address
 
 
 def _tls_types(image: Image) -> list[int]:

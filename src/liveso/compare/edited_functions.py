@@ -9,6 +9,7 @@ from liveso.code.uses import uses
 from liveso.compare.alignment import Run, aligned
 from liveso.compare.call_sizes import SizeComparison
 from liveso.compare.edits import is_compared_end, masked_inputs
+from liveso.compare.tail_sizes import TailSizes
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.unmoved import Unmoved
 from liveso.compare.witness import IN_WORDS, KINDS, OFFSETS, Kind, Witness
@@ -32,7 +33,7 @@ class EditedFunctions:
 
     def __init__(self, versions: TwoVersions) -> None:
         self._versions, self._both = versions, versions.both
-        self._sizes = SizeComparison(versions)
+        self._sizes, self._tails = SizeComparison(versions), TailSizes(versions)
 
     def is_comparable(self, i: int, j: int) -> bool:
         sizes = [
@@ -73,6 +74,7 @@ class EditedFunctions:
             found.extend(self._sizes.changed(old, new, calls, i))
         if not matched == len(old) == len(new):
             found = [replace(it, is_alone=False) for it in self._without_exchanged(found, old, new)]
+        found = self._tails.told(found, (old, new), partners, matched == len(old) == len(new), i)
         low_parts = {
             (a.form.displacement, b.form.displacement) for a, b, _is_isolated in partners if a.place and b.place
         }

@@ -13,13 +13,20 @@ import numpy as np
 from liveso.code import Clobbers, Code, Operation, Reader, Shapes
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.call_graph import Edges, backwards, call_edges, reached
-from liveso.code.origins import Leads, Origin, Origins
+from liveso.code.constants import switch_cases
+from liveso.code.origin import Leads, Origin
+from liveso.code.origins import Origins
 from liveso.compare.witness import OFFSETS, Kind, Witness
 from liveso.elf import Image, tables
 
 _FREES = frozenset({"free", "g_free", "_ZdlPv", "_ZdlPvm"})
 _OF_OBJECTS = (*OFFSETS, Kind.WIDTH, Kind.ELEMENT, Kind.BIT_FIELD)
+_SHORT_JUMP = 130  # bytes, from its start
 _MOST_FUNCTIONS = 400  # that are read: another release has thousands that differ
+
+
+_Argument = tuple[int, int]
+"""One of a function's arguments, by their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Lifetimes:
         self._image, self._shapes, self._reader = image, shapes, Reader(image)
         self._clobbers = Clobbers(image)
         self._codes: dict[int, tuple[Code, Origins]] = {}
-        self._given: dict[tuple[int, int], bool] = {}
+        self._given: dict[_Argument, bool] = {}
 
     def is_of_one_call(self, witnesses: Iterable[Witness]) -> bool:
         """Whether all that witnesses saw change are objects on the stack of functions of the library that run."""
@@ -90,36 +97,73 @@ class Lifetimes:
     def _is_given_frame(self, index: int, argument: int) -> bool:
         """Whether all that call a function give it the address of something on a stack: nobody else can call it.
 
-        What goes in a circle, as functions that call themselves do, is taken to hold unless something speaks against
-        it.
+        What goes in a circle, as functions that call themselves do, holds unless something speaks against it.
         """
-        known = self._given.get((index, argument))
-        if known is not None:
-            return known
-        if len(self._given) > _MOST_FUNCTIONS:
-            return False
-        self._given[index, argument] = True
-        register = self._reader.machine.argument_registers[argument]
-        start = int(self._shapes.functions["start"][index])
-        callers = self._callers.get(index, set())
-        found = (
-            bool(callers)
-            and index not in self._known_outside
-            and all(self._gives_frame(caller, start, register) for caller in callers)
-        )
-        self._given[index, argument] = found
-        return found
+        asked = index, argument
+        if asked not in self._given:
+            needs: dict[_Argument, frozenset[_Argument] | None] = {}
+            waiting = [asked]
+            while waiting:
+                it = waiting.pop()
+                if it in needs or it in self._given:
+                    continue
+                is_too_far = len(self._given) + len(needs) > _MOST_FUNCTIONS
+                needs[it] = None if is_too_far else self._needs(*it)
+                waiting.extend(needs[it] or ())
+            self._given.update(dict.fromkeys(needs, True))
+            refuted = [it for it, found in needs.items() if found is None]
+            while refuted:
+                self._given.update(dict.fromkeys(refuted, False))
+                refuted = [
+                    it
+                    for it, found in needs.items()
+                    if self._given[it] and not all(self._given[other] for other in found or ())
+                ]
+        return self._given[asked]
 
-    def _gives_frame(self, caller: int, start: int, register: str) -> bool:
+    def _needs(self, index: int, argument: int) -> frozenset[_Argument] | None:
+        """The arguments of callers that must be on a stack for an argument to be; None where it may be something
+        else."""
+        callers = self._callers.get(index, set()) | self._jumping_near(index)
+        if index in self._known_outside or not callers:
+            return None
+        register = self._reader.machine.argument_registers[argument]
+        found = set[_Argument]()
+        for caller in callers:
+            origins = self._given_by(caller, index, register)
+            for it in origins:
+                if it is None or it.leads not in (Leads.FRAME, Leads.ARGUMENT):
+                    return None
+                if it.leads is Leads.ARGUMENT:
+                    found.add((caller, it.number))
+            if not origins:
+                return None
+        return frozenset(found)
+
+    def _jumping_near(self, index: int) -> set[int]:
+        """The functions around one that enter it by a short jump, which the linker does not fill in."""
+        starts, ends = (self._shapes.functions[it].astype("<i8") for it in ("start", "end"))
+        near = (starts < ends[index] + _SHORT_JUMP) & (ends > starts[index] - _SHORT_JUMP)
+        near[index] = False
+        function = range(int(starts[index]), int(ends[index]))
+        return {
+            it
+            for it in np.flatnonzero(near).tolist()
+            if any(target is not None and target in function for target in self._read(it)[0].targets)
+        }
+
+    def _given_by(self, caller: int, index: int, register: str) -> list[Origin | None]:
+        """What a function gives in a register to the one with an index, wherever it calls it. None where it does not
+        only call it: its address is formed, and anybody may call it, or it is entered elsewhere than at its start."""
         code, origins = self._read(caller)
-        sites = [at for at, target in enumerate(code.targets) if target == start]
-        for at in sites:
-            if not code.forms[at].leads_to_code:
-                return False  # its address is formed, and anybody may call it
-            origin = origins.at(code.addresses[at]).get(register)
-            if origin is None or not self._is_frame(caller, origin):
-                return False
-        return bool(sites)
+        function = range(*self._shapes.functions[index].item())
+        return [
+            origins.at(code.addresses[at]).get(register)
+            if code.forms[at].leads_to_code and target == function.start
+            else None
+            for at, target in enumerate(code.targets)
+            if target is not None and target in function and (caller != index or target == function.start)
+        ]
 
     @cached_property
     def _callers(self) -> Edges:
@@ -171,6 +215,9 @@ class Lifetimes:
 
     def _read(self, index: int) -> tuple[Code, Origins]:
         if index not in self._codes:
-            code = self._reader.read(*self._shapes.functions[index].item())
-            self._codes[index] = code, Origins(code, self._reader.machine, self._clobbers)
+            start, end = self._shapes.functions[index].item()
+            code, machine = self._reader.read(start, end), self._reader.machine
+            cases = switch_cases(self._image, code, range(start, end))
+            is_whole = machine.code_words is None
+            self._codes[index] = code, Origins(code, machine, self._clobbers, cases, follows_frame=is_whole)
         return self._codes[index]

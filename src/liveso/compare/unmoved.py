@@ -10,7 +10,8 @@ from functools import cached_property
 
 from liveso.code import Code, Form, Operation
 from liveso.code.operations import parts
-from liveso.code.origins import Leads, Origins
+from liveso.code.origin import Leads
+from liveso.code.origins import Origins
 from liveso.compare.blocks import Line, line_of
 from liveso.compare.choices import Choice, choices
 from liveso.compare.two_versions import TwoVersions

@@ -30,6 +30,8 @@ def counts(group: list[Witness], staying: Mapping[tuple[Kind, int], int]) -> boo
     - What contradicts itself or others, as `_is_contradicted` has it, does not count, however many agree.
     """
     first = group[0]
+    if first.kind is Kind.ROOM:
+        return _is_too_little_room(group)
     agreeing = len({it.function for it in group})
     if all(it.is_input for it in group):
         return False
@@ -37,6 +39,15 @@ def counts(group: list[Witness], staying: Mapping[tuple[Kind, int], int]) -> boo
     if _is_contradicted(first, staying.get((kind, first.old), 0) >= agreeing):
         return False
     return agreeing > 1 or (any(it.is_isolated for it in group) and not _is_often_edited(group))
+
+
+def _is_too_little_room(group: list[Witness]) -> bool:
+    """An allocator is asked for more than before, or for less while the function, or another place where the same
+    constant changed, shows something else than an array that has no length any more."""
+    asked = [it for it in group if it.callee]
+    if not asked or asked[0].new > asked[0].old:
+        return bool(asked)
+    return len(asked) < len(group) or not all(it.is_alone for it in asked)
 
 
 def _is_contradicted(it: Witness, stays: bool) -> bool:

@@ -11,6 +11,8 @@ class Kind(StrEnum):
     ADDRESS = "address"
     WIDTH = "width"
     SIZE = "size"
+    ROOM = "room"
+    """The constant in a sum: of an allocator, for an object with an array behind it, or, without callee, another."""
     ELEMENT = "element"
     BITS = "bits"
     SHIFT = "shift"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from liveso.compare.changed_uses import at, listed, verb
+from liveso.compare.witness import Kind, Witness
 from liveso.debug.debug_info import Layout, Member, Variable, is_numbered
 from liveso.elf import tables
 from liveso.errors import ImageError
@@ -11,6 +12,7 @@ from liveso.verdict.pair import Pair
 from liveso.verdict.rule import Difference, note, refuse, refuse_if_needed, rule
 
 _BITS = 8
+_SHORT = ("1]", "0]")  # lengths of an array at the end that stands for any length
 
 
 @rule("debug-information")
@@ -69,6 +71,14 @@ def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
     if not (pair.types.old.has_types and pair.types.new.has_types):
         return
     for name, before, after in pair.types.changed:
+        if opens_its_end(pair, name, before, after):
+            yield note(
+                f"{name}: the array {after.members[-1].name} at its end has no length any more "
+                f"({before.size} bytes, now {after.size}): objects from before have as much room",
+                old=str(before.size),
+                new=str(after.size),
+            )
+            continue
         for text, evidence in _differences(name, before, after):
             matters, renamed = evidence.pop("matters"), evidence.pop("renamed", None)
             users = [] if not isinstance(renamed, int) else _other_users(pair, renamed)
@@ -83,6 +93,31 @@ def types_keep_their_layout(pair: Pair) -> Iterator[Difference]:
                 yield refuse(text, **evidence)
             else:  # objects that are handed around as `void *` look like this, too
                 yield refuse(f"{text} (no variable or function leads to it by type)", **evidence)
+
+
+def opens_its_end(pair: Pair, name: str, before: Layout, after: Layout) -> bool:
+    """Whether nothing differs but that the array of one element at a structure's end has none now: `s[1]` and `s[]`.
+
+    Objects are as large as they were asked to be. Where one has its place in another object, in a variable or among the
+    arguments of a function, that differs, too.
+    """
+    if not before.members or len(before.members) != len(after.members) or before.members[:-1] != after.members[:-1]:
+        return False
+    last, other = before.members[-1], after.members[-1]
+    less = before.size - after.size
+    element, _bracket, length = last.form.rpartition("[")
+    is_open = length in _SHORT and other.form in (f"{element}[]", f"{element}[0]")
+    if any(it.kind is Kind.ROOM and not it.callee and 0 < it.old - it.new <= less for it in _witnesses(pair)):
+        return False  # a sum that is given to no allocator, and may be the size of one
+    is_handed = any(name in it for debug in (pair.types.old, pair.types.new) for it in debug.signatures.values())
+    return (last.name, last.offset) == (other.name, other.offset) and is_open and not is_handed and less >= 0
+
+
+def _witnesses(pair: Pair) -> tuple[Witness, ...]:
+    try:
+        return pair.variables.evidence.witnesses
+    except ImageError:
+        return ()  # code-comparison says it
 
 
 def _other_users(pair: Pair, offset: int) -> list[str]:

@@ -7,10 +7,12 @@ from liveso.code import Reader, compared_functions, function_names, handed_funct
 from liveso.compare.changed_uses import listed
 from liveso.compare.evidence import ENOUGH
 from liveso.compare.replaced_constants import ConstantReader
+from liveso.compare.tail_sizes import MAKERS
 from liveso.compare.weighing import counts, grouped
 from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image, tables
 from liveso.errors import ImageError
+from liveso.verdict.dwarf_rules import opens_its_end
 from liveso.verdict.pair import Pair
 from liveso.verdict.rule import Difference, note, refuse, rule
 
@@ -21,8 +23,9 @@ _FORGETS = re.compile(
 )
 """Names of functions that look for what was handed to another."""
 _RELIES = 6  # functions known by their address, from which a library relies on it: docs/verdict.md, "Function identity"
-_NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED, Kind.BITS)
-"""What types say nothing about: places and masks. A flag that got another bit has the type that it had."""
+_NOT_TYPES = (Kind.VARIABLE, Kind.NEW_VARIABLE, Kind.THREAD_LOCAL, Kind.SLOT, Kind.REPLACED, Kind.BITS, Kind.ROOM)
+"""What types say nothing about: places, masks, and what is allocated behind a type. A flag that got another bit has the
+type that it had."""
 
 
 @rule("code-comparison")
@@ -65,6 +68,8 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     taken = [it for it in groups if _is_taken(pair, it)]
     for group in groups:
         if not _is_taken(pair, group):
+            if group[0].kind is Kind.ROOM and not any(it.callee for it in group):
+                continue  # any sum
             yield _said(note, f"taken for an edit: {_describe(group)}", group)
         elif not _is_of_one_call(pair, group):
             yield _said(refuse, _describe(group) + _made_and_freed(pair, group, taken), group)
@@ -85,8 +90,25 @@ def objects_of_a_call_keep_their_layout(pair: Pair) -> Iterator[Difference]:
 
 def _is_taken(pair: Pair, group: list[Witness]) -> bool:
     """Whether witnesses are taken for a change, and not for an edit."""
-    is_edit = pair.types.agree and group[0].kind not in _NOT_TYPES
-    return counts(group, pair.variables.evidence.staying) and not is_edit
+    is_edit = pair.types.agree and group[0].kind not in _NOT_TYPES and not _grows(group)
+    return counts(group, pair.variables.evidence.staying) and not is_edit and not _is_of_open_end(pair, group)
+
+
+def _grows(group: list[Witness]) -> bool:
+    """Whether an allocator is asked for more, which a type need not show: what is behind an object belongs to it."""
+    return all(it.kind is Kind.SIZE and it.new > it.old and it.callee in MAKERS for it in group)
+
+
+def _is_of_open_end(pair: Pair, group: list[Witness]) -> bool:
+    """Whether an allocator is asked for less because of a structure whose array at the end has no length any more, and
+    nothing else differs in the types."""
+    if not all(it.kind is Kind.SIZE and it.new < it.old and it.callee in MAKERS for it in group):
+        return False
+    if not (pair.types.old.knows_all and pair.types.new.knows_all):
+        return False
+    less = [before.size - after.size for _name, before, after in pair.types.changed]
+    is_all = all(opens_its_end(pair, *it) for it in pair.types.changed)
+    return is_all and group[0].old - group[0].new <= max(less, default=0)
 
 
 def _is_of_one_call(pair: Pair, group: list[Witness]) -> bool:
@@ -180,6 +202,7 @@ _WORDS = {
     Kind.ADDRESS: "a member moved from {old:+#x} to {new:+#x}",
     Kind.WIDTH: "a member changed from {old} to {new} bytes",
     Kind.SIZE: "an object changed from {old} to {new} bytes",
+    Kind.ROOM: "what is allocated beside an array of any length changed from {old} to {new} bytes",
     Kind.ELEMENT: "an array's element changed from {old} to {new} bytes",
     Kind.BITS: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.SHIFT: "a bit field moved (shifted by {old}, now by {new})",
