@@ -4,7 +4,7 @@ import numpy as np
 
 from liveso.code.address_parts import address_parts
 from liveso.code.functions import functions, holders
-from liveso.code.reference import PAGE, REFERENCE, References, function_starts
+from liveso.code.reference import BOUND, PAGE, REFERENCE, References, function_starts
 from liveso.elf import Image
 from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
@@ -28,6 +28,9 @@ def data_references(image: Image) -> References:
         places.append(tuple(np.unique(lost[may & inside, 0]).tolist()))
         doubtful += len(np.unique(lost[to_variables & ~inside, 0]))
     undecoded, unclear = places
+    reached = found.reached.rows
+    anchored = [reached[_inside(reached["target"], it)] for it in (data_layout(image).span, constant_span(image))]
+    pages = pages_of(image, rows["place"][variables | constants | forms])
     return References(
         _references(rows[variables]),
         undecoded,
@@ -36,7 +39,9 @@ def data_references(image: Image) -> References:
         doubtful,
         _references(rows[constants]),
         _references(rows[forms]),
-        pages_of(image, rows["place"][variables | constants | forms]),
+        np.unique(np.concatenate([pages, *(_pages(it) for it in anchored)])),
+        *(_references(it) for it in anchored),
+        found.reached.bound.astype(BOUND),
     )
 
 
@@ -52,7 +57,10 @@ def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[i
 def pages_of(image: Image, places: Table) -> Table:
     """The PAGE rows of references at `places`: none for those whose instruction holds all."""
     rows = address_parts(image).rows
-    rows = rows[np.isin(rows["place"], places) & (rows["place"] != rows["page"])]
+    return _pages(rows[np.isin(rows["place"], places) & (rows["place"] != rows["page"])])
+
+
+def _pages(rows: Table) -> Table:
     found = np.zeros(len(rows), PAGE)
     found["place"], found["page"] = rows["place"], rows["page"]
     return np.unique(found)

@@ -37,7 +37,20 @@ class Doubts:
         self._ask_about_pointed_ends(pieces)
         self._ask_about_new(pieces)
         self._ask_about_successors(pieces)
+        self._ask_about_bound(pieces)
         return self._doubts, elsewhere
+
+    def _ask_about_bound(self, pieces: Correspondence) -> None:
+        """What code reaches by way of another place, which it has one number for, must have moved as that did."""
+        for place, base, target in self._new.bound:
+            before = pieces.old(base), pieces.old(target)
+            if before[0] is None is before[1]:
+                continue
+            if before[0] is None or before[1] is None or before[1] - before[0] != target - base:
+                self._doubts.append(
+                    f"code reaches at {place:#x} what lies at +{target:#x} of {self._where} by way of +{base:#x}, from "
+                    "which it moved apart"
+                )
 
     def _elsewhere(self, pieces: Correspondence) -> Iterator[tuple[int, int]]:
         for new, votes in self._votes.items():

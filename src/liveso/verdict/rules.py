@@ -97,8 +97,8 @@ class Pair:
         named = [
             named_variables(image, debug, data_layout(image).span, tables.STT_OBJECT) for image, _found, debug in sides
         ]
-        old = data_side(self.old, self.old_references.table, named[0])
-        new = data_side(self.new, self.references.table, called_as_before(*named))
+        old = data_side(self.old, self.old_references, named[0])
+        new = data_side(self.new, self.references, called_as_before(*named))
         return match_variables(old, new, self.matching)
 
     @cached_property
@@ -126,7 +126,7 @@ class Pair:
     def thread_locals(self) -> Correspondence | None:
         """Where each thread-local variable was in its thread's block, as `correspondence` says it of the others."""
         size = self.new.block_size
-        if not size and self.new.machine.can_be_updated:
+        if not size:
             return same_layout(size)
         return self._located(size, self.has_same_block, Kind.THREAD_LOCAL, lambda: self.matched_thread_locals)
 
@@ -136,8 +136,6 @@ class Pair:
         """Where the variables were that lie in `size` bytes of the new version, whose tables say whether all `stays`;
         `kind` is what a witness would say of one that moved."""
         same = same_layout(size)
-        if not self.new.machine.can_be_updated:
-            return same if stays else None
         if stays and not self._some_moved(kind):
             return same
         matched = match()
@@ -148,10 +146,8 @@ class Pair:
     @cached_property
     def tables(self) -> tuple[Piece, ...]:
         """Which constant tables are the same. Raises ImageError where code cannot be read."""
-        if not self.new.machine.can_be_updated:
-            return ()
         certain = certain_pairs(self.old, self.new, self.matching, self._in_rows, self._formed_together)
-        constants = self.old_references.constants, self.references.constants
+        constants = self.old_references.to_constants, self.references.to_constants
         compared = certain_partners(self.new, self._partners_of_compared)
         return match_tables(self.old, self.new, self.matching, constants, certain, compared)
 
@@ -170,8 +166,6 @@ class Pair:
     @cached_property
     def same_constants(self) -> tuple[Piece, ...]:
         """Which constants have the same content, as far as code can be read."""
-        if not self.new.machine.can_be_updated:
-            return ()
         try:
             return same_constants(self.old, self.new, self.matching, tuple(named_constants(self.old, self.new)))
         except ImageError:
@@ -180,8 +174,6 @@ class Pair:
     @cached_property
     def constants(self) -> CompanionConstants:
         """Which constants that code knows by their address are the same, as far as code can be read."""
-        if not self.new.machine.can_be_updated:
-            return CompanionConstants((), ())
         try:
             known = (*self.tables, *self.same_constants)
             return match_constants(self.old, self.new, self.matching, self._partners_of_compared, known)
@@ -191,8 +183,6 @@ class Pair:
     @cached_property
     def functions(self) -> tuple[SameFunction, ...]:
         """Which functions that a process may remember are the same, as far as code can be read."""
-        if not self.new.machine.can_be_updated:
-            return ()
         try:
             known = self.old_references, self._in_rows, self._formed_together, self.tables, self.correspondence
             return same_functions(self.old, self.new, self.matching, *known)
@@ -230,7 +220,7 @@ class Pair:
             start = data_layout(image).span.start
             yield (
                 self.correspondence,
-                [(place, at - start) for place, at in references.table[["place", "target"]].tolist()],
+                [(place, at - start) for place, at in references.to_variables[["place", "target"]].tolist()],
             )
         if self.thread_locals is not None and not self.thread_locals.is_same_layout:
             yield self.thread_locals, thread_local_references(image).table[["place", "target"]].tolist()

@@ -1,0 +1,153 @@
+"""What code reaches by way of an address that it has formed in a register for something else (AArch64: "section
+anchors" of gcc, merged variables of clang): one instruction leaves the address of a variable, others add a number to
+that, or access what lies at the sum, which is in another variable.
+
+No linker knows of these places. They are followed as pages are, from each instruction that leaves an address.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from liveso.code.register_flow import RegisterFlow
+from liveso.elf.tables import Table
+from liveso.machine import Part
+
+ADDRESS = np.dtype([("page", "<u8"), ("place", "<u8"), ("target", "<i8"), ("number", "<i8"), ("forms_address", "?")])
+"""An address that code forms or accesses: by the instructions at `page` and at `place`, which adds `number` to it, in
+bytes; where one instruction has all of it, both are the same, and `number` is the distance from there."""
+BOUND = np.dtype([("place", "<u8"), ("base", "<i8"), ("target", "<i8")])
+"""The instruction at `place` reaches `target` by way of the address `base`, at times or with an index that is not known,
+or together with it: it goes on to do so only where both have moved alike."""
+
+_ROUNDS = 6  # of going on from a sum to the next
+_SUMS = (Part.SUM, Part.OTHER_SUM)
+_ACCESSES = (Part.ACCESS, Part.OTHER_ACCESS)
+_LEAVING = (*_SUMS, Part.ACCESS_AND_SUM, Part.ACCESS_THEN_SUM, Part.INDEX)
+_REACHING = (*_SUMS, *_ACCESSES, Part.ACCESS_AND_SUM)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """`rows` are ADDRESS rows: `page` is the instruction that leaves the address which `number` is added to. `bound`
+    are BOUND rows, of what is not certain. Both have those only that lead elsewhere than the address itself."""
+
+    rows: Table
+    bound: Table
+
+
+class _Origins(NamedTuple):
+    """Words that leave an address in a register: their numbers, and the address, as `value`. `base` is the one that a
+    linker or a row leads to its object, from which they have it: the same, unless there is an index between, or one of
+    several bases."""
+
+    at: Table
+    base: Table
+    value: Table
+
+    def only(self, which: Table) -> "_Origins":
+        return _Origins(*(it[which] for it in self))
+
+    def and_others(self, others: "_Origins") -> "_Origins":
+        return _Origins(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
+
+
+def reached_from(flow: RegisterFlow, places: Table, formed: Table, addresses: Table, spans: tuple[range, ...]) -> Reached:
+    """What the words number `formed`, which leave `addresses` in their results, lead to inside `spans`. `places` are
+    the addresses of all words."""
+    inside = _span_of(addresses, spans) >= 0
+    fresh = _one_each(_Origins(formed[inside], addresses[inside], addresses[inside]))
+    known, uses = fresh, np.zeros((0, 3), "<i8")
+    for _round in range(_ROUNDS):
+        found = _uses(flow, fresh)
+        found[:, 2] += len(known.at) - len(fresh.at)
+        uses = np.concatenate([uses, found])
+        fresh = _new_origins(flow, known, uses, spans)
+        if not len(fresh.at):
+            break
+        known = known.and_others(fresh)
+    return _reached(flow, places, known, uses, spans)
+
+
+def _one_each(origins: _Origins) -> _Origins:
+    """One of those that have what they leave from the same base."""
+    order = np.lexsort((origins.value, origins.base, origins.at))
+    origins = origins.only(order)
+    is_first = np.ones(len(origins.at), np.bool_)
+    is_first[1:] = (np.diff(origins.at) != 0) | (np.diff(origins.base) != 0)
+    return origins.only(is_first)
+
+
+def _uses(flow: RegisterFlow, origins: _Origins) -> Table:
+    """Rows of word, register and the number of the origin among `origins`."""
+    words = flow.ways.words
+    followed = flow.follow(origins.at, words.result[origins.at])
+    found = np.concatenate([followed.summands, followed.others])
+    at, register, _origin = found.T
+    part = words.part[at]
+    is_base = (words.base[at] == register) & np.isin(part, (*_REACHING, Part.ACCESS_THEN_SUM))
+    return np.unique(found[is_base | (part == Part.INDEX)], axis=0)
+
+
+def _is_mixed(flow: RegisterFlow, known: _Origins, uses: Table) -> Table:
+    """Whether the register of each use holds something else at times than what the known origins left."""
+    pairs, which = np.unique(uses[:, :2], axis=0, return_inverse=True)
+    found: Table = flow.have_other_origins(pairs, np.unique(known.at), is_frame_known=True)[which.reshape(-1)]
+    return found
+
+
+def _is_alone(known: _Origins, uses: Table) -> Table:
+    """Whether one address comes to each use, from which it is known how far the place is."""
+    rows = np.unique(np.stack([uses[:, 0], known.base[uses[:, 2]], known.value[uses[:, 2]]], axis=1), axis=0)
+    numbers, counts = np.unique(rows[:, 0], return_counts=True)
+    found: Table = ~np.isin(uses[:, 0], numbers[counts > 1]) & (known.base == known.value)[uses[:, 2]]
+    return found
+
+
+def _new_origins(flow: RegisterFlow, known: _Origins, uses: Table, spans: tuple[range, ...]) -> _Origins:
+    """The words among `uses` that leave another address, and are not known yet: what goes along an array has no end."""
+    words = flow.ways.words
+    uses = uses[np.isin(words.part[uses[:, 0]], _LEAVING)]
+    uses = uses[~_is_mixed(flow, known, uses)]
+    at, _register, origin = uses.T
+    value = known.value[origin] + np.where(words.part[at] == Part.INDEX, 0, words.number[at])
+    leads = _is_alone(known, uses) & np.isin(words.part[at], _REACHING)
+    found = _one_each(_Origins(at, np.where(leads, value, known.base[origin]), value))
+    seen = set(zip(known.at.tolist(), known.base.tolist(), strict=True))
+    is_new = [pair not in seen for pair in zip(found.at.tolist(), found.base.tolist(), strict=True)]
+    return found.only(np.array(is_new, np.bool_) & (_span_of(found.value, spans) >= 0))
+
+
+def _reached(flow: RegisterFlow, places: Table, known: _Origins, uses: Table, spans: tuple[range, ...]) -> Reached:
+    words = flow.ways.words
+    uses = uses[np.isin(words.part[uses[:, 0]], _REACHING)]
+    at, _register, origin = uses.T
+    base, target = known.base[origin], known.value[origin] + words.number[at]
+    span = _span_of(target, spans)
+    leads = (span >= 0) & (span == _span_of(base, spans)) & (target != base)
+    is_mixed, is_sum = _is_mixed(flow, known, uses), np.isin(words.part[at], _SUMS)
+    is_certain = _is_alone(known, uses) & ~is_mixed
+    rows = np.zeros(len(at), ADDRESS)
+    rows["page"], rows["place"], rows["target"] = places[known.at[origin]], places[at], target
+    rows["number"], rows["forms_address"] = words.number[at], is_sum
+    # a sum with what is not known is a step along an array
+    bound = _bound(places[at], base, target)[leads & ~is_certain & ~(is_sum & is_mixed)]
+    second = target + words.second_at[at]
+    both = _bound(places[at], target, second)[(words.second_at[at] > 0) & (_span_of(second, spans) >= 0)]
+    return Reached(np.unique(rows[leads & is_certain]), np.unique(np.concatenate([bound, both])))
+
+
+def _bound(places: Table, base: Table, target: Table) -> Table:
+    found = np.zeros(len(places), BOUND)
+    found["place"], found["base"], found["target"] = places, base, target
+    return found
+
+
+def _span_of(addresses: Table, spans: tuple[range, ...]) -> Table:
+    """The number of the span that each address lies in, or at the end of; -1 for none."""
+    found = np.full(len(addresses), -1, "<i8")
+    for number, span in enumerate(spans):
+        if span:
+            found[(addresses >= span.start) & (addresses <= span.stop)] = number
+    return found
