@@ -13,9 +13,6 @@ import pytest
 
 from liveso.code import References, data_references
 from liveso.elf import read_image
-from liveso.elf.data import data_layout
-from liveso.verdict import judge
-from liveso.verdict.rules import Pair
 from tests.corpus.ways import stripped
 
 TARGET = "aarch64-linux-gnu"

@@ -36,19 +36,7 @@ NO_TRACE = {("pointers_exchanged", "clang", "-O0", "stripped")}
 WRONG_NO = {("loop_bound", "gcc", "-O3")}
 """Harmless pairs that are refused in some builds: loops that are unrolled have other displacements."""
 
-AARCH64_MISSES = {
-    "bit_in_a_word_that_new_objects_have": {"gcc"},
-    "flag_that_the_program_sets": {"clang"},
-    "member_of_other_functions": {"gcc", "clang"},
-    "members_exchanged": {"gcc", "clang"},
-    "members_exchanged_by_setters": {"gcc", "clang"},
-    "pending_in_tail": {"clang"},
-    "scale_of_an_init_that_ran": {"gcc"},
-    "smaller_ring_by_comparison": {"gcc", "clang"},
-    "unit_of_a_member": {"gcc"},
-    "users_in_reserve": {"clang"},
-    "whole_number_becomes_float": {"gcc"},
-}
+AARCH64_MISSES = {"member_of_other_functions": {"gcc", "clang"}}
 """Harmful pairs that are accepted for AArch64, whose code is not read as closely yet, by compiler."""
 
 

@@ -17,10 +17,12 @@ from liveso.elf import Image, Section
 from liveso.elf.tables import Table
 from liveso.machine import AARCH64
 
-_MEMORY = re.compile(r"\[([^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
+_MEMORY = re.compile(r"\[([a-z][^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
 _OFFSET = re.compile(r", #(-?(?:0x[0-9a-f]+|\d+))$")
 _NUMBER = re.compile(r"#(-?(?:0x[0-9a-f]+|\d+))(?![.\w])")
 _REGISTER = re.compile(r"\b[wxbhsdqv]\d+\b|\bw(?:zr|sp)\b")
+_REGISTERS = re.compile(r"\b[xv]\d+\b")
+_PART = 16  # bits that MOVK has of a constant
 _LAST_ADDRESS = re.compile(r"#(0x[0-9a-f]+|\d+)$")
 _WIDTHS = {"b": 1, "h": 2, "w": 4, "x": 8, "s": 4, "d": 8, "q": 16}
 _OPERATIONS = {
@@ -58,10 +60,38 @@ def forms(_code: bytes, instructions: Listing, last_calls: frozenset[int]) -> It
         for address, _size, mnemonic, operands in instructions
         if mnemonic not in _PADDING
     ]
+    found = _with_whole_constants(found)
     targets = _targets(found, last_calls)
     _name_factors(found)
     for it, target in zip(found, targets, strict=True):
         yield it.address, it.form, it.held if it.form.leads_to_code else target
+
+
+def _with_whole_constants(found: list[_Found]) -> list[_Found]:
+    """A constant that takes several instructions, MOV of its lowest part and MOVK of others, is what the first of them
+    leaves: how many there are is for no other reason than how large it is."""
+    led_to = {it.held for it in found if it.form.leads_to_code}
+    loading: dict[str, _Found] = {}
+    kept: list[_Found] = []
+    for it in found:
+        form = it.form
+        if it.address in led_to:
+            loading.clear()
+        if form.outline.startswith("movk ") and form.written[0] in loading:
+            first = loading[form.written[0]]
+            assert form.immediate is not None and first.form.immediate is not None
+            shift = max(form.immediate.bit_length() - 1, 0) // _PART * _PART
+            rest = first.form.immediate & ~(((1 << _PART) - 1) << shift)
+            first.form = replace(first.form, immediate=rest | form.immediate)
+            continue
+        kept.append(it)
+        for register in _REGISTERS.findall(form.outline.partition(" ")[2]):
+            loading.pop(register, None)
+        if form.leads_to_code or form.operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
+            loading.clear()
+        elif form.operation is Operation.MOVE and form.immediate is not None and "[" not in form.outline:
+            loading[form.written[0]] = it
+    return kept
 
 
 def _branch(mnemonic: str, operands: str) -> tuple[Form, int] | None:
@@ -91,7 +121,7 @@ def _form(mnemonic: str, operands: str) -> Form:
     parts = [it.strip() for it in operands.split(",")]
     numbers = [int(it, 0) for it in _NUMBER.findall(operands)]
     text = _wholes(_NUMBER.sub("N", operands))
-    written = (_wholes(parts[0]),) if parts[0] and mnemonic not in _ONLY_READ else ()
+    written = (_wholes(parts[0]).partition(".")[0],) if parts[0] and mnemonic not in _ONLY_READ else ()
     if operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
         written = ()
     if mnemonic in ("add", "sub") and len(numbers) in (1, 2) and len(parts) in (3, 4) and parts[2].startswith("#"):
@@ -107,6 +137,8 @@ def _form(mnemonic: str, operands: str) -> Form:
             written=written,
         )
     immediate = numbers[0] if numbers else None
+    if mnemonic == "movk" and len(numbers) == 2:
+        immediate = numbers[0] << numbers[1]
     if operation is Operation.BIT_FIELD and len(numbers) == 2:
         immediate = ((1 << numbers[1]) - 1) << numbers[0]
     source = _wholes(parts[1]) if operation is Operation.MOVE and not numbers and len(parts) == 2 else ""

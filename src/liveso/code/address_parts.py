@@ -52,6 +52,7 @@ def address_parts(image: Image) -> AddressParts:
     reached = Reached(
         np.concatenate([np.zeros(0, ADDRESS), *(it.reached.rows for it in found)]),
         np.concatenate([np.zeros(0, BOUND), *(it.reached.bound for it in found)]),
+        np.concatenate([np.zeros(0, "<i8"), *(it.reached.anchors for it in found)]),
     )
     return AddressParts(np.sort(rows, order=["place", "page"]), undecoded, unclear, reached)
 

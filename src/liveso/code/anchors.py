@@ -18,8 +18,8 @@ ADDRESS = np.dtype([("page", "<u8"), ("place", "<u8"), ("target", "<i8"), ("numb
 """An address that code forms or accesses: by the instructions at `page` and at `place`, which adds `number` to it, in
 bytes; where one instruction has all of it, both are the same, and `number` is the distance from there."""
 BOUND = np.dtype([("place", "<u8"), ("base", "<i8"), ("target", "<i8")])
-"""The instruction at `place` reaches `target` by way of the address `base`, at times or with an index that is not known,
-or together with it: it goes on to do so only where both have moved alike."""
+"""The instruction at `place` reaches `target` by way of the address `base`, at times or with an index that is not
+known, or together with it: it goes on to do so only where both have moved alike."""
 
 _ROUNDS = 6  # of going on from a sum to the next
 _SUMS = (Part.SUM, Part.OTHER_SUM)
@@ -31,10 +31,13 @@ _REACHING = (*_SUMS, *_ACCESSES, Part.ACCESS_AND_SUM)
 @dataclass(frozen=True, slots=True, eq=False)
 class Reached:
     """`rows` are ADDRESS rows: `page` is the instruction that leaves the address which `number` is added to. `bound`
-    are BOUND rows, of what is not certain. Both have those only that lead elsewhere than the address itself."""
+    are BOUND rows, of what is not certain. Both have those only that lead elsewhere than the address itself; but what
+    is accessed at one of the `anchors` is among the `rows`, too. These are the places that form an address for nothing
+    else than to reach what is certain by way of it."""
 
     rows: Table
     bound: Table
+    anchors: Table
 
 
 class _Origins(NamedTuple):
@@ -53,21 +56,24 @@ class _Origins(NamedTuple):
         return _Origins(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
 
 
-def reached_from(flow: RegisterFlow, places: Table, formed: Table, addresses: Table, spans: tuple[range, ...]) -> Reached:
+def reached_from(
+    flow: RegisterFlow, places: Table, formed: Table, addresses: Table, spans: tuple[range, ...]
+) -> Reached:
     """What the words number `formed`, which leave `addresses` in their results, lead to inside `spans`. `places` are
     the addresses of all words."""
     inside = _span_of(addresses, spans) >= 0
     fresh = _one_each(_Origins(formed[inside], addresses[inside], addresses[inside]))
-    known, uses = fresh, np.zeros((0, 3), "<i8")
+    known, uses, others = fresh, np.zeros((0, 3), "<i8"), np.zeros(0, "<i8")
     for _round in range(_ROUNDS):
-        found = _uses(flow, fresh)
+        found, escaping = _uses(flow, fresh)
         found[:, 2] += len(known.at) - len(fresh.at)
         uses = np.concatenate([uses, found])
+        others = np.concatenate([others, escaping + len(known.at) - len(fresh.at)])
         fresh = _new_origins(flow, known, uses, spans)
         if not len(fresh.at):
             break
         known = known.and_others(fresh)
-    return _reached(flow, places, known, uses, spans)
+    return _reached(flow, places, known, uses, others, spans)
 
 
 def _one_each(origins: _Origins) -> _Origins:
@@ -79,15 +85,18 @@ def _one_each(origins: _Origins) -> _Origins:
     return origins.only(is_first)
 
 
-def _uses(flow: RegisterFlow, origins: _Origins) -> Table:
-    """Rows of word, register and the number of the origin among `origins`."""
+def _uses(flow: RegisterFlow, origins: _Origins) -> tuple[Table, Table]:
+    """Rows of word, register and the number of the origin among `origins`, for each that goes on from an address; and
+    the origins that something else is done with."""
     words = flow.ways.words
     followed = flow.follow(origins.at, words.result[origins.at])
     found = np.concatenate([followed.summands, followed.others])
     at, register, _origin = found.T
     part = words.part[at]
     is_base = (words.base[at] == register) & np.isin(part, (*_REACHING, Part.ACCESS_THEN_SUM))
-    return np.unique(found[is_base | (part == Part.INDEX)], axis=0)
+    is_use = is_base | (part == Part.INDEX)
+    escaping = np.concatenate([found[~is_use], followed.undecoded, followed.handed])
+    return np.unique(found[is_use], axis=0), np.unique(escaping[:, 2])
 
 
 def _is_mixed(flow: RegisterFlow, known: _Origins, uses: Table) -> Table:
@@ -119,23 +128,39 @@ def _new_origins(flow: RegisterFlow, known: _Origins, uses: Table, spans: tuple[
     return found.only(np.array(is_new, np.bool_) & (_span_of(found.value, spans) >= 0))
 
 
-def _reached(flow: RegisterFlow, places: Table, known: _Origins, uses: Table, spans: tuple[range, ...]) -> Reached:
+def _reached(
+    flow: RegisterFlow, places: Table, known: _Origins, uses: Table, others: Table, spans: tuple[range, ...]
+) -> Reached:
     words = flow.ways.words
-    uses = uses[np.isin(words.part[uses[:, 0]], _REACHING)]
     at, _register, origin = uses.T
+    is_reached = np.isin(words.part[at], _REACHING)
+    is_sum = np.isin(words.part[at], _SUMS)
     base, target = known.base[origin], known.value[origin] + words.number[at]
     span = _span_of(target, spans)
-    leads = (span >= 0) & (span == _span_of(base, spans)) & (target != base)
-    is_mixed, is_sum = _is_mixed(flow, known, uses), np.isin(words.part[at], _SUMS)
-    is_certain = _is_alone(known, uses) & ~is_mixed
+    leads = is_reached & (span >= 0) & (span == _span_of(base, spans))
+    is_mixed = _is_mixed(flow, known, uses)
+    is_certain = leads & _is_alone(known, uses) & ~is_mixed
+    is_anchor = known.base == known.value
+    is_anchor[others] = is_anchor[origin[~is_certain]] = False
     rows = np.zeros(len(at), ADDRESS)
     rows["page"], rows["place"], rows["target"] = places[known.at[origin]], places[at], target
     rows["number"], rows["forms_address"] = words.number[at], is_sum
+    is_elsewhere = target != base
     # a sum with what is not known is a step along an array
-    bound = _bound(places[at], base, target)[leads & ~is_certain & ~(is_sum & is_mixed)]
-    second = target + words.second_at[at]
-    both = _bound(places[at], target, second)[(words.second_at[at] > 0) & (_span_of(second, spans) >= 0)]
-    return Reached(np.unique(rows[leads & is_certain]), np.unique(np.concatenate([bound, both])))
+    bound = _bound(places[at], base, target)[leads & is_elsewhere & ~is_certain & ~(is_sum & is_mixed)]
+    # two registers at once, of two variables or one, and other accesses of what may be two
+    is_access, second = is_reached & ~is_sum & (span >= 0), words.second_at[at]
+    last = target + np.where(second > 0, 2 * second, words.frame_size[at]) - 1
+    both = _bound(places[at], target, last)[is_access & (last > target)]
+    is_pair = is_certain & is_access & (second > 0)
+    seconds = rows[is_pair]
+    for name in ("number", "target"):
+        seconds[name] += second[is_pair]
+    return Reached(
+        np.unique(np.concatenate([rows[is_certain & (is_elsewhere | is_anchor[origin])], seconds])),
+        np.unique(np.concatenate([bound, both])),
+        np.unique(places[known.at[is_anchor]]),
+    )
 
 
 def _bound(places: Table, base: Table, target: Table) -> Table:

@@ -40,7 +40,8 @@ class References:
     place, nor is it in `table`. `anchored` has a row for each such instruction, with the number that it adds to the
     address as `displacement`; its PAGE is the instruction that left the address. `anchored_constants` are those of
     constants. `bound` has a BOUND for each that reaches several places by one number, or has an index in it: both must
-    move alike.
+    move alike; and for all that an instruction accesses at once. `anchors` are the places in these tables that form an
+    address for nothing else: it is no use of what lies there.
     """
 
     table: Table
@@ -54,16 +55,23 @@ class References:
     anchored: Table = field(default_factory=lambda: np.zeros(0, REFERENCE))
     anchored_constants: Table = field(default_factory=lambda: np.zeros(0, REFERENCE))
     bound: Table = field(default_factory=lambda: np.zeros(0, BOUND))
+    anchors: Table = field(default_factory=lambda: np.zeros(0, "<u8"))
 
     @property
     def to_variables(self) -> Table:
-        """All rows that lead to variables, whether a linker knows of their places or not."""
-        return np.concatenate([self.table, self.anchored]) if len(self.anchored) else self.table
+        """All rows that say what variables code uses, whether a linker knows of their places or not."""
+        return self._used(self.table, self.anchored)
 
     @property
     def to_constants(self) -> Table:
         """The same for constants."""
-        return np.concatenate([self.constants, self.anchored_constants]) if len(self.anchored_constants) else self.constants
+        return self._used(self.constants, self.anchored_constants)
+
+    def _used(self, listed: Table, anchored: Table) -> Table:
+        if not (len(anchored) or len(self.anchors)):
+            return listed
+        rows = np.concatenate([listed, anchored])
+        return rows[~np.isin(rows["place"], self.anchors)]
 
     @property
     def may_be_incomplete(self) -> bool:

@@ -37,11 +37,13 @@ def data_references(image: Image) -> References:
         unclear,
         outside,
         doubtful,
-        _references(rows[constants]),
-        _references(rows[forms]),
-        np.unique(np.concatenate([pages, *(_pages(it) for it in anchored)])),
-        *(_references(it) for it in anchored),
-        found.reached.bound.astype(BOUND),
+        constants=_references(rows[constants]),
+        functions=_references(rows[forms]),
+        pages=np.unique(np.concatenate([pages, *(_pages(it) for it in anchored)])),
+        anchored=_references(anchored[0]),
+        anchored_constants=_references(anchored[1]),
+        bound=found.reached.bound.astype(BOUND),
+        anchors=found.reached.anchors.astype("<u8"),
     )
 
 

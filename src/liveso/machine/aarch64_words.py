@@ -128,7 +128,12 @@ def _fill_distances(words: Words, part: Words, number: Words) -> None:
     pair = has_bits(words, 0x3A000000, 0x28000000)
     distance = np.where(pair, _signed(words, 15, 7) << _pair_scale(words), _signed(words, 12, 9))
     mode = np.where(pair, words >> 23 & 3, words >> 10 & 3)
-    for value, kind in ((0, Part.OTHER_ACCESS), (1, Part.ACCESS_THEN_SUM), (2, Part.OTHER_ACCESS), (3, Part.ACCESS_AND_SUM)):
+    for value, kind in (
+        (0, Part.OTHER_ACCESS),
+        (1, Part.ACCESS_THEN_SUM),
+        (2, Part.OTHER_ACCESS),
+        (3, Part.ACCESS_AND_SUM),
+    ):
         part[(single | pair) & (mode == value)] = kind
     part[ordered] = Part.OTHER_ACCESS
     is_access = single | pair | ordered

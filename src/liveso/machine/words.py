@@ -45,18 +45,18 @@ class CodeWords:
 
     `part` is a Part, `number` the address that goes with it (PAGE, WHOLE, LITERAL) or what is added (SUM, ACCESS and
     those alike), in bytes; `base` is the number of the register that is added to or copied, and `result` of the one
-    that holds what the instruction leaves of an address. `reads` and `writes` have a bit for each general register; what a call leaves to
-    its callee is not among them. `target` is the address that a branch or call leads to, -1 where there is none or it
-    is in a register. `goes_on` says whether the next instruction may be the following one, `calls` whether it comes
-    back from elsewhere then, `jumps` whether it goes on at an address in a register. `asks_descriptor` are calls that
-    keep all registers but their result (TLS descriptors). `is_known` is false for what is no instruction, or one of an
-    extension whose registers are not known. `wide` has the registers, as bits, that it reads as whole ones.
-    `frame_base` is the register of the frame (stack or frame pointer, by its number) by which memory at `frame_offset`
-    from it is accessed, 0 where there is none; `frame_size` are the bytes there, which are stored where `is_store`, and
-    `first` and `second` the whole general registers that they go to or come from, else NO_REGISTER. `moves_stack`: it
-    changes the stack pointer. `second_at` is how many bytes behind the first what else an OTHER_ACCESS, or one of those
-    that leave the sum, accesses lies, 0 where that is nothing. `is_filler` are those between blocks, which do nothing, and `is_end` those that end the
-    program.
+    that holds what the instruction leaves of an address. `reads` and `writes` have a bit for each general register;
+    what a call leaves to its callee is not among them. `target` is the address that a branch or call leads to, -1
+    where there is none or it is in a register. `goes_on` says whether the next instruction may be the following one,
+    `calls` whether it comes back from elsewhere then, `jumps` whether it goes on at an address in a register.
+    `asks_descriptor` are calls that keep all registers but their result (TLS descriptors). `is_known` is false for what
+    is no instruction, or one of an extension whose registers are not known. `wide` has the registers, as bits, that it
+    reads as whole ones. `frame_base` is the register of the frame (stack or frame pointer, by its number) by which
+    memory at `frame_offset` from it is accessed, 0 where there is none; `frame_size` are the bytes there, or of another
+    access of one register, which are stored where `is_store`, and `first` and `second` the whole general registers that
+    they go to or come from, else NO_REGISTER. `moves_stack`: it changes the stack pointer. `second_at` is how many
+    bytes behind the first the second of two registers goes that are accessed at once, 0 where there is one.
+    `is_filler` are those between blocks, which do nothing, and `is_end` those that end the program.
     """
 
     part: Words
