@@ -66,7 +66,8 @@ class Side:
     `led_to` are the places that relocated words hold the address of, as far as they may be variables; `words` are those
     that lie in the span, and `content` its bytes before relocation, without the zeros behind them. `section_ends` are
     places, too, in order. `finaliser_flag` is the place of the variable that belongs to the linker's own finaliser, and
-    `where` names the memory. `bound` are instructions that reach one place by way of another (BOUND).
+    `where` names the memory. `bound` are instructions that reach one place by way of another
+    (BOUND), and `anchored` the places that code reaches in this way.
     """
 
     image: Image
@@ -80,6 +81,7 @@ class Side:
     section_ends: tuple[int, ...]
     finaliser_flag: int | None = None
     bound: tuple[tuple[int, int, int], ...] = ()
+    anchored: frozenset[int] = frozenset()
 
     @cached_property
     def starts(self) -> list[int]:
@@ -191,6 +193,7 @@ def data_side(image: Image, references: References, named: Iterable[NamedVariabl
         tuple(it.end - start for it in layout.sections),
         None if flag is None else flag - start,
         _bound(references, layout.span),
+        frozenset((references.anchored["target"].astype("<i8") - start).tolist()),
     )
 
 
