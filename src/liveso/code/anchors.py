@@ -42,12 +42,13 @@ class Reached:
 
 class _Origins(NamedTuple):
     """Words that leave an address in a register: their numbers, and the address, as `value`. `base` is the one that a
-    linker or a row leads to its object, from which they have it: the same, unless there is an index between, or one of
-    several bases."""
+    linker or a row leads to its object, from which they have it: the same where it `is_certain`. Where there is an index
+    between, or one of several bases, it is not."""
 
     at: Table
     base: Table
     value: Table
+    is_certain: Table
 
     def only(self, which: Table) -> "_Origins":
         return _Origins(*(it[which] for it in self))
@@ -62,7 +63,8 @@ def reached_from(
     """What the words number `formed`, which leave `addresses` in their results, lead to inside `spans`. `places` are
     the addresses of all words."""
     inside = _span_of(addresses, spans) >= 0
-    fresh = _one_each(_Origins(formed[inside], addresses[inside], addresses[inside]))
+    certain = np.ones(int(inside.sum()), np.bool_)
+    fresh = _one_each(_Origins(formed[inside], addresses[inside], addresses[inside], certain))
     known, uses, others = fresh, np.zeros((0, 3), "<i8"), np.zeros(0, "<i8")
     for _round in range(_ROUNDS):
         found, escaping = _uses(flow, fresh)
@@ -78,7 +80,7 @@ def reached_from(
 
 def _one_each(origins: _Origins) -> _Origins:
     """One of those that have what they leave from the same base."""
-    order = np.lexsort((origins.value, origins.base, origins.at))
+    order = np.lexsort((origins.is_certain, origins.value, origins.base, origins.at))
     origins = origins.only(order)
     is_first = np.ones(len(origins.at), np.bool_)
     is_first[1:] = (np.diff(origins.at) != 0) | (np.diff(origins.base) != 0)
@@ -110,7 +112,7 @@ def _is_alone(known: _Origins, uses: Table) -> Table:
     """Whether one address comes to each use, from which it is known how far the place is."""
     rows = np.unique(np.stack([uses[:, 0], known.base[uses[:, 2]], known.value[uses[:, 2]]], axis=1), axis=0)
     numbers, counts = np.unique(rows[:, 0], return_counts=True)
-    found: Table = ~np.isin(uses[:, 0], numbers[counts > 1]) & (known.base == known.value)[uses[:, 2]]
+    found: Table = ~np.isin(uses[:, 0], numbers[counts > 1]) & known.is_certain[uses[:, 2]]
     return found
 
 
@@ -122,7 +124,7 @@ def _new_origins(flow: RegisterFlow, known: _Origins, uses: Table, spans: tuple[
     at, _register, origin = uses.T
     value = known.value[origin] + np.where(words.part[at] == Part.INDEX, 0, words.number[at])
     leads = _is_alone(known, uses) & np.isin(words.part[at], _REACHING)
-    found = _one_each(_Origins(at, np.where(leads, value, known.base[origin]), value))
+    found = _one_each(_Origins(at, np.where(leads, value, known.base[origin]), value, leads))
     seen = set(zip(known.at.tolist(), known.base.tolist(), strict=True))
     is_new = [pair not in seen for pair in zip(found.at.tolist(), found.base.tolist(), strict=True)]
     return found.only(np.array(is_new, np.bool_) & (_span_of(found.value, spans) >= 0))
@@ -140,7 +142,7 @@ def _reached(
     leads = is_reached & (span >= 0) & (span == _span_of(base, spans))
     is_mixed = _is_mixed(flow, known, uses)
     is_certain = leads & _is_alone(known, uses) & ~is_mixed
-    is_anchor = known.base == known.value
+    is_anchor = known.is_certain.copy()
     is_anchor[others] = is_anchor[origin[~is_certain]] = False
     rows = np.zeros(len(at), ADDRESS)
     rows["page"], rows["place"], rows["target"] = places[known.at[origin]], places[at], target
