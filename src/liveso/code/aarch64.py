@@ -85,7 +85,7 @@ def _with_whole_constants(found: list[_Found]) -> list[_Found]:
             first.form = replace(first.form, immediate=rest | form.immediate)
             continue
         kept.append(it)
-        for register in _REGISTERS.findall(form.outline.partition(" ")[2]):
+        for register in _REGISTERS.findall(form.outline.partition(" ")[2]) if loading else ():
             loading.pop(register, None)
         if form.leads_to_code or form.operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
             loading.clear()

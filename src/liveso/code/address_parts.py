@@ -17,7 +17,7 @@ from liveso.code.register_flow import RegisterFlow
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.ways import Ways
 from liveso.elf import Image, Section, once_per_image, tables
-from liveso.elf.data import constant_span, data_layout
+from liveso.elf.data import constant_sections, constant_span, data_layout
 from liveso.elf.tables import Table
 from liveso.machine import CodeWords, Part
 
@@ -136,7 +136,8 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
     certain_rows = np.unique(np.concatenate([rows[~doubtful], alone]))
     formed = certain_rows[certain_rows["forms_address"]]
     numbers = (formed["place"].astype("<i8") - section.address) // 4
-    spans = data_layout(image).span, constant_span(image)
+    others = (range(it.address, it.end) for it in constant_sections(image))
+    spans = data_layout(image).span, constant_span(image), *others
     return AddressParts(
         certain_rows,
         _pages(places, pages, origins, undecoded[~by_itself[undecoded]]),

@@ -30,6 +30,8 @@ def data_references(image: Image) -> References:
     undecoded, unclear = places
     reached = found.reached.rows
     anchored = [reached[_inside(reached["target"], it)] for it in (data_layout(image).span, constant_span(image))]
+    bound = found.reached.bound
+    bound = bound[_inside(bound["base"], data_layout(image).span) | _inside(bound["base"], constant_span(image))]
     pages = pages_of(image, rows["place"][variables | constants | forms])
     return References(
         _references(rows[variables]),
@@ -42,7 +44,7 @@ def data_references(image: Image) -> References:
         pages=np.unique(np.concatenate([pages, *(_pages(it) for it in anchored)])),
         anchored=_references(anchored[0]),
         anchored_constants=_references(anchored[1]),
-        bound=found.reached.bound.astype(BOUND),
+        bound=bound.astype(BOUND),
         anchors=found.reached.anchors.astype("<u8"),
     )
 

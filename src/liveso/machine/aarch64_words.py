@@ -36,6 +36,7 @@ def code_words(content: bytes, start: int) -> CodeWords:
         **_frame(words),
         moves_stack=_moves_stack(words),
         second_at=_second_at(words),
+        compares=has_bits(words, 0xFFE0FC00, 0xEB000000),  # subs, cmp
         is_filler=has_bits(words, 0xFFFFFFFF, 0xD503201F) | (words == 0),
         is_end=_ends(words),
     )

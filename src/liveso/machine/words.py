@@ -56,7 +56,7 @@ class CodeWords:
     access of one register, which are stored where `is_store`, and `first` and `second` the whole general registers that
     they go to or come from, else NO_REGISTER. `moves_stack`: it changes the stack pointer. `second_at` is how many
     bytes behind the first the second of two registers goes that are accessed at once, 0 where there is one.
-    `is_filler` are those between blocks, which do nothing, and `is_end` those that end the program.
+    `compares` are those that compare two whole registers. `is_filler` are those between blocks, which do nothing, and `is_end` those that end the program.
     """
 
     part: Words
@@ -80,6 +80,7 @@ class CodeWords:
     second: Words
     moves_stack: Words
     second_at: Words
+    compares: Words
     is_filler: Words
     is_end: Words
 
