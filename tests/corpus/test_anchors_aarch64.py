@@ -107,8 +107,8 @@ def test_each_access_by_way_of_an_anchor_leads_to_its_variable(
                 reached[name_at(functions, place)].add(name_at(variables, target))
         for place, _base, target in found.bound.tolist():
             reached[name_at(functions, place)].add(name_at(variables, target))
-        for function, used in expected.items():
-            assert used <= reached[function], function
+        for function, variables_used in expected.items():
+            assert variables_used <= reached[function], function
         anchored += len(found.anchored)
         assert not np.isin(found.anchored["place"], found.table["place"]).any()
         assert np.isin(found.anchored["place"], found.pages["place"]).all()
@@ -198,7 +198,7 @@ def judged(folder: Path, compiler: str, level: str, texts: tuple[str, str]) -> t
         images.append(read_image(stripped(path, f"{TARGET}-strip")))
         start = data_layout(images[-1]).span.start
         places.append({name: it.start - start for it, name in names_at(path, "bd").items()})
-    return judge(*images), places
+    return judge(images[0], images[1]), places
 
 
 @pytest.mark.parametrize(("compiler", "level"), [("gcc", "-O2"), ("gcc", "-Os"), ("clang", "-O2"), ("clang", "-O3")])

@@ -136,8 +136,8 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
     certain_rows = np.unique(np.concatenate([rows[~doubtful], alone]))
     formed = certain_rows[certain_rows["forms_address"]]
     numbers = (formed["place"].astype("<i8") - section.address) // 4
-    others = (range(it.address, it.end) for it in constant_sections(image))
-    spans = data_layout(image).span, constant_span(image), *others
+    fixed = (range(it.address, it.end) for it in constant_sections(image))
+    spans = data_layout(image).span, constant_span(image), *fixed
     return AddressParts(
         certain_rows,
         _pages(places, pages, origins, undecoded[~by_itself[undecoded]]),

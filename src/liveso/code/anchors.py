@@ -42,8 +42,8 @@ class Reached:
 
 class _Origins(NamedTuple):
     """Words that leave an address in a register: their numbers, and the address, as `value`. `base` is the one that a
-    linker or a row leads to its object, from which they have it: the same where it `is_certain`. Where there is an index
-    between, or one of several bases, it is not."""
+    linker or a row leads to its object, from which they have it: the same where it `is_certain`. Where there is an
+    index between, or one of several bases, it is not."""
 
     at: Table
     base: Table

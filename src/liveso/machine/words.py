@@ -55,8 +55,9 @@ class CodeWords:
     memory at `frame_offset` from it is accessed, 0 where there is none; `frame_size` are the bytes there, or of another
     access of one register, which are stored where `is_store`, and `first` and `second` the whole general registers that
     they go to or come from, else NO_REGISTER. `moves_stack`: it changes the stack pointer. `second_at` is how many
-    bytes behind the first the second of two registers goes that are accessed at once, 0 where there is one.
-    `compares` are those that compare two whole registers. `is_filler` are those between blocks, which do nothing, and `is_end` those that end the program.
+    bytes behind the first the second of two registers goes that are accessed at once, 0 where there is one. `compares`
+    are those that compare two whole registers. `is_filler` are those between blocks, which do nothing, and `is_end`
+    those that end the program.
     """
 
     part: Words
