@@ -21,6 +21,7 @@ BOUND = np.dtype([("place", "<u8"), ("base", "<i8"), ("target", "<i8")])
 """The instruction at `place` reaches `target` by way of the address `base`, at times or with an index that is not
 known, or together with it: it goes on to do so only where both have moved alike."""
 
+_REGISTERS = 32
 _ROUNDS = 6  # of going on from a sum to the next
 _SUMS = (Part.SUM, Part.OTHER_SUM)
 _ACCESSES = (Part.ACCESS, Part.OTHER_ACCESS)
@@ -65,17 +66,18 @@ def reached_from(
     inside = _span_of(addresses, spans) >= 0
     certain = np.ones(int(inside.sum()), np.bool_)
     fresh = _one_each(_Origins(formed[inside], addresses[inside], addresses[inside], certain))
+    mixing = _Mixing(flow)
     known, uses, others = fresh, np.zeros((0, 3), "<i8"), np.zeros(0, "<i8")
     for _round in range(_ROUNDS):
         found, escaping = _uses(flow, fresh)
         found[:, 2] += len(known.at) - len(fresh.at)
         uses = np.concatenate([uses, found])
         others = np.concatenate([others, escaping + len(known.at) - len(fresh.at)])
-        fresh = _new_origins(flow, known, uses, spans)
+        fresh = _new_origins(mixing, known, uses, spans)
         if not len(fresh.at):
             break
         known = known.and_others(fresh)
-    return _reached(flow, places, known, uses, others, spans)
+    return _reached(mixing, places, known, uses, others, spans)
 
 
 def _one_each(origins: _Origins) -> _Origins:
@@ -101,11 +103,21 @@ def _uses(flow: RegisterFlow, origins: _Origins) -> tuple[Table, Table]:
     return np.unique(found[is_use], axis=0), np.unique(escaping[:, 2])
 
 
-def _is_mixed(flow: RegisterFlow, known: _Origins, uses: Table) -> Table:
-    """Whether the register of each use holds something else at times than what the known origins left."""
-    pairs, which = np.unique(uses[:, :2], axis=0, return_inverse=True)
-    found: Table = flow.have_other_origins(pairs, np.unique(known.at), is_frame_known=True)[which.reshape(-1)]
-    return found
+class _Mixing:
+    """Asks whether the register of each use holds something else at times than what the known origins left. What does
+    not is asked once: more origins change nothing about it."""
+
+    def __init__(self, flow: RegisterFlow) -> None:
+        self.flow, self._clean = flow, np.zeros(0, "<i8")
+
+    def of(self, known: _Origins, uses: Table) -> Table:
+        keys = uses[:, 0] * _REGISTERS + uses[:, 1]
+        asked = np.unique(keys[~np.isin(keys, self._clean)])
+        pairs = np.stack([asked // _REGISTERS, asked % _REGISTERS], axis=1)
+        mixed = asked[self.flow.have_other_origins(pairs, np.unique(known.at), is_frame_known=True)]
+        self._clean = np.concatenate([self._clean, np.setdiff1d(asked, mixed)])
+        found: Table = np.isin(keys, mixed)
+        return found
 
 
 def _is_alone(known: _Origins, uses: Table) -> Table:
@@ -116,11 +128,11 @@ def _is_alone(known: _Origins, uses: Table) -> Table:
     return found
 
 
-def _new_origins(flow: RegisterFlow, known: _Origins, uses: Table, spans: tuple[range, ...]) -> _Origins:
+def _new_origins(mixing: _Mixing, known: _Origins, uses: Table, spans: tuple[range, ...]) -> _Origins:
     """The words among `uses` that leave another address, and are not known yet: what goes along an array has no end."""
-    words = flow.ways.words
+    words = mixing.flow.ways.words
     uses = uses[np.isin(words.part[uses[:, 0]], _LEAVING)]
-    uses = uses[~_is_mixed(flow, known, uses)]
+    uses = uses[~mixing.of(known, uses)]
     at, _register, origin = uses.T
     value = known.value[origin] + np.where(words.part[at] == Part.INDEX, 0, words.number[at])
     leads = _is_alone(known, uses) & np.isin(words.part[at], _REACHING)
@@ -131,16 +143,16 @@ def _new_origins(flow: RegisterFlow, known: _Origins, uses: Table, spans: tuple[
 
 
 def _reached(
-    flow: RegisterFlow, places: Table, known: _Origins, uses: Table, others: Table, spans: tuple[range, ...]
+    mixing: _Mixing, places: Table, known: _Origins, uses: Table, others: Table, spans: tuple[range, ...]
 ) -> Reached:
-    words = flow.ways.words
+    words = mixing.flow.ways.words
     at, _register, origin = uses.T
     is_reached = np.isin(words.part[at], _REACHING)
     is_sum = np.isin(words.part[at], _SUMS)
     base, target = known.base[origin], known.value[origin] + words.number[at]
     span = _span_of(target, spans)
     leads = is_reached & (span >= 0) & (span == _span_of(base, spans))
-    is_mixed = _is_mixed(flow, known, uses)
+    is_mixed = mixing.of(known, uses)
     is_certain = leads & _is_alone(known, uses) & ~is_mixed
     is_anchor = known.is_certain.copy()
     is_anchor[others] = is_anchor[origin[~is_certain]] = False
