@@ -63,6 +63,12 @@ FORMS: dict[str, tuple[str, set[Found]]] = {
         "ldr x1, [x0, #16]\n subs x1, x1, #1\n str x1, [x0, #16]\n b.gt 1f\n mov x0, #0\n1:",
         {(How.ORDER, 16, 8, 1), (How.ADD, 16, 8, -1)},
     ),
+    "a count around a call for a TLS descriptor": (
+        "mov x9, x0\n ldr w4, [x9, #16]\n adrp x0, :tlsdesc:local\n ldr x5, [x0, #:tlsdesc_lo12:local]\n"
+        " add x0, x0, :tlsdesc_lo12:local\n .tlsdesccall local\n blr x5\n add w4, w4, #1\n str w4, [x9, #16]\n"
+        ' .section .tbss, "awT", %nobits\nlocal: .skip 8\n .text',
+        {(How.ADD, 16, 4, 1)},
+    ),
     "two counts at once": (
         "ldr d1, [x0, #16]\n movi v0.2s, #1\n add v0.2s, v1.2s, v0.2s\n str d0, [x0, #16]",
         {(How.ADD, 16, 4, 1), (How.ADD, 20, 4, 1)},

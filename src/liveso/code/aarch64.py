@@ -5,9 +5,9 @@ An address is formed in two steps: ADRP leaves its page in a register, and an AD
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from liveso.code.aarch64_groups import Found, name_descriptor_calls, name_factors, with_whole_constants
 from liveso.code.aarch64_mask import mask
 from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
@@ -19,8 +19,6 @@ _MEMORY = re.compile(r"\[([a-z][^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
 _OFFSET = re.compile(r", #(-?(?:0x[0-9a-f]+|\d+))$")
 _NUMBER = re.compile(r"#(-?(?:0x[0-9a-f]+|\d+))(?![.\w])")
 _REGISTER = re.compile(r"\b[wxbhsdqv]\d+\b|\bw(?:zr|sp)\b")
-_REGISTERS = re.compile(r"\b[xv]\d+\b")
-_PART = 16  # bits that MOVK has of a constant
 _LAST_ADDRESS = re.compile(r"#(0x[0-9a-f]+|\d+)$")
 _WIDTHS = {"b": 1, "h": 2, "w": 4, "x": 8, "s": 4, "d": 8, "q": 16}
 _OPERATIONS = {
@@ -40,55 +38,20 @@ _STACK_REGISTERS = (AARCH64.stack_pointer, AARCH64.frame_pointer)
 _STACK = "stack "
 
 
-@dataclass(slots=True)
-class _Found:
-    """An instruction, and the address that it holds: where a branch leads to, or the page that ADRP forms."""
-
-    address: int
-    form: Form
-    held: int | None
-
-
 def forms(_code: bytes, instructions: Listing, last_calls: frozenset[int]) -> Iterator[tuple[int, Form, int | None]]:
     """The address and form of each instruction of a function, and the address that it goes to or that a pair forms
     with it."""
     found = [
-        _Found(address, *(_branch(mnemonic, operands) or (_form(mnemonic, operands), None)))
+        Found(address, *(_branch(mnemonic, operands) or (_form(mnemonic, operands), None)))
         for address, _size, mnemonic, operands in instructions
         if mnemonic not in _PADDING
     ]
-    found = _with_whole_constants(found)
+    found = with_whole_constants(found)
+    name_descriptor_calls(found)
     targets = _targets(found, last_calls)
-    _name_factors(found)
+    name_factors(found)
     for it, target in zip(found, targets, strict=True):
         yield it.address, it.form, it.held if it.form.leads_to_code else target
-
-
-def _with_whole_constants(found: list[_Found]) -> list[_Found]:
-    """A constant that takes several instructions, MOV of its lowest part and MOVK of others, is what the first of them
-    leaves: how many there are is for no other reason than how large it is."""
-    led_to = {it.held for it in found if it.form.leads_to_code}
-    loading: dict[str, _Found] = {}
-    kept: list[_Found] = []
-    for it in found:
-        form = it.form
-        if it.address in led_to:
-            loading.clear()
-        if form.outline.startswith("movk ") and form.written[0] in loading:
-            first = loading[form.written[0]]
-            assert form.immediate is not None and first.form.immediate is not None
-            shift = max(form.immediate.bit_length() - 1, 0) // _PART * _PART
-            rest = first.form.immediate & ~(((1 << _PART) - 1) << shift)
-            first.form = replace(first.form, immediate=rest | form.immediate)
-            continue
-        kept.append(it)
-        for register in _REGISTERS.findall(form.outline.partition(" ")[2]) if loading else ():
-            loading.pop(register, None)
-        if form.leads_to_code or form.operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
-            loading.clear()
-        elif form.operation is Operation.MOVE and form.immediate is not None and "[" not in form.outline:
-            loading[form.written[0]] = it
-    return kept
 
 
 def _branch(mnemonic: str, operands: str) -> tuple[Form, int] | None:
@@ -183,7 +146,7 @@ def _wholes(text: str) -> str:
 _Addresses = dict[str, int]
 
 
-def _targets(found: list[_Found], last_calls: frozenset[int]) -> list[int | None]:
+def _targets(found: list[Found], last_calls: frozenset[int]) -> list[int | None]:
     """The address that each instruction forms with its base register, if that holds a known one: a page, or an address
     made from it before. They are followed along all branches, until nothing changes."""
     otherwise = _lasting(found)
@@ -197,7 +160,7 @@ def _targets(found: list[_Found], last_calls: frozenset[int]) -> list[int | None
 
 
 def _follow(
-    found: list[_Found],
+    found: list[Found],
     at_target: dict[int, _Addresses],
     otherwise: _Addresses,
     last_calls: frozenset[int],
@@ -255,30 +218,13 @@ def _common(one: _Addresses | None, other: _Addresses) -> _Addresses:
     return other if one is None else {it: address for it, address in one.items() if other.get(it) == address}
 
 
-def _lasting(found: list[_Found]) -> _Addresses:
+def _lasting(found: list[Found]) -> _Addresses:
     """The pages in registers that a call keeps and that hold one page only in the whole function."""
     pages: dict[str, set[int]] = {}
     for it in found:
         if it.form.operation is Operation.PAGE and it.form.written[0] in AARCH64.kept_registers:
             pages.setdefault(it.form.written[0], set()).add(it.held or 0)
     return {register: values.pop() for register, values in pages.items() if len(values) == 1}
-
-
-def _name_factors(found: list[_Found]) -> None:
-    """A constant that is only loaded to multiply with it is a factor, as it is in machines whose multiplication has a
-    constant operand."""
-    constants: dict[str, _Found] = {}
-    for it in found:
-        form = it.form
-        if form.operation is Operation.MULTIPLY:
-            for register in _REGISTER.findall(form.outline.partition(",")[2]):
-                if register in constants:
-                    loading = constants[register]
-                    loading.form = replace(loading.form, operation=Operation.MULTIPLY)
-        for register in form.written:
-            constants.pop(register, None)
-            if form.operation is Operation.MOVE and form.immediate is not None:
-                constants[register] = it
 
 
 def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
