@@ -2,6 +2,7 @@
 clang's merged variables. Held against the symbols of variables whose uses are known. Nothing is run."""
 
 import itertools
+import os
 import random
 import re
 import subprocess
@@ -35,6 +36,7 @@ KINDS = {
     "static struct {{ int a, b; long c; }} {0}[6];": "{0}[k % 6].c",
 }
 VARIABLES, FUNCTIONS, USED = 60, 60, 7
+SEEDS = 3 if os.environ.get("LIVESO_CORPUS") == "full" else 1
 
 
 def source(seed: int) -> tuple[str, dict[str, set[str]]]:
@@ -93,7 +95,7 @@ def test_each_access_by_way_of_an_anchor_leads_to_its_variable(
     tmp_path: Path, compiler: str, level: str, flags: tuple[str, ...]
 ) -> None:
     anchored = 0
-    for seed in range(3):
+    for seed in range(SEEDS):
         text, expected = source(seed)
         path = build(tmp_path, text, compiler, level, "-fno-inline", *flags)
         found, variables, functions = found_in(path), names_at(path, "bd"), names_at(path, "tT")
@@ -113,7 +115,7 @@ def test_each_access_by_way_of_an_anchor_leads_to_its_variable(
         assert not np.isin(found.anchored["place"], found.table["place"]).any()
         assert np.isin(found.anchored["place"], found.pages["place"]).all()
         assert not found.undecoded and not found.unclear
-    assert anchored > 100 or (compiler == "clang" and level != "-O3")
+    assert anchored > 50 * SEEDS or (compiler == "clang" and level != "-O3")
 
 
 FRAME = """
