@@ -51,20 +51,8 @@ WRONG_NO = {
 through words of the stack, or are added one after another."""
 
 AARCH64_MISSES = {
-    "array_is_filled_otherwise": {"clang"},
-    "bit_in_a_word_that_new_objects_have": {"gcc"},
-    "flag_that_the_program_sets": {"clang"},
     "member_of_other_functions": {"gcc", "clang"},
-    "members_exchanged": {"gcc", "clang"},
-    "members_exchanged_by_setters": {"gcc", "clang"},
     "open_array_and_a_count_behind": {"clang"},
-    "pending_in_tail": {"clang"},
-    "pointer_is_hidden": {"gcc", "clang"},
-    "scale_of_an_init_that_ran": {"gcc"},
-    "smaller_ring_by_comparison": {"gcc", "clang"},
-    "unit_of_a_member": {"gcc"},
-    "users_in_reserve": {"clang"},
-    "whole_number_becomes_float": {"gcc"},
 }
 """Harmful pairs that are accepted for AArch64, whose code is not read as closely yet, by compiler."""
 

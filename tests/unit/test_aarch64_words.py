@@ -51,6 +51,31 @@ def test_a_word_reads_and_writes_the_registers_of_its_instruction(
     assert (_numbers(int(found.reads[0])), _numbers(int(found.writes[0]))) == (reads, writes)
 
 
+DISTANCES: tuple[tuple[int, Part, int, int, int, str], ...] = (
+    (0xD1004022, Part.OTHER_SUM, -16, 2, 0, "sub x2, x1, #16"),
+    (0x91400422, Part.OTHER_SUM, 4096, 2, 0, "add x2, x1, #1, lsl #12"),
+    (0xF85F8022, Part.OTHER_ACCESS, -8, 2, 0, "ldur x2, [x1, #-8]"),
+    (0xD9408022, Part.OTHER_ACCESS, 8, 2, 0, "ldapur x2, [x1, #8]"),
+    (0xA9410C22, Part.OTHER_ACCESS, 16, 2, 8, "ldp x2, x3, [x1, #16]"),
+    (0x29020C22, Part.OTHER_ACCESS, 16, 2, 4, "stp w2, w3, [x1, #16]"),
+    (0xAD010C22, Part.OTHER_ACCESS, 32, 2, 16, "stp q2, q3, [x1, #32]"),
+    (0xF8410C22, Part.ACCESS_AND_SUM, 16, 1, 0, "ldr x2, [x1, #16]!"),
+    (0xF8410422, Part.ACCESS_THEN_SUM, 16, 1, 0, "ldr x2, [x1], #16"),
+    (0xA8C10C22, Part.ACCESS_THEN_SUM, 16, 1, 8, "ldp x2, x3, [x1], #16"),
+    (0x8B030C22, Part.INDEX, 0, 2, 0, "add x2, x1, x3, lsl #3"),
+    (0x8B23CC22, Part.INDEX, 0, 2, 0, "add x2, x1, w3, sxtw #3"),
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "part", "number", "result", "second"), [it[:5] for it in DISTANCES], ids=[it[5] for it in DISTANCES]
+)
+def test_a_word_goes_on_from_an_address(word: int, part: Part, number: int, result: int, second: int) -> None:
+    found = _words(word)
+    assert (found.part[0], found.base[0], found.result[0]) == (part, 1, result)
+    assert part is Part.INDEX or (found.number[0], found.second_at[0]) == (number, second)
+
+
 def test_parts_of_addresses_count_from_their_places_and_in_bytes() -> None:
     page, whole, added, loaded, vector = 0xB0000008, 0x10000048, 0x91004100, 0xF9400901, 0x3DC00500
     found = _words(page, whole, added, loaded, vector)  # adrp x8; adr x8, +8; add x0, x8; ldr x1, [x8]; ldr q0, [x8]

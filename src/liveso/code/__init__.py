@@ -4,6 +4,7 @@ from liveso.code.allocators import Allocators
 from liveso.code.clobbers import Clobbers
 from liveso.code.compared_constants import ComparedConstant, compared_constants
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
+from liveso.code.constant_references import with_references_to
 from liveso.code.constants import constant_end, constant_starts, formed_constants, relative_tables, relative_targets
 from liveso.code.entries import branches, entries
 from liveso.code.form import Form, Operation
@@ -14,7 +15,7 @@ from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.panics import PanicMark, panic_mark
 from liveso.code.parameters import parameters
-from liveso.code.references import References, data_references, no_references, with_references_to
+from liveso.code.references import References, data_references, no_references
 from liveso.code.remembered import remembered_functions
 from liveso.code.shapes import Shapes
 from liveso.code.start_up import finaliser_flag, has_own_code

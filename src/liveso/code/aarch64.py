@@ -1,23 +1,21 @@
-"""AArch64 instructions as capstone writes them, and in their encoding (Arm Architecture Reference Manual, C4.1).
+"""AArch64 instructions as capstone writes them.
 
 An address is formed in two steps: ADRP leaves its page in a register, and an ADD or an access adds the low part.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import numpy as np
-
+from liveso.code.aarch64_groups import Found, name_descriptor_calls, name_factors, with_whole_constants
+from liveso.code.aarch64_mask import mask
 from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form, Operation
-from liveso.code.mask import FIELD, NOWHERE
-from liveso.elf import Image, Section
-from liveso.elf.tables import Table
 from liveso.machine import AARCH64
 
-_MEMORY = re.compile(r"\[([^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
+__all__ = ["forms", "mask", "stubs"]
+
+_MEMORY = re.compile(r"\[([a-z][^\]]*)\](!?)(?:, #(-?(?:0x)?[0-9a-f]+))?")
 _OFFSET = re.compile(r", #(-?(?:0x[0-9a-f]+|\d+))$")
 _NUMBER = re.compile(r"#(-?(?:0x[0-9a-f]+|\d+))(?![.\w])")
 _REGISTER = re.compile(r"\b[wxbhsdqv]\d+\b|\bw(?:zr|sp)\b")
@@ -38,28 +36,20 @@ _PADDING = ("nop", "bti", "hint", "paciasp", "autiasp", "udf")
 _PASSES = 8
 _STACK_REGISTERS = (AARCH64.stack_pointer, AARCH64.frame_pointer)
 _STACK = "stack "
-_FARTHEST = 2048  # instructions between the two of a pair
-
-
-@dataclass(slots=True)
-class _Found:
-    """An instruction, and the address that it holds: where a branch leads to, or the page that ADRP forms."""
-
-    address: int
-    form: Form
-    held: int | None
 
 
 def forms(_code: bytes, instructions: Listing, last_calls: frozenset[int]) -> Iterator[tuple[int, Form, int | None]]:
     """The address and form of each instruction of a function, and the address that it goes to or that a pair forms
     with it."""
     found = [
-        _Found(address, *(_branch(mnemonic, operands) or (_form(mnemonic, operands), None)))
+        Found(address, *(_branch(mnemonic, operands) or (_form(mnemonic, operands), None)))
         for address, _size, mnemonic, operands in instructions
         if mnemonic not in _PADDING
     ]
+    found = with_whole_constants(found)
+    name_descriptor_calls(found)
     targets = _targets(found, last_calls)
-    _name_factors(found)
+    name_factors(found)
     for it, target in zip(found, targets, strict=True):
         yield it.address, it.form, it.held if it.form.leads_to_code else target
 
@@ -91,7 +81,7 @@ def _form(mnemonic: str, operands: str) -> Form:
     parts = [it.strip() for it in operands.split(",")]
     numbers = [int(it, 0) for it in _NUMBER.findall(operands)]
     text = _wholes(_NUMBER.sub("N", operands))
-    written = (_wholes(parts[0]),) if parts[0] and mnemonic not in _ONLY_READ else ()
+    written = (_wholes(parts[0]).partition(".")[0],) if parts[0] and mnemonic not in _ONLY_READ else ()
     if operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
         written = ()
     if mnemonic in ("add", "sub") and len(numbers) in (1, 2) and len(parts) in (3, 4) and parts[2].startswith("#"):
@@ -107,6 +97,8 @@ def _form(mnemonic: str, operands: str) -> Form:
             written=written,
         )
     immediate = numbers[0] if numbers else None
+    if mnemonic == "movk" and len(numbers) == 2:
+        immediate = numbers[0] << numbers[1]
     if operation is Operation.BIT_FIELD and len(numbers) == 2:
         immediate = ((1 << numbers[1]) - 1) << numbers[0]
     source = _wholes(parts[1]) if operation is Operation.MOVE and not numbers and len(parts) == 2 else ""
@@ -154,7 +146,7 @@ def _wholes(text: str) -> str:
 _Addresses = dict[str, int]
 
 
-def _targets(found: list[_Found], last_calls: frozenset[int]) -> list[int | None]:
+def _targets(found: list[Found], last_calls: frozenset[int]) -> list[int | None]:
     """The address that each instruction forms with its base register, if that holds a known one: a page, or an address
     made from it before. They are followed along all branches, until nothing changes."""
     otherwise = _lasting(found)
@@ -168,7 +160,7 @@ def _targets(found: list[_Found], last_calls: frozenset[int]) -> list[int | None
 
 
 def _follow(
-    found: list[_Found],
+    found: list[Found],
     at_target: dict[int, _Addresses],
     otherwise: _Addresses,
     last_calls: frozenset[int],
@@ -226,30 +218,13 @@ def _common(one: _Addresses | None, other: _Addresses) -> _Addresses:
     return other if one is None else {it: address for it, address in one.items() if other.get(it) == address}
 
 
-def _lasting(found: list[_Found]) -> _Addresses:
+def _lasting(found: list[Found]) -> _Addresses:
     """The pages in registers that a call keeps and that hold one page only in the whole function."""
     pages: dict[str, set[int]] = {}
     for it in found:
         if it.form.operation is Operation.PAGE and it.form.written[0] in AARCH64.kept_registers:
             pages.setdefault(it.form.written[0], set()).add(it.held or 0)
     return {register: values.pop() for register, values in pages.items() if len(values) == 1}
-
-
-def _name_factors(found: list[_Found]) -> None:
-    """A constant that is only loaded to multiply with it is a factor, as it is in machines whose multiplication has a
-    constant operand."""
-    constants: dict[str, _Found] = {}
-    for it in found:
-        form = it.form
-        if form.operation is Operation.MULTIPLY:
-            for register in _REGISTER.findall(form.outline.partition(",")[2]):
-                if register in constants:
-                    loading = constants[register]
-                    loading.form = replace(loading.form, operation=Operation.MULTIPLY)
-        for register in form.written:
-            constants.pop(register, None)
-            if form.operation is Operation.MOVE and form.immediate is not None:
-                constants[register] = it
 
 
 def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
@@ -264,84 +239,3 @@ def stubs(instructions: Iterable[Decoded]) -> Iterator[tuple[int, int]]:
             offset = _OFFSET.search(operands.rstrip("]"))
             yield start, page + (int(offset[1], 0) if offset else 0)
         previous = mnemonic
-
-
-def mask(image: Image, section: Section, functions: Table) -> tuple[Table, Table]:
-    """The words of a section without what the linker fills in, and a FIELD for each such place."""
-    content = np.frombuffer(image.section_bytes(section), np.uint8)
-    words = content[: len(content) // 4 * 4].view("<u4").copy()
-    places = np.arange(len(words), dtype="<i8") * 4 + section.address
-    targets = np.full(len(words), NOWHERE, "<i8")
-    kept = np.full(len(words), 0xFFFFFFFF, "<u4")
-
-    branches = np.flatnonzero(words & 0x7C000000 == 0x14000000)
-    targets[branches] = places[branches] + _signed(words[branches] & 0x03FFFFFF, 26) * 4
-    kept[branches] = 0xFC000000
-
-    pages = np.flatnonzero(words & 0x9F000000 == 0x90000000)
-    halves = words[pages].astype("<i8")
-    numbers = _signed((halves >> 29 & 3) | (halves >> 5 & 0x7FFFF) << 2, 21)
-    bases = (places[pages] & ~0xFFF) + numbers * 4096
-    kept[pages] = 0x9F00001F
-
-    owner = np.searchsorted(functions["start"].astype("<i8"), places, "right")
-    for at, page in _low_parts(words, owner, pages, bases):
-        scale = _scale(words[at])
-        targets[at] = page + ((words[at].astype("<i8") >> 10 & 0xFFF) << scale)
-        kept[at] = 0xFFC003FF
-    masked = words & kept
-    is_field = kept != 0xFFFFFFFF
-    fields = np.zeros(int(is_field.sum()), FIELD)
-    fields["place"] = places[is_field]
-    fields["target"] = targets[is_field]
-    return np.concatenate([masked.view(np.uint8), content[len(words) * 4 :]]), fields
-
-
-def _low_parts(words: Table, owner: Table, pages: Table, bases: Table) -> Iterator[tuple[Table, Table]]:
-    """The instructions that add the low part to a page, with that page: those behind an ADRP, in the order of the
-    addresses, that use its register before it is written again. All ADRPs are followed at once."""
-    register = words[pages] & 31
-    for distance in range(1, _FARTHEST):
-        at = pages + distance
-        going = at < len(words)
-        pages, bases, register, at = pages[going], bases[going], register[going], at[going]
-        going = owner[at] == owner[pages]
-        pages, bases, register, at = pages[going], bases[going], register[going], at[going]
-        if not len(at):
-            return
-        word = words[at]
-        is_add = word & 0xFFC00000 == 0x91000000
-        is_access = word & 0x3B000000 == 0x39000000
-        uses = (is_add | is_access) & (word >> 5 & 31 == register)
-        if uses.any():
-            yield at[uses], bases[uses]
-        going = ~_writes(word, register)
-        pages, bases, register = pages[going], bases[going], register[going]
-
-
-def _writes(word: Table, register: Table) -> Table:
-    """Whether an instruction writes to a register: its first one, unless it is a store, a branch or a comparison."""
-    is_memory = word & 0x0A000000 == 0x08000000
-    is_load = word & 0x00400000 != 0
-    is_pair = word & 0x3A000000 == 0x28000000
-    is_branch = word & 0x1C000000 == 0x14000000
-    is_call = (word & 0xFC000000 == 0x94000000) | (word & 0xFFFFFC1F == 0xD63F0000)
-    is_vector = word & 0x04000000 != 0
-    first = (word & 31 == register) & (~is_memory | (is_load & ~is_vector)) & ~is_branch
-    second = is_pair & is_load & ~is_vector & (word >> 10 & 31 == register)
-    found: Table = first | second | (is_call & (register < 19))
-    return found
-
-
-def _scale(word: Table) -> Table:
-    """By how many bits the offset of an access is shifted; 0 for ADD."""
-    found: Table = (word >> 30).astype("<i8")
-    found[(word & 0x04800000 == 0x04800000) & (word >> 30 == 0)] = 4  # a vector register's 16 bytes
-    found[word & 0xFFC00000 == 0x91000000] = 0
-    return found
-
-
-def _signed(numbers: Table, bits: int) -> Table:
-    found: Table = numbers.astype("<i8")
-    found[found >> (bits - 1) == 1] -= 1 << bits
-    return found

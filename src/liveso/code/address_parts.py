@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code.anchors import ADDRESS, BOUND, Reached, reached_from
 from liveso.code.functions import functions, holders
 from liveso.code.imports import last_calls, nothrow_calls, slot_names, stub_names
 from liveso.code.landing_pads import landing_pads
@@ -16,12 +17,9 @@ from liveso.code.register_flow import RegisterFlow
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.ways import Ways
 from liveso.elf import Image, Section, once_per_image, tables
+from liveso.elf.data import constant_sections, constant_span, data_layout
 from liveso.elf.tables import Table
 from liveso.machine import CodeWords, Part
-
-ADDRESS = np.dtype([("page", "<u8"), ("place", "<u8"), ("target", "<i8"), ("number", "<i8"), ("forms_address", "?")])
-"""An address that code forms or accesses: by the instructions at `page` and at `place`, which adds `number` to it, in
-bytes; where one instruction has all of it, both are the same, and `number` is the distance from there."""
 
 _IN_PAGE, _LAST = 0xFFF, 0xFF8
 
@@ -33,11 +31,13 @@ class AddressParts:
     `undecoded` are instructions that leave a page which comes to words that cannot be decoded. `unclear` are those
     that leave one which something else is done with, or nothing that could be seen, or where several meet that differ.
     Both are rows of the instruction's address and of the first address that may be meant, and the one behind the last.
+    `reached` is what code reaches by way of one of the addresses that it forms, of variables and constants.
     """
 
     rows: Table
     undecoded: Table
     unclear: Table
+    reached: Reached
 
 
 @once_per_image
@@ -49,7 +49,12 @@ def address_parts(image: Image) -> AddressParts:
         np.unique(np.concatenate([np.zeros((0, 3), "<i8"), *it]), axis=0)
         for it in ([it.undecoded for it in found], [it.unclear for it in found])
     )
-    return AddressParts(np.sort(rows, order=["place", "page"]), undecoded, unclear)
+    reached = Reached(
+        np.concatenate([np.zeros(0, ADDRESS), *(it.reached.rows for it in found)]),
+        np.concatenate([np.zeros(0, BOUND), *(it.reached.bound for it in found)]),
+        np.concatenate([np.zeros(0, "<i8"), *(it.reached.anchors for it in found)]),
+    )
+    return AddressParts(np.sort(rows, order=["place", "page"]), undecoded, unclear, reached)
 
 
 def _by_section(image: Image) -> Iterator[AddressParts]:
@@ -128,10 +133,16 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
     unclear.append(np.stack([places[origins[origin[doubtful]]], certain, certain + 1], axis=1))
     alone = _single(words, places, inside)
     alone = alone[~np.isin(alone["place"], rows["page"])]
+    certain_rows = np.unique(np.concatenate([rows[~doubtful], alone]))
+    formed = certain_rows[certain_rows["forms_address"]]
+    numbers = (formed["place"].astype("<i8") - section.address) // 4
+    fixed = (range(it.address, it.end) for it in constant_sections(image))
+    spans = data_layout(image).span, constant_span(image), *fixed
     return AddressParts(
-        np.unique(np.concatenate([rows[~doubtful], alone])),
+        certain_rows,
         _pages(places, pages, origins, undecoded[~by_itself[undecoded]]),
         np.concatenate(unclear),
+        reached_from(flow, places, numbers, formed["target"], spans),
     )
 
 

@@ -10,14 +10,18 @@ from itertools import chain
 
 import numpy as np
 
-from liveso.code.constants import FORMING, formed_constants
+from liveso.code.constants import FORMING, Formed, formed_constants
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.instructions import Code, Place, Reader
+from liveso.code.operations import parts
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
+from liveso.machine import CodeWords
 from liveso.side_by_side import side_by_side
 
+_WORD = 4  # bytes of an instruction, where all have one size
+_COMPARES = ("cmp", "subs")
 _AS_FAR = 96  # bytes from the address to the comparison
 _REX_R, _REX_B = 4, 1  # AMD64 Manual 3, 1.2.7: they extend the two registers that ModRM names
 
@@ -37,7 +41,7 @@ class ComparedConstant:
 def compared_constants(image: Image) -> tuple[ComparedConstant, ...]:
     """In the order of places, as far as functions have unwind entries. Raises ImageError as `functions` does."""
     known = functions(image)
-    if not image.machine.can_be_updated or not len(known):
+    if not len(known):
         return ()
     starts, ends, reader = known["start"].astype("<i8"), known["end"].astype("<i8"), Reader(image)
     suspects: dict[int, dict[int, int]] = defaultdict(dict)
@@ -62,6 +66,8 @@ def _candidates(image: Image, section: Section) -> list[tuple[int, int]]:
     of whole words names soon afterwards: their addresses, and that of the constant."""
     machine, content = image.machine, np.frombuffer(image.section_bytes(section), np.uint8)
     formed = formed_constants(image)
+    if machine.code_words is not None:
+        return _candidates_in_words(formed, section, machine.code_words(content.tobytes(), section.address))
     inside = (formed.places >= section.address) & (formed.places < section.end)
     at, targets = formed.places[inside] - section.address, formed.targets[inside]
     registers = (content[at + 2] >> 3 & 7) + 8 * (content[at] & _REX_R > 0)
@@ -79,6 +85,20 @@ def _candidates(image: Image, section: Section) -> list[tuple[int, int]]:
     ):
         if register in named[0][begin:end] or register in named[1][begin:end]:
             found.append((place + section.address, target))
+    return found
+
+
+def _candidates_in_words(formed: Formed, section: Section, words: CodeWords) -> list[tuple[int, int]]:
+    """The same where instructions have one size, which tell what they compare."""
+    found = []
+    inside = (formed.places >= section.address) & (formed.places < section.end)
+    compares = np.flatnonzero(words.compares)
+    for place, target in zip(formed.places[inside].tolist(), formed.targets[inside].tolist(), strict=True):
+        at = (place - section.address) // _WORD
+        low, high = np.searchsorted(compares, (at, at + _AS_FAR // _WORD)).tolist()
+        register = int(words.result[at])
+        if ((words.reads[compares[low:high]] >> register) & 1).any():
+            found.append((place, target))
     return found
 
 
@@ -104,8 +124,9 @@ def _compared_with(code: Code, index: int, until: int, register: str) -> tuple[i
         form = code.forms[at]
         if code.addresses[at] > until:
             return None
-        if form.outline.startswith("cmp "):
-            sides = [it.strip() for it in form.outline.removeprefix("cmp ").split(",")]
+        name, operands = parts(form.outline)
+        if name in _COMPARES:
+            sides = list(operands[-2:])
             if register in sides and len(sides) == 2:
                 other = sides[1 - sides.index(register)]
                 return at, "" if "[" in other else other

@@ -54,7 +54,7 @@ def formed_constants(image: Image) -> Formed:
 
 
 def _formed_in_parts(image: Image, spans: list[range]) -> Formed:
-    rows = address_parts(image).rows
+    rows = np.concatenate([address_parts(image).rows, address_parts(image).reached.rows])
     rows = np.unique(rows[rows["forms_address"]][["place", "target"]])
     inside = np.zeros(len(rows), np.bool_)
     for span in spans:

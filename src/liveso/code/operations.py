@@ -3,11 +3,14 @@
 import re
 from functools import lru_cache
 
+from liveso.code.form import Form
 from liveso.code.instructions import Code
 
 _OPERAND = re.compile(r"\[[^\]]*\]!?|[^,\[\]\s][^,\[\]]*")
 SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr"})
 MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
+TESTS = frozenset({"tst", "tbz", "tbnz"})
+"""AArch64: those that mask a register, and leave no result in one."""
 BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
 """Whose constant is the number of a bit."""
 _SUBTRACTS = frozenset({"sub", "dec", "subs"})
@@ -31,12 +34,20 @@ ONES = frozenset({"pcmpeqb", "pcmpeqw", "pcmpeqd", "vpcmpeqb", "vpcmpeqw", "vpcm
 """Which leave all bits set where both operands are one register."""
 ZEROS = frozenset({"xor", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd"})
 """Which leave zero where both operands are one register."""
-_CONDITION = re.compile(r"(?:j|set|cmov)(n?[a-z]{1,2}) |(?:b\.|cset |csel |cinc )(?:.*, )?([a-z]{2})\b|cbn?z")
+_CONDITION = re.compile(
+    r"(?:j|set|cmov)(n?[a-z]{1,2}) |"
+    r"(?:b\.|(?:cset|csetm|csel|cinc|cinv|cneg|csinc|csinv|csneg|fcsel|ccmp|ccmn|fccmp) )(?:.*, )?([a-z]{2})\b|cbn?z"
+)
+SELECTS = frozenset({"csel", "fcsel"})
+"""AArch64: those that leave one of two registers."""
+CHANGED_OPERAND = re.compile(r"(?:lsl|lsr|asr|ror|[su]xt[bhwx])(?: |$)")
+"""AArch64: how the operand before is shifted, or extended."""
 _OPPOSITES = {
     **{"ne": "e", "eq": "e", "z": "e", "nz": "e", "ge": "l", "nl": "l", "lt": "l", "le": "g", "gt": "g", "ng": "g"},
     **{"ns": "s", "mi": "s", "pl": "s", "ae": "b", "nb": "b", "lo": "b", "cc": "b", "hs": "b", "cs": "b"},
     **{"be": "a", "na": "a", "hi": "a", "ls": "a"},
 }
+_SHIFT = re.compile(r"#(\d+)$")
 _AS_FAR = 5  # instructions from a comparison to what depends on it
 
 
@@ -56,6 +67,24 @@ def condition(code: Code, index: int, as_far: int = _AS_FAR) -> str:
             name = found[1] or found[2] or "e"
             return _OPPOSITES.get(name, name)
     return ""
+
+
+@lru_cache(1 << 14)
+def terms(form: Form) -> tuple[tuple[str, int], ...] | None:
+    """The registers that memory, or an address, is told by, each with what it is multiplied by; None where that has an
+    unusual form."""
+    if not form.outline.partition("[")[1]:
+        return ((form.base, 1),) if form.base else None
+    inside = form.outline.partition("[")[2].partition("]")[0]
+    found = []
+    for text in (it.strip() for it in inside.split("+")):
+        register, _star, scaled = text.partition("*")
+        found.append((register, form.scale if scaled else 1))
+    if "," in inside:  # AArch64: an index, and how it is shifted or extended
+        base, *rest = (it.strip() for it in inside.split(","))
+        shift = _SHIFT.search(rest[1]) if len(rest) > 1 else None
+        found = [(base, 1), (rest[0], 1 << int(shift[1]) if shift else 1)]
+    return tuple(found) if all(register.isalnum() and factor for register, factor in found) else None
 
 
 def summand(name: str, constant: int) -> int:

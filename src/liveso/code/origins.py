@@ -10,23 +10,18 @@ from liveso.code.clobbers import Clobbers
 from liveso.code.form import Form, Operation
 from liveso.code.frame_words import DEPTH, WORD, FrameWords
 from liveso.code.instructions import Code
-from liveso.code.operations import ADDS, parts, summand
+from liveso.code.operations import ADDS, parts, summand, terms
 from liveso.code.origin import WHOLE, Leads, Origin
 from liveso.machine import Machine
 
-_CLOBBERING = frozenset(
-    {"mul", "div", "idiv", "cdq", "cqo", "cpuid", "xchg", "xadd", "cmpxchg", "cmpxchg8b", "cmpxchg16b"}
-    | {"rdtsc", "rdtscp", "xgetbv", "syscall", "leave", "enter"}
-)
-_SCRATCH = ("rax", "rcx", "rdx", "rsi", "rdi", "rbx")
+_LONGEST_END = 24  # instructions before a return
 _MOST_BLOCKS = 4000
 _MOST_ROUNDS = 40_000
 
 
-def clobbers(form: Form) -> bool:
+def clobbers(form: Form, machine: Machine) -> bool:
     """Whether an instruction writes registers which Form.written does not have."""
-    name, operands = parts(form.outline)
-    return name in _CLOBBERING or name.startswith("rep") or (name == "imul" and len(operands) == 1)
+    return machine.unnamed_writers.match(form.outline.removeprefix("lock ")) is not None
 
 
 _Known = dict[str, Origin]
@@ -88,10 +83,11 @@ class Origins:
     def _everywhere(self) -> list[_Known]:
         """What holds wherever a register is read: what all that is written to it agrees on."""
         found: dict[str, Origin | None] = dict(self._entry())
+        restoring = frozenset(self._restoring())
         for _round in range(4):  # copies of copies
             before = {name: it for name, it in found.items() if it is not None}
             for index, form in enumerate(self._code.forms):
-                if form.outline.startswith("pop "):
+                if index in restoring:
                     continue  # gives back what the caller had
                 for name, origin in self._effects(index, form, before):
                     found[name] = origin if found.get(name, origin) == origin else None
@@ -102,12 +98,26 @@ class Origins:
             if all(
                 origin == it
                 for index, form in enumerate(self._code.forms)
-                if not form.outline.startswith("pop ")
+                if index not in restoring
                 for written, origin in self._effects(index, form, settled)
                 if written == name
             )
         }
         return [agreed] * len(self._code)
+
+    def _restoring(self) -> Iterator[int]:
+        """The instructions that give registers back what they held when the function was called, before it returns."""
+        machine, forms = self._machine, self._code.forms
+        for index, form in enumerate(forms):
+            if machine.pop and form.outline.startswith(machine.pop):
+                yield index
+            elif form.operation is Operation.RETURN and not machine.pop:
+                for at in range(index - 1, max(-1, index - _LONGEST_END), -1):
+                    if forms[at].leads_to_code or forms[at].operation in (Operation.CALL, Operation.JUMP):
+                        break
+                    is_load = forms[at].base == machine.stack_pointer and not forms[at].is_store
+                    if is_load and machine.kept_registers.issuperset(forms[at].written):
+                        yield at
 
     def _flow(self) -> list[_Known]:
         starts = self._starts()
@@ -195,8 +205,8 @@ class Origins:
                     yield register, None
             yield self._machine.result_register, Origin(Leads.WRITTEN, index)
             return
-        if clobbers(form):
-            for register in {*_SCRATCH, *form.written, *(it for it in operands if "[" not in it)}:
+        if clobbers(form, self._machine):
+            for register in {*self._machine.unnamed_written, *form.written, *(it for it in operands if "[" not in it)}:
                 yield register, None
             return
         for number, register in enumerate(form.written):
@@ -214,22 +224,21 @@ class Origins:
             return known.get(form.source) if form.source else None
         if "[" in form.outline:
             return None
-        if name in ADDS and len(operands) == 2:
-            first, second = (self._leads(it, known) for it in operands)
+        if name in ADDS and len(operands) in (2, 3):
+            first, second = (self._leads(it, known) for it in operands[-2:])
             if form.immediate is not None:
                 return first.moved_on(summand(name, form.immediate)) if first is not None else None
             return _moved(first, second) if not name.startswith("sub") else None
-        if name.startswith("cmov") and len(operands) == 2:
-            one, other = (known.get(it) for it in operands)
+        if self._machine.selects.match(name):
+            one, other = (known.get(it) for it in (operands if len(operands) == 2 else operands[1:3]))
             return one if one == other else None
         return None
 
     def _sum(self, form: Form, known: _Known) -> Origin | None:
         """What an address is formed from: a register, with or without an index."""
-        inside = form.outline.partition("[")[2].partition("]")[0]
-        terms = [it.strip() for it in inside.split("+") if it.strip()]
-        plain = [self._leads(it, known) for it in terms if "*" not in it]
-        if len(terms) == len(plain) == 1:
+        summands = terms(form) or ()
+        plain = [self._leads(register, known) for register, factor in summands if factor == 1]
+        if len(summands) == len(plain) == 1:
             return plain[0].moved_on(form.displacement or 0) if plain[0] is not None else None
         return _moved(plain[0], plain[1] if len(plain) == 2 else None) if plain else None
 

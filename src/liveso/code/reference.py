@@ -11,6 +11,9 @@ REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4
 PAGE = np.dtype([("place", "<u8"), ("page", "<u8")])
 """The place of a reference, and the address of an instruction that leaves the page which it counts from."""
 
+BOUND = np.dtype([("place", "<u8"), ("base", "<u8"), ("target", "<u8")])
+"""What an instruction at `place` reaches by way of an address, both in one variable as far as code tells."""
+
 Row = tuple[int, int, int, bool]
 """A REFERENCE."""
 
@@ -33,6 +36,13 @@ class References:
     its `displacement` to a page, or accesses what lies there, and `pages` has the instructions that leave the page: a
     PAGE for each pair of a reference and such an instruction, in the order of places. Where one instruction holds all,
     there is none. What cannot be followed from such an instruction to its uses is among the `unclear` ones.
+
+    Where code has the address of one variable in a register and reaches others by way of that, no linker knows of the
+    place, nor is it in `table`. `anchored` has a row for each such instruction, with the number that it adds to the
+    address as `displacement`; its PAGE is the instruction that left the address. `anchored_constants` are those of
+    constants. `bound` has a BOUND for each that reaches several places by one number, or has an index in it: both must
+    move alike; and for all that an instruction accesses at once. `anchors` are the places in these tables that form an
+    address for nothing else: it is no use of what lies there.
     """
 
     table: Table
@@ -43,6 +53,26 @@ class References:
     constants: Table
     functions: Table
     pages: Table = field(default_factory=lambda: np.zeros(0, PAGE))
+    anchored: Table = field(default_factory=lambda: np.zeros(0, REFERENCE))
+    anchored_constants: Table = field(default_factory=lambda: np.zeros(0, REFERENCE))
+    bound: Table = field(default_factory=lambda: np.zeros(0, BOUND))
+    anchors: Table = field(default_factory=lambda: np.zeros(0, "<u8"))
+
+    @property
+    def to_variables(self) -> Table:
+        """All rows that say what variables code uses, whether a linker knows of their places or not."""
+        return self._used(self.table, self.anchored)
+
+    @property
+    def to_constants(self) -> Table:
+        """The same for constants."""
+        return self._used(self.constants, self.anchored_constants)
+
+    def _used(self, listed: Table, anchored: Table) -> Table:
+        if not (len(anchored) or len(self.anchors)):
+            return listed
+        rows = np.concatenate([listed, anchored])
+        return rows[~np.isin(rows["place"], self.anchors)]
 
     @property
     def may_be_incomplete(self) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 
 from liveso.code.address_parts import address_parts
 from liveso.code.functions import functions, holders
-from liveso.code.reference import PAGE, REFERENCE, References, function_starts
+from liveso.code.reference import BOUND, PAGE, REFERENCE, References, function_starts
 from liveso.elf import Image
 from liveso.elf.data import constant_span, data_layout
 from liveso.elf.tables import Table
@@ -28,15 +28,24 @@ def data_references(image: Image) -> References:
         places.append(tuple(np.unique(lost[may & inside, 0]).tolist()))
         doubtful += len(np.unique(lost[to_variables & ~inside, 0]))
     undecoded, unclear = places
+    reached = found.reached.rows
+    anchored = [reached[_inside(reached["target"], it)] for it in (data_layout(image).span, constant_span(image))]
+    bound = found.reached.bound
+    bound = bound[_inside(bound["base"], data_layout(image).span) | _inside(bound["base"], constant_span(image))]
+    pages = pages_of(image, rows["place"][variables | constants | forms])
     return References(
         _references(rows[variables]),
         undecoded,
         unclear,
         outside,
         doubtful,
-        _references(rows[constants]),
-        _references(rows[forms]),
-        pages_of(image, rows["place"][variables | constants | forms]),
+        constants=_references(rows[constants]),
+        functions=_references(rows[forms]),
+        pages=np.unique(np.concatenate([pages, *(_pages(it) for it in anchored)])),
+        anchored=_references(anchored[0]),
+        anchored_constants=_references(anchored[1]),
+        bound=bound.astype(BOUND),
+        anchors=found.reached.anchors.astype("<u8"),
     )
 
 
@@ -52,7 +61,10 @@ def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[i
 def pages_of(image: Image, places: Table) -> Table:
     """The PAGE rows of references at `places`: none for those whose instruction holds all."""
     rows = address_parts(image).rows
-    rows = rows[np.isin(rows["place"], places) & (rows["place"] != rows["page"])]
+    return _pages(rows[np.isin(rows["place"], places) & (rows["place"] != rows["page"])])
+
+
+def _pages(rows: Table) -> Table:
     found = np.zeros(len(rows), PAGE)
     found["place"], found["page"] = rows["place"], rows["page"]
     return np.unique(found)

@@ -40,12 +40,14 @@ class Followed:
 
     All are rows of word, register and the origin's number. `summands` are words that add a number to them, or access
     what lies there; `others` do something else with them. `undecoded` are words that cannot be decoded, and come to run
-    with such registers.
+    with such registers. `handed` are those that leave the function, or call another, while a register holds it in which
+    that may expect something.
     """
 
     summands: Table
     others: Table
     undecoded: Table
+    handed: Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,16 @@ class RegisterFlow:
         goes_on = self.ways.falls[origins]
         state = State(origins[goes_on] + 1, registers[goes_on].astype("<i8"), numbers[goes_on])
         seen: set[int] = set()
-        summands, others, undecoded = ([np.zeros((0, 3), "<i8")] for _ in range(3))
+        leaves = words.calls | (~words.goes_on & (self.ways.target < 0))
+        summands, others, undecoded, handed = ([np.zeros((0, 3), "<i8")] for _ in range(4))
         while len(state.at):
             state = self._fresh(state, seen)
             at, register, _origin = state
             triples = np.stack(state, axis=1)
             unknown = ~words.is_known[at]
             undecoded.append(triples[unknown])
+            given = np.full(len(at), self.ways.machine.given_registers, "<u4")
+            handed.append(triples[leaves[at] & _has(given, register)])
             is_base, part = words.base[at] == register, words.part[at]
             is_summand = is_base & ((part == Part.SUM) | (part == Part.ACCESS))
             is_copy = is_base & (part == Part.COPY)
@@ -86,7 +91,7 @@ class RegisterFlow:
             parts += self._onward(state.only(~unknown & ~self._changes(at, register)), seen)
             parts.append(self._passed(state))
             state = _joined(parts)
-        return Followed(*(np.concatenate(it) for it in (summands, others, undecoded)))
+        return Followed(*(np.concatenate(it) for it in (summands, others, undecoded, handed)))
 
     def have_other_origins(self, uses: Table, known: Table, *, is_frame_known: bool) -> Table:
         """Which of the `uses`, rows of word and register, read at times what something else than the words `known` left

@@ -115,6 +115,11 @@ class State:
         self.add(address, spot, how, number, what, is_float=False, changes=changes)
 
     def store(self, it: Instruction, spot: Spot, held: Value | None) -> None:
+        if held is not None and held.lanes is not None and spot.width >= held.lanes[0]:
+            size, lanes = held.lanes
+            for at in range(spot.width // size):
+                self.store(it, Spot(spot.kind, spot.offset + at * size, size), lanes[at])
+            return
         base = self.values.get(it.form.base)
         is_fresh = base is not None and makes_object(base)
         constant = None if held is None else held.constant

@@ -14,6 +14,7 @@ from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.arithmetic import compute, divide, negate
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code, Instruction
+from liveso.code.lanes import compute_lanes, is_about_lanes
 from liveso.code.operations import (
     ADDS,
     COMPARES,
@@ -86,6 +87,8 @@ class _Walk:
                 self._state.store(it, Spot("result", 0, 0), held)
         elif form.operation is Operation.ADDRESS:
             self._state.set(form.written, self._address(index, it))
+        elif is_about_lanes(form):
+            compute_lanes(self._state, it)
         elif "[" in form.outline:
             self._access(index, it)
         else:

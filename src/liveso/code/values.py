@@ -34,7 +34,7 @@ class Value:
     """What is known of a value: `number` is the constant, the argument's number, or the address; `name` is the callee
     whose result it is, or the kind of place whose address it is; `spot` is where it was loaded from. `last` is the last
     operation on it that had a constant, with that, at the address `at`. `advances`: a pointer that goes on byte by
-    byte."""
+    byte. `lanes` are those of a vector: the size of each, in bytes, and what they hold."""
 
     source: Source
     number: int = 0
@@ -43,6 +43,7 @@ class Value:
     last: tuple[str, int] | None = None
     at: int = 0
     advances: bool = False
+    lanes: "tuple[int, tuple[Value | None, ...]] | None" = None
 
     def after(self, operation: str, constant: int, at: int) -> "Value":
         """The value that an operation with a constant makes of it; what was made of a constant is no constant."""

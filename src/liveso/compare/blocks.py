@@ -8,11 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from liveso.code import Code, Form, Operation
-from liveso.code.operations import ADDS, parts, summand
+from liveso.code.operations import ADDS, parts, summand, terms
 from liveso.code.origins import clobbers
-
-_LEAVES = frozenset({"cdqe", "cmp", "test", "push", "nop"})
-"""Which leave all general registers as they are, or as large as they were."""
+from liveso.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Line:
     stored: Counter[tuple[frozenset[Term], int, int]] = field(default_factory=Counter)
 
 
-def line_at(code: Code, index: int) -> Line:
+def line_at(code: Code, index: int, machine: Machine) -> Line:
     """The line that the instruction with an index belongs to."""
     targets = {it for it, form in zip(code.targets, code.forms, strict=True) if form.leads_to_code}
     start = index
@@ -48,7 +46,7 @@ def line_at(code: Code, index: int) -> Line:
             break
         if form.base and form.displacement is not None and form.operation is not Operation.ADDRESS:
             _note(line, at, form, held)
-        _follow(form, held)
+        _follow(form, held, machine)
         if _ends(form):
             break
     return line
@@ -75,33 +73,31 @@ def _note(line: Line, at: int, form: Form, held: dict[str, tuple[Term, int]]) ->
 
 def _sum(form: Form, held: dict[str, tuple[Term, int]]) -> tuple[frozenset[Term], int] | None:
     """The terms of an address, and the constants in it; None where it has an unusual form."""
-    inside = form.outline.partition("[")[2].partition("]")[0]
+    known = terms(form)
+    if known is None:
+        return None
     found: list[Term] = []
     total = form.displacement or 0
-    for text in (it.strip() for it in inside.split("+")):
-        register, _star, scaled = text.partition("*")
-        factor = form.scale if scaled else 1
-        if not register.isalnum() or not factor:
-            return None
+    for register, factor in known:
         term, constant = _value(register, held)
         found.append(Term(term.register, term.root, term.factor * factor))
         total += factor * constant
     return (frozenset(found), total) if len(set(found)) == len(found) else None
 
 
-def _follow(form: Form, held: dict[str, tuple[Term, int]]) -> None:
+def _follow(form: Form, held: dict[str, tuple[Term, int]], machine: Machine) -> None:
     """Take note of what an instruction leaves in registers."""
     name, operands = parts(form.outline)
-    if clobbers(form):
+    if clobbers(form, machine):
         held.clear()
         return
-    if name in _LEAVES or not form.written:
-        if name not in _LEAVES and form.operation is Operation.OTHER and not form.is_store:
+    if name in machine.reading or not form.written:
+        if name not in machine.reading and form.operation is Operation.OTHER and not form.is_store:
             held.clear()  # it may write registers that it does not name
         return
     (register,) = form.written[:1]
-    if name in ADDS and form.immediate is not None and len(operands) == 2 and "[" not in form.outline:
-        term, constant = _value(register, held)
+    if name in ADDS and form.immediate is not None and operands[-1] == "N" and "[" not in form.outline:
+        term, constant = _value(operands[-2], held)
         held[register] = (term, constant + summand(name, form.immediate))
         return
     if form.operation is Operation.MOVE and form.source and "[" not in form.outline:
@@ -111,12 +107,25 @@ def _follow(form: Form, held: dict[str, tuple[Term, int]]) -> None:
         term, constant = _value(form.base, held)
         held[register] = (term, constant + (form.displacement or 0))
         return
+    step = _step(form)
+    moved = _value(form.base, held)
     for written in form.written:
         held[written] = (Term("", (name, form.immediate, form.displacement, form.width, form.scale), 1), 0)
 
+    if step is not None:
+        held[form.base] = moved[0], moved[1] + step
 
-def line_of(code: Code, address: int) -> tuple[Line, int]:
+
+def _step(form: Form) -> int | None:
+    """How far an access moves on the register that it is told by (AArch64: pre- and post-index); None for others."""
+    moved = form.written if form.is_store else form.written[1:]
+    if form.base not in moved or "[" not in form.outline:
+        return None
+    return form.displacement if form.outline.endswith("!") else form.immediate
+
+
+def line_of(code: Code, address: int, machine: Machine) -> tuple[Line, int]:
     """The line of the instruction at an address, and its index."""
     index = code.index_at(address)
     assert index is not None
-    return line_at(code, index), index
+    return line_at(code, index, machine), index

@@ -1,17 +1,11 @@
 """Which of two variables a function takes under which condition: compilers write `c ? &a : &b` in either order."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 
 from liveso.code import Code, Operation, Place
 from liveso.code.operations import parts
-
-_CHOICE = re.compile(r"cmov(n?[a-z]{1,2})$")
-# AMD64 Manual 3, "CMOVcc": each condition and its opposite
-_OPPOSITES = {"ne": "e", "nz": "e", "ns": "s", "no": "o", "np": "p", "ae": "b", "nb": "b", "nc": "b", "a": "be"}
-_OPPOSITES |= {"nbe": "be", "ge": "l", "nl": "l", "g": "le", "nle": "le"}
-_ASKING = ("cmp", "test")
+from liveso.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +18,7 @@ class Choice:
     other: Place
 
 
-def choices(code: Code) -> tuple[Counter[Choice], frozenset[int]]:
+def choices(code: Code, machine: Machine) -> tuple[Counter[Choice], frozenset[int]]:
     """The choices between two variables, and the addresses of the instructions that form their addresses for nothing
     else."""
     found: Counter[Choice] = Counter()
@@ -33,12 +27,13 @@ def choices(code: Code) -> tuple[Counter[Choice], frozenset[int]]:
     addresses: set[int] = set()
     for index, form in enumerate(code.forms):
         name, operands = parts(form.outline)
-        match = _CHOICE.match(name)
-        if name in _ASKING:
+        match = machine.selects.match(name)
+        if name in machine.asking:
             asked = (name, form.immediate, form.displacement, form.width)
-        elif match and len(operands) == 2 and all(it in formed for it in operands):
-            (at, kept), (other_at, taken) = (formed[it] for it in operands)
-            condition, is_opposite = _OPPOSITES.get(match[1], match[1]), match[1] in _OPPOSITES
+        elif match and (chosen := _chosen(match[match.lastindex or 0], operands)) and formed.keys() >= {*chosen[1:]}:
+            (at, kept), (other_at, taken) = (formed[it] for it in chosen[1:])
+            condition = machine.opposites.get(chosen[0], chosen[0])
+            is_opposite = chosen[0] in machine.opposites
             found[Choice(asked, condition, *((kept, taken) if is_opposite else (taken, kept)))] += 1
             addresses |= {at, other_at}
             asked = ()
@@ -51,3 +46,10 @@ def choices(code: Code) -> tuple[Counter[Choice], frozenset[int]]:
             if place is not None:
                 formed[register] = (code.addresses[index], place)
     return found, frozenset(addresses)
+
+
+def _chosen(name: str, operands: tuple[str, ...]) -> tuple[str, str, str] | None:
+    """The condition of a selection, what is left where it does not hold, and where it does."""
+    if len(operands) == 2:  # the first of both is there already
+        return name, operands[0], operands[1]
+    return (operands[3], operands[2], operands[1]) if len(operands) == 4 else None

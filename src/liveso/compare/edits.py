@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 
 from liveso.code import Code
+from liveso.code.operations import TESTS, parts
 from liveso.code.use import How, Use
 
 _REGISTERS = re.compile(r"[a-z][a-z0-9]+")
@@ -13,17 +14,28 @@ _INPUT_WIDTHS = (1, 2)  # bytes of a character
 def masked_inputs(code: Code, found: list[Use]) -> frozenset[int]:
     """The addresses of instructions that mask bytes which were loaded by themselves and are not written: those of a
     text. A test of one byte in memory may be for a flag of a larger word."""
-    by_address = dict(zip(code.addresses, code.forms, strict=True))
     written = {(it.spot.kind, it.spot.offset) for it in found if it.changes}
     return frozenset(
         it.address
         for it in found
         if it.how in (How.MASK, How.SHIFT)
         and it.spot.width in _INPUT_WIDTHS
-        and (it.spot.kind == "element" or "[" not in by_address[it.address].outline)
+        and (it.spot.kind == "element" or not _tests_memory(code, it.address))
         and it.spot.kind in ("object", "element")
         and (it.spot.kind, it.spot.offset) not in written
     )
+
+
+def _tests_memory(code: Code, address: int) -> bool:
+    """Whether the instruction at an address masks what lies in memory, itself or together with the one before, which
+    loads it for that."""
+    index = bisect_left(code.addresses, address)
+    form = code.forms[index]
+    if "[" in form.outline or not index:
+        return "[" in form.outline
+    name, operands = parts(form.outline)
+    before = code.forms[index - 1]
+    return name in TESTS and "[" in before.outline and before.written == operands[:1]
 
 
 def is_compared_end(code: Code, address: int) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from liveso.code import finaliser_flag
+from liveso.code import References, finaliser_flag
 from liveso.compare.initial import InitialWord, initial_bytes, initial_words
 from liveso.debug.debug_info import DebugInfo, is_numbered
 from liveso.elf import Image, tables
@@ -66,7 +66,8 @@ class Side:
     `led_to` are the places that relocated words hold the address of, as far as they may be variables; `words` are those
     that lie in the span, and `content` its bytes before relocation, without the zeros behind them. `section_ends` are
     places, too, in order. `finaliser_flag` is the place of the variable that belongs to the linker's own finaliser, and
-    `where` names the memory.
+    `where` names the memory. `bound` are instructions that reach one place by way of another
+    (BOUND), and `anchored` the places that code reaches in this way.
     """
 
     image: Image
@@ -79,6 +80,8 @@ class Side:
     content: bytes
     section_ends: tuple[int, ...]
     finaliser_flag: int | None = None
+    bound: tuple[tuple[int, int, int], ...] = ()
+    anchored: frozenset[int] = frozenset()
 
     @cached_property
     def starts(self) -> list[int]:
@@ -172,7 +175,7 @@ class Side:
         return next((it for it in self.section_ends if it > at), len(self.span))
 
 
-def data_side(image: Image, references: Table, named: Iterable[NamedVariable]) -> Side:
+def data_side(image: Image, references: References, named: Iterable[NamedVariable]) -> Side:
     """What is known of the variables that all threads share. Raises ImageError where they cannot be located."""
     layout = data_layout(image)
     start = layout.span.start
@@ -181,7 +184,7 @@ def data_side(image: Image, references: Table, named: Iterable[NamedVariable]) -
     return Side(
         image,
         "the writable data",
-        np.sort(references, order="place"),
+        np.sort(references.to_variables, order="place"),
         {it.name: it for it in named},
         layout.span,
         frozenset((rows["addend"] - start).tolist()),
@@ -189,7 +192,15 @@ def data_side(image: Image, references: Table, named: Iterable[NamedVariable]) -
         initial_bytes(image),
         tuple(it.end - start for it in layout.sections),
         None if flag is None else flag - start,
+        _bound(references, layout.span),
+        frozenset((references.anchored["target"].astype("<i8") - start).tolist()),
     )
+
+
+def _bound(references: References, span: range) -> tuple[tuple[int, int, int], ...]:
+    rows = references.bound
+    rows = rows[(rows["base"] >= span.start) & (rows["base"] <= span.stop)]
+    return tuple((place, base - span.start, target - span.start) for place, base, target in rows.tolist())
 
 
 def range_of(ordered: list[int], low: int, high: int) -> list[int]:

@@ -68,7 +68,7 @@ class LocatedVariables:
     def each_thread(self) -> Correspondence | None:
         """Where each thread-local variable was in its thread's block, as `shared` says it of the others."""
         size = self.code.new.block_size
-        if not size and self.code.new.machine.can_be_updated:
+        if not size:
             return same_layout(size)
         return self._located(size, self.have_same_block, Kind.THREAD_LOCAL, lambda: self.matched_of_each_thread)
 
@@ -80,8 +80,8 @@ class LocatedVariables:
         named = [
             named_variables(image, debug, data_layout(image).span, tables.STT_OBJECT) for image, _found, debug in sides
         ]
-        old = data_side(code.old, code.old_references.table, named[0])
-        new = data_side(code.new, code.references.table, called_as_before(*named))
+        old = data_side(code.old, code.old_references, named[0])
+        new = data_side(code.new, code.references, called_as_before(*named))
         return match_variables(old, new, code.matching)
 
     @cached_property
@@ -118,8 +118,6 @@ class LocatedVariables:
         """Where the variables were that lie in `size` bytes of the new version, whose tables say whether all `stays`;
         `kind` is what a witness would say of one that moved."""
         same = same_layout(size)
-        if not self.code.new.machine.can_be_updated:
-            return same if stays else None
         if stays and not self._some_moved(kind):
             return same
         matched = match()
@@ -141,7 +139,10 @@ class LocatedVariables:
         memory that holds the variables."""
         if self.shared is not None and not self.shared.is_same_layout:
             start = data_layout(image).span.start
-            yield self.shared, [(place, at - start) for place, at in references.table[["place", "target"]].tolist()]
+            yield (
+                self.shared,
+                [(place, at - start) for place, at in references.to_variables[["place", "target"]].tolist()],
+            )
         if self.each_thread is not None and not self.each_thread.is_same_layout:
             yield self.each_thread, thread_local_references(image).table[["place", "target"]].tolist()
 

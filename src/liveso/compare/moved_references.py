@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from liveso.code import Place
+from liveso.code.start_up import start_up_stubs
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import KINDS, Kind, Witness
 
@@ -26,8 +27,12 @@ class MovedReferences:
         """Witnesses among functions that are equal but for addresses. Functions of an ambiguous shape are compared as
         a group: only a group that refers to other places altogether is a witness."""
         groups: dict[int, list[tuple[_Places, _Places, int, int]]] = {}
+        functions = self._versions.matching.old.functions
+        start_up = start_up_stubs(self._versions.images[0], functions)
         for i, j in self._versions.matching.pairs:
             shape = self._versions.matching.old.shapes[i]
+            if int(functions["start"][i]) in start_up:
+                continue  # the linker's own, about the ends of sections
             if shape != self._versions.matching.new.shapes[j]:
                 continue
             places = self._places(i, j)

@@ -57,7 +57,7 @@ def _borders(image: Image, references: References) -> list[int]:
     span = data_layout(image).span
     pointed = image.relocations["addend"][image.relocations["type"] == image.machine.relative].astype("<i8")
     pointed = pointed[(pointed >= span.start) & (pointed <= span.stop)]
-    code = (it["target"].astype("<i8") for it in (references.table, references.constants))
+    code = (it["target"].astype("<i8") for it in (references.to_variables, references.to_constants))
     found: list[int] = np.unique(np.concatenate([constant_starts(image), pointed, *code, np.array(ends)])).tolist()
     return found
 

@@ -37,10 +37,8 @@ class SameObjects:
     def tables(self) -> tuple[Piece, ...]:
         """Which constant tables are the same. Raises ImageError where code cannot be read."""
         code = self.code
-        if not code.new.machine.can_be_updated:
-            return ()
         certain = certain_pairs(code.old, code.new, code.matching, self._in_rows, self._formed_together)
-        constants = code.old_references.constants, code.references.constants
+        constants = code.old_references.to_constants, code.references.to_constants
         compared = certain_partners(code.new, self._partners_of_compared)
         return match_tables(code.old, code.new, code.matching, constants, certain, compared)
 
@@ -48,8 +46,6 @@ class SameObjects:
     def constants(self) -> tuple[Piece, ...]:
         """Which constants have the same content, as far as code can be read."""
         code = self.code
-        if not code.new.machine.can_be_updated:
-            return ()
         try:
             return same_constants(code.old, code.new, code.matching, tuple(named_constants(code.old, code.new)))
         except ImageError:
@@ -59,8 +55,6 @@ class SameObjects:
     def compared_constants(self) -> CompanionConstants:
         """Which constants that code knows by their address are the same, as far as code can be read."""
         code = self.code
-        if not code.new.machine.can_be_updated:
-            return CompanionConstants((), ())
         try:
             known = *self.tables, *self.constants
             return match_constants(code.old, code.new, code.matching, self._partners_of_compared, known)
@@ -71,8 +65,6 @@ class SameObjects:
     def functions(self) -> tuple[SameFunction, ...]:
         """Which functions that a process may remember are the same, as far as code can be read."""
         code = self.code
-        if not code.new.machine.can_be_updated:
-            return ()
         try:
             known = code.old_references, self._in_rows, self._formed_together, self.tables, self.variables.shared
             return same_functions(code.old, code.new, code.matching, *known)

@@ -25,7 +25,7 @@ class Unmoved:
     """Tells for the witnesses of one function which of them say nothing."""
 
     def __init__(self, versions: TwoVersions, old: Code, new: Code) -> None:
-        self._versions, self._codes = versions, (old, new)
+        self._versions, self._codes, self._machine = versions, (old, new), versions.readers[0].machine
         self._lines: dict[tuple[int, int], tuple[Line, int]] = {}
 
     def is_contradicted(self, it: Witness) -> bool:
@@ -51,7 +51,7 @@ class Unmoved:
 
     @cached_property
     def _choices(self) -> tuple[tuple[Counter[Choice], frozenset[int]], tuple[Counter[Choice], frozenset[int]]]:
-        old, (new, formed) = choices(self._codes[0]), choices(self._codes[1])
+        old, (new, formed) = (choices(code, self._machine) for code in self._codes)
         before: Counter[Choice] = Counter()
         for it, count in new.items():
             then, other = (self._versions.before(place) for place in (it.then, it.other))
@@ -70,12 +70,11 @@ class Unmoved:
     @cached_property
     def _origins(self) -> tuple[Origins, Origins]:
         old, new = self._codes
-        machine = self._versions.readers[0].machine
-        return Origins(old, machine), Origins(new, machine)
+        return Origins(old, self._machine), Origins(new, self._machine)
 
     def _line(self, side: int, address: int) -> tuple[Line, int]:
         if (side, address) not in self._lines:
-            self._lines[side, address] = line_of(self._codes[side], address)
+            self._lines[side, address] = line_of(self._codes[side], address, self._machine)
         return self._lines[side, address]
 
     def _is_same_place(self, it: Witness) -> bool:

@@ -37,7 +37,31 @@ class Doubts:
         self._ask_about_pointed_ends(pieces)
         self._ask_about_new(pieces)
         self._ask_about_successors(pieces)
+        self._ask_about_bound(pieces)
         return self._doubts, elsewhere
+
+    def _no_longer_reached(self, pieces: Correspondence) -> Iterator[int]:
+        """The places of the old data that code reached by way of others, and that the new version's code leaves alone:
+        where the variable before them is now, there may be padding behind it."""
+        referred = set(self._new.referred)
+        for piece in pieces.pieces:
+            if piece.old is not None:
+                for it in self._old.anchored:
+                    now = it - piece.old + piece.start
+                    if piece.start <= now < piece.end and now not in referred:
+                        yield it
+
+    def _ask_about_bound(self, pieces: Correspondence) -> None:
+        """What code reaches by way of another place, which it has one number for, must have moved as that did."""
+        for place, base, target in self._new.bound:
+            before = pieces.old(base), pieces.old(target)
+            if before[0] is None is before[1]:
+                continue
+            if before[0] is None or before[1] is None or before[1] - before[0] != target - base:
+                self._doubts.append(
+                    f"code reaches at {place:#x} what lies at +{target:#x} of {self._where} by way of +{base:#x}, from "
+                    "which it moved apart"
+                )
 
     def _elsewhere(self, pieces: Correspondence) -> Iterator[tuple[int, int]]:
         for new, votes in self._votes.items():
@@ -180,6 +204,7 @@ class Doubts:
         """A variable that is gone and one that is new may be the same one, of another size or in code that was
         rewritten, unless their names say that they are not."""
         gone, come = unmatched(self._sides, pieces)
+        gone = sorted({*gone, *self._no_longer_reached(pieces)})
         if not (gone and come):
             return
         names = self._old.names_of(gone), self._new.names_of(come)

@@ -1,5 +1,7 @@
 """AArch64, 64-bit Arm."""
 
+import re
+
 import capstone
 
 from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words
@@ -48,4 +50,19 @@ AARCH64 = Machine(
     adds_words=adds_words,
     adds_place=adds_place,
     start_up_is_described=True,
+    reading=frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "fcmpe", "fccmp", "prfm", "nop"}),
+    asking=frozenset({"cmp", "cmn", "tst"}),
+    selects=re.compile(r"csel$"),
+    # Arm Architecture Reference Manual, C1.2.4 "Condition code"
+    opposites={
+        "ne": "eq",
+        "pl": "mi",
+        "vc": "vs",
+        "hs": "lo",
+        "cs": "lo",
+        "cc": "lo",
+        "hi": "ls",
+        "ge": "lt",
+        "gt": "le",
+    },
 )

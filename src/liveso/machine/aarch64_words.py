@@ -16,13 +16,14 @@ def code_words(content: bytes, start: int) -> CodeWords:
     number, target = np.zeros(len(words), "<i8"), np.full(len(words), -1, "<i8")
 
     _fill_addresses(words, places, part, number)
+    _fill_distances(words, part, number)
     reads, writes = registers(words)
     calls, jumps, goes_on = _flow(words, places, target)
     return CodeWords(
         part,
         number,
         base=np.where(part == Part.COPY, words >> 16 & 31, words >> 5 & 31).astype("u1"),
-        result=(words & 31).astype("u1"),
+        result=np.where(_leave_base(part), words >> 5 & 31, words & 31).astype("u1"),
         reads=reads,
         writes=writes,
         target=target,
@@ -34,6 +35,8 @@ def code_words(content: bytes, start: int) -> CodeWords:
         wide=np.where(_is_narrow(words), 0, reads).astype("<u4"),
         **_frame(words),
         moves_stack=_moves_stack(words),
+        second_at=_second_at(words),
+        compares=has_bits(words, 0xFFE0FC00, 0xEB000000),  # subs, cmp
         is_filler=has_bits(words, 0xFFFFFFFF, 0xD503201F) | (words == 0),
         is_end=_ends(words),
     )
@@ -110,6 +113,50 @@ def _fill_addresses(words: Words, places: Words, part: Words, number: Words) -> 
     part[has_bits(words, 0xFFE0FFE0, 0xAA0003E0)] = Part.COPY
 
 
+def _fill_distances(words: Words, part: Words, number: Words) -> None:
+    """What goes on from an address that is in a register already: C4.1.2 "Add/subtract (immediate)", C4.1.5
+    "Add/subtract (shifted register)" and "(extended register)", C4.1.4 "Load/store register" (unscaled immediate,
+    immediate pre- and post-indexed), "register pair" and "LDAPR/STLR (unscaled immediate)"."""
+    low = (words >> 10 & 0xFFF).astype("<i8")
+    shifted, minus = has_bits(words, 0xFFC00000, 0x91400000), has_bits(words, 0xFF800000, 0xD1000000)
+    is_sum = (shifted | minus) & (words & 31 != 31)
+    part[is_sum] = Part.OTHER_SUM
+    number[is_sum] = (np.where(words >> 22 & 1 == 1, low << 12, low) * np.where(minus, -1, 1))[is_sum]
+
+    part[has_bits(words, 0xFF000000, 0x8B000000) & (words & 31 != 31)] = Part.INDEX
+
+    single, ordered = has_bits(words, 0x3B200000, 0x38000000), has_bits(words, 0x3F200C00, 0x19000000)
+    pair = has_bits(words, 0x3A000000, 0x28000000)
+    distance = np.where(pair, _signed(words, 15, 7) << _pair_scale(words), _signed(words, 12, 9))
+    mode = np.where(pair, words >> 23 & 3, words >> 10 & 3)
+    for value, kind in (
+        (0, Part.OTHER_ACCESS),
+        (1, Part.ACCESS_THEN_SUM),
+        (2, Part.OTHER_ACCESS),
+        (3, Part.ACCESS_AND_SUM),
+    ):
+        part[(single | pair) & (mode == value)] = kind
+    part[ordered] = Part.OTHER_ACCESS
+    is_access = single | pair | ordered
+    number[is_access] = distance[is_access]
+
+
+def _pair_scale(words: Words) -> Words:
+    """By how many bits the offset of an access of two registers is shifted: what each has is so large."""
+    is_vector = has_bits(words, 1 << 26, 1 << 26)
+    return np.where(is_vector, (words >> 30) + 2, (words >> 31) + 2).astype("<i8")
+
+
+def _second_at(words: Words) -> Words:
+    return np.where(has_bits(words, 0x3A000000, 0x28000000), 1 << _pair_scale(words), 0)
+
+
+def _leave_base(part: Words) -> Words:
+    """Which leave an address in the register that they found it by."""
+    found: Words = (part == Part.ACCESS_AND_SUM) | (part == Part.ACCESS_THEN_SUM)
+    return found
+
+
 def _flow(words: Words, places: Words, target: Words) -> tuple[Words, Words, Words]:
     """C4.1.3 "Branches, Exception Generating and System instructions"."""
     is_call, is_branch = has_bits(words, 0xFC000000, 0x94000000), has_bits(words, 0xFC000000, 0x14000000)
@@ -155,7 +202,7 @@ def _frame(words: Words) -> dict[str, Words]:
     pair = has_bits(words, 0x3B000000, 0x29000000) & has_bits(words, 1 << 24, 1 << 24)
     scale = (words >> 30).astype("<i8")
     scale[is_vector & (words >> 23 & 1 == 1) & (words >> 30 == 0)] = 4
-    pair_scale = np.where(is_vector, (words >> 30) + 2, (words >> 31) + 2).astype("<i8")
+    pair_scale = _pair_scale(words)
     offset = np.where(unsigned, (words >> 10 & 0xFFF).astype("<i8") << scale, _signed(words, 12, 9))
     offset = np.where(pair, _signed(words, 15, 7) << pair_scale, offset)
     is_frame = (unsigned | plain | pair) & ((base == 31) | (base == 29))

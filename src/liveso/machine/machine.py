@@ -1,7 +1,8 @@
 """What the rest of the code must know of a processor."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from liveso.machine.words import CodeWords, Words
 
@@ -38,6 +39,13 @@ class Machine:
     whether it loads such from there, and adds it to the address.
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
+    `unnamed_writers` are the names of instructions that write registers which they do not name, some of
+    `unnamed_written`; `reading` are those that leave all general registers as they are, or as large as they were, and
+    `asking` those of them that set the flags which conditions are about. `pop` is what the text of
+    one begins with that gives a register back what the caller had, where there is one for that. An instruction whose
+    name matches `selects`
+    leaves one of two registers; its condition is the group, or the last operand, and `opposites` have a condition for
+    that which is its contrary, so that one of both is left.
     `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
@@ -97,6 +105,13 @@ class Machine:
     returned_registers: int = 0
     adds_place: Callable[[bytes], bool] | None = None
     start_up_is_described: bool = False
+    unnamed_writers: re.Pattern[str] = re.compile(r"(?!)")
+    unnamed_written: tuple[str, ...] = ()
+    reading: frozenset[str] = frozenset()
+    asking: frozenset[str] = frozenset()
+    pop: str = ""
+    selects: re.Pattern[str] = re.compile(r"(?!)")
+    opposites: Mapping[str, str] = field(default_factory=dict)
     can_be_updated: bool = False
 
     @property

@@ -27,25 +27,37 @@ class Part(IntEnum):
     """Accesses what lies at the sum of a register and a number."""
     COPY = 6
     """Leaves what a register holds in another."""
+    OTHER_SUM = 7
+    """As SUM, in a way that linkers fill no part of an address in."""
+    OTHER_ACCESS = 8
+    """As ACCESS, likewise."""
+    ACCESS_AND_SUM = 9
+    """The same, and leaves the sum in the register."""
+    ACCESS_THEN_SUM = 10
+    """Accesses what lies where a register leads, and adds a number to that then."""
+    INDEX = 11
+    """Adds another register to one, and leaves the sum in a third, or in one of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodeWords:
     """Arrays with one element for each word of a section of code.
 
-    `part` is a Part, `number` the address that goes with it (PAGE, WHOLE, LITERAL) or what is added (SUM, ACCESS), in
-    bytes; `base` is the number of the register that is added to or copied, and `result` of the one that holds what a
-    PAGE, WHOLE, SUM or COPY leaves. `reads` and `writes` have a bit for each general register; what a call leaves to
-    its callee is not among them. `target` is the address that a branch or call leads to, -1 where there is none or it
-    is in a register. `goes_on` says whether the next instruction may be the following one, `calls` whether it comes
-    back from elsewhere then, `jumps` whether it goes on at an address in a register. `asks_descriptor` are calls that
-    keep all registers but their result (TLS descriptors). `is_known` is false for what is no instruction, or one of an
-    extension whose registers are not known. `wide` has the registers, as bits, that it reads as whole ones.
-    `frame_base` is the register of the frame (stack or frame pointer, by its number) by which memory at `frame_offset`
-    from it is accessed, 0 where there is none; `frame_size` are the bytes there, which are stored where `is_store`, and
-    `first` and `second` the whole general registers that they go to or come from, else NO_REGISTER. `moves_stack`: it
-    changes the stack pointer. `is_filler` are those between blocks, which do nothing, and `is_end` those that end the
-    program.
+    `part` is a Part, `number` the address that goes with it (PAGE, WHOLE, LITERAL) or what is added (SUM, ACCESS and
+    those alike), in bytes; `base` is the number of the register that is added to or copied, and `result` of the one
+    that holds what the instruction leaves of an address. `reads` and `writes` have a bit for each general register;
+    what a call leaves to its callee is not among them. `target` is the address that a branch or call leads to, -1
+    where there is none or it is in a register. `goes_on` says whether the next instruction may be the following one,
+    `calls` whether it comes back from elsewhere then, `jumps` whether it goes on at an address in a register.
+    `asks_descriptor` are calls that keep all registers but their result (TLS descriptors). `is_known` is false for what
+    is no instruction, or one of an extension whose registers are not known. `wide` has the registers, as bits, that it
+    reads as whole ones. `frame_base` is the register of the frame (stack or frame pointer, by its number) by which
+    memory at `frame_offset` from it is accessed, 0 where there is none; `frame_size` are the bytes there, or of another
+    access of one register, which are stored where `is_store`, and `first` and `second` the whole general registers that
+    they go to or come from, else NO_REGISTER. `moves_stack`: it changes the stack pointer. `second_at` is how many
+    bytes behind the first the second of two registers goes that are accessed at once, 0 where there is one. `compares`
+    are those that compare two whole registers. `is_filler` are those between blocks, which do nothing, and `is_end`
+    those that end the program.
     """
 
     part: Words
@@ -68,6 +80,8 @@ class CodeWords:
     first: Words
     second: Words
     moves_stack: Words
+    second_at: Words
+    compares: Words
     is_filler: Words
     is_end: Words
 

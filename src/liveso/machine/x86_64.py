@@ -1,5 +1,7 @@
 """x86-64."""
 
+import re
+
 import capstone
 
 from liveso.machine.machine import Machine
@@ -18,6 +20,10 @@ def _register_parts() -> dict[str, str]:
         parts |= dict.fromkeys((f"{size}mm{number}" for size in "yz"), f"xmm{number}")
     return parts
 
+
+# AMD64 Manual 3, "CMOVcc"
+_OPPOSITES = {"ne": "e", "nz": "e", "ns": "s", "no": "o", "np": "p", "ae": "b", "nb": "b", "nc": "b", "a": "be"}
+_OPPOSITES |= {"nbe": "be", "ge": "l", "nl": "l", "g": "le", "nle": "le"}
 
 # System V ABI, AMD64 Architecture Processor Supplement, 4.4 "Relocation"
 X86_64 = Machine(
@@ -55,6 +61,16 @@ X86_64 = Machine(
     extended_words=extended_words,
     adds_words=adds_words,
     can_be_updated=True,
+    unnamed_writers=re.compile(
+        r"(?:mul|div|idiv|cdq|cqo|cpuid|xchg|xadd|cmpxchg|cmpxchg8b|cmpxchg16b|rdtsc|rdtscp|xgetbv|syscall|leave|enter)"
+        r"(?: |$)|rep|imul [^,]*$"
+    ),
+    unnamed_written=("rax", "rcx", "rdx", "rsi", "rdi", "rbx"),
+    reading=frozenset({"cdqe", "cmp", "test", "push", "nop"}),
+    asking=frozenset({"cmp", "test"}),
+    pop="pop ",
+    selects=re.compile(r"cmov(n?[a-z]{1,2})$"),
+    opposites=_OPPOSITES,
     branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),
     # AMD64 Manual 3, appendix A: opcodes with a ModRM byte, and the last bytes of those that begin with 0F
     operand_opcodes=frozenset(

@@ -31,7 +31,7 @@ def elements_keep_their_size(pair: Pair) -> Iterator[Difference]:
                 sized.add(change)
     for (old, new), names in sorted(votes.items()):
         who = sorted(names)
-        is_certain = len(who) >= ENOUGH and ((old, new) in sized or len(who) > ENOUGH)
+        is_certain = len(who) >= ENOUGH and (old, new) in sized
         yield (refuse if is_certain else note)(
             f"{listed(who)} {verb(who, 'take')} the elements of an array for {new} bytes long instead of {old}"
             + (": arrays from before would be misread" if is_certain else ""),

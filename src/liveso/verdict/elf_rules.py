@@ -124,9 +124,6 @@ def variables_are_found_again(pair: Pair) -> Iterator[Difference]:
                 yield impossible(f"the exported {kinds[0]} {before} becomes a {kinds[1]}")
         if pair.variables.have_same_layout:
             return
-        if not pair.new.machine.can_be_updated:
-            yield from map(impossible, different_places(pair.old, pair.new))
-            return
         correspondence = pair.variables.shared
     except ImageError as error:
         yield impossible(f"its variables cannot be located: {error}")
@@ -184,9 +181,6 @@ def thread_local_variables_are_found_again(pair: Pair) -> Iterator[Difference]:
     """Threads that run have a block of the old version's shape: new code is led to the variables in it, and new ones
     get a block of their own (ELF TLS, 3.4)."""
     try:
-        if not pair.variables.have_same_block and not pair.new.machine.can_be_updated:
-            yield from map(impossible, different_blocks(pair.old, pair.new))
-            return
         thread_locals, data = pair.variables.each_thread, pair.variables.shared
         if thread_locals is None:
             why = next(different_blocks(pair.old, pair.new))

@@ -89,7 +89,7 @@ def _new_variables(pair: Pair, shapes: Shapes) -> dict[int, _NewVariable]:
     correspondence, image, reader = pair.variables.shared, pair.new, Reader(pair.new)
     if correspondence is None:
         return {}  # data-layout says it
-    start, table = data_layout(image).span.start, pair.code.references.table
+    start, table = data_layout(image).span.start, pair.code.references.to_variables
     known = _Known(pair)
     rows = [
         (place, at)
@@ -134,7 +134,7 @@ class _Known:
     """What the old version's code knows of its writable data."""
 
     def __init__(self, pair: Pair) -> None:
-        span, table = data_layout(pair.old).span, pair.code.old_references.table
+        span, table = data_layout(pair.old).span, pair.code.old_references.to_variables
         self._targets = sorted(set((table["target"] - span.start).astype("<i8").tolist()))
         formed = (table["target"][table["forms_address"]] - span.start).astype("<i8").tolist()
         named = (symbol.value - span.start for symbol in pair.old.symbols if symbol.is_defined and symbol.size)
