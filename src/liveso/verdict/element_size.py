@@ -16,7 +16,8 @@ _LEAST = 4  # bytes: smaller elements are characters, which a function is free t
 def elements_keep_their_size(pair: Pair) -> Iterator[Difference]:
     """Functions that multiplied an index or a count by one number do so by another one now, where an allocator is given
     the product, or an address is formed from it: the elements of an array have another size, and an array from before
-    has the old one. Two functions must agree."""
+    has the old one. Two functions must agree, one of which allocates: without, libgslcblas's loops are unrolled
+    otherwise."""
     try:
         functions = pair.changed_uses.functions
     except ImageError:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from liveso.code.operations import ENCODES, HIDE, HIDES
 from liveso.code.use import How, Use
-from liveso.code.values import signed
+from liveso.code.values import Source, signed
 from liveso.compare.changed_uses import ENOUGH, KINDS, listed, where
 from liveso.errors import ImageError
 from liveso.verdict.pair import Pair
@@ -13,6 +13,9 @@ from liveso.verdict.rule import Difference, refuse, rule
 _Place = tuple[str, int]
 _Form = tuple[str, int]
 """The operation that makes the form of a value, and the constant of one that hides it."""
+_PLAIN = ("plain", 0)
+"""The form of what is stored as it was given or read. What a function returned may have any form."""
+_AS_IT_CAME = (Source.ARGUMENT, Source.MEMORY, *KINDS)
 
 
 @rule("encoded-member")
@@ -30,8 +33,10 @@ def members_keep_their_form(pair: Pair) -> Iterator[Difference]:
             old, new = forms(it.old), forms(it.new)
             for place in old.keys() & new.keys():
                 for form in old[place] ^ new[place]:
-                    found.setdefault((place, form, form in new[place]), set()).add(it.name)
-    for change in sorted(written.keys() & read.keys()):
+                    other = old[place] if form in new[place] else new[place]
+                    if found is read or _PLAIN in other:
+                        found.setdefault((place, form, form in new[place]), set()).add(it.name)
+    for change in sorted(it for it in written.keys() & read.keys() if it[1] != _PLAIN):
         (kind, offset), (operation, _constant), is_new = change
         names = sorted(written[change] | read[change])
         if len(names) < ENOUGH:
@@ -45,7 +50,7 @@ def members_keep_their_form(pair: Pair) -> Iterator[Difference]:
 
 
 def _stored(found: tuple[Use, ...]) -> dict[_Place, set[_Form]]:
-    """The forms in which values are stored, by place; none for a place where they are stored as they come."""
+    """The forms in which values are stored, by place."""
     forms: dict[_Place, set[_Form]] = {}
     for it in found:
         if it.how is How.STORE and it.spot.kind in KINDS:
@@ -54,6 +59,8 @@ def _stored(found: tuple[Use, ...]) -> dict[_Place, set[_Form]]:
                 here.add((str(it.what[0]), 0))
             elif len(it.what) == 2 and it.what[0] in HIDES and isinstance(it.what[1], int):
                 here.add((HIDE, signed(it.what[1], it.spot.width)))
+            elif it.constant is not None or (it.what and it.what[0] in _AS_IT_CAME):
+                here.add(_PLAIN)
     return forms
 
 
