@@ -16,7 +16,9 @@ from liveso.code.operations import (
     MASKS,
     NEGATES,
     ONES,
+    RIGHT,
     SELECTS,
+    SELECTS_BITS,
     WHOLE_NUMBERS,
     ZEROS,
     condition,
@@ -187,10 +189,13 @@ def _tell(
             state.operate(address, spot, name, None if constant is None else constant - _added(held), False)
         elif FLOAT.match(name):
             state.add(address, spot, How.READ, is_float=True)
+    elif held is not None and spot is not None and name in MASKS and constant is not None and held.last is not None:
+        shift = held.last[1] & (_WORD_BITS - 1) if held.last[0] in RIGHT else 0
+        state.operate(address, spot, name, constant << shift, False)
     elif _has_two(name, operands, constant) and (name in WHOLE_NUMBERS or FLOAT.match(name)):
         if other is not None and other.spot is not None and other.last is None:
             state.add(address, other.spot, How.READ, is_float=name not in WHOLE_NUMBERS)
-    elif spot is not None and (name in MASKS or name in FIELDS) and constant is not None:
+    elif spot is not None and name in FIELDS and constant is not None:
         state.operate(address, spot, name, constant, False)  # behind a shift
 
 
@@ -200,9 +205,9 @@ def _has_two(name: str, operands: tuple[str, ...], constant: int | None) -> bool
 
 
 def _is_plain(held: Value, name: str) -> bool:
-    """Whether a value is what was loaded, or, for a comparison, that with something added: a count that was moved
-    on."""
-    return held.last is None or (name in COMPARES and held.last[0] in ADDS)
+    """Whether a value is what was loaded, or, for a comparison, that with something added, a count that was moved on,
+    or some bits of it."""
+    return held.last is None or (name in COMPARES and held.last[0] in ADDS | SELECTS_BITS)
 
 
 def _added(it: Value) -> int:

@@ -11,6 +11,9 @@ SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr
 MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
 TESTS = frozenset({"tst", "tbz", "tbnz"})
 """AArch64: those that mask a register, and leave no result in one."""
+LEFT, RIGHT = frozenset({"shl", "sal", "lsl"}), frozenset({"shr", "sar", "lsr", "asr"})
+SELECTS_BITS = frozenset({"and", "ands", *RIGHT})
+"""Instructions that leave some of the bits."""
 BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
 """Whose constant is the number of a bit."""
 _SUBTRACTS = frozenset({"sub", "dec", "subs"})

@@ -110,6 +110,8 @@ class State:
         number = 1 << (constant & 63) if name in BIT_NUMBERS else signed(constant, spot.width)
         number = summand(name, number) if how is How.ADD else number
         what = (condition(self.code, self.index),) if how is How.ORDER else (HIDE,) if name in HIDES else ()
+        if how is How.SHIFT:
+            what = (name,)
         if how is How.ADD and changes:  # while (--it->users)
             what = (condition(self.code, self.index + 1, 1),)
         self.add(address, spot, how, number, what, is_float=False, changes=changes)

@@ -104,6 +104,8 @@ class _Walk:
             self._state.add(it.address, held.spot, How.READ, is_float=False)
         if held is None or "*" in form.outline or "+" in form.outline or form.base in self._state.stack:
             return None
+        if held.spot is not None and held.last is None and form.displacement:
+            self._state.operate(it.address, held.spot, "add", form.displacement, False)
         return held.after("add", form.displacement or 0, it.address)
 
     def _call(self, it: Instruction) -> None:

@@ -298,8 +298,8 @@ class _Collector:
         return tuple(found)
 
     def _form(self, it: drgn.Type | None) -> str:
-        """A type as far as the layout goes, in which what is behind a pointer plays no part; UNKNOWN where drgn cannot
-        represent it."""
+        """A type as far as the layout goes, in which what is behind a pointer plays no part, unless that is a function,
+        which others call; UNKNOWN where drgn cannot represent it."""
         try:
             return self._readable_form(it) if it is not None else UNKNOWN
         except Exception:  # drgn has one type for each cause
@@ -317,6 +317,9 @@ class _Collector:
             if it.tag or not it.is_complete():
                 return f"{kind.name.lower()} {it.tag}"
             return "{" + ", ".join(f"{m.name}@{m.offset}:{m.size} {m.form}" for m in self._members(it)) + "}"
+        if kind == drgn.TypeKind.POINTER and (callee := _function_of(it.type)) is not None:
+            given = [self._form(_type_of(parameter)) for parameter in callee.parameters]
+            return f"pointer to {self._form(_type_of(callee))}({', '.join([*given, *['...'] * callee.is_variadic])})"
         if kind == drgn.TypeKind.BOOL:
             return f"int{it.size}"
         return f"{kind.name.lower()}{it.size if hasattr(it, 'size') and kind != drgn.TypeKind.POINTER else ''}"
@@ -324,6 +327,13 @@ class _Collector:
 
 def _has_no_name(it: drgn.Type) -> bool:
     return it.kind in _COMPOUND and it.is_complete() and not it.tag
+
+
+def _function_of(it: drgn.Type) -> drgn.Type | None:
+    """The function type that a type is, by another name or by its own."""
+    while it.kind == drgn.TypeKind.TYPEDEF:
+        it = it.type
+    return it if it.kind == drgn.TypeKind.FUNCTION else None
 
 
 def _type_of(it: Any) -> drgn.Type | None:

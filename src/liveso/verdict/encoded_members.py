@@ -1,8 +1,9 @@
-"""Members and variables that are kept in another form: negated, in another byte order, hidden by a mask."""
+"""Members and variables that are kept in another form: negated, in another byte order or unit, hidden by a mask, with
+something added."""
 
 from collections.abc import Iterator
 
-from liveso.code.operations import ENCODES, HIDE, HIDES
+from liveso.code.operations import ADDS, ENCODES, HIDE, HIDES, LEFT, RIGHT, summand
 from liveso.code.use import How, Use
 from liveso.code.values import Source, signed
 from liveso.compare.changed_uses import ENOUGH, KINDS, listed, where
@@ -12,7 +13,7 @@ from liveso.verdict.rule import Difference, refuse, rule
 
 _Place = tuple[str, int]
 _Form = tuple[str, int]
-"""The operation that makes the form of a value, and the constant of one that hides it."""
+"""The operation that makes the form of a value, and its constant."""
 _PLAIN = ("plain", 0)
 """The form of what is stored as it was given or read. What a function returned may have any form."""
 _AS_IT_CAME = (Source.ARGUMENT, Source.MEMORY, *KINDS)
@@ -55,23 +56,40 @@ def _stored(found: tuple[Use, ...]) -> dict[_Place, set[_Form]]:
     for it in found:
         if it.how is How.STORE and it.spot.kind in KINDS:
             here = forms.setdefault((it.spot.kind, it.spot.offset), set())
-            if it.what and it.what[0] in ENCODES:
-                here.add((str(it.what[0]), 0))
-            elif len(it.what) == 2 and it.what[0] in HIDES and isinstance(it.what[1], int):
-                here.add((HIDE, signed(it.what[1], it.spot.width)))
-            elif it.constant is not None or (it.what and it.what[0] in _AS_IT_CAME):
+            if it.constant is not None or (it.what and it.what[0] in _AS_IT_CAME):
                 here.add(_PLAIN)
+            elif len(it.what) == 2 and isinstance(it.what[1], int):
+                form = _form(str(it.what[0]), signed(it.what[1], it.spot.width))
+                here.update(() if form is None else (form,))
     return forms
 
 
 def _read(found: tuple[Use, ...]) -> dict[_Place, set[_Form]]:
-    """The forms that values have where they are read, by place."""
+    """The forms that values have where they are read, by place: those that the operations undo."""
     forms: dict[_Place, set[_Form]] = {}
     for it in found:
-        if it.how is not How.STORE and it.spot.kind in KINDS:
-            here = forms.setdefault((it.spot.kind, it.spot.offset), set())
-            if it.how is How.ENCODE:
-                here.add((str(it.what[0]), 0))
-            elif it.how is How.MASK and not it.changes and it.what == (HIDE,) and it.constant is not None:
-                here.add((HIDE, it.constant))
+        if it.how is How.STORE or it.spot.kind not in KINDS:
+            continue
+        here = forms.setdefault((it.spot.kind, it.spot.offset), set())
+        if it.changes:
+            continue
+        form = None
+        if it.how is How.ADD and it.constant is not None:
+            form = _form("sub", it.constant)
+        elif it.how in (How.ENCODE, How.SHIFT) or it.what == (HIDE,):
+            form = _form(str(it.what[0]), it.constant or 0)
+            if it.how is How.SHIFT and form is not None:
+                form = form[0], -form[1]
+        here.update(() if form is None else (form,))
     return forms
+
+
+def _form(operation: str, constant: int) -> _Form | None:
+    """What an operation with a constant makes of a value, in terms that its opposites share."""
+    if operation in ENCODES:
+        return operation, 0
+    if operation in HIDES:
+        return HIDE, constant
+    if operation in LEFT | RIGHT:
+        return "shift", constant if operation in LEFT else -constant
+    return ("add", summand(operation, constant)) if operation in ADDS else None

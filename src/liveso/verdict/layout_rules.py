@@ -139,8 +139,8 @@ def _types(found: tuple[Use, ...]) -> dict[tuple[str, int, int], set[str]]:
 
 @rule("callback-arguments")
 def callbacks_get_their_arguments(pair: Pair) -> Iterator[Difference]:
-    """A function that objects hold is called with the same arguments in another order: it was compiled for the old one,
-    or new objects hold one for the new order.
+    """A function that objects hold is called with the same arguments in another order, or with another one before them:
+    it was compiled for the old way, or new objects hold one for the new way.
 
     Of 195 of Debian's updates that were accepted without this rule it refuses none."""
     try:
@@ -153,10 +153,10 @@ def callbacks_get_their_arguments(pair: Pair) -> Iterator[Difference]:
             for side in (it.old, it.new)
         )
         for offset in sorted(old.keys() & new.keys()):
-            if _are_exchanged(old[offset], new[offset]):
+            if _are_exchanged(old[offset], new[offset]) or _has_moved(old[offset], new[offset]):
                 yield refuse(
-                    f"{it.name} calls the function that objects hold at {offset:+#x} with its arguments in another "
-                    "order: the functions that are stored there take them in the old one",
+                    f"{it.name} calls the function that objects hold at {offset:+#x} with its arguments at other "
+                    "places: the functions that are stored there take them at the old ones",
                     where=(it.name,),
                 )
 
@@ -167,6 +167,17 @@ def _are_exchanged(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
         old[one] and old[other] and old[one] != old[other] and (old[one], old[other]) == (new[other], new[one])
         for one, other in combinations(range(min(len(old), len(new))), 2)
     )
+
+
+def _has_moved(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
+    """Whether an argument is another one by its number, because something else is given before it now, or not any
+    more."""
+    for before, what in enumerate(old):
+        if what and old.count(what) == new.count(what) == 1:
+            after = new.index(what)
+            if after != before and before < len(new) and new[before] != what and old[:1] == new[:1]:
+                return True
+    return False
 
 
 @rule("new-member")

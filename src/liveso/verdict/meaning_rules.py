@@ -12,7 +12,7 @@ from liveso.errors import ImageError
 from liveso.verdict.pair import Pair
 from liveso.verdict.rule import Difference, note, refuse, rule
 
-_VALUES = (How.STORE, How.EQUAL, How.FACTOR, How.MASK)
+_VALUES = (How.STORE, How.EQUAL, How.FACTOR, How.MASK, How.SHIFT)
 _LEAST_WORD = 4  # bytes
 _LEAST_LETTERS = 3
 _LEAST_TELLING = 4  # smaller numbers are compared everywhere
@@ -177,7 +177,7 @@ def _limits(uses: ChangedUses, found: list[_Change]) -> Iterator[Difference]:
 
 def _done(group: list[_Change]) -> str:
     """What functions do with a value, as a verb for one or several of them, and a preposition."""
-    words = {How.STORE: "store", How.EQUAL: "test", How.FACTOR: "multiply", How.MASK: "mask"}
+    words = {How.STORE: "store", How.EQUAL: "test", How.FACTOR: "multiply", How.MASK: "mask", How.SHIFT: "shift"}
     names = sorted({it.function for it in group})
     verbs = [verb(names, words[how]) for how in words if how in {it.how for it in group}]
     return f"{' and '.join(verbs)} at"
