@@ -98,11 +98,13 @@ class _Walk:
         form = it.form
         if it.place is not None:
             return Value(Source.ADDRESS, self._code.targets[index] or 0, it.place.kind)
+        if form.base in self._state.stack:
+            return Value(Source.COMPUTED, name="own")
         held = self._state.values.get(form.base)
         is_scaled = held is not None and held.spot is not None and held.last is None and "*" in form.outline
         if is_scaled and held is not None and held.spot is not None and 0 < held.spot.width < _WORD:
             self._state.add(it.address, held.spot, How.READ, is_float=False)
-        if held is None or "*" in form.outline or "+" in form.outline or form.base in self._state.stack:
+        if held is None or "*" in form.outline or "+" in form.outline:
             return None
         if held.spot is not None and held.last is None and form.displacement:
             self._state.operate(it.address, held.spot, "add", form.displacement, False)

@@ -139,26 +139,36 @@ def _types(found: tuple[Use, ...]) -> dict[tuple[str, int, int], set[str]]:
 
 @rule("callback-arguments")
 def callbacks_get_their_arguments(pair: Pair) -> Iterator[Difference]:
-    """A function that objects hold is called with the same arguments in another order, or with another one before them:
-    it was compiled for the old way, or new objects hold one for the new way.
+    """A function that objects hold is called with the same arguments in another order, or, in two functions, with
+    another one before them: it was compiled for the old way, or new objects hold one for the new way.
 
     Of 195 of Debian's updates that were accepted without this rule it refuses none."""
     try:
         functions = pair.changed_uses.functions
     except ImageError:
         return  # code-comparison says it
+    moved: dict[int, set[str]] = {}
     for it in functions:
         old, new = (
             {use.spot.offset: use.what for use in side if use.how is How.CALL and use.spot.kind == "object"}
             for side in (it.old, it.new)
         )
         for offset in sorted(old.keys() & new.keys()):
-            if _are_exchanged(old[offset], new[offset]) or _has_moved(old[offset], new[offset]):
+            if _are_exchanged(old[offset], new[offset]):
                 yield refuse(
-                    f"{it.name} calls the function that objects hold at {offset:+#x} with its arguments at other "
-                    "places: the functions that are stored there take them at the old ones",
+                    f"{it.name} calls the function that objects hold at {offset:+#x} with its arguments in another "
+                    "order: the functions that are stored there take them in the old one",
                     where=(it.name,),
                 )
+            elif _has_moved(old[offset], new[offset]):
+                moved.setdefault(offset, set()).add(it.name)
+    for offset, names in sorted(moved.items()):
+        if len(names) >= ENOUGH:
+            yield refuse(
+                f"{listed(sorted(names))} call the function that objects hold at {offset:+#x} with another argument "
+                "before those that it had: the functions that are stored there take them at the old places",
+                where=tuple(sorted(names)),
+            )
 
 
 def _are_exchanged(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
