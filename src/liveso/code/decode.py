@@ -29,6 +29,9 @@ _INSTRUCTION = np.dtype(
 )
 
 
+_UNNAMED = b"vector"
+
+
 class Listing:
     """Instructions that follow each other: their `addresses`, and where each of them ends."""
 
@@ -61,18 +64,45 @@ def _text(content: bytes, start: int) -> str:
 
 def decode(machine: Machine, code: bytes, start: int, *, most: int = 0, skips_data: bool = False) -> Listing:
     """The instructions of `code`, which lies at `start`, up to what cannot be decoded, or without that; no more than
-    `most`, if it is given: capstone takes a quarter of a kilobyte for each."""
+    `most`, if it is given: capstone takes a quarter of a kilobyte for each. What capstone does not know, but the
+    machine tells the size of, is an instruction without a name that goes on to the next."""
+    found, size = _decoded(machine, code, start, most, skips_data)
+    parts, count = [found], len(found) // _ITEM
+    while not skips_data and size < len(code) and not (most and count >= most):
+        unknown = machine.undecoded(code, size)
+        if unknown is None:
+            break
+        parts.append(_unnamed(machine, start + size, *unknown))
+        size, count = size + unknown[0], count + 1
+        found, more = _decoded(machine, code[size:], start + size, most - count if most else 0, skips_data)
+        parts.append(found)
+        size, count = size + more, count + len(found) // _ITEM
+    return Listing(b"".join(parts))
+
+
+def _decoded(machine: Machine, code: bytes, start: int, most: int, skips_data: bool) -> tuple[bytes, int]:
+    """What capstone makes of the beginning of `code`, as an array of cs_insn, and how many bytes that are."""
     instructions = ctypes.POINTER(_LAYOUT)()
     handle = _decoder(machine, skips_data).csh
-    count = capstone._cs.cs_disasm(handle, code, len(code), start, most, ctypes.byref(instructions))
+    count = capstone._cs.cs_disasm(handle, code, len(code), start, most, ctypes.byref(instructions)) if code else 0
     if not count:
-        if error := capstone._cs.cs_errno(handle):
+        if code and (error := capstone._cs.cs_errno(handle)):
             raise capstone.CsError(error)
-        return Listing(b"")
+        return b"", 0
     try:
-        return Listing(ctypes.string_at(instructions, count * _ITEM))
+        last = instructions[count - 1]
+        return ctypes.string_at(instructions, count * _ITEM), last.address + last.size - start
     finally:
         capstone._cs.cs_free(instructions, count)
+
+
+def _unnamed(machine: Machine, address: int, size: int, displacement: int | None) -> bytes:
+    """A cs_insn for an instruction of which no more is known."""
+    item = _LAYOUT(address=address, size=size, mnemonic=_UNNAMED)
+    if displacement is not None:
+        sign = "-" if displacement < 0 else "+"
+        item.op_str = f"{_UNNAMED.decode()}, [{machine.program_counter} {sign} {abs(displacement):#x}]".encode()
+    return bytes(item)
 
 
 _decoders = threading.local()

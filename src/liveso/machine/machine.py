@@ -37,6 +37,8 @@ class Machine:
     leave something in `returned_registers`. `extended_words` are the places, in bytes, of instructions that load half a
     word and extend its sign, and `adds_words` says of code that begins with the last instruction which forms an address
     whether it loads such from there, and adds it to the address.
+    `undecoded` tells the size of an instruction that capstone does not know, at an offset of code, and the displacement
+    by which it refers to memory relative to its end, if it does; None where that is not known either.
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
     `unnamed_writers` are the names of instructions that write registers which they do not name, some of
@@ -77,6 +79,7 @@ class Machine:
     minus_one_passed: tuple[bytes, ...]
     extended_words: Callable[[bytes], Words]
     adds_words: Callable[[bytes], bool]
+    undecoded: Callable[[bytes, int], tuple[int, int | None] | None] = lambda _code, _at: None
     program_counter: str = ""
     displacement_size: int = 0
     branch_opcodes: tuple[bytes, ...] = ()

@@ -5,6 +5,7 @@ import re
 import capstone
 
 from liveso.machine.machine import Machine
+from liveso.machine.x86_64_vectors import vector_instruction
 from liveso.machine.x86_64_words import adds_words, extended_words
 
 
@@ -60,6 +61,7 @@ X86_64 = Machine(
     padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
     extended_words=extended_words,
     adds_words=adds_words,
+    undecoded=vector_instruction,
     can_be_updated=True,
     unnamed_writers=re.compile(
         r"(?:mul|div|idiv|cdq|cqo|cpuid|xchg|xadd|cmpxchg|cmpxchg8b|cmpxchg16b|rdtsc|rdtscp|xgetbv|syscall|leave|enter)"
