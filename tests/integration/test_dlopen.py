@@ -165,3 +165,51 @@ def test_what_the_program_unloads_while_it_is_updated_is_no_obstacle(bench: Benc
     assert program.end() == 0
     begins = sum("begin" in line for line in program.lines)
     assert begins == sum("end after" in line for line in program.lines) == 100
+
+
+STARTING = """
+#include <dlfcn.h>
+#include <stdio.h>
+#include <time.h>
+int helper(void);
+int main(void)
+{
+    for (clock_t end = clock() + CLOCKS_PER_SEC * TENTHS / 10; clock() < end;) {
+        void *handles[6];
+        for (int n = 0; n < 6; n++) {
+            char path[40];
+            snprintf(path, sizeof path, "./module%d.so", n);
+            handles[n] = dlopen(path, RTLD_NOW);
+        }
+        for (int n = 0; n < 6; n++)
+            dlclose(handles[n]);
+    }
+    puts("started"), fflush(stdout);
+    while (getchar() != EOF)
+        printf("helper %d\\n", helper()), fflush(stdout);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("tenths", [1, 3, 6])
+def test_a_program_that_unloads_modules_while_it_starts_is_served(bench: Bench, tenths: int) -> None:
+    for version in (1, 2):
+        flags = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libhelper.so", f"-DVERSION={version}")
+        bench.compile("int helper(void) { return VERSION; }", f"libhelper.{version}.so", *flags)
+    for number in range(6):
+        bench.compile(f"int helper_{number}(int n) {{ return n; }}", f"module{number}.so", "-shared", "-fPIC")
+    bench.link("libhelper.1.so", "libhelper.so")
+    bench.compile(STARTING, "program", f"-DTENTHS={tenths}", "./libhelper.so", "-Wl,-rpath,$ORIGIN")
+    programs = [bench.run("./program") for _ in range(4)]
+    for program in programs:
+        program.wait_for("started")
+        bench.library(program.pid, "libhelper.so")
+        program.ask("")
+        program.wait_for("helper 1")
+    bench.update("libhelper.2.so", "libhelper.so", *(program.pid for program in programs))
+    for program in programs:
+        program.ask("")
+        program.wait_for("helper 2")
+        assert program.end() == 0
+    assert not [line for line in log_of(bench) if "event=not-served" in line]

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from liveso.apply import LibraryUnloaded, release_unloaded, running_version, take_over, warm
+from liveso.apply import release_unloaded, running_version, take_over, warm
 from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
@@ -13,7 +13,7 @@ from liveso.daemon.recognition import Mappings, Recognition, Sighting, UnknownVe
 from liveso.daemon.results import Results
 from liveso.daemon.state import Fixed, Library, Result, ServedTarget
 from liveso.elf.data import data_layout
-from liveso.errors import StoreError, TargetError
+from liveso.errors import StoreError, TargetError, TargetGone
 from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion, decode_record
 from liveso.process import proc
 from liveso.process.identity import read_identities
@@ -21,6 +21,7 @@ from liveso.settings import Settings, patterns
 from liveso.store import Store, Version
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile
+_PAUSE = 0.005  # seconds that each waits longer than the one before: programs unload plugins while they start
 
 
 class Learner:
@@ -60,9 +61,12 @@ class Learner:
                 try:
                     await self._learn_listed(served)
                     break
-                except LibraryUnloaded:
+                except TargetGone:
+                    raise
+                except TargetError:  # what is read of an object that goes meanwhile may be anything, or not be there
                     if attempt == _ATTEMPTS - 1:
                         raise
+                    await asyncio.sleep(attempt * _PAUSE)
 
     def forget_unused(self) -> None:
         """Watch and protect only what some target uses. It looks at all of them, and so is not for each that goes."""
@@ -142,7 +146,11 @@ class Learner:
             library = Library(target, path, seen.mapping.file, it.base)
             served.libraries[path] = library
             self._disk.watch_library(path, target.user)
-            await self._learn_version(served, library, seen, mapped, kin)
+            try:
+                await self._learn_version(served, library, seen, mapped, kin)
+            except TargetError:
+                del served.libraries[path]  # else it would count as known
+                raise
 
     async def _learn_version(
         self, served: ServedTarget, library: Library, seen: Sighting, mapped: Mappings, kin: ServedTarget | None
