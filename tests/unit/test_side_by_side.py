@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -26,16 +27,24 @@ def test_more_than_a_pipe_holds_comes_back() -> None:
 
 
 @pytest.mark.parametrize("bad", [10, 11])
-def test_what_it_raises_is_raised(bad: int) -> None:
+def test_what_it_raises_is_raised(monkeypatch: pytest.MonkeyPatch, bad: int) -> None:
+    made: list[int] = []
+
+    def fork(plain: Callable[[], int] = os.fork) -> int:
+        made.append(plain())
+        return made[-1]
+
     def make(it: int) -> int:
         if it == bad:
             raise ValueError(f"{it} is bad")
         return it
 
+    monkeypatch.setattr(os, "fork", fork)
     with pytest.raises(ValueError, match=f"{bad} is bad"):
         side_by_side(make, range(300))
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    for child in made:
+        with pytest.raises(ChildProcessError):  # it was waited for
+            os.waitpid(child, os.WNOHANG)
 
 
 def test_what_the_other_process_does_not_finish_is_made_here() -> None:
