@@ -16,9 +16,9 @@ from liveso.code import References, data_references
 from liveso.elf import read_image
 from liveso.elf.data import data_layout
 from liveso.verdict import Verdict, judge
+from tests.corpus.assembled import TARGET, assembled_for_aarch64
 from tests.corpus.ways import stripped
 
-TARGET = "aarch64-linux-gnu"
 COMPILERS = {"gcc": [f"{TARGET}-gcc"], "clang": ["clang", f"--target={TARGET}"]}
 LEVELS = ("-O1", "-O2", "-O3", "-Os")
 FLAGS = ((), ("-mcmodel=tiny",), ("-flto",))
@@ -118,15 +118,7 @@ def test_each_access_by_way_of_an_anchor_leads_to_its_variable(
     assert anchored > 50 * SEEDS or (compiler == "clang" and level != "-O3")
 
 
-FRAME = """
-	.text
-	.globl f
-	.type f, %function
-f:	.cfi_startproc
-{code}
-	ret
-	.cfi_endproc
-	.size f, .-f
+DATA = """
 	.data
 	.p2align 4
 one:	.quad 1
@@ -160,11 +152,9 @@ SHAPES: dict[str, tuple[str, set[tuple[str, int]], set[tuple[str, int, int]]]] =
 
 
 def assembled(folder: Path, code: str) -> tuple[References, dict[str, int]]:
-    source, path = folder / "code.s", folder / "library.so"
     labels = re.findall(r"^([u]\d):", code, re.MULTILINE)
-    source.write_text(FRAME.format(code=code) + "".join(f"\t.globl {it}\n\t.hidden {it}\n" for it in labels))
-    command = [f"{TARGET}-gcc", "-shared", "-nostdlib", "-Wl,-z,now", str(source), "-o", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    hidden = "".join(f"\t.globl {it}\n\t.hidden {it}\n" for it in labels)
+    path = assembled_for_aarch64(folder, code, DATA + hidden, "-Wl,-z,now")
     places = {name: it.start for it, name in names_at(path, "tT", sized=False).items()}
     return found_in(path), places
 

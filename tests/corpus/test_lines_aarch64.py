@@ -1,6 +1,5 @@
 """What AArch64 code may write in several ways without a member or variable having moved. Nothing is run."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,18 +12,9 @@ from liveso.compare.blocks import line_at
 from liveso.compare.choices import choices
 from liveso.elf import read_image
 from liveso.machine import AARCH64
+from tests.corpus.assembled import assembled_for_aarch64
 
-TARGET = "aarch64-linux-gnu"
-
-FRAME = """
-	.text
-	.globl f
-	.type f, %function
-f:	.cfi_startproc
-{code}
-	ret
-	.cfi_endproc
-	.size f, .-f
+DATA = """
 	.data
 one:	.quad 1
 two:	.quad 2
@@ -43,10 +33,7 @@ SAME_PLACE = {
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
     def read(code: str) -> Code:
-        source, path = tmp_path / "code.s", tmp_path / "library.so"
-        source.write_text(FRAME.format(code=code))
-        subprocess.run([f"{TARGET}-gcc", "-shared", "-nostdlib", str(source), "-o", str(path)], check=True)
-        image = read_image(path.read_bytes())
+        image = read_image(assembled_for_aarch64(tmp_path, code, DATA).read_bytes())
         return Reader(image).read(*functions(image)[0].item())
 
     return read

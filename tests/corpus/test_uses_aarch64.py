@@ -1,7 +1,6 @@
 """What is found out about members from code for AArch64, in the ways in which compilers write it there: assembled, so
 that each is there for certain. Nothing is run."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,19 +10,7 @@ from liveso.code import Reader, functions
 from liveso.code.use import How
 from liveso.code.uses import uses
 from liveso.elf import read_image
-
-TARGET = "aarch64-linux-gnu"
-
-FRAME = """
-	.text
-	.globl f
-	.type f, %function
-f:	.cfi_startproc
-{code}
-	ret
-	.cfi_endproc
-	.size f, .-f
-"""
+from tests.corpus.assembled import assembled_for_aarch64
 
 Found = tuple[How, int, int, int | None]
 """What is done with a member of an object: its offset and width in bytes, and the constant."""
@@ -84,10 +71,7 @@ FORMS: dict[str, tuple[str, set[Found]]] = {
 @pytest.fixture
 def done(tmp_path: Path) -> Done:
     def done(code: str) -> set[Found]:
-        source, path = tmp_path / "code.s", tmp_path / "library.so"
-        source.write_text(FRAME.format(code=code))
-        subprocess.run([f"{TARGET}-gcc", "-shared", "-nostdlib", str(source), "-o", str(path)], check=True)
-        image = read_image(path.read_bytes())
+        image = read_image(assembled_for_aarch64(tmp_path, code, "").read_bytes())
         start, end = functions(image)[0].item()
         found = uses(image, Reader(image).read(start, end))
         return {(it.how, it.spot.offset, it.spot.width, it.constant) for it in found if it.spot.kind == "object"}

@@ -10,7 +10,17 @@ from liveso.code.entries import branches, entries
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.handed_functions import handed_functions
-from liveso.code.instructions import CALLS, CallSite, Code, Instruction, Place, Reader, call_sites, keeps_frame
+from liveso.code.instructions import (
+    CALLS,
+    CallSite,
+    Code,
+    Instruction,
+    Place,
+    Reader,
+    call_sites,
+    frame_registers,
+    keeps_frame,
+)
 from liveso.code.names import function_names
 from liveso.code.next_definition import asks_for_next_definition
 from liveso.code.panics import PanicMark, panic_mark
@@ -57,6 +67,7 @@ __all__ = [
     "entries",
     "finaliser_flag",
     "formed_constants",
+    "frame_registers",
     "function_names",
     "functions",
     "handed_functions",

@@ -7,7 +7,7 @@ write it: from there on, words are not followed, for it may be the address of a 
 from collections.abc import Iterator, Mapping
 
 from liveso.code.form import Form, Operation
-from liveso.code.operations import parts
+from liveso.code.operations import parts, terms
 from liveso.code.origin import Origin
 from liveso.machine import Machine
 
@@ -119,4 +119,4 @@ class FrameWords:
 
 
 def _has_index(form: Form) -> bool:
-    return len(form.outline.partition("[")[2].partition("]")[0].split("+")) > 1
+    return len(terms(form) or ()) > 1

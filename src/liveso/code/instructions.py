@@ -33,6 +33,11 @@ class Place:
     offset: int = 0
     name: str = ""
 
+    @property
+    def imported(self) -> str:
+        """The name of what another library has, without its version; empty for what is the image's own."""
+        return self.name.partition("@")[0] if self.kind == "import" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class CallSite:
@@ -74,6 +79,11 @@ class Instruction(NamedTuple):
         return operation is Operation.CALL or (
             operation is Operation.JUMP and (self.place is None or self.place.kind not in ("own code", "constant"))
         )
+
+    @property
+    def imported(self) -> str:
+        """As Place.imported of what it refers to."""
+        return "" if self.place is None else self.place.imported
 
     @property
     def exact(self) -> tuple[object, ...]:
@@ -222,3 +232,8 @@ def keeps_frame(code: Code, machine: Machine) -> bool:
     """Whether the frame pointer holds the frame's address, as a function's first instructions tell."""
     frame, stack = machine.frame_pointer, machine.stack_pointer
     return any(frame in it.written and stack in (it.source, it.base) and not it.is_store for it in code.forms[:8])
+
+
+def frame_registers(code: Code, machine: Machine) -> set[str]:
+    """The registers by which a function addresses its own frame."""
+    return {machine.stack_pointer, machine.frame_pointer} if keeps_frame(code, machine) else {machine.stack_pointer}

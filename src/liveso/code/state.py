@@ -5,7 +5,7 @@ import re
 from liveso.code.advancing import advancing_places
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form
-from liveso.code.instructions import Code, Instruction, keeps_frame
+from liveso.code.instructions import Code, Instruction, frame_registers
 from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, HIDE, HIDES, MASKS, SHIFTS, condition, summand
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, pieces, signed
@@ -25,9 +25,7 @@ class State:
 
     def __init__(self, image: Image, code: Code) -> None:
         self.image, self.code, self.machine = image, code, image.machine
-        self.stack = {self.machine.stack_pointer}
-        if keeps_frame(code, self.machine):
-            self.stack.add(self.machine.frame_pointer)
+        self.stack = frame_registers(code, self.machine)
         self.index = 0
         self.found: list[Use] = []
         self.values = {it: Value(Source.ARGUMENT, at) for at, it in enumerate(self.machine.argument_registers)}

@@ -4,18 +4,16 @@ indexes and counts are multiplied, whatever instructions a compiler does it with
 Only what one block of instructions computes is followed: multiplications are made close to where they are used.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from liveso.code.advancing import loops
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form, Operation
-from liveso.code.instructions import CALLS, Code, keeps_frame
-from liveso.code.operations import parts
+from liveso.code.instructions import CALLS, Code, frame_registers
+from liveso.code.operations import parts, terms
 from liveso.machine import Machine
 
-_TERM = re.compile(r"([a-z][a-z0-9]*)(?:\*S)?")
 _MOST = 1 << 20  # bytes: what is larger is no element
 
 
@@ -52,14 +50,12 @@ class _State:
     machine: Machine
     stack: set[str]
     values: dict[str, _Product] = field(default_factory=dict)
-    number: int = 0
     steps: Counter[int] = field(default_factory=Counter)
     sizes: Counter[int] = field(default_factory=Counter)
 
     def held(self, place: str) -> _Product:
         if place not in self.values:
-            self.number += 1
-            self.values[place] = _Product(self.number)
+            self.values[place] = _Product(object())
         return self.values[place]
 
     def set(self, places: tuple[str, ...], value: _Product | None) -> None:
@@ -72,7 +68,7 @@ class _State:
 
 def strides(code: Code, machine: Machine) -> Strides:
     """Those of one function."""
-    stack = {machine.stack_pointer} | ({machine.frame_pointer} if keeps_frame(code, machine) else set())
+    stack = frame_registers(code, machine)
     state = _State(machine, stack)
     led_to = {target for form, target in zip(code.forms, code.targets, strict=True) if form.leads_to_code}
     going_on = _going_on(code, stack)
@@ -81,8 +77,7 @@ def strides(code: Code, machine: Machine) -> Strides:
             state.values.clear()
         if form.operation in CALLS:
             if (it := code[index]).is_call:
-                name = it.place.name.partition("@")[0] if it.place is not None else ""
-                _call(state, name)
+                _call(state, it.imported)
         elif code.targets[index] is not None:
             state.set(form.written, None)
         else:
@@ -169,11 +164,10 @@ def _computed(state: _State, form: Form, name: str, operands: tuple[str, ...], g
 
 def _sum(state: _State, form: Form) -> _Product | None:
     """What an address is formed from; an index in it that is multiplied is told."""
-    inside = form.outline.partition("[")[2].partition("]")[0]
-    products: list[_Product] = []
-    for term in _TERM.finditer(inside):
-        held = _Product(object()) if term[1] in state.stack else state.held(term[1])
-        products.append(held.times(form.scale) if "*" in term[0] else held)
+    products = [
+        (_Product(object()) if register in state.stack else state.held(register)).times(factor)
+        for register, factor in terms(form) or ()
+    ]
     if len(products) == 2 and products[0].what == products[1].what:
         return products[0].plus(products[1]).shifted(form.displacement or 0)
     if len(products) == 1 and form.operation is Operation.ADDRESS:

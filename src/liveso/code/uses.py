@@ -121,7 +121,7 @@ class _Walk:
             if spot is not None:
                 given = tuple(() if value is None else value.described for value in arguments)
                 self._state.add(it.address, spot, How.CALL, what=given)
-        name = it.place.name.partition("@")[0] if it.place is not None and it.place.kind == "import" else ""
+        name = it.imported
         first = arguments[0]
         if name in _FREES and first is not None and first.spot is not None and first.last is None:
             self._state.add(it.address, first.spot, How.FREE)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from liveso.code import Allocators, CallSite, Code, call_sites
+from liveso.code import CallSite, Code, call_sites
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import CLASS_SIZES, Kind, Witness
 
@@ -12,8 +12,6 @@ class SizeComparison:
 
     def __init__(self, versions: TwoVersions) -> None:
         self._versions = versions
-        old, new = zip(versions.images, versions.readers, strict=True)
-        self._allocators = Allocators(*old), Allocators(*new)
 
     def changed(self, old: Code, new: Code, pairs: list[tuple[int, int]], i: int) -> Iterator[Witness]:
         """The witnesses of the function with the index `i`, whose calls at the addresses `pairs` belong together."""
@@ -36,7 +34,7 @@ class SizeComparison:
             else:
                 is_size = all(
                     argument in allocators.size_arguments(place)
-                    for allocators, place in zip(self._allocators, (a.callee, b.callee), strict=True)
+                    for allocators, place in zip(self._versions.allocators, (a.callee, b.callee), strict=True)
                 )
                 callee = a.callee.name or "an allocator of its own"
             if old != new and is_size:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 
 import numpy as np
 
-from liveso.code import Code, Form, Operation, Reader, keeps_frame
+from liveso.code import Code, Form, Operation, Reader, frame_registers
 from liveso.elf.tables import Table
 
 _REGISTER = re.compile(r"[a-z][a-z0-9]+")
@@ -57,7 +57,7 @@ class Comparisons:
     def _is_about_object(self, code: Code, index: int, registers: frozenset[str]) -> bool:
         """Whether the comparison at `index` is with what was read from memory that is not the function's own."""
         machine, form = self._reader.machine, code.forms[index]
-        own = {machine.stack_pointer} | ({machine.frame_pointer} if keeps_frame(code, machine) else set())
+        own = frame_registers(code, machine)
         if form.base:
             return form.base not in own
         others = set(_REGISTER.findall(form.outline)[1:]) - registers

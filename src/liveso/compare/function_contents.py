@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from liveso.code import CALLS, Code, Form, Instruction, Operation, Reader, Shapes, keeps_frame
+from liveso.code import CALLS, Code, Form, Instruction, Operation, Reader, Shapes, frame_registers
 from liveso.code.imports import slot_names, stub_names
 from liveso.code.operations import COMPARES, condition, parts
 from liveso.compare.function_labels import Labels
@@ -81,7 +81,7 @@ class Side:
         `lines`."""
         machine = self._image.machine
         found = Content()
-        own = {machine.stack_pointer} | ({machine.frame_pointer} if keeps_frame(code, machine) else set())
+        own = frame_registers(code, machine)
         for at, it in enumerate(code):
             if it.operation in CALLS and it.is_call:
                 callee = self._callee(it)

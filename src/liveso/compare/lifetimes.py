@@ -180,8 +180,7 @@ class Lifetimes:
     # --- objects that allocators made
 
     def _import_at(self, code: Code, index: int) -> str:
-        place = code[index].place if index < len(code) else None
-        return place.name.partition("@")[0] if place is not None and place.kind == "import" else ""
+        return code[index].imported if index < len(code) else ""
 
     def _frees(self, code: Code, origins: Origins, base: Origin) -> bool:
         first = self._reader.machine.argument_registers[0]

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from liveso.code import Operation, Place, Reader, function_names, keeps_frame
+from liveso.code import Operation, Place, Reader, frame_registers, function_names
 from liveso.code.call_graph import Edges, backwards, call_edges
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.compare.matching import Matching
@@ -141,7 +141,7 @@ class NewInitialisers:
         if depth > _DEEPEST or index >= len(functions) or int(functions["start"][index]) != start:
             return True
         code, machine = self._readers[1].read(*functions[index].item()), self._readers[1].machine
-        own = {machine.stack_pointer} | ({machine.frame_pointer} if keeps_frame(code, machine) else set())
+        own = frame_registers(code, machine)
         for it in code:
             if it.place is None and it.form.is_store and not it.is_call and it.form.base not in own:
                 return True  # behind a pointer

@@ -8,9 +8,8 @@ larger, an object from before has too little.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-from liveso.code import CALLS, Allocators, Code, Form, Instruction, Operation, keeps_frame
+from liveso.code import CALLS, Code, Form, Instruction, Operation, frame_registers
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.operations import ADDS, parts, summand
 from liveso.compare.two_versions import TwoVersions
@@ -146,7 +145,7 @@ class TailSizes:
         """Whether the next call clears or copies as many bytes as the register says."""
         for index in range(start, len(code)):
             if code.forms[index].operation in CALLS and (it := code[index]).is_call:
-                name = _import(it)
+                name = it.imported
                 return name in _FILLS and self._number(register) in SIZE_ARGUMENTS[name]
             if code.forms[index].operation in (Operation.JUMP, Operation.RETURN):
                 break
@@ -157,20 +156,15 @@ class TailSizes:
         called, is taken to get them first."""
         if it.place is None:
             return _Asked(index, "a function pointer") if self._number(register) == 0 else None
-        name = _import(it)
+        name = it.imported
         if name and name not in MAKERS:
             return None
-        sizes = self._allocators[side].size_arguments(it.place)
+        sizes = self._versions.allocators[side].size_arguments(it.place)
         return _Asked(index, name or _OWN) if self._number(register) in sizes else None
 
     def _number(self, register: str) -> int | None:
         arguments = self._machine.argument_registers
         return arguments.index(register) if register in arguments else None
-
-    @cached_property
-    def _allocators(self) -> tuple[Allocators, Allocators]:
-        old, new = zip(self._versions.images, self._versions.readers, strict=True)
-        return Allocators(*old), Allocators(*new)
 
     # --- the object
 
@@ -181,14 +175,12 @@ class TailSizes:
     def _offsets(self, code: Code, call: int) -> Iterator[int]:
         """The offsets at which what a call returned is accessed, or of which the address is formed, in the order of the
         addresses, through copies in registers and words of the frame."""
-        own = {self._machine.stack_pointer} | (
-            {self._machine.frame_pointer} if keeps_frame(code, self._machine) else set()
-        )
+        own = frame_registers(code, self._machine)
         held = {self._machine.result_register: 0}
         for index in range(call + 1, len(code)):
             form = code.forms[index]
             if form.operation is Operation.CALL:
-                is_filled = _import(code[index]) in _FILLS
+                is_filled = code[index].imported in _FILLS
                 filled = held.get(self._machine.argument_registers[0]) if is_filled else None
                 kept = self._machine.kept_registers
                 held = {it: shift for it, shift in held.items() if it in kept or it.startswith(tuple(own))}
@@ -223,7 +215,3 @@ def _added(it: Instruction) -> int | None:
         return it.displacement
     name, _operands = parts(it.outline)
     return it.form.immediate if name in ADDS and "[" not in it.outline and it.form.immediate is not None else None
-
-
-def _import(it: Instruction) -> str:
-    return it.place.name.partition("@")[0] if it.place is not None and it.place.kind == "import" else ""

@@ -1,8 +1,9 @@
 """Two versions of a library, side by side: what each comparison of their code starts from."""
 
 from dataclasses import replace
+from functools import cached_property
 
-from liveso.code import Place, Reader, function_names
+from liveso.code import Allocators, Place, Reader, function_names
 from liveso.compare.correspondence import Correspondence
 from liveso.compare.matching import Matching
 from liveso.compare.witness import KINDS, Kind, Witness
@@ -19,6 +20,12 @@ class TwoVersions:
         self.both = matching.old, matching.new
         self.readers = Reader(old), Reader(new)
         self.names = {address: name.partition("@")[0] for name, address in function_names(old).items()}
+
+    @cached_property
+    def allocators(self) -> tuple[Allocators, Allocators]:
+        """What finds out which of their functions take the size of an object."""
+        old, new = zip(self.images, self.readers, strict=True)
+        return Allocators(*old), Allocators(*new)
 
     def name(self, i: int) -> str:
         """What a function of the old version is called for people, by its index."""

@@ -182,12 +182,10 @@ def _are_exchanged(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
 def _has_moved(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
     """Whether an argument is another one by its number, because something else is given before it now, or not any
     more."""
-    for before, what in enumerate(old):
-        if what and old.count(what) == new.count(what) == 1:
-            after = new.index(what)
-            if after != before and before < len(new) and new[before] != what and old[:1] == new[:1]:
-                return True
-    return False
+    return old[:1] == new[:1] and any(
+        what and old.count(what) == new.count(what) == 1 and new.index(what) != before < len(new)
+        for before, what in enumerate(old)
+    )
 
 
 @rule("new-member")
