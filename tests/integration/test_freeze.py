@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from liveso.errors import TargetError
+from liveso.holder.stops import SEIZE, ptrace
 from liveso.process.freeze import still
-from liveso.process.holder import SEIZE, ptrace
 from liveso.process.proc import position, positions
 from tests.harness import Bench, Program, wait_until
 

@@ -16,8 +16,9 @@ import pytest
 
 from liveso.errors import TargetGone
 from liveso.process import agent as agent_module
-from liveso.process.agent import Agent, AgentSilent, TakenBack, WordChanged
+from liveso.process.agent import AgentSilent, TakenBack, WordChanged
 from liveso.process.protocol import HALF, SPAN, WORD, Kind, Message, Transaction, decode
+from liveso.process.resident import Resident
 from tests.harness import Bench, Program, wait_until
 
 TARGETS, ROUNDS, LEAST_GIVEN_UP = 8, 9, 40
@@ -96,11 +97,11 @@ def test_targets_that_are_stopped_during_updates_get_all_later_versions(idle_ben
 
 
 @asynccontextmanager
-async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Agent]]:
+async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Resident]]:
     """The agents that connect, with nothing of the daemon but this."""
     bench.runtime.mkdir(exist_ok=True)
     path = Path(bench.environment["LIVE_SOCKET"])
-    found: asyncio.Queue[Agent] = asyncio.Queue()
+    found: asyncio.Queue[Resident] = asyncio.Queue()
     tasks = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(path))
@@ -111,7 +112,7 @@ async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Agent]]:
             while True:
                 connection, _address = await asyncio.get_running_loop().sock_accept(listener)
                 connection.setblocking(False)
-                it = Agent(connection)
+                it = Resident(connection)
                 tasks.append(asyncio.create_task(it.receive_until_gone()))
                 found.put_nowait(it)
 
@@ -196,7 +197,7 @@ def test_an_answer_with_another_number_is_dropped() -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             ours.setblocking(False)
-            it = Agent(ours)
+            it = Resident(ours)
             receiving = asyncio.create_task(it.receive_until_gone())
             asking = asyncio.create_task(it.close(1))
             loop = asyncio.get_running_loop()

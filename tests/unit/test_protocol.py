@@ -25,5 +25,9 @@ def test_statuses_are_the_same() -> None:
 
 
 def test_version_and_sizes_are_the_same() -> None:
-    assert numbers("enum") == {"PROTOCOL": protocol.PROTOCOL, "TEXT_SIZE": protocol.TEXT_SIZE}
+    assert numbers("enum") == {
+        "PROTOCOL": protocol.PROTOCOL,
+        "TEXT_SIZE": protocol.TEXT_SIZE,
+        "STACK_SIZE": protocol.STACK_SIZE,
+    }
     assert f"sizeof(struct live_message) == {protocol.HEAD.size} + LIVE_TEXT_SIZE" in HEADER

@@ -5,12 +5,6 @@
 #include "live.h"
 #include "system.h"
 
-/* What the last commit left, for a daemon that comes later and for children made by fork(2). */
-static struct record {
-	size_t size;
-	char data[];
-} * record;
-
 /* A transaction, in memory of our own. */
 struct transaction {
 	size_t size;
@@ -18,8 +12,8 @@ struct transaction {
 	struct live_span *spans;
 	struct live_word *words;
 	struct live_half *halves;
-	struct record *record; /* of its own: it outlives the transaction */
-	int code;	       /* /proc/self/mem, or -1: halves are stored directly */
+	struct live_record *record; /* of its own: it outlives the transaction */
+	int code;		    /* /proc/self/mem, or -1: halves are stored directly */
 	enum live_status status;
 	uint64_t position;
 	bool left_open;
@@ -52,9 +46,9 @@ void *live_take_sheet(int sheet, size_t least, size_t *size)
 }
 
 /* The record that the transaction leaves; NULL where there is no memory. */
-static struct record *copy_record(const char *data, size_t size)
+static struct live_record *copy_record(const char *data, size_t size)
 {
-	struct record *copy = live_map(sizeof *copy + size, PROT_READ | PROT_WRITE, -1, 0);
+	struct live_record *copy = live_map(sizeof *copy + size, PROT_READ | PROT_WRITE, -1, 0);
 	if (copy == MAP_FAILED)
 		return NULL;
 	copy->size = size;
@@ -62,7 +56,7 @@ static struct record *copy_record(const char *data, size_t size)
 	return copy;
 }
 
-static void forget_record(struct record *it)
+static void forget_record(struct live_record *it)
 {
 	if (it)
 		live_unmap(it, sizeof *it + it->size);
@@ -207,7 +201,7 @@ static int commit_locked(struct dl_phdr_info *info, size_t size, void *context)
 		return 1;
 	transaction->status = open_spans(transaction, &opened) ? apply(transaction) : LIVE_NOT_MAPPED;
 	if (transaction->status == LIVE_DONE && transaction->record)
-		transaction->record = __atomic_exchange_n(&record, transaction->record, __ATOMIC_SEQ_CST);
+		transaction->record = __atomic_exchange_n(&live_area.record, transaction->record, __ATOMIC_SEQ_CST);
 	transaction->left_open = !close_spans(transaction, opened);
 	return 1;
 }
@@ -230,6 +224,7 @@ enum live_status live_commit(int sheet, uint64_t *position, uint64_t *left_open)
 
 enum live_status live_commit_recall(int sheet, uint64_t *size)
 {
+	const struct live_record *record = live_area.record;
 	*size = record ? record->size : 0;
 	return !record || live_write_at(sheet, record->data, record->size, 0) == (ssize_t)record->size ? LIVE_DONE
 												       : LIVE_NO_MEMORY;

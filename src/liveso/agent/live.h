@@ -65,6 +65,13 @@ void *live_take_sheet(int sheet, size_t least, size_t *size);
  * allocates nothing: all other threads are held still, and may hold any lock. */
 enum live_status live_carry(int sheet, const char *path, uint64_t *failure);
 
+/* work.c: The loaded objects, as many as fit into so much memory; what the message says is as in a reply to LIVE_LIST.
+ */
+void live_list(struct live_message *message, char *memory, uint64_t size);
+
+/* visit.c: what a daemon finds which visits the process. */
+extern struct live_area live_area;
+
 /* live.c: held by the agent while the loader's data is in flux; a fork waits for it. */
 extern pthread_mutex_t live_work_lock;
 

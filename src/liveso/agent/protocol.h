@@ -2,7 +2,7 @@
  * request's number.
  *
  * Bulk data never travels in a message: it lies on a sheet, a memfd that the daemon makes and passes along
- * (SCM_RIGHTS, unix(7)). All numbers are in the target's byte order. target/protocol.py is this file's twin;
+ * (SCM_RIGHTS, unix(7)). All numbers are in the target's byte order. process/protocol.py is this file's twin;
  * tests/unit/test_protocol.py holds the two together.
  */
 #ifndef LIVE_PROTOCOL_H
@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192 };
+enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192, LIVE_STACK_SIZE = 262144 };
 
 enum live_kind {
 	LIVE_HELLO = 1,	  /* agent: argument = protocol, thread ID, address of malloc, thread pointer; text = LIVE_*
@@ -127,6 +127,21 @@ struct live_part {
 	uint32_t unused;
 };
 
+/* What the last commit left, for a daemon that comes later and for children made by fork(2). */
+struct live_record {
+	uint64_t size;
+	char data[];
+};
+
+/* What the daemon finds in live.so (symbol live_area) where it visits the process: a thread of the program makes calls
+ * for it on this stack, which it holds meanwhile. */
+struct live_area {
+	struct live_record *record;
+	uint64_t left; /* by the daemon: the process is not attached any more */
+	uint64_t unused[6];
+	char stack[LIVE_STACK_SIZE];
+} __attribute__((aligned(64)));
+
 _Static_assert(sizeof(struct live_message) == 48 + LIVE_TEXT_SIZE, "message");
 _Static_assert(sizeof(struct live_object) == 32, "object");
 _Static_assert(sizeof(struct live_range) == 24, "range");
@@ -136,5 +151,6 @@ _Static_assert(sizeof(struct live_word) == 24, "word");
 _Static_assert(sizeof(struct live_half) == 16, "half");
 _Static_assert(sizeof(struct live_carry) == 16, "carry");
 _Static_assert(sizeof(struct live_part) == 40, "part");
+_Static_assert(sizeof(struct live_area) == 64 + LIVE_STACK_SIZE, "area");
 
 #endif

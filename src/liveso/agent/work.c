@@ -6,9 +6,11 @@
 #include "live.h"
 #include "system.h"
 
+/* Where the list goes: to a sheet, or to memory of `size` bytes. */
 struct listing {
 	int sheet;
-	uint64_t count, bytes, added, removed;
+	char *memory;
+	uint64_t size, count, bytes, added, removed;
 	bool failed;
 };
 
@@ -29,6 +31,16 @@ static bool put(int sheet, const void *data, size_t size, uint64_t offset)
 	return true;
 }
 
+static bool put_down(const struct listing *listing, const void *data, size_t size, uint64_t offset)
+{
+	if (!listing->memory)
+		return put(listing->sheet, data, size, offset);
+	if (offset > listing->size || size > listing->size - offset)
+		return false;
+	live_copy(listing->memory + offset, data, size);
+	return true;
+}
+
 static int list_object(struct dl_phdr_info *info, size_t size, void *context)
 {
 	struct listing *listing = context;
@@ -43,22 +55,26 @@ static int list_object(struct dl_phdr_info *info, size_t size, void *context)
 	(void)size;
 	listing->added = info->dlpi_adds;
 	listing->removed = info->dlpi_subs;
-	listing->failed = !put(listing->sheet, &object, sizeof object, listing->bytes) ||
-			  !put(listing->sheet, info->dlpi_name, object.name_size, listing->bytes + sizeof object);
+	listing->failed = !put_down(listing, &object, sizeof object, listing->bytes) ||
+			  !put_down(listing, info->dlpi_name, object.name_size, listing->bytes + sizeof object);
 	listing->count++;
 	listing->bytes += sizeof object + object.name_size;
 	return listing->failed;
 }
 
-static void list_objects(struct live_message *message, int sheet)
+static void list_objects(struct live_message *message, struct listing listing)
 {
-	struct listing listing = {.sheet = sheet};
 	dl_iterate_phdr(list_object, &listing);
 	message->status = listing.failed ? LIVE_NO_MEMORY : LIVE_DONE;
 	message->argument[0] = listing.count;
 	message->argument[1] = listing.bytes;
 	message->argument[2] = listing.added;
 	message->argument[3] = listing.removed;
+}
+
+__attribute__((visibility("default"))) void live_list(struct live_message *message, char *memory, uint64_t size)
+{
+	list_objects(message, (struct listing){.memory = memory, .size = size});
 }
 
 static void read_memory(struct live_message *message, int sheet)
@@ -180,7 +196,7 @@ bool live_work(struct live_message *message, int sheet)
 	errno = 0;
 	switch (message->kind) {
 	case LIVE_LIST:
-		list_objects(message, sheet);
+		list_objects(message, (struct listing){.sheet = sheet});
 		break;
 	case LIVE_READ:
 		read_memory(message, sheet);

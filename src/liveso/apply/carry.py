@@ -9,7 +9,8 @@ from liveso.apply.target import Target
 from liveso.errors import Refused, TargetError
 from liveso.process import proc
 from liveso.process.agent import Withdrawn
-from liveso.process.freeze import Freeze, NotYetStill, start_holder, still
+from liveso.process.freeze import Freeze, still
+from liveso.process.holding import NotYetStill, start_holder
 from liveso.process.proc import MappedFile, Mapping
 
 _IDLE_LIMIT = 10.0  # seconds that a request which is under way may take
@@ -49,8 +50,8 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
 
 
 async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> Carried:
-    pid, thread = target.pid, target.hello.thread
-    agent, threads = target.agent.idle(), still(pid, thread, limit)
+    pid = target.pid
+    agent, threads = target.agent.idle(), still(pid, target.agent.spared, limit)
     if proc.is_stopped(pid):  # its agent can end what is under way only while the others are held
         async with threads as freeze, agent:
             return await _carry_now(target, file, copy, freeze)

@@ -11,7 +11,8 @@ from liveso.apply.target import Target
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 from liveso.process import proc
-from liveso.process.freeze import Freeze, NotYetStill, start_holder, still, written_down
+from liveso.process.freeze import Freeze, still, written_down
+from liveso.process.holding import NotYetStill, start_holder
 from liveso.process.proc import Mapping, Position
 from liveso.process.protocol import Piece
 from liveso.process.sheet import Sheet
@@ -46,11 +47,11 @@ async def write_still(target: Target, pieces: Sequence[Piece], places: Table, si
 
 
 async def _write(target: Target, pieces: Sheet, places: Table, size: int, limit: float) -> None:
-    pid, agent = target.pid, target.hello.thread
-    mappings = proc.mappings(pid, agent)
-    async with still(pid, agent, limit) as freeze:
+    pid, spared = target.pid, target.agent.spared
+    mappings = proc.mappings(pid, target.hello.thread)
+    async with still(pid, spared, limit) as freeze:
         if len(places):
-            for it in proc.positions(pid, agent):
+            for it in proc.positions(pid, spared):
                 thread = await _outside(target, freeze, it, places, size)
                 if thread:
                     _require_not_awaited(target, thread, mappings, places, size)

@@ -139,5 +139,6 @@ async def commit_words(target: Target, objects: ObjectList, words: Table, states
     protections = proc.protections(target.pid, target.hello.thread, words["address"])
     spans = spans_for_words(protections, words["address"])
     after = target.libraries | {it.path: it for it in states}
-    await target.agent.commit(Transaction(spans, words, NO_HALVES, encode_record(after)), objects)
+    transaction = Transaction(spans, words, NO_HALVES, encode_record(after), is_used=True)
+    await target.agent.commit(transaction, objects)
     target.libraries = after  # also where pages stayed writable that were not: it is in force

@@ -18,7 +18,7 @@ from liveso.plan.imports import Provider, later_imports
 from liveso.plan.record import LibraryState
 from liveso.plan.transaction import Step, about
 from liveso.process import ObjectsChanged, TakenBack
-from liveso.process.freeze import MemoryChanged
+from liveso.process.holding import MemoryChanged
 from liveso.store import Store, Version
 from liveso.verdict import PairAnalysis
 

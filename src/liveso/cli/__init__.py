@@ -16,6 +16,8 @@ from liveso.errors import ExitCode, LivesoError
 
 COMMANDS = {
     "run": "Run a program with live.so.",
+    "attach": "Keep processes up to date that run without live.so.",
+    "detach": "Let attached processes go.",
     "status": "Show the processes, their libraries, and the last results.",
     "why": "Say why libraries were not updated in running processes.",
     "check": "Say whether one version of a library may replace another.",

@@ -55,6 +55,19 @@ def peer_of(connection: socket.socket) -> Peer:
     return peer
 
 
+def process_to_visit(pid: int) -> Peer:
+    """The process with a number. Raises TargetGone where there is none, TargetError where it may not be visited by this
+    daemon."""
+    if pid in (os.getpid(), proc.parent(os.getpid())) or proc.parent(pid) == os.getpid():
+        raise OwnProcess("the daemon does not serve itself")
+    if not proc.has_memory(pid):
+        raise TargetError(f"process {pid} is the kernel's own")
+    users = proc.users(pid)
+    if os.geteuid() != 0 and users != {os.geteuid()}:
+        raise TargetError(f"process {pid} is another user's; ask root's daemon: sudo liveso attach {pid}")
+    return Peer(pid, max(users), proc.start_time(pid))
+
+
 def _is_alive(connection: socket.socket, pid: int) -> bool:
     """Whether the process that has connected is there still, so that what its number led to until now was its own."""
     try:

@@ -38,7 +38,22 @@ def make_server(service: Service) -> uvicorn.Server:
         except LivesoError as error:
             return JSONResponse({"error": encodable(str(error)), "exit_code": error.exit_code})
 
-    app = Starlette(routes=[Route("/status", status), Route("/allow", allow, methods=["POST"])])
+    async def change(request: Request) -> Response:
+        try:
+            (pids,) = await _texts(request, "pids")
+            work = service.attaching.attach if request.url.path == "/attach" else service.attaching.detach
+            notes = await work(_numbers(pids))
+            return JSONResponse({"notes": {str(pid): encodable(note) for pid, note in notes.items()}})
+        except LivesoError as error:
+            return JSONResponse({"error": encodable(str(error)), "exit_code": error.exit_code})
+
+    routes = [
+        Route("/status", status),
+        Route("/allow", allow, methods=["POST"]),
+        Route("/attach", change, methods=["POST"]),
+        Route("/detach", change, methods=["POST"]),
+    ]
+    app = Starlette(routes=routes)
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
     )
@@ -57,6 +72,14 @@ async def _texts(request: Request, *names: str) -> list[str]:
         return [_text(fields[name]) for name in names]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _expected(names) from None
+
+
+def _numbers(text: str) -> list[int]:
+    """Raises Declined where one of the words is no number of a process."""
+    try:
+        return [int(it) for it in text.split()]
+    except ValueError:
+        raise Declined("numbers of processes are expected", ExitCode.BAD_INPUT) from None
 
 
 def _expected(names: Iterable[str]) -> Declined:

@@ -16,10 +16,11 @@ from liveso.daemon.supervision import Supervisor
 from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
 from liveso.machine import X86_64
-from liveso.process import Agent, ObjectsChanged, proc
+from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc
 from liveso.settings import Settings, loglevel
 from liveso.store import Store
 
+_ANY_FILTERS = 1 << 30  # a visit sees for itself whether they stand in its way
 _AT_A_TIME = 8  # targets that are worked on
 _PATIENCE = 1.0  # seconds with a target before another is worked on, too
 _LEAVE_LIMIT = 10.0  # seconds
@@ -68,7 +69,7 @@ class Registry:
             peer = peer_of(connection)
             require_room(peer.user, self._connections)
         except OwnProcess:
-            await self._send_away(Agent(connection))
+            await self._send_away(Resident(connection))
             return
         except TargetError as error:
             if not isinstance(error, TargetGone):
@@ -78,13 +79,26 @@ class Registry:
         self.connected[peer.pid] += 1
         self._connections[peer.user] += 1
         try:
-            await self._serve_peer(peer, Agent(connection))
+            await self._serve_peer(peer, Resident(connection))
         finally:
             self.connected[peer.pid] -= 1
             if not self.connected[peer.pid]:
                 del self.connected[peer.pid]
             self._connections[peer.user] -= 1
             self.last_target = time.monotonic()
+
+    async def visit(self, peer: Peer, agent: Visited, met: asyncio.Future[str]) -> None:
+        """Serve a process that is visited, until it has ended or nobody wants it to be any more. `met` gets why it
+        cannot be, or nothing once it is."""
+        require_room(peer.user, self._connections)
+        self._connections[peer.user] += 1
+        try:
+            await self._serve_peer(peer, agent, met)
+        finally:
+            self._connections[peer.user] -= 1
+            self.last_target = time.monotonic()
+            if not met.done():
+                met.set_result(f"process {peer.pid} has ended")
 
     async def _send_away(self, agent: Agent) -> None:
         """Let the agent's thread end: it would keep a daemon that ends with its last target."""
@@ -96,7 +110,7 @@ class Registry:
             receiving.cancel()
             agent.disconnect()
 
-    async def _serve_peer(self, peer: Peer, agent: Agent) -> None:
+    async def _serve_peer(self, peer: Peer, agent: Agent, met: asyncio.Future[str] | None = None) -> None:
         receiving = asyncio.create_task(agent.receive_until_gone())
         working: asyncio.Task[None] | None = None
         served: ServedTarget | None = None
@@ -105,6 +119,8 @@ class Registry:
             self.targets[peer.pid] = served
             log.info("target", pid=peer.pid, command=served.command)
             await self._learner.meet(served)
+            if met:
+                met.set_result("")
             served.due.set()
             working = asyncio.create_task(self._work(served))
             await asyncio.wait({receiving, working}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +128,9 @@ class Registry:
             pass
         except LivesoError as error:
             log.warning("not-served", pid=peer.pid, reason=str(error))
-            if served:
+            if met and not met.done():
+                met.set_result(str(error))
+            elif served:
                 served.note = str(error)
                 await receiving
         finally:
@@ -128,15 +146,16 @@ class Registry:
     async def _welcome(self, peer: Peer, agent: Agent) -> ServedTarget:
         hello = await agent.greet()
         user = peer.user_now()
-        if not proc.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid:
+        is_visited = isinstance(agent, Visited)
+        if not is_visited and (not proc.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid):
             raise TargetError(f"process {peer.pid} has no such thread of live.so")
-        filters = proc.system_call_filters(peer.pid, hello.thread)
+        filters = _ANY_FILTERS if is_visited else proc.system_call_filters(peer.pid, hello.thread)
         target = Target(peer.pid, user, agent, hello, X86_64, filters)
         try:
             level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self._settings.loglevel)
         except SettingsError as error:
             raise TargetError(str(error)) from error
-        return ServedTarget(peer, target, proc.command(peer.pid, hello.thread), level)
+        return ServedTarget(peer, target, proc.command(peer.pid, hello.thread), level, is_visited)
 
     async def _work(self, served: ServedTarget) -> None:
         """Do for one target what is due, one thing after another; a slow one holds up nobody else."""
@@ -145,6 +164,7 @@ class Registry:
             served.due.clear()
             try:
                 served.target.user = served.peer.user_now()
+                served.find_thread()
                 before = served.target.libraries
                 async with self._turns.turn():
                     if served.is_to_learn:
@@ -192,6 +212,7 @@ class Registry:
                     continue
 
     async def _look_at(self, served: ServedTarget, *, closely: bool) -> None:
+        served.find_thread()
         pid, agents_thread = served.pid, served.target.hello.thread
         memory = proc.memory_use(pid, pid)
         if not any(memory):

@@ -15,7 +15,7 @@ from liveso.daemon.results import Results
 from liveso.daemon.state import FIRST_PAUSE, ServedTarget
 from liveso.errors import LivesoError, Refused, TargetGone
 from liveso.plan import choose, groups
-from liveso.process.freeze import CannotHold
+from liveso.process.holding import CannotHold
 from liveso.store import Store
 from liveso.verdict import Finding, Weight, describe
 

@@ -18,7 +18,7 @@ from liveso.daemon.service import Service
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import DaemonFailed, DaemonRunning, StoreError, UnsafePath
 from liveso.folders import Folder, open_folder
-from liveso.process.freeze import start_holder
+from liveso.process.holding import start_holder
 from liveso.settings import SOCKET_CURE, Settings
 
 _BACKLOG = 1024

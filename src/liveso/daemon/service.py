@@ -7,6 +7,7 @@ import resource
 import socket
 
 from liveso.daemon.allowing import Allowing
+from liveso.daemon.attaching import Attaching
 from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
@@ -52,6 +53,7 @@ class Service:
         prospects = Prospects(self._store, analyst, self._disk)
         rollouts = Rollouts(self._store, self._disk, prospects, permissions, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
+        self.attaching = Attaching(self._store, supervisor, self.registry)
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""
@@ -59,6 +61,7 @@ class Service:
         self._disk.run()
         self._supervisor.vital("accept", lambda: self._accept(agents))
         self._supervisor.vital("look around", self.registry.look_around)
+        self._supervisor.vital("look for processes", self.attaching.look_around)
         self._supervisor.vital("protect", self._protect_again)
         self._supervisor.vital("prune", self._keep_store)
 
@@ -99,6 +102,7 @@ class Service:
             ]
             used = {loaded.version for it in states for loaded in it.versions}
             try:
+                used |= await asyncio.to_thread(self.attaching.versions)
                 await asyncio.to_thread(self._store.prune, used)
                 self._supervisor.tell("store", "")
             except StoreError as error:
@@ -115,5 +119,5 @@ class Service:
 
     async def not_served(self) -> list[NotServed]:
         """The processes that have live.so, and should have connected."""
-        connected = frozenset(self.registry.connected)
+        connected = frozenset(self.registry.connected) | frozenset(self.registry.targets)
         return await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, connected)))

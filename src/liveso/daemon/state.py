@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from liveso.apply import Target
 from liveso.daemon.admission import Peer
 from liveso.plan import LibraryState
+from liveso.process import proc
 from liveso.process.identity import Identity
 from liveso.process.proc import MappedFile
 from liveso.store import Version
@@ -78,7 +79,8 @@ class Fixed:
 @dataclass
 class ServedTarget:
     """A target with its libraries, by path, and its other objects, by name. `loglevel` says what appears on its
-    standard error; `mapped` is the code that it had mapped when its objects were last listed.
+    standard error; one that `is_visited` has no thread of live.so's; `mapped` is the code that it had mapped when its
+    objects were last listed.
 
     Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` says
     whether there is something to learn. `learning` is held while it learns. `looks_alike` counts the looks at its
@@ -91,6 +93,7 @@ class ServedTarget:
     target: Target
     command: str
     loglevel: int
+    is_visited: bool = False
     libraries: dict[str, Library] = field(default_factory=dict)
     fixed: dict[str, Fixed] = field(default_factory=dict)
     note: str = ""
@@ -106,6 +109,11 @@ class ServedTarget:
     @property
     def pid(self) -> int:
         return self.target.pid
+
+    def find_thread(self) -> None:
+        """The thread by which a process is looked at that is visited may have ended. Raises TargetGone."""
+        if self.is_visited:
+            self.target.hello = replace(self.target.hello, thread=proc.living_thread(self.pid))
 
     def try_again(self) -> None:
         """Try what did not succeed once more."""
@@ -140,6 +148,7 @@ def view(it: Shown) -> dict[str, object]:
         "pid": it.pid,
         "command": it.command,
         "user": it.target.user,
+        "mode": "visited" if it.is_visited else "resident",
         "note": it.note,
         "libraries": [_library_view(library) for library in it.libraries.values()],
     }

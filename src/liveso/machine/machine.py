@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from liveso.machine.calls import Calls
 from liveso.machine.words import CodeWords, Words
 
 
@@ -49,6 +50,7 @@ class Machine:
     leaves one of two registers; its condition is the group, or the last operand, and `opposites` have a condition for
     that which is its contrary, so that one of both is left.
     `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
+    `calls` say how a stopped thread is let make a call, where that is known.
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.
     """
@@ -116,6 +118,7 @@ class Machine:
     selects: re.Pattern[str] = re.compile(r"(?!)")
     opposites: Mapping[str, str] = field(default_factory=dict)
     can_be_updated: bool = False
+    calls: Calls | None = None
 
     @property
     def slot_relocations(self) -> frozenset[int]:

@@ -5,6 +5,7 @@ import re
 import capstone
 
 from liveso.machine.machine import Machine
+from liveso.machine.x86_64_calls import CALLS_WITHOUT_RESTART, X86_64_CALLS
 from liveso.machine.x86_64_vectors import vector_instruction
 from liveso.machine.x86_64_words import adds_words, extended_words
 
@@ -53,11 +54,10 @@ X86_64 = Machine(
     call_opcode=b"\xe8",
     entry_mark=b"\xf3\x0f\x1e\xfa",  # endbr64 (Intel Manual 1, 18.1 "Control-flow Enforcement")
     near_branch_opcodes=frozenset({*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}),
-    call_number_at=120,  # orig_rax and rax (sys/user.h)
-    call_result_at=80,
-    # epoll_wait, epoll_pwait, epoll_pwait2, io_getevents, semop, semtimedop, rt_sigtimedwait; accept, recvfrom,
-    # recvmsg and accept4 with a time limit
-    calls_without_restart=(232, 281, 441, 208, 65, 220, 128, 43, 45, 47, 288),
+    call_number_at=X86_64_CALLS.number_at,
+    call_result_at=80,  # rax (sys/user.h)
+    calls_without_restart=CALLS_WITHOUT_RESTART,
+    calls=X86_64_CALLS,
     padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
     extended_words=extended_words,
     adds_words=adds_words,

@@ -32,7 +32,7 @@ from liveso.plan.redirect import (
 )
 from liveso.plan.spans import is_writable
 from liveso.process import LoadedObject
-from liveso.process.freeze import MemoryChanged
+from liveso.process.holding import MemoryChanged
 from liveso.process.objects import Dynamic, Slots
 from liveso.process.pages import PAGE, Pages, pages_between, pages_of
 from liveso.process.proc import Protections

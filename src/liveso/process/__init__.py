@@ -1,16 +1,23 @@
 """A target seen from outside: its agent, its loaded objects and their slots, and what the kernel shows of it."""
 
 from liveso.process.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
+from liveso.process.arrival import LiveFile
 from liveso.process.protocol import Transaction
+from liveso.process.resident import Resident
+from liveso.process.visited import Visited, why_not_safe
 
 __all__ = [
     "Agent",
     "Hello",
+    "LiveFile",
     "LoadedObject",
     "ObjectList",
     "ObjectsChanged",
     "Opened",
+    "Resident",
     "TakenBack",
     "Transaction",
+    "Visited",
     "WordChanged",
+    "why_not_safe",
 ]

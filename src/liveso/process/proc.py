@@ -263,6 +263,36 @@ def parent(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
+def thread_numbers(pid: int) -> list[int]:
+    """The threads of a process. Raises TargetGone."""
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
+
+
+def has_memory(pid: int) -> bool:
+    """Whether it is a process with a program, and no thread of the kernel's, nor one that has ended."""
+    return any(memory_use(pid, thread)[0] for thread in thread_numbers(pid)[:2])
+
+
+def living_thread(pid: int) -> int:
+    """A thread of a process that has not ended, its first one if that has not. Raises TargetGone where all have."""
+    for thread in sorted(thread_numbers(pid), key=lambda it: it != pid):
+        try:
+            if _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] not in ("Z", "X"):
+                return thread
+        except TargetGone:
+            continue
+    raise TargetGone(f"process {pid} has ended")
+
+
+def environment(pid: int) -> dict[str, str]:
+    """The variables that the program started with (environ(7)), as far as they still lie there."""
+    pairs = (it.partition("=") for it in _read(pid, "environ").split("\0"))
+    return {name: value for name, _equals, value in pairs if name}
+
+
 def has_thread(pid: int, thread: int) -> bool:
     return os.path.exists(f"/proc/{pid}/task/{thread}")
 

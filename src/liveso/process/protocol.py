@@ -13,6 +13,9 @@ PROTOCOL = 3
 OLDEST = 2
 """The first protocol that is still spoken: processes that never restart keep the live.so that they started with."""
 TEXT_SIZE = 8192
+STACK_SIZE = 262144
+AREA_HEAD = 64
+"""Bytes before the stack in struct live_area."""
 THROUGH_PROC = 1
 
 
@@ -90,13 +93,15 @@ def decode(record: bytes) -> Message:
 
 @dataclass(frozen=True)
 class Transaction:
-    """Everything that one commit changes; see agent/protocol.h. `record` replaces the record of the last commit."""
+    """Everything that one commit changes; see agent/protocol.h. `record` replaces the record of the last commit,
+    `is_used` says that the program uses the words."""
 
     spans: Table
     words: Table
     halves: Table
     record: bytes = b""
     through_proc: bool = False
+    is_used: bool = False
 
     def encode(self, added: int, removed: int) -> bytes:
         """The sheet of a transaction that was planned when `added` objects had come and `removed` gone."""

@@ -1,0 +1,23 @@
+/* What a daemon finds that visits the process: nothing here runs by itself. */
+#include "live.h"
+
+__attribute__((visibility("default"))) struct live_area live_area;
+
+/* A thread that is sent here calls a function, stores its result, and goes back to where it was: the stack has all of
+ * that (rt_sigreturn(2)). Where who holds it takes that call away, and dies before it is where it was, it makes the
+ * call again. machine/x86_64_calls.py has the same code for a process that live.so is not in yet. */
+#ifdef __x86_64__
+__asm__(".text\n"
+	".globl live_stub\n"
+	".type live_stub, @function\n"
+	"live_stub:\n"
+	".cfi_startproc\n"
+	".cfi_undefined rip\n"
+	"	call *%rbx\n"
+	"	mov %rax, (%r12)\n"
+	"1:	mov $15, %eax\n"
+	"	syscall\n"
+	"	jmp 1b\n"
+	".cfi_endproc\n"
+	".size live_stub, . - live_stub\n");
+#endif

@@ -1,0 +1,181 @@
+"""All threads of a process stand still but one."""
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import signal
+import socket
+import time
+
+from liveso.holder.orders import (
+    CHANGED,
+    COUNT,
+    END_ANSWERED,
+    ENDED,
+    PIECE,
+    PROBLEM,
+    SINCE,
+    STEP,
+    STEPPED,
+    STILL,
+    THREAD,
+    WATCH,
+    WATCHED,
+    WRITE,
+    WRITTEN,
+)
+from liveso.holder.stops import (
+    CONT,
+    EVENT,
+    INTERRUPT,
+    PAUSE,
+    SINGLESTEP,
+    WALL,
+    Gone,
+    Later,
+    let_all_go,
+    pause,
+    ptrace,
+    seize,
+    state,
+    stop_all,
+    stop_of,
+)
+
+_LONGEST_CARRY = 60.0  # seconds
+_LONGEST_STEP = 0.01  # seconds
+_WITHDRAWN, _BEGUN, _DONE = 0, 4, 12  # offsets of words (struct live_carry, agent/protocol.h)
+_TRUE = (1).to_bytes(4, "little")
+
+
+def freeze(
+    talk: socket.socket, pid: int, agent: int, limit: float, number_at: int, result_at: int, *calls: int
+) -> None:
+    """Hold the threads until the end of the talk. Raises Later, Gone or Problem where that cannot be."""
+    since = time.monotonic()
+    stopped = stop_all(pid, agent, since + limit)
+    if agent and state(pid, agent) == "T":
+        _let_run(pid, agent, since + limit)
+    with contextlib.suppress(OSError):  # the daemon has gone: so the talk is over
+        talk.send(STILL + SINCE.pack(since))
+    _until_over(talk, pid, agent, stopped)
+    let_all_go(pid, stopped, number_at, result_at, calls)
+    with contextlib.suppress(OSError):
+        talk.send(ENDED)
+
+
+def _let_run(pid: int, agent: int, end: float) -> None:
+    """Where the whole process is stopped (SIGSTOP): let the agent's thread go on for as long as it is held."""
+    if not seize(pid, agent, interrupt=False):  # one that stands still already tells so at once
+        raise Gone(f"process {pid} has ended")
+    while stop_of(pid, agent) is None:
+        if time.monotonic() > end:
+            raise Later("the agent does not stop")
+        time.sleep(PAUSE)
+    ptrace(CONT, agent)
+
+
+def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, int]) -> None:
+    """Returns when the threads may run, which are `stopped`. From WATCH on, a lock on the sheet tells the agent that
+    they are held."""
+    sheet = -1
+    while True:
+        try:
+            order, descriptors, _flags, _address = socket.recv_fds(talk, 1 + THREAD.size, 1)
+        except OSError:
+            order = b""
+        if order[:1] == STEP:
+            _step(pid, THREAD.unpack(order[1:])[0], stopped)
+            _say(talk, STEPPED)
+            continue
+        if order == WATCH and descriptors:
+            sheet = descriptors[0]
+            fcntl.lockf(sheet, fcntl.LOCK_EX)
+            _say(talk, WATCHED)
+            continue
+        if order == WRITE and descriptors:
+            _say(talk, _write(pid, agent or next(iter(stopped), pid), descriptors[0]))
+            os.close(descriptors[0])
+            continue
+        if sheet >= 0:
+            if order != END_ANSWERED:
+                _withdraw(sheet, pid, agent)
+            os.close(sheet)
+        return
+
+
+def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
+    """A signal that comes meanwhile is the program's, and goes on with the thread; one that has a signal already, or
+    stands with its whole process (SIGSTOP), makes no step."""
+    if stopped.get(thread) != 0 or _event_of(thread) not in (0, signal.SIGTRAP):
+        return
+    if not ptrace(SINGLESTEP, thread):
+        return
+    is_interrupted, end, rounds = False, time.monotonic() + _LONGEST_STEP, 0
+    while (number := stop_of(pid, thread)) is None:
+        if time.monotonic() > end and not is_interrupted:  # the instruction was a system call
+            is_interrupted = ptrace(INTERRUPT, thread)
+        rounds += 1
+        pause(rounds)
+    if number < 0:
+        del stopped[thread]
+    elif number != signal.SIGTRAP:
+        stopped[thread] = number
+
+
+def _event_of(thread: int) -> int:
+    """The signal with which a thread stands because of an event; 0 where it is none."""
+    try:
+        found = os.waitid(os.P_PID, thread, os.WSTOPPED | os.WNOHANG | os.WNOWAIT | WALL)
+    except ChildProcessError:
+        return 0
+    return found.si_status & 0xFF if found and found.si_status >> EVENT else 0
+
+
+def _write(pid: int, thread: int, sheet: int) -> bytes:
+    """Write the pieces of a sheet, by way of a thread that has not ended. Once it has begun, it
+    ends: also where the daemon does not live any more."""
+    with mmap.mmap(sheet, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as content:
+        return _write_pieces(pid, thread, content)
+
+
+def _write_pieces(pid: int, thread: int, content: memoryview) -> bytes:
+    pieces = list(PIECE.iter_unpack(content[COUNT.size : COUNT.size + COUNT.unpack_from(content)[0] * PIECE.size]))
+    written: list[tuple[int, int, int]] = []
+    try:
+        memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return PROBLEM + f"its memory may not be written ({os.strerror(error.errno or 0)})".encode()
+    try:
+        for address, size, at in pieces:
+            if os.pread(memory, size, address) != content[at : at + size]:
+                return CHANGED
+        for address, size, at in pieces:
+            written.append((address, size, at))
+            if os.pwrite(memory, content[at + size : at + 2 * size], address) != size:
+                raise OSError(errno.EIO, "only a part was written")
+        return WRITTEN
+    except (OSError, OverflowError) as error:
+        for address, size, at in reversed(written):
+            with contextlib.suppress(OSError):
+                os.pwrite(memory, content[at : at + size], address)
+        return PROBLEM + f"its memory may not be written ({error})".encode()
+    finally:
+        os.close(memory)
+
+
+def _withdraw(sheet: int, pid: int, agent: int) -> None:
+    """Tell the agent not to begin; where it has begun, wait until it is done."""
+    os.pwrite(sheet, _TRUE, _WITHDRAWN)
+    end = time.monotonic() + _LONGEST_CARRY
+    while os.pread(sheet, 4, _BEGUN) == _TRUE and os.pread(sheet, 4, _DONE) != _TRUE:
+        if time.monotonic() > end or state(pid, agent) in ("Z", "X", ""):
+            return
+        time.sleep(PAUSE)
+
+
+def _say(talk: socket.socket, text: bytes) -> None:
+    with contextlib.suppress(OSError):  # the daemon has gone
+        talk.send(text)

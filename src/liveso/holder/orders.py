@@ -1,0 +1,50 @@
+"""What the daemon and the process that holds threads say to each other: records on sockets (SOCK_SEQPACKET).
+
+A request comes on the process's standard input, with a socket on which the rest of it is talked about. Its first byte
+says what it is about; the end of that socket lets everything go.
+"""
+
+import struct
+
+CALLS_AT_MOST = 16
+FREEZE, VISIT = b"f", b"v"
+REQUEST = struct.Struct(f"=ciidHH{CALLS_AT_MOST}h")
+"""FREEZE: hold all threads but one. VISIT: stop one of them. Then the process; that one thread, or 0; the seconds
+within which those that are to stand must do so; and what is needed to let system calls go on that a stop ends with
+EINTR: where the registers of a thread have the number and the result of a call, and the numbers of those calls, with -1
+for none (Machine.calls_without_restart)."""
+
+STILL, LATER, GONE, PROBLEM = b"s", b"l", b"g", b"p"
+"""Answers to a request; STILL with SINCE (FREEZE) or STATE (VISIT), all others with a text."""
+SINCE = struct.Struct("=d")
+"""The time (time.monotonic(), which all processes have in common) at which the first thread was to stand."""
+STATE = struct.Struct("=dQ?HH")
+"""SINCE; the signals that the thread blocks; whether no filter of system calls (seccomp(2)) holds for it during the
+visit; and the sizes in bytes of its registers (NT_PRSTATUS) and its vector registers (NT_X86_XSTATE), which follow."""
+END, END_ANSWERED, ENDED = b"e", b"E", b"d"
+"""The order to let the threads go (END_ANSWERED: the agent has answered), and what answers it: it is done."""
+
+WATCH, WATCHED = b"w", b"W"
+"""The order to take the sheet of a carry during a freeze, and what answers it."""
+WRITE, WRITTEN, CHANGED = b"p", b"P", b"c"
+"""The order to write into the target what a sheet says, all of it or nothing, and its answers: CHANGED where memory was
+not as expected. The sheet has COUNT, as many times PIECE, and at the offset of each piece what is expected and then
+what is to be written, of its size in bytes."""
+COUNT, PIECE = struct.Struct("=Q"), struct.Struct("=QQQ")
+"""PIECE: address, size, offset."""
+STEP, STEPPED = b"t", b"T"
+"""The order to let one thread execute one instruction, followed by the THREAD, and its answer, whether or not it could:
+the thread stands again. One that stands in a system call may not be asked to."""
+THREAD = struct.Struct("=i")
+
+CALL, RETURNED, FAULT, TOO_LONG = b"C", b"r", b"x", b"o"
+"""The order to let the thread that is visited make a call, followed by CALL_ORDER, and its answers. RETURNED: the HELD
+for which the other threads stood still. FAULT, with a text: it did not come back, and the thread is where it was.
+TOO_LONG: the thread has been let go, and comes back by itself when the call returns."""
+CALL_ORDER = struct.Struct("=dBHqHQQHH4h")
+"""The seconds that it may take; whether the other threads stand still meanwhile; where registers have the number of a
+system call, that number of the one which ends the call; where they have the address of the next instruction, and the
+address behind that system call; an address, the size in bytes of what is to be written there, and that of the registers
+which the call begins with: both follow; and the numbers of system calls by which threads wait for others."""
+HELD = struct.Struct("=d")
+"""Seconds."""

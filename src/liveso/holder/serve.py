@@ -1,0 +1,45 @@
+"""Takes requests until the daemon has gone."""
+
+import contextlib
+import signal
+import socket
+import threading
+
+from liveso.holder.freezes import freeze
+from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, REQUEST, VISIT
+from liveso.holder.stops import Gone, Later, Problem
+from liveso.holder.visits import visit
+
+_WORK = {FREEZE: freeze, VISIT: visit}
+
+
+def serve() -> None:
+    """Each request has a thread of its own, which lets go what it held. Signals are for the daemon: this ends after
+    it."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    control = socket.socket(fileno=0)
+    while True:
+        request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
+        if not request:
+            return
+        kind, *facts = REQUEST.unpack(request)
+        threading.Thread(target=_work, args=(kind, socket.socket(fileno=descriptors[0]), facts)).start()
+
+
+def _work(kind: bytes, talk: socket.socket, facts: list[int]) -> None:
+    with talk:
+        answer = b""
+        try:
+            _WORK[kind](talk, *facts)
+        except Later as error:
+            answer = LATER + str(error).encode()
+        except Gone as error:
+            answer = GONE + str(error).encode()
+        except Problem as error:
+            answer = PROBLEM + str(error).encode()
+        except Exception as error:
+            answer = PROBLEM + f"{type(error).__name__}: {error}".encode()
+        if answer:
+            with contextlib.suppress(OSError):  # the daemon has gone
+                talk.send(answer)

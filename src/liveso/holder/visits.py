@@ -1,0 +1,299 @@
+"""One thread of a process stops, makes calls for the daemon, and goes on where it was.
+
+Whenever this process dies, the thread gets back by itself: before it is sent into a call, what that call ends with
+(rt_sigreturn(2)) has all that it was, and no step in between leaves it without a way there.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+
+from liveso.holder.orders import (
+    CALL,
+    CALL_ORDER,
+    ENDED,
+    FAULT,
+    HELD,
+    PROBLEM,
+    RETURNED,
+    STATE,
+    STILL,
+    TOO_LONG,
+)
+from liveso.holder.stops import (
+    ALL_OTHERS,
+    CONT,
+    DETACH,
+    EVENT,
+    INTERRUPT,
+    PRSTATUS,
+    SYNCHRONOUS,
+    SYSCALL,
+    XSTATE,
+    Gone,
+    Later,
+    Problem,
+    block_signals,
+    blocked_signals,
+    let_all_go,
+    let_call_go_on,
+    ptrace,
+    read_registers,
+    seize,
+    status_of,
+    stop_all,
+    suspend_filters,
+    write_registers,
+)
+
+_AT_A_SYSTEM_CALL = signal.SIGTRAP | 0x80  # PTRACE_O_TRACESYSGOOD
+_MOST_ORDER = 1 << 16  # bytes
+_ROUNDS_WITHOUT_PAUSE, _PAUSE = 200, 0.0001  # seconds
+_LONGEST_STANDSTILL = 0.02  # seconds that other threads stand while the call gets nowhere: one of them may be needed
+_HOLD_AGAIN = 0.05  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """A thread, and what it was when it stopped."""
+
+    pid: int
+    thread: int
+    registers: bytes
+    vectors: bytes
+    blocked: int
+    number_at: int
+    result_at: int
+    calls: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A CALL_ORDER."""
+
+    limit: float
+    stand_still: bool
+    number_at: int
+    number: int
+    next_at: int
+    end: int
+    place: int
+    frame: bytes
+    registers: bytes
+    waiting: frozenset[int]
+
+
+class _TooLong(Exception):
+    """The call has not returned."""
+
+
+class _Fault(Exception):
+    """The call did something that ends a process."""
+
+
+def visit(
+    talk: socket.socket, pid: int, thread: int, limit: float, number_at: int, result_at: int, *calls: int
+) -> None:
+    """Raises Later, Gone or Problem where the thread cannot be stopped."""
+    since = time.monotonic()
+    _stop(pid, thread, since + limit)
+    are_suspended = suspend_filters(thread)
+    stopped = _Stopped(
+        pid,
+        thread,
+        read_registers(thread, PRSTATUS),
+        read_registers(thread, XSTATE),
+        blocked_signals(thread),
+        number_at,
+        result_at,
+        calls,
+    )
+    sizes = len(stopped.registers), len(stopped.vectors)
+    head = STATE.pack(since, stopped.blocked, are_suspended, *sizes)
+    if _say(talk, STILL + head + stopped.registers + stopped.vectors):
+        try:
+            _serve(talk, stopped)
+        except _TooLong:
+            _say(talk, TOO_LONG)
+            return  # the end of this thread lets it go
+    else:
+        _let_go(stopped, has_called=False)
+    _say(talk, ENDED)
+
+
+def _stop(pid: int, thread: int, end: float) -> None:
+    if not seize(pid, thread):
+        raise Gone(f"thread {thread} has ended")
+    while (status := status_of(pid, thread)) is None:
+        if time.monotonic() > end:
+            raise Later(f"thread {thread} does not stop")
+        time.sleep(0)
+    if status < 0:
+        raise Gone(f"thread {thread} has ended")
+    if not status >> EVENT:
+        ptrace(DETACH, thread, status)
+        raise Later(f"a signal has just come to thread {thread}")
+    if status & 0xFF != signal.SIGTRAP:
+        ptrace(DETACH, thread)
+        raise Later("the process is stopped (SIGSTOP)")
+
+
+def _serve(talk: socket.socket, stopped: _Stopped) -> None:
+    has_called = False
+    while True:
+        try:
+            order = talk.recv(_MOST_ORDER)
+        except OSError:
+            order = b""
+        if order[:1] != CALL:
+            _let_go(stopped, has_called=has_called)
+            return
+        try:
+            held = _make(stopped, _call_of(order[1:]))
+            has_called = True
+            _say(talk, RETURNED + HELD.pack(held))
+        except _Fault as fault:
+            _put_back(stopped)
+            has_called = False
+            _say(talk, FAULT + str(fault).encode())
+        except Problem as problem:
+            _say(talk, PROBLEM + str(problem).encode())
+
+
+def _call_of(order: bytes) -> _Call:
+    limit, still, number_at, number, next_at, end, place, frame_size, registers_size, *waiting = CALL_ORDER.unpack_from(
+        order
+    )
+    frame = order[CALL_ORDER.size : CALL_ORDER.size + frame_size]
+    registers = order[CALL_ORDER.size + frame_size : CALL_ORDER.size + frame_size + registers_size]
+    return _Call(limit, bool(still), number_at, number, next_at, end, place, frame, registers, frozenset(waiting))
+
+
+def _make(stopped: _Stopped, call: _Call) -> float:
+    """Let the thread make the call; it stands before the system call that ends it then. Returns the seconds for which
+    other threads were held."""
+    try:
+        memory = os.open(f"/proc/{stopped.pid}/task/{stopped.thread}/mem", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if os.pwrite(memory, call.frame, call.place) != len(call.frame):
+                raise Problem("its memory may not be written")
+        finally:
+            os.close(memory)
+    except OSError as error:
+        raise Problem(f"its memory may not be written ({os.strerror(error.errno or 0)})") from error
+    others = _Others(stopped, call.stand_still)
+    others.hold()
+    try:
+        if not write_registers(stopped.thread, PRSTATUS, call.registers):
+            raise Gone(f"thread {stopped.thread} has ended")
+        block_signals(stopped.thread, ALL_OTHERS)
+        _until_end(stopped, call, others)
+    finally:
+        others.let_go()
+    return others.held
+
+
+class _Others:
+    """The threads besides the one that is visited, which are held while that changes what a fork would copy."""
+
+    def __init__(self, stopped: _Stopped, is_wanted: bool) -> None:
+        self._stopped = stopped
+        self._is_wanted = is_wanted
+        self._threads: dict[int, int] = {}
+        self._since = 0.0
+        self.held = 0.0
+
+    @property
+    def are_held_too_long(self) -> bool:
+        return bool(self._threads) and time.monotonic() - self._since > _LONGEST_STANDSTILL
+
+    def hold(self) -> None:
+        """As far as they can be: it is a matter of how likely something is, not of whether it may be."""
+        if not self._is_wanted or self._threads:
+            return
+        self._since = time.monotonic()
+        with contextlib.suppress(Later, Gone, Problem):
+            self._threads = stop_all(self._stopped.pid, self._stopped.thread, self._since + _HOLD_AGAIN)
+
+    def let_go(self) -> None:
+        if self._threads:
+            it = self._stopped
+            let_all_go(it.pid, self._threads, it.number_at, it.result_at, it.calls)
+            self.held = max(self.held, time.monotonic() - self._since)
+            self._threads = {}
+
+    def do_without(self) -> None:
+        self._is_wanted = False
+        self.let_go()
+
+
+def _until_end(stopped: _Stopped, call: _Call, others: _Others) -> None:
+    end, waits = time.monotonic() + call.limit, False
+    while True:
+        ptrace(SYSCALL, stopped.thread)
+        status = _next_status(stopped, others, end)
+        if status == _AT_A_SYSTEM_CALL:
+            registers = read_registers(stopped.thread, PRSTATUS)
+            number, place = (int.from_bytes(registers[at : at + 8], "little") for at in (call.number_at, call.next_at))
+            if number == call.number and place == call.end:
+                return
+            if waits:  # it has waited for another thread, or asked for it
+                others.hold()
+                waits = False
+            elif number in call.waiting:
+                others.let_go()
+                waits = True
+        elif not status >> EVENT and status in SYNCHRONOUS:
+            raise _Fault(signal.strsignal(status) or str(status))
+
+
+def _next_status(stopped: _Stopped, others: _Others, end: float) -> int:
+    rounds = 0
+    while (status := status_of(stopped.pid, stopped.thread)) is None:
+        rounds += 1
+        if others.are_held_too_long:
+            others.do_without()
+        if time.monotonic() > end:
+            raise _TooLong
+        time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
+    if status < 0:
+        raise Gone(f"thread {stopped.thread} has ended")
+    return status
+
+
+def _let_go(stopped: _Stopped, *, has_called: bool) -> None:
+    """The thread goes on where it was. After a call it stands before the system call that would bring it there, which
+    would end one that is to be made again (nanosleep(2)): the kernel's own way back is taken instead."""
+    if has_called:
+        registers = bytearray(read_registers(stopped.thread, PRSTATUS))
+        registers[stopped.number_at : stopped.number_at + 8] = (-1).to_bytes(8, "little", signed=True)
+        write_registers(stopped.thread, PRSTATUS, bytes(registers))
+        ptrace(INTERRUPT, stopped.thread)
+        ptrace(CONT, stopped.thread)
+        while (status := status_of(stopped.pid, stopped.thread)) is None:
+            time.sleep(0)
+        if status < 0:
+            return
+        _put_back(stopped)
+    let_call_go_on(stopped.pid, stopped.thread, stopped.number_at, stopped.result_at, stopped.calls)
+    ptrace(DETACH, stopped.thread)
+
+
+def _put_back(stopped: _Stopped) -> None:
+    """In this order: until its registers are back, the thread would get back by itself."""
+    if stopped.vectors:
+        write_registers(stopped.thread, XSTATE, stopped.vectors)
+    block_signals(stopped.thread, stopped.blocked)
+    write_registers(stopped.thread, PRSTATUS, stopped.registers)
+
+
+def _say(talk: socket.socket, text: bytes) -> bool:
+    """False where the daemon has gone."""
+    try:
+        talk.send(text)
+        return True
+    except OSError:
+        return False

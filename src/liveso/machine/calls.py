@@ -1,0 +1,44 @@
+"""What must be known of a processor to let a stopped thread make a call, and get back to where it was."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedThread:
+    """A thread that is stopped: its registers (NT_PRSTATUS), its vector registers (NT_X86_XSTATE), and the signals that
+    it blocks, as a set of bits from that of signal 1 on."""
+
+    registers: bytes
+    vectors: bytes
+    blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """`stub` is code that calls a function, stores its result, and ends with the system call `way_back` (its number),
+    which gives a thread everything that lies on its stack (rt_sigreturn(2)), again and again: `stub_end` is the offset
+    behind that system call, which must end in a `way_back` that is made and not in one that a tracer took away.
+
+    `frame` makes the stack's content for a thread that is to be as it was, at an address, which is a multiple of 16;
+    `frame_size` is its size in bytes at most, for vector registers of a size. `registers` are those to call a function
+    with: with arguments, the address of the stub, that of the frame, and the place of the result.
+    `number_at`, `next_at`, `stack_at` and `thread_at` are the places of a system call's number, the address of the next
+    instruction, the stack pointer and the thread pointer among the registers, in bytes; `waiting` are the numbers of
+    system calls by which a thread waits for another (futex(2)).
+    """
+
+    stub: bytes
+    stub_end: int
+    way_back: int
+    number_at: int
+    next_at: int
+    stack_at: int
+    thread_at: int
+    waiting: tuple[int, int, int, int]
+    frame: Callable[[StoppedThread, int], bytes]
+    frame_size: Callable[[int], int]
+    registers: Callable[[StoppedThread, int, Sequence[int], int, int, int], bytes]
+    dwarf_registers: tuple[int, ...]
+    """The places of the registers among those of a stopped thread, in bytes, by their DWARF numbers; the return
+    address's column is that of the next instruction."""

@@ -1,0 +1,158 @@
+"""How live.so comes into a process that was started without it: none of its code runs by itself there."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from liveso.elf import Image, tables
+from liveso.errors import TargetError
+from liveso.process.holding import CallTooLong
+from liveso.process.proc import Mapping as Part
+from liveso.process.protocol import AREA_HEAD, STACK_SIZE
+from liveso.process.symbols import defined_symbols, program_headers
+from liveso.process.visit import Place, Visit
+
+CALL_LIMIT = 20.0
+"""Seconds that a call in a process may take before its thread is let go."""
+NOW = 2
+"""RTLD_NOW (dlopen(3))"""
+
+_RED_ZONE = 128  # bytes (psABI, 3.2.2)
+_ROOM = 1 << 19  # bytes for the first call of dlopen
+_LONGEST_TEXT = 4096
+_ANONYMOUS, _READ_WRITE = 0x22, 3  # MAP_PRIVATE | MAP_ANONYMOUS, PROT_READ | PROT_WRITE (mmap(2))
+_NO_FILE = (1 << 64) - 1
+_FAILED = (1 << 64) - 4096  # an address from here on is an error
+_PAGE = 4096
+_LIBRARIES = ("libc.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
+FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap", "__errno_location")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """The prepared copy of live.so, by its path, and where in it the stub, the area and the function are that a daemon
+    uses (agent/visit.c)."""
+
+    path: str
+    stub: int
+    area: int
+    lister: int
+
+    @classmethod
+    def of(cls, path: str, image: Image) -> "LiveFile":
+        places = {it.name: it.value for it in image.symbols if it.is_defined}
+        return cls(path, places["live_stub"], places["live_area"], places["live_list"])
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """live.so in a process: where calls are made from, what else a call may use of its area while it is small, where
+    the address of the record is, the word that says that the process is left alone, and the function that lists
+    objects."""
+
+    place: Place
+    spare: int
+    record: int
+    left: int
+    lister: int
+
+
+def arrived(file: LiveFile, parts: Sequence[Part]) -> Arrived | None:
+    """Where live.so is in a process with such mappings; None where it is not."""
+    base = next((it.start for it in parts if it.file.path == file.path and it.offset == 0), None)
+    if base is None:
+        return None
+    stack = base + file.area + AREA_HEAD
+    return Arrived(
+        Place(base + file.stub, stack + STACK_SIZE), stack, base + file.area, base + file.area + 8, base + file.lister
+    )
+
+
+def functions_of(visit: Visit, parts: Sequence[Part]) -> dict[str, int]:
+    """The addresses of what libc and the dynamic linker offer. Raises TargetError where something of it is missing."""
+    found: dict[str, int] = {}
+    for part in parts:
+        if part.offset == 0 and part.file.path.removesuffix(" (deleted)").rpartition("/")[2] in _LIBRARIES:
+            found |= defined_symbols(visit.read_some, part.start)
+    missing = [it for it in FUNCTIONS if it not in found]
+    if missing:
+        raise TargetError(
+            f"its C library does not offer {missing[0]}: it is statically linked, or its glibc is older than 2.34"
+        )
+    return found
+
+
+async def arrive(visit: Visit, file: LiveFile, parts: Sequence[Part], functions: Mapping[str, int]) -> Arrived:
+    """Let the thread open live.so. Raises TargetError where that cannot be; then the process is as it was."""
+    stub_at, before = _unused_code(visit, parts)
+    top = visit.stack_pointer - _RED_ZONE
+    _require_room(visit, parts, top)
+    visit.write(stub_at, visit.calls.stub)
+    try:
+        await _open(visit, file, functions, Place(stub_at, top))
+    except CallTooLong:  # the thread will come back there
+        raise
+    except BaseException:
+        visit.write(stub_at, before)
+        raise
+    visit.write(stub_at, before)
+    found = arrived(file, visit.mappings())
+    if found is None:
+        raise TargetError("live.so is not where it was opened")
+    return found
+
+
+async def _open(visit: Visit, file: LiveFile, functions: Mapping[str, int], place: Place) -> None:
+    """Open live.so on memory that is made for that: the thread's stack may be small."""
+    arguments = [0, _ROOM, _READ_WRITE, _ANONYMOUS, _NO_FILE, 0]
+    room = await visit.call(functions["mmap"], arguments, place, limit=CALL_LIMIT)
+    if room >= _FAILED:
+        raise TargetError("it has no memory for a call")
+    visit.write(room, os.fsencode(file.path) + b"\0")
+    large = Place(place.stub, room + _ROOM)
+    handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, alone=True)
+    reason = "" if handle else await loader_error(visit, functions, large)
+    await visit.call(functions["munmap"], [room, _ROOM], place, limit=CALL_LIMIT)
+    if not handle:
+        raise TargetError(f"the dynamic linker says: {reason}")
+
+
+async def loader_error(visit: Visit, functions: Mapping[str, int], place: Place) -> str:
+    """What dlerror(3) says."""
+    text = await visit.call(functions["dlerror"], [], place, limit=CALL_LIMIT)
+    return visit.read_text(text, _LONGEST_TEXT) if text else "not found"
+
+
+def _unused_code(visit: Visit, parts: Sequence[Part]) -> tuple[int, bytes]:
+    """Where a stub can be written: between the end of an object's code and the end of its last page, and what is there.
+    Raises TargetError where there is no such place."""
+    size = len(visit.calls.stub)
+    for part in parts:
+        if part.offset or not part.file.inode:
+            continue
+        try:
+            segments = program_headers(visit.read_some, part.start)
+        except TargetError:
+            continue
+        for row in segments[(segments["type"] == tables.PT_LOAD) & ((segments["flags"] & tables.PF_X) != 0)]:
+            first = next(iter(segments[segments["type"] == tables.PT_LOAD]["address"]))
+            end = part.start - int(first) // _PAGE * _PAGE + int(row["address"]) + int(row["memory_size"])
+            place = -(-end // 16) * 16
+            if place + size <= -(-end // _PAGE) * _PAGE and _is_code(parts, place):
+                return place, visit.read(place, size)
+    raise TargetError("there is no room in its memory for a call")
+
+
+def _is_code(parts: Sequence[Part], place: int) -> bool:
+    return any(it.start <= place < it.end and it.is_executable and not it.is_shared for it in parts)
+
+
+def _require_room(visit: Visit, parts: Sequence[Part], top: int) -> None:
+    """What a signal's handler could need on the stack. Raises TargetError where it is not there."""
+    part = next((it for it in parts if it.start <= top < it.end), None)
+    if (
+        part is None
+        or not part.is_writable
+        or (part.start > top - visit.frame_size - _PAGE and "[stack]" not in part.file.path)
+    ):
+        raise TargetError("its thread's stack has no room for a call")

@@ -1,0 +1,141 @@
+"""One thread of a process is stopped, makes calls for the daemon, and goes on where it was."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from liveso.errors import TargetError, TargetGone
+from liveso.holder import orders
+from liveso.machine.calls import Calls, StoppedThread
+from liveso.process import proc
+from liveso.process.holding import Talk, talk
+from liveso.process.proc import Mapping
+from liveso.process.written import write_memory
+
+_STOP_LIMIT = 0.25  # seconds within which a thread is to stop
+_ALIGNMENT = 64  # bytes, of what a call's frame begins at
+_RESULT_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the process a thread is sent for a call: the address of the stub (Calls.stub), and the end of memory
+    that nothing else uses."""
+
+    stub: int
+    top: int
+
+
+class Visit:
+    """A thread that is stopped, `since` a time (time.monotonic()). `suspends_filters` says whether no filter of system
+    calls holds for it meanwhile. `held` is the longest time in seconds for which all other threads stood still."""
+
+    def __init__(self, pid: int, thread: int, talk: Talk, told: bytes, calls: Calls) -> None:
+        since, blocked, suspends, registers, vectors = orders.STATE.unpack_from(told)
+        at = orders.STATE.size
+        self.pid = pid
+        self.thread = thread
+        self.since: float = since
+        self.suspends_filters: bool = suspends
+        self.stopped = StoppedThread(
+            told[at : at + registers], told[at + registers : at + registers + vectors], blocked
+        )
+        self.held = 0.0
+        self.calls = calls
+        self._talk = talk
+
+    @property
+    def frame_size(self) -> int:
+        """The bytes that a call's frame and result take at the end of its memory, at most."""
+        return self.calls.frame_size(len(self.stopped.vectors)) + _RESULT_SIZE + _ALIGNMENT
+
+    async def call(
+        self, function: int, arguments: Sequence[int], place: Place, *, limit: float, alone: bool = False
+    ) -> int:
+        """What a function returns that the thread calls; `alone` with all other threads held still.
+
+        Raises CallFailed where it does not return and never will, CallTooLong where it has not within `limit` seconds:
+        then the visit is over.
+        """
+        calls = self.calls
+        result = place.top // _RESULT_SIZE * _RESULT_SIZE - _RESULT_SIZE
+        frame_at = (result - calls.frame_size(len(self.stopped.vectors))) // _ALIGNMENT * _ALIGNMENT
+        frame = calls.frame(self.stopped, frame_at)
+        registers = calls.registers(self.stopped, function, arguments, place.stub, frame_at, result)
+        order = orders.CALL_ORDER.pack(
+            limit,
+            alone,
+            calls.number_at,
+            calls.way_back,
+            calls.next_at,
+            place.stub + calls.stub_end,
+            frame_at,
+            len(frame),
+            len(registers),
+            *calls.waiting,
+        )
+        told = await self._talk.ask(orders.CALL + order + frame + registers, orders.RETURNED)
+        self.held = max(self.held, *orders.HELD.unpack(told))
+        return int.from_bytes(self.read(result, _RESULT_SIZE), "little")
+
+    @property
+    def stack_pointer(self) -> int:
+        return self.register(self.calls.stack_at)
+
+    @property
+    def thread_pointer(self) -> int:
+        return self.register(self.calls.thread_at)
+
+    def register(self, at: int) -> int:
+        """The thread's register at a place among those of StoppedThread, in bytes."""
+        return int.from_bytes(self.stopped.registers[at : at + 8], "little")
+
+    def mappings(self) -> list[Mapping]:
+        return proc.mappings(self.pid, self.thread)
+
+    def read_some(self, address: int, size: int) -> bytes:
+        """Read memory of the process, less than `size` bytes where it ends before."""
+        try:
+            return proc.read_memory(self.pid, self.thread, address, size)
+        except TargetGone:
+            return b""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read memory of the process. Raises TargetError where some of it is not there."""
+        found = self.read_some(address, size)
+        if len(found) != size:
+            raise TargetError("memory is not mapped as expected")
+        return found
+
+    def read_text(self, address: int, limit: int) -> str:
+        """A text that ends with a NUL, or after `limit` bytes."""
+        page = 4096 - address % 4096
+        content = self.read_some(address, min(page, limit))
+        if b"\0" not in content:
+            content += self.read_some(address + page, max(limit - page, 0))
+        return content.split(b"\0")[0].decode("utf-8", "replace")
+
+    def write(self, address: int, content: bytes) -> None:
+        """Write memory of the process, whatever its protection. Raises TargetError where that cannot be."""
+        write_memory(self.pid, self.thread, address, content)
+
+    async def end(self) -> None:
+        """Let the thread go on where it was."""
+        await self._talk.ask(orders.END, orders.ENDED)
+
+
+@asynccontextmanager
+async def visit(pid: int, thread: int, calls: Calls) -> AsyncIterator[Visit]:
+    """Stop a thread of a process, for as long as the block lasts.
+
+    Raises NotYetStill where it does not stop now, TargetError where it may not be stopped, TargetGone.
+    """
+    async with talk(orders.VISIT, pid, thread, _STOP_LIMIT) as (it, told):
+        found = Visit(pid, thread, it, told, calls)
+        try:
+            yield found
+        finally:
+            try:
+                await found.end()
+            except TargetError:
+                pass  # the thread has ended, or has been let go

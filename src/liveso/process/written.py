@@ -1,0 +1,93 @@
+"""Memory of a target, changed from outside where nothing in it uses what changes."""
+
+import os
+
+import numpy as np
+
+from liveso.elf.tables import Table
+from liveso.errors import TargetError, TargetGone
+from liveso.process.agent import WordChanged
+from liveso.process.pages import Pages, pages_of, runs
+from liveso.process.protocol import Transaction
+
+
+def read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[bytes]:
+    """Read memory by one thread of the process: `ranges` are address and size. Raises TargetError where some of it is
+    not mapped, TargetGone."""
+    found = []
+    try:
+        memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError as error:
+        raise TargetError(
+            f"the memory of process {pid} may not be read; run the daemon as the same user or as root"
+        ) from error
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
+    try:
+        for address, size in ranges:
+            try:
+                content = os.pread(memory, size, address) if size else b""
+            except (OSError, OverflowError):
+                content = b""
+            if len(content) != size:
+                raise TargetError("memory is not mapped as expected")
+            found.append(content)
+        return found
+    finally:
+        os.close(memory)
+
+
+def write_memory(pid: int, thread: int, address: int, content: bytes) -> None:
+    """Write memory, whatever its protection. Raises TargetError where that cannot be."""
+    try:
+        memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if os.pwrite(memory, content, address) != len(content):
+                raise TargetError("memory is not mapped as expected")
+        finally:
+            os.close(memory)
+    except (OSError, OverflowError) as error:
+        raise TargetError(f"the memory of process {pid} may not be written ({error})") from error
+
+
+def write_unused(pid: int, thread: int, transaction: Transaction) -> None:
+    """Make the changes of a transaction in memory that nothing uses yet, all of them or none. Raises WordChanged where
+    something is not as expected, TargetError."""
+    words, halves = transaction.words, transaction.halves
+    numbers = np.union1d(pages_of(words["address"], 8), pages_of(halves["address"], 4))
+    parts = runs(numbers)
+    before = b"".join(read_ranges(pid, thread, parts))
+    pages = Pages(numbers, np.frombuffer(bytearray(before), np.uint8))
+    _exchange(pages, words, 8, 0)
+    _exchange(pages, halves, 4, len(words))
+    at = 0
+    for address, size in parts:
+        try:
+            write_memory(pid, thread, address, pages.memory[at : at + size].tobytes())
+        except TargetError:
+            _take_back(pid, thread, parts, before, at)
+            raise
+        at += size
+
+
+def _exchange(pages: Pages, rows: Table, size: int, first: int) -> None:
+    if not len(rows):
+        return
+    expected = np.ascontiguousarray(rows["expected"]).view(np.uint8).reshape(-1, size)
+    wrong = np.flatnonzero((pages.contents(rows["address"], size) != expected).any(axis=1))
+    if len(wrong):
+        raise WordChanged(f"word {first + int(wrong[0])} of the transaction changed meanwhile")
+    values = np.ascontiguousarray(rows["value"]).view(np.uint8).reshape(-1, size)
+    pages.memory[pages.offsets(rows["address"])[:, None] + np.arange(size)] = values
+
+
+def _take_back(pid: int, thread: int, parts: list[tuple[int, int]], before: bytes, until: int) -> None:
+    at = 0
+    for address, size in parts:
+        if at > until:
+            return
+        try:
+            write_memory(pid, thread, address, before[at : at + size])
+        except TargetError:
+            pass
+        at += size
