@@ -58,12 +58,12 @@ static int claim_start(void)
 	size_t length = live_length(live_settings.socket, sizeof address.sun_path - sizeof suffix);
 	char *end = live_copy(address.sun_path + 1, live_settings.socket, length);
 	end = live_copy(end, suffix, sizeof suffix - 1);
-	int claim = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM, 0);
-	if (claim >= 0 && syscall(SYS_bind, claim, &address, end - (char *)&address) != 0) {
-		live_close(claim);
+	int name = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM, 0);
+	if (name >= 0 && syscall(SYS_bind, name, &address, end - (char *)&address) != 0) {
+		live_close(name);
 		return -1;
 	}
-	return claim;
+	return name;
 }
 
 enum { CHUNK = 4096, PROC_NAME_SIZE = 32 };
@@ -150,6 +150,7 @@ static inline __attribute__((always_inline)) long make_process(void)
 }
 
 static volatile bool is_executed; /* written by processes that share this memory */
+static int claim;
 
 /* What the program was limited to holds for the program. */
 static void leave_limits(void)
@@ -168,9 +169,25 @@ static void leave_limits(void)
 	live_close(score);
 }
 
+/* What the program has open is the program's: a pipe ends when that closes it. The claim becomes descriptor 3. */
+static void leave_descriptors(void)
+{
+	enum { OURS = STDERR_FILENO + 1 };
+	if (claim >= 0 && claim != OURS)
+		claim = (int)syscall(SYS_dup3, (long)claim, (long)OURS, 0L);
+	if (syscall(SYS_close_range, (long)(claim >= 0 ? OURS + 1 : OURS), (long)~0U, 0L) != 0)
+		for (int number = claim >= 0 ? OURS + 1 : OURS; number < 1 << 20; number++)
+			live_close(number);
+	int nothing = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", (long)O_RDWR, 0L);
+	for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++)
+		if (number != nothing)
+			syscall(SYS_dup3, (long)nothing, (long)number, 0L);
+	if (nothing > STDERR_FILENO)
+		live_close(nothing);
+}
+
 /* Nothing but system calls: another thread of the program may hold any lock of the C library's, and this is a copy of
- * none of its memory. No terminal, no signal state, and of the agent's descriptors only the first three, which are
- * /dev/null, and the claim. */
+ * none of its memory. No terminal, no signal state, no descriptors but the claim. */
 static noreturn __attribute__((noinline)) void become_daemon(void)
 {
 	static const char daemon[] = "daemon", on_demand[] = "--on-demand";
@@ -180,6 +197,7 @@ static noreturn __attribute__((noinline)) void become_daemon(void)
 		syscall(SYS_rt_sigaction, number, nothing, NULL, 8L);
 	syscall(SYS_rt_sigprocmask, (long)SIG_SETMASK, nothing, NULL, 8L);
 	syscall(SYS_umask, 022L);
+	leave_descriptors();
 	leave_limits();
 	is_executed = syscall(SYS_chdir, "/") == 0;
 	if (is_executed)
@@ -204,17 +222,18 @@ enum live_start live_channel_start_daemon(bool even_if_claimed)
 		return LIVE_START_IMPOSSIBLE;
 	if (!may_start_daemon())
 		return LIVE_START_UNWANTED;
-	int claim = claim_start();
+	claim = claim_start();
 	if (claim < 0 && !even_if_claimed)
 		return LIVE_START_CLAIMED;
 	is_executed = false;
+	const int held = claim; /* the processes that share this memory change the other */
 	long child = make_process();
 	if (child == 0)
 		make_daemon();
-	if (claim >= 0)
-		live_close(claim);
 	while (child > 0 && syscall(SYS_wait4, child, NULL, (long)__WCLONE, NULL) < 0 && errno == EINTR)
 		;
+	if (held >= 0)
+		live_close(held);
 	return is_executed ? LIVE_STARTED : LIVE_START_IMPOSSIBLE;
 }
 

@@ -1,5 +1,5 @@
-/* live.so: does inside the target what the daemon asks for. This file is what wakes it: the thread, and its
- * life across fork(2). */
+/* live.so: does inside the target what the daemon asks for. This file is what happens by itself: a process says that it
+ * is there, or has a thread that does so, also after fork(2). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/close_range.h>
@@ -88,13 +88,13 @@ static bool is_last_thread(void)
 	return field && strtol(field, NULL, 10) == 2;
 }
 
-static bool greet(int channel, struct live_message *message)
+static bool greet(int channel, struct live_message *message, pid_t thread)
 {
 	message->kind = LIVE_HELLO;
 	message->status = LIVE_DONE;
 	message->number = 0;
 	message->argument[0] = LIVE_PROTOCOL;
-	message->argument[1] = (uint64_t)gettid();
+	message->argument[1] = (uint64_t)thread;
 	message->argument[2] = (uintptr_t)malloc;
 	message->argument[3] = (uintptr_t)__builtin_thread_pointer();
 	message->text_size = (uint32_t)live_settings.variables_size;
@@ -107,7 +107,7 @@ static bool serve(int channel, bool *asked)
 {
 	static struct live_message message;
 	int sheet;
-	if (!greet(channel, &message))
+	if (!greet(channel, &message, gettid()))
 		return true;
 	while (live_channel_receive(channel, &message, &sheet)) {
 		bool stay = live_work(&message, sheet);
@@ -253,13 +253,45 @@ static void after_fork_in_child(void)
 	errno = saved;
 }
 
+/* Say that there is a process to be visited. A daemon that is not there yet finds it, too: it looks at all processes
+ * when it starts. */
+static void announce(void)
+{
+	static struct live_message message;
+	int channel = live_channel_open();
+	if (channel >= 0) {
+		greet(channel, &message, 0);
+		live_close(channel);
+	} else if (errno != ENOENT && errno != ECONNREFUSED) {
+		live_report_trouble("the daemon cannot be reached", strerrordesc_np(errno));
+	} else if (!started_by_fork) {
+		enum live_start start = live_channel_start_daemon(false);
+		if (start == LIVE_START_IMPOSSIBLE || start == LIVE_START_UNWANTED)
+			report_start(start);
+	}
+}
+
+static void announce_child(void)
+{
+	int saved = errno;
+	started_by_fork = true;
+	announce();
+	errno = saved;
+}
+
 __attribute__((constructor)) static void live_begin(void)
 {
 	int saved = errno;
 	live_report_prepare();
-	if (live_settings_read()) {
+	if (!live_settings_read()) {
+		live_area.mode = LIVE_LEFT;
+	} else if (live_settings.is_resident) {
+		live_area.mode = LIVE_RESIDENT;
 		pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 		start();
+	} else {
+		pthread_atfork(NULL, NULL, announce_child);
+		announce();
 	}
 	errno = saved;
 }

@@ -17,6 +17,7 @@ struct live_settings {
 	char variables[LIVE_SETTINGS_SIZE]; /* LIVE_* as NAME=value, each ended by NUL */
 	size_t variables_size;
 	char **environment; /* for the daemon: the few variables that it needs */
+	bool is_resident;   /* LIVE_MODE: live.so has a thread of its own */
 	bool may_report;    /* LIVE_LOGLEVEL of at least 1: a program does not know that live.so is there */
 };
 
@@ -71,6 +72,7 @@ void live_list(struct live_message *message, char *memory, uint64_t size);
 
 /* visit.c: what a daemon finds which visits the process. */
 extern struct live_area live_area;
+extern char live_stack[LIVE_STACK_SIZE];
 
 /* live.c: held by the agent while the loader's data is in flux; a fork waits for it. */
 extern pthread_mutex_t live_work_lock;

@@ -10,11 +10,11 @@
 
 #include <stdint.h>
 
-enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192, LIVE_STACK_SIZE = 262144 };
+enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192, LIVE_AREA = 1, LIVE_STACK_SIZE = 262144 };
 
 enum live_kind {
 	LIVE_HELLO = 1,	  /* agent: argument = protocol, thread ID, address of malloc, thread pointer; text = LIVE_*
-			     settings */
+			     settings. Without a thread: the process is there to be visited, and sends nothing more */
 	LIVE_LIST = 2,	  /* objects onto the sheet; reply: argument = count, bytes, objects ever added, ever removed */
 	LIVE_READ = 3,	  /* argument = number of live_range on the sheet; memory goes to their offsets */
 	LIVE_OPEN = 4,	  /* argument = dlopen(3) mode; text = path; reply: argument = handle, load address */
@@ -133,14 +133,22 @@ struct live_record {
 	char data[];
 };
 
-/* What the daemon finds in live.so (symbol live_area) where it visits the process: a thread of the program makes calls
- * for it on this stack, which it holds meanwhile. */
+/* How a process is served: what `mode` of its area says. */
+enum live_mode {
+	LIVE_VISITED = 0,  /* a daemon visits it: nothing of live.so's runs there */
+	LIVE_LEFT = 1,	   /* as a daemon was told: it is left alone */
+	LIVE_RESIDENT = 2, /* live.so has a thread there, which connects to the daemon */
+};
+
+/* What a daemon finds in live.so (symbol live_area) where it visits the process. A thread of the program makes calls
+ * for it, which it holds meanwhile, on a stack of LIVE_STACK_SIZE bytes (live_stack). */
 struct live_area {
 	struct live_record *record;
-	uint64_t left; /* by the daemon: the process is not attached any more */
-	uint64_t unused[6];
-	char stack[LIVE_STACK_SIZE];
-} __attribute__((aligned(64)));
+	uint32_t version; /* LIVE_AREA: of this structure, and what else a visit finds in live.so */
+	uint32_t mode;
+	uint64_t error_device; /* what standard error was when the program started, 0 where it was not there */
+	uint64_t error_inode;
+};
 
 _Static_assert(sizeof(struct live_message) == 48 + LIVE_TEXT_SIZE, "message");
 _Static_assert(sizeof(struct live_object) == 32, "object");
@@ -151,6 +159,6 @@ _Static_assert(sizeof(struct live_word) == 24, "word");
 _Static_assert(sizeof(struct live_half) == 16, "half");
 _Static_assert(sizeof(struct live_carry) == 16, "carry");
 _Static_assert(sizeof(struct live_part) == 40, "part");
-_Static_assert(sizeof(struct live_area) == 64 + LIVE_STACK_SIZE, "area");
+_Static_assert(sizeof(struct live_area) == 32, "area");
 
 #endif

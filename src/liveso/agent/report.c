@@ -10,6 +10,8 @@ static bool has_standard_error;
 void live_report_prepare(void)
 {
 	has_standard_error = syscall(SYS_fstat, STDERR_FILENO, &standard_error) == 0;
+	live_area.error_device = has_standard_error ? standard_error.st_dev : 0;
+	live_area.error_inode = has_standard_error ? standard_error.st_ino : 0;
 }
 
 /* A copy of a descriptor of the program's. The agent's thread has a table of its own, so it borrows through a

@@ -98,10 +98,11 @@ static void find_daemon(void)
 
 bool live_settings_read(void)
 {
-	const char *disable = getenv("LIVE_DISABLE"), *loglevel = getenv("LIVE_LOGLEVEL");
+	const char *disable = getenv("LIVE_DISABLE"), *loglevel = getenv("LIVE_LOGLEVEL"), *mode = getenv("LIVE_MODE");
 	if (getauxval(AT_SECURE) || (disable && *disable && strcmp(disable, "0") != 0))
 		return false;
 	live_settings.may_report = loglevel && *loglevel > '0';
+	live_settings.is_resident = mode && strcmp(mode, "resident") == 0;
 	for (char **variable = environ; variable && *variable; variable++) {
 		size_t size = strlen(*variable) + 1;
 		if (strncmp(*variable, "LIVE_", 5) != 0)

@@ -1,7 +1,9 @@
 /* What a daemon finds that visits the process: nothing here runs by itself. */
 #include "live.h"
 
-__attribute__((visibility("default"))) struct live_area live_area;
+__attribute__((visibility("default"))) struct live_area live_area = {.version = LIVE_AREA};
+
+__attribute__((visibility("default"))) _Alignas(64) char live_stack[LIVE_STACK_SIZE];
 
 /* A thread that is sent here calls a function, stores its result, and goes back to where it was: the stack has all of
  * that (rt_sigreturn(2)). Where who holds it takes that call away, and dies before it is where it was, it makes the

@@ -1,4 +1,4 @@
-"""Processes that are visited: that somebody asked for, and their children, also by the next daemon."""
+"""Processes that are visited: that somebody asked for, or that say so, and their children; also by the next daemon."""
 
 import asyncio
 import os
@@ -8,31 +8,39 @@ from pathlib import Path
 
 import liveso
 from liveso.daemon.admission import Peer, process_to_visit
+from liveso.daemon.discovery import SEES_OTHER_FILES, is_told, path_of_agent
 from liveso.daemon.log import log
 from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
-from liveso.errors import LivesoError, TargetError
+from liveso.errors import LivesoError, TargetGone
 from liveso.machine import X86_64
-from liveso.process import LiveFile, Visited, proc, why_not_safe
+from liveso.process import Visited, mode_of, proc, why_not_safe
+from liveso.process.protocol import Mode
+from liveso.settings import Settings
 from liveso.store import Store, Version
 
 _LOOK_EVERY = 1.0  # seconds
-_YOUNGEST = 0.1  # seconds: what is younger may be about to execute another program
+_YOUNGEST = 0.1  # seconds: what is younger may be about to end, or to execute another program
 _NAME = "live.so"
 
 
 class Attaching:
     """Attaches processes to the daemon, and lets them go."""
 
-    def __init__(self, store: Store, supervisor: Supervisor, registry: Registry) -> None:
+    def __init__(self, settings: Settings, store: Store, supervisor: Supervisor, registry: Registry) -> None:
+        self._settings = settings
         self._store = store
         self._supervisor = supervisor
         self._registry = registry
+        registry.announced = self._announced
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._seen: dict[int, int] = {}
 
+    def _announced(self, peer: Peer) -> None:
+        self._supervisor.start(self._take_up(peer))
+
     def versions(self) -> set[Version]:
-        """The versions of live.so that processes may have."""
+        """The versions of live.so that are in the store for processes to open."""
         return {self._store.add(_installed())} if self._tasks else set()
 
     async def attach(self, pids: Sequence[int]) -> dict[int, str]:
@@ -41,24 +49,28 @@ class Attaching:
 
     async def _attach(self, pid: int) -> str:
         try:
-            if pid in self._registry.targets or self._registry.connected[pid]:
-                return "" if pid in self._tasks else f"process {pid} has live.so, and is served already"
-            peer = process_to_visit(pid)
-            file = await asyncio.to_thread(self._file_for, pid)
-            return await self._begin(peer, file)
+            if pid in self._tasks:
+                return ""
+            if self._registry.connected[pid]:
+                return f"process {pid} has live.so's thread, and is served already"
+            return await self._begin(process_to_visit(pid))
         except LivesoError as error:
             return str(error)
 
-    async def _begin(self, peer: Peer, file: LiveFile) -> str:
+    async def _begin(self, peer: Peer) -> str:
+        """Visit a process from now on; why that cannot be, or nothing."""
+        if not proc.has_same_root(peer.pid, proc.living_thread(peer.pid)):
+            return f"process {peer.pid}: {SEES_OTHER_FILES}"
+        version = await asyncio.to_thread(self._store.add, _installed())
+        path = await asyncio.to_thread(self._store.prepared, version, _NAME)
+        if peer.pid in self._tasks:
+            return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent = Visited(peer.pid, X86_64, file, why_not_safe)
+        agent = Visited(peer.pid, X86_64, str(path), why_not_safe)
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))
-        note = await met
-        if not note:
-            log.info("attached", pid=peer.pid)
-        return note
+        return await met
 
     def _forget(self, pid: int, task: asyncio.Task[None]) -> None:
         if self._tasks.get(pid) is task:
@@ -79,18 +91,17 @@ class Attaching:
             return str(error)
         self._seen[pid] = served.peer.started
         task.cancel()
-        log.info("detached", pid=pid)
         return ""
 
     async def look_around(self) -> None:
-        """Find the children of processes that are attached, and what an earlier daemon attached."""
+        """Find children of processes that are attached, and what an earlier daemon attached."""
         while True:
-            for pid in await asyncio.to_thread(lambda: list(self._newcomers())):
-                self._supervisor.start(self._take_up(pid))
+            for peer in await asyncio.to_thread(lambda: list(self._newcomers())):
+                self._supervisor.start(self._take_up(peer))
             await asyncio.sleep(_LOOK_EVERY)
 
-    def _newcomers(self) -> Iterator[int]:
-        """Processes that were not looked at yet, and have live.so without having been given it by LD_PRELOAD."""
+    def _newcomers(self) -> Iterator[Peer]:
+        """Processes that were not looked at yet, and are to be visited."""
         known, now = self._seen, time.clock_gettime(time.CLOCK_BOOTTIME)
         self._seen = {}
         for name in os.listdir("/proc"):
@@ -103,48 +114,33 @@ class Attaching:
                     self._seen[pid] = started
                 elif now - started / os.sysconf("SC_CLK_TCK") > _YOUNGEST:
                     self._seen[pid] = started
-                    if pid not in self._tasks and _path_in(pid, f"{self._store.root}/"):
-                        yield pid
-            except LivesoError:
+                    if pid not in self._tasks and not self._registry.connected[pid] and self._is_ours(pid):
+                        yield process_to_visit(pid)
+            except (OSError, LivesoError):
                 continue
 
-    async def _take_up(self, pid: int) -> None:
+    def _is_ours(self, pid: int) -> bool:
+        path = path_of_agent(pid)
+        if not path:
+            return False
+        return path.startswith(f"{self._store.root}/") or is_told(pid, self._settings.socket, self._tasks)
+
+    async def _take_up(self, peer: Peer) -> None:
+        """Visit a process that is to be, once it has run for a moment."""
+        await asyncio.sleep(_YOUNGEST)
         try:
-            peer = process_to_visit(pid)
-            file = await asyncio.to_thread(self._file_for, pid)
-            agent = Visited(pid, X86_64, file, why_not_safe)
-            if await agent.was_left():
-                agent.disconnect()
+            if peer.user_now() < 0 or peer.pid in self._tasks or self._registry.connected[peer.pid]:
                 return
-            agent.disconnect()
-            note = await self._begin(peer, file)
+            if mode_of(peer.pid) is not Mode.VISITED:
+                return
+            note = await self._begin(peer)
+        except TargetGone:
+            return
         except LivesoError as error:
             note = str(error)
         if note:
-            log.warning("not-served", pid=pid, reason=note)
-
-    def _file_for(self, pid: int) -> LiveFile:
-        """The live.so that the process has, or the one of this installation."""
-        path = _path_in(pid, f"{self._store.root}/")
-        version = self._store.version_of(path) if path else self._store.add(_installed())
-        if version is None:
-            raise TargetError(f"{path} is not in the store any more; restart the program")
-        return LiveFile.of(path or str(self._store.prepared(version, _NAME)), self._store.image(version))
+            log.warning("not-served", pid=peer.pid, reason=note)
 
 
 def _installed() -> Path:
     return Path(liveso.__path__[0], _NAME)
-
-
-def _path_in(pid: int, folder: str) -> str:
-    """Where a process has live.so from, if it is from below a folder."""
-    ending = f"/{_NAME}"
-    try:
-        with Path(f"/proc/{pid}/maps").open(errors="surrogateescape") as file:
-            for line in file:
-                path = line.rstrip("\n").partition("/")
-                if line.endswith(f"{ending}\n") and f"/{path[2]}".startswith(folder):
-                    return f"/{path[2]}"
-    except OSError:
-        pass
-    return ""

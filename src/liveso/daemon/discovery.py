@@ -44,26 +44,28 @@ def mapping_of(it: LoadedObject, mappings: Sequence[Mapping], starts: Sequence[i
 
 
 def processes_with_agent(socket: Path, connected: Collection[int]) -> Iterator[NotServed]:
-    """The processes that have live.so in their memory and would connect to `socket`, but those that are `connected`.
-
-    A program that writes a title over its variables (nginx's workers) does not show any more which socket it was told:
-    it has that of the process which made it."""
-    user = os.geteuid()
-    unsaid = "" if socket == default_socket() else None
+    """The processes that have live.so in their memory and would connect to `socket`, but those that are `connected`."""
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
-            pid, owner = int(name), os.stat(f"/proc/{name}").st_uid
-            if pid in connected:
-                continue
-            told = _socket_of(pid)
-            is_ours = told in (str(socket), unsaid if owner == user else None)
-            if (is_ours or (not told and proc.parent(pid) in connected)) and _has_agent(pid):
+            pid = int(name)
+            if pid not in connected and is_told(pid, socket, connected) and path_of_agent(pid):
                 note = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
-                yield NotServed(pid, proc.command(pid, pid), owner, note)
+                yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)
         except (OSError, LivesoError):
             continue
+
+
+def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:
+    """Whether a process would connect to `socket`. Raises OSError, TargetGone.
+
+    A program that writes a title over its variables (nginx's workers) does not show any more which socket it was told:
+    it has that of the process which made it, which may be one that is `connected`."""
+    told = _socket_of(pid)
+    unsaid = "" if socket == default_socket() else None
+    is_ours = told in (str(socket), unsaid if os.stat(f"/proc/{pid}").st_uid == os.geteuid() else None)
+    return is_ours or (not told and proc.parent(pid) in connected)
 
 
 def _socket_of(pid: int) -> str:
@@ -72,6 +74,10 @@ def _socket_of(pid: int) -> str:
     return next((os.fsdecode(it[12:]) for it in variables if it.startswith(b"LIVE_SOCKET=")), "")
 
 
-def _has_agent(pid: int) -> bool:
+def path_of_agent(pid: int) -> str:
+    """Where a process has live.so from; empty where it has none. Raises OSError."""
     with Path(f"/proc/{pid}/maps").open("rb") as file:
-        return any(line.endswith(b"/live.so\n") for line in file)
+        for line in file:
+            if line.endswith((b"/live.so\n", b"/live.so (deleted)\n")):
+                return os.fsdecode(line[line.index(b"/") :]).rstrip("\n").removesuffix(" (deleted)")
+    return ""

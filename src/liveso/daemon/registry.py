@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 from liveso.apply import Target, lead_on
@@ -31,9 +32,14 @@ _LEAD_ON_AFTER = 2.0, 20.0, 200.0  # seconds
 _LOOK_CLOSELY_EVERY = 256  # looks, for what was unloaded and loaded may be of one size
 
 
+class _Announced(Exception):
+    """A process says that it is there, and is to be visited."""
+
+
 class Registry:
-    """Serves connections. `targets` is shared with those who ask which targets there are; `connected` counts
-    the connections of each process, which may be no target yet."""
+    """Serves connections, and processes that are visited: `announced` gets those that say so. `targets` is shared with
+    those who ask which targets there are; `connected` counts the connections of each process, which may be no target
+    yet."""
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class Registry:
         self._learner = learner
         self._rollouts = rollouts
         self.targets = targets
+        self.announced: Callable[[Peer], None] = lambda _peer: None
         self.connected: Counter[int] = Counter()
         self._connections: Counter[int] = Counter()
         self.last_target = time.monotonic()
@@ -124,6 +131,8 @@ class Registry:
             served.due.set()
             working = asyncio.create_task(self._work(served))
             await asyncio.wait({receiving, working}, return_when=asyncio.FIRST_COMPLETED)
+        except _Announced:
+            self.announced(peer)
         except TargetGone:
             pass
         except LivesoError as error:
@@ -147,6 +156,8 @@ class Registry:
         hello = await agent.greet()
         user = peer.user_now()
         is_visited = isinstance(agent, Visited)
+        if not hello.thread:
+            raise _Announced
         if not is_visited and (not proc.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid):
             raise TargetError(f"process {peer.pid} has no such thread of live.so")
         filters = _ANY_FILTERS if is_visited else proc.system_call_filters(peer.pid, hello.thread)

@@ -53,7 +53,7 @@ class Service:
         prospects = Prospects(self._store, analyst, self._disk)
         rollouts = Rollouts(self._store, self._disk, prospects, permissions, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
-        self.attaching = Attaching(self._store, supervisor, self.registry)
+        self.attaching = Attaching(settings, self._store, supervisor, self.registry)
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""

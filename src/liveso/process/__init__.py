@@ -1,15 +1,13 @@
 """A target seen from outside: its agent, its loaded objects and their slots, and what the kernel shows of it."""
 
 from liveso.process.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
-from liveso.process.arrival import LiveFile
 from liveso.process.protocol import Transaction
 from liveso.process.resident import Resident
-from liveso.process.visited import Visited, why_not_safe
+from liveso.process.visited import Visited, mode_of, why_not_safe
 
 __all__ = [
     "Agent",
     "Hello",
-    "LiveFile",
     "LoadedObject",
     "ObjectList",
     "ObjectsChanged",
@@ -19,5 +17,6 @@ __all__ = [
     "Transaction",
     "Visited",
     "WordChanged",
+    "mode_of",
     "why_not_safe",
 ]

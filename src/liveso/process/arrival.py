@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from liveso.elf import Image, tables
+from liveso.elf import tables
 from liveso.errors import TargetError
 from liveso.process.holding import CallTooLong
 from liveso.process.proc import Mapping as Part
-from liveso.process.protocol import AREA_HEAD, STACK_SIZE
-from liveso.process.symbols import defined_symbols, program_headers
+from liveso.process.protocol import AREA, AREA_VERSION, STACK_SIZE
+from liveso.process.symbols import Read, defined_symbols, program_headers
 from liveso.process.visit import Place, Visit
 
 CALL_LIMIT = 20.0
@@ -29,43 +29,31 @@ FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap"
 
 
 @dataclass(frozen=True, slots=True)
-class LiveFile:
-    """The prepared copy of live.so, by its path, and where in it the stub, the area and the function are that a daemon
-    uses (agent/visit.c)."""
+class Arrived:
+    """live.so in a process: the mapping that it begins with, where calls are made from, what else a call may use of
+    that memory while it is small, its struct live_area, and the function that lists objects."""
 
-    path: str
-    stub: int
+    start: Part
+    place: Place
+    spare: int
     area: int
     lister: int
 
-    @classmethod
-    def of(cls, path: str, image: Image) -> "LiveFile":
-        places = {it.name: it.value for it in image.symbols if it.is_defined}
-        return cls(path, places["live_stub"], places["live_area"], places["live_list"])
 
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """live.so in a process: where calls are made from, what else a call may use of its area while it is small, where
-    the address of the record is, the word that says that the process is left alone, and the function that lists
-    objects."""
-
-    place: Place
-    spare: int
-    record: int
-    left: int
-    lister: int
-
-
-def arrived(file: LiveFile, parts: Sequence[Part]) -> Arrived | None:
-    """Where live.so is in a process with such mappings; None where it is not."""
-    base = next((it.start for it in parts if it.file.path == file.path and it.offset == 0), None)
-    if base is None:
-        return None
-    stack = base + file.area + AREA_HEAD
-    return Arrived(
-        Place(base + file.stub, stack + STACK_SIZE), stack, base + file.area, base + file.area + 8, base + file.lister
-    )
+def arrived(read: Read, parts: Sequence[Part]) -> Arrived | None:
+    """Where live.so is in a process with such mappings; None where it is not, or is too old to be visited. Raises
+    TargetError where it is newer than this daemon."""
+    for part in parts:
+        if part.offset == 0 and part.file.path.removesuffix(" (deleted)").endswith("/live.so"):
+            try:
+                symbols = defined_symbols(read, part.start)
+                stub, area, stack, lister = (symbols[f"live_{it}"] for it in ("stub", "area", "stack", "list"))
+            except (TargetError, KeyError):
+                continue
+            if AREA.unpack(read(area, AREA.size).ljust(AREA.size))[1] != AREA_VERSION:
+                raise TargetError("its live.so is of another version, which this daemon does not know")
+            return Arrived(part, Place(stub, stack + STACK_SIZE), stack, area, lister)
+    return None
 
 
 def functions_of(visit: Visit, parts: Sequence[Part]) -> dict[str, int]:
@@ -82,33 +70,33 @@ def functions_of(visit: Visit, parts: Sequence[Part]) -> dict[str, int]:
     return found
 
 
-async def arrive(visit: Visit, file: LiveFile, parts: Sequence[Part], functions: Mapping[str, int]) -> Arrived:
-    """Let the thread open live.so. Raises TargetError where that cannot be; then the process is as it was."""
+async def arrive(visit: Visit, path: str, parts: Sequence[Part], functions: Mapping[str, int]) -> Arrived:
+    """Let the thread open live.so from a path. Raises TargetError where that cannot be: the process is as it was."""
     stub_at, before = _unused_code(visit, parts)
     top = visit.stack_pointer - _RED_ZONE
     _require_room(visit, parts, top)
     visit.write(stub_at, visit.calls.stub)
     try:
-        await _open(visit, file, functions, Place(stub_at, top))
+        await _open(visit, path, functions, Place(stub_at, top))
     except CallTooLong:  # the thread will come back there
         raise
     except BaseException:
         visit.write(stub_at, before)
         raise
     visit.write(stub_at, before)
-    found = arrived(file, visit.mappings())
+    found = arrived(visit.read_some, visit.mappings())
     if found is None:
         raise TargetError("live.so is not where it was opened")
     return found
 
 
-async def _open(visit: Visit, file: LiveFile, functions: Mapping[str, int], place: Place) -> None:
+async def _open(visit: Visit, path: str, functions: Mapping[str, int], place: Place) -> None:
     """Open live.so on memory that is made for that: the thread's stack may be small."""
     arguments = [0, _ROOM, _READ_WRITE, _ANONYMOUS, _NO_FILE, 0]
     room = await visit.call(functions["mmap"], arguments, place, limit=CALL_LIMIT)
     if room >= _FAILED:
         raise TargetError("it has no memory for a call")
-    visit.write(room, os.fsencode(file.path) + b"\0")
+    visit.write(room, os.fsencode(path) + b"\0")
     large = Place(place.stub, room + _ROOM)
     handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, alone=True)
     reason = "" if handle else await loader_error(visit, functions, large)

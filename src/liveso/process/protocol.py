@@ -14,8 +14,10 @@ OLDEST = 2
 """The first protocol that is still spoken: processes that never restart keep the live.so that they started with."""
 TEXT_SIZE = 8192
 STACK_SIZE = 262144
-AREA_HEAD = 64
-"""Bytes before the stack in struct live_area."""
+AREA = struct.Struct("=QIIQQ")
+"""struct live_area: the address of the record, which begins with its size; the version; the mode; device and inode of
+what standard error was at the start."""
+AREA_VERSION = 1
 THROUGH_PROC = 1
 
 
@@ -31,6 +33,12 @@ class Kind(IntEnum):
     SAY = 9
     LEAVE = 10
     CARRY = 11
+
+
+class Mode(IntEnum):
+    VISITED = 0
+    LEFT = 1
+    RESIDENT = 2
 
 
 class Status(IntEnum):

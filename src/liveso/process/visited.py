@@ -11,11 +11,12 @@ from liveso.machine import Machine
 from liveso.machine.calls import Calls
 from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, read_objects
-from liveso.process.arrival import CALL_LIMIT, Arrived, LiveFile, arrive, arrived, functions_of, loader_error
+from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error
 from liveso.process.freeze import Freeze, still, written_down
 from liveso.process.holding import MemoryChanged, NotYetStill
 from liveso.process.proc import Mapping as Part
 from liveso.process.protocol import Piece, Transaction
+from liveso.process.standard_error import say
 from liveso.process.visit import Visit, visit
 from liveso.process.written import read_ranges, write_memory, write_unused
 
@@ -29,7 +30,7 @@ _LONGEST_NAME = 1 << 15  # bytes
 _ANONYMOUS, _READ_WRITE, _NO_FILE = 0x22, 3, (1 << 64) - 1  # mmap(2)
 _FAILED = (1 << 64) - 4096
 _WORD = 8
-_TRUE = (1).to_bytes(8, "little")
+_MODE_AT = 12  # in struct live_area
 
 WhyNot = Callable[[Visit, Sequence[Part]], str]
 """Why a thread that is stopped may not be let make a call; empty where it may."""
@@ -40,16 +41,16 @@ class NoSafePoint(NotYetStill):
 
 
 class Visited:
-    """A process, and live.so's prepared copy, which the first visit brings there."""
+    """A process, to which the first visit brings live.so from a path, unless it is there."""
 
     spared = 0
 
-    def __init__(self, pid: int, machine: Machine, file: LiveFile, why_not: WhyNot) -> None:
+    def __init__(self, pid: int, machine: Machine, path: str, why_not: WhyNot) -> None:
         if machine.calls is None:
             raise TargetError(f"processes of {machine.name} are not visited yet")
         self._pid = pid
         self._calls: Calls = machine.calls
-        self._file = file
+        self._path = path
         self._why_not = why_not
         self._turn = asyncio.Lock()
         self._process = os.pidfd_open(pid)
@@ -85,12 +86,12 @@ class Visited:
         """Find live.so in the process, or bring it there. Raises TargetGone where it was there before: the process
         executes another program by now."""
         parts = it.mappings()
-        found = arrived(self._file, parts)
-        if self._live is not None and found != self._live:
+        if self._live is not None and self._live.start not in parts:
             raise TargetGone(f"process {self._pid} executes another program")
         if not self._functions:
             self._functions = functions_of(it, parts)
-        self._live = found or await arrive(it, self._file, parts, self._functions)
+        if self._live is None:
+            self._live = arrived(it.read_some, parts) or await arrive(it, self._path, parts, self._functions)
 
     async def _stopped(self, stack: AsyncExitStack) -> Visit:
         end, reason = time.monotonic() + _PATIENCE, ""
@@ -222,8 +223,8 @@ class Visited:
             if place >= _FAILED:
                 raise TargetError("it has no memory for the record of its updates")
             it.write(place, content)
-            before = int.from_bytes(it.read(self._live.record, _WORD), "little")
-            it.write(self._live.record, place.to_bytes(_WORD, "little"))
+            before = int.from_bytes(it.read(self._live.area, _WORD), "little")
+            it.write(self._live.area, place.to_bytes(_WORD, "little"))
             if before:
                 size = int.from_bytes(it.read_some(before, _WORD), "little")
                 await self._call(it, "munmap", before, _WORD + size)
@@ -231,7 +232,7 @@ class Visited:
     async def recall(self) -> bytes:
         if self._live is None:
             return b""
-        (head,) = await self.read([(self._live.record, _WORD)])
+        (head,) = await self.read([(self._live.area, _WORD)])
         place = int.from_bytes(head, "little")
         if not place:
             return b""
@@ -250,18 +251,14 @@ class Visited:
         raise TargetError("a process without live.so's thread is not carried over to the copy of a file")
 
     async def say(self, line: str) -> None:
-        """Nothing: whoever attached it reads what the daemon says."""
+        if self._live is not None:
+            *_rest, device, inode = protocol.AREA.unpack((await self.read([(self._live.area, protocol.AREA.size)]))[0])
+            await asyncio.to_thread(say, self._process, (device, inode), line)
 
     async def leave(self) -> None:
-        """Let no later daemon take the process for one that is attached."""
+        """Let no daemon visit the process any more."""
         if self._live is not None:
-            write_memory(self._pid, self._thread, self._live.left, _TRUE)
-
-    async def was_left(self) -> bool:
-        """Whether `leave` was called, also by an earlier daemon, or in the process that this one comes from."""
-        if self._live is None:
-            return False
-        return (await self.read([(self._live.left, len(_TRUE))]))[0] == _TRUE
+            write_memory(self._pid, self._thread, self._live.area + _MODE_AT, protocol.Mode.LEFT.to_bytes(4, "little"))
 
     async def receive_until_gone(self) -> None:
         gone = asyncio.Event()
@@ -306,10 +303,24 @@ def _in_order(pid: int) -> list[int]:
     return [thread for _runs, thread in sorted(found)]
 
 
+def mode_of(pid: int) -> protocol.Mode | None:
+    """How live.so in a process says that it is to be served; None where it is not there. Raises TargetError."""
+    thread = proc.living_thread(pid)
+
+    def read(address: int, size: int) -> bytes:
+        try:
+            return proc.read_memory(pid, thread, address, size)
+        except TargetGone:  # nothing is there
+            return b""
+
+    found = arrived(read, proc.mappings(pid, thread))
+    return protocol.Mode(protocol.AREA.unpack(read(found.area, protocol.AREA.size))[2]) if found else None
+
+
 def why_not_safe(it: Visit, parts: Sequence[Part]) -> str:
     number = int.from_bytes(it.stopped.registers[120:128], "little", signed=True)
     return (
         ""
-        if number in (0, 7, 23, 35, 61, 202, 230, 232, 281, 270, 271, 47, 45, 43, 288)
+        if number in (219, 0, 7, 23, 35, 61, 202, 230, 232, 281, 270, 271, 47, 45, 43, 288)
         else f"is not in a wait ({number})"
     )

@@ -1,0 +1,156 @@
+/* Holds on to everything that a visit could change, and says so where something is not as it was. Threads: argument 1
+ * waits, argument 2 computes. Each round prints the version of the library. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/single_threaded.h>
+#include <time.h>
+#include <unistd.h>
+
+int version(void);
+
+static volatile sig_atomic_t alarms;
+
+static void bad(const char *what)
+{
+	printf("bad: %s\n", what);
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+	alarms++;
+}
+
+static double now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Fill the registers, wait, and look whether they are what they were; also what lies below the stack pointer. */
+static void keep_registers(uint64_t seed, uint64_t rounds)
+{
+	uint64_t pattern[8], found[8], general = 0, below = 0;
+	for (int i = 0; i < 8; i++)
+		pattern[i] = seed * 0x9E3779B97F4A7C15u + (uint64_t)i;
+	__asm__ volatile("vmovdqu (%[from]), %%ymm6\n"
+			 "vmovdqu 32(%[from]), %%ymm15\n"
+			 "mov %[seed], %%r8\n"
+			 "mov %[seed], %%r13\n"
+			 "mov %[seed], -64(%%rsp)\n"
+			 "mov %[rounds], %%rcx\n"
+			 "1: dec %%rcx\n"
+			 "jnz 1b\n"
+			 "mov -64(%%rsp), %[below]\n"
+			 "sub %%r13, %%r8\n"
+			 "mov %%r8, %[general]\n"
+			 "vmovdqu %%ymm6, (%[to])\n"
+			 "vmovdqu %%ymm15, 32(%[to])\n"
+			 "vzeroupper\n"
+			 : [general] "=&r"(general), [below] "=&r"(below)
+			 : [from] "r"(pattern), [to] "r"(found), [seed] "r"(seed), [rounds] "r"(rounds)
+			 : "rcx", "r8", "r13", "xmm6", "xmm15", "memory");
+	if (memcmp(pattern, found, sizeof pattern) != 0)
+		bad("vector registers");
+	if (general != 0)
+		bad("registers");
+	if (below != seed)
+		bad("memory below the stack pointer");
+}
+
+static void *compute(void *unused)
+{
+	for (uint64_t seed = 1;; seed++) {
+		errno = 77;
+		keep_registers(seed, 20000);
+		if (errno != 77)
+			bad("errno");
+		version();
+	}
+	return unused;
+}
+
+static void wait_in_turn(int turn, int events, int pipe_end)
+{
+	struct epoll_event event;
+	struct pollfd poll_of = {.fd = pipe_end, .events = POLLIN};
+	struct timespec time = {0, 20000000};
+	const char *names[] = {"nanosleep", "epoll_wait", "poll", "ppoll"};
+	double before = now();
+	int result = -1;
+	sigset_t usual, inside;
+	sigfillset(&inside);
+	pthread_sigmask(SIG_BLOCK, NULL, &usual);
+	switch (turn) {
+	case 0:
+		result = nanosleep(&time, NULL);
+		break;
+	case 1:
+		result = epoll_wait(events, &event, 1, 20);
+		break;
+	case 2:
+		result = poll(&poll_of, 1, 20);
+		break;
+	case 3:
+		result = ppoll(&poll_of, 1, &time, &inside);
+		break;
+	}
+	sigset_t later;
+	pthread_sigmask(SIG_BLOCK, NULL, &later);
+	if (memcmp(&usual, &later, NSIG / 8) != 0)
+		bad("the signals that are blocked");
+	if (result != 0) {
+		printf("bad: %s returns %d (%s)\n", names[turn], result, strerror(errno));
+	} else if (now() - before < 0.0199)
+		printf("bad: %s is too short\n", names[turn]);
+}
+
+static void *wait_for_ever(void *unused)
+{
+	int events = epoll_create1(EPOLL_CLOEXEC), ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		abort();
+	for (unsigned turn = 0;; turn++)
+		wait_in_turn((int)(turn % 4), events, ends[0]);
+	return unused;
+}
+
+int main(int count, char **arguments)
+{
+	int waiting = count > 1 ? atoi(arguments[1]) : 0, computing = count > 2 ? atoi(arguments[2]) : 0;
+	pthread_t thread;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sigset_t alarm_only;
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm_only, NULL);
+	for (int i = 0; i < waiting; i++)
+		pthread_create(&thread, NULL, wait_for_ever, NULL);
+	for (int i = 0; i < computing; i++)
+		pthread_create(&thread, NULL, compute, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
+	signal(SIGALRM, on_alarm);
+	int events = epoll_create1(EPOLL_CLOEXEC), ends[2], single = __libc_single_threaded;
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		abort();
+	for (int turn = 0;; turn = (turn + 1) % 4) {
+		int before = alarms;
+		raise(SIGALRM);
+		if (alarms != before + 1)
+			bad("a signal's handler");
+		wait_in_turn(turn, events, ends[0]);
+		if (__libc_single_threaded != single)
+			bad("__libc_single_threaded");
+		printf("version %d\n", version());
+	}
+}
