@@ -119,3 +119,34 @@ enum live_status live_carry(int sheet, const char *path, uint64_t *failure)
 	tell(sheet, offsetof(struct live_carry, done));
 	return status;
 }
+
+/* What follows is for a visit, in which no other thread runs: it has no lock on a sheet, and what must be copied is
+ * copied by the daemon. */
+
+/* Map each part anew, at another place. Returns errno, or 0. */
+__attribute__((visibility("default"))) uint64_t live_map_parts(const char *path, struct live_part *parts,
+							       uint64_t count)
+{
+	int file = count > 0 ? live_open(path, O_RDONLY) : -1;
+	uint64_t failure = count > 0 && file < 0 ? (uint64_t)errno : 0;
+	for (uint64_t i = 0; i < count && failure == 0; i++) {
+		void *place = live_map(parts[i].size, (int)parts[i].protection, file, (off_t)parts[i].offset);
+		parts[i].place = place == MAP_FAILED ? 0 : (uintptr_t)place;
+		failure = place == MAP_FAILED ? (uint64_t)errno : 0;
+	}
+	if (file >= 0)
+		live_close(file);
+	for (uint64_t i = 0; i < count && failure != 0; i++)
+		if (parts[i].place)
+			live_unmap((void *)(uintptr_t)parts[i].place, parts[i].size);
+	return failure;
+}
+
+/* Let each part take its place. Returns errno, or 0. */
+__attribute__((visibility("default"))) uint64_t live_move_parts(const struct live_part *parts, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		if (!move_there(&parts[i]))
+			return (uint64_t)errno;
+	return 0;
+}

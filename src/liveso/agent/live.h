@@ -70,6 +70,10 @@ enum live_status live_carry(int sheet, const char *path, uint64_t *failure);
  */
 void live_list(struct live_message *message, char *memory, uint64_t size);
 
+/* carry.c: the same in a visit. */
+uint64_t live_map_parts(const char *path, struct live_part *parts, uint64_t count);
+uint64_t live_move_parts(const struct live_part *parts, uint64_t count);
+
 /* visit.c: what a daemon finds which visits the process. */
 extern struct live_area live_area;
 extern char live_stack[LIVE_STACK_SIZE];

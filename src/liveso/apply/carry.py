@@ -9,7 +9,6 @@ from liveso.apply.target import Target
 from liveso.errors import Refused, TargetError
 from liveso.process import proc
 from liveso.process.agent import Withdrawn
-from liveso.process.freeze import Freeze, still
 from liveso.process.holding import NotYetStill, start_holder
 from liveso.process.proc import MappedFile, Mapping
 
@@ -50,21 +49,14 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
 
 
 async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> Carried:
-    pid = target.pid
-    agent, threads = target.agent.idle(), still(pid, target.agent.spared, limit)
-    if proc.is_stopped(pid):  # its agent can end what is under way only while the others are held
-        async with threads as freeze, agent:
-            return await _carry_now(target, file, copy, freeze)
-    async with agent, threads as freeze:
-        return await _carry_now(target, file, copy, freeze)
-
-
-async def _carry_now(target: Target, file: MappedFile, copy: str, freeze: Freeze) -> Carried:
     pid, thread = target.pid, target.hello.thread
-    parts = mappings_of(pid, thread, file)
-    if parts:
-        await target.agent.carry(copy, parts, freeze)
-    held = (time.monotonic() - freeze.since) * 1000
+    parts: list[Mapping] = []
+
+    def found() -> list[Mapping]:
+        parts[:] = mappings_of(pid, thread, file)
+        return parts
+
+    held = await target.agent.carry(pid, copy, found, limit)
     first = parts[0].start if parts else -1
     now = next((it.file for it in proc.mappings(pid, thread) if it.start <= first < it.end), file)
     return Carried(now, held)

@@ -18,9 +18,10 @@ STILL, LATER, GONE, PROBLEM = b"s", b"l", b"g", b"p"
 """Answers to a request; STILL with SINCE (FREEZE) or STATE (VISIT), all others with a text."""
 SINCE = struct.Struct("=d")
 """The time (time.monotonic(), which all processes have in common) at which the first thread was to stand."""
-STATE = struct.Struct("=dQ?HH")
+STATE = struct.Struct("=dQ??HH")
 """SINCE; the signals that the thread blocks; whether no filter of system calls (seccomp(2)) holds for it during the
-visit; and the sizes in bytes of its registers (NT_PRSTATUS) and its vector registers (NT_X86_XSTATE), which follow."""
+visit; whether the whole process is stopped (SIGSTOP); and the sizes in bytes of its registers (NT_PRSTATUS) and its
+vector registers (NT_X86_XSTATE), which follow."""
 END, END_ANSWERED, ENDED = b"e", b"E", b"d"
 """The order to let the threads go (END_ANSWERED: the agent has answered), and what answers it: it is done."""
 
@@ -42,9 +43,13 @@ CALL, RETURNED, FAULT, TOO_LONG = b"C", b"r", b"x", b"o"
 for which the other threads stood still. FAULT, with a text: it did not come back, and the thread is where it was.
 TOO_LONG: the thread has been let go, and comes back by itself when the call returns."""
 CALL_ORDER = struct.Struct("=dBHqHQQHH4h")
-"""The seconds that it may take; whether the other threads stand still meanwhile; where registers have the number of a
-system call, that number of the one which ends the call; where they have the address of the next instruction, and the
-address behind that system call; an address, the size in bytes of what is to be written there, and that of the registers
-which the call begins with: both follow; and the numbers of system calls by which threads wait for others."""
+"""The seconds that it may take; when the other threads stand still: FREE, ALONE, ALONE_FROM_NOW; where registers have
+the number of a system call, that number of the one which ends the call; where they have the address of the next
+instruction, and the address behind that system call; an address, the size in bytes of what is to be written there, and
+that of the registers which the call begins with: both follow; and the numbers of system calls by which threads wait for
+others."""
+FREE, ALONE, ALONE_FROM_NOW = range(3)
+"""Not at all; during the call, as far as that can be: one of them may have what the call waits for; until the end of
+the visit, or the call is not made."""
 HELD = struct.Struct("=d")
 """Seconds."""

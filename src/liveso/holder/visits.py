@@ -12,11 +12,14 @@ import time
 from dataclasses import dataclass
 
 from liveso.holder.orders import (
+    ALONE,
+    ALONE_FROM_NOW,
     CALL,
     CALL_ORDER,
     ENDED,
     FAULT,
     HELD,
+    LATER,
     PROBLEM,
     RETURNED,
     STATE,
@@ -75,7 +78,7 @@ class _Call:
     """A CALL_ORDER."""
 
     limit: float
-    stand_still: bool
+    standstill: int
     number_at: int
     number: int
     next_at: int
@@ -99,7 +102,7 @@ def visit(
 ) -> None:
     """Raises Later, Gone or Problem where the thread cannot be stopped."""
     since = time.monotonic()
-    _stop(pid, thread, since + limit)
+    is_stopped = _stop(pid, thread, since + limit)
     are_suspended = suspend_filters(thread)
     stopped = _Stopped(
         pid,
@@ -112,7 +115,7 @@ def visit(
         calls,
     )
     sizes = len(stopped.registers), len(stopped.vectors)
-    head = STATE.pack(since, stopped.blocked, are_suspended, *sizes)
+    head = STATE.pack(since, stopped.blocked, are_suspended, is_stopped, *sizes)
     if _say(talk, STILL + head + stopped.registers + stopped.vectors):
         try:
             _serve(talk, stopped)
@@ -124,7 +127,8 @@ def visit(
     _say(talk, ENDED)
 
 
-def _stop(pid: int, thread: int, end: float) -> None:
+def _stop(pid: int, thread: int, end: float) -> bool:
+    """Whether its whole process is stopped."""
     if not seize(pid, thread):
         raise Gone(f"thread {thread} has ended")
     while (status := status_of(pid, thread)) is None:
@@ -136,31 +140,36 @@ def _stop(pid: int, thread: int, end: float) -> None:
     if not status >> EVENT:
         ptrace(DETACH, thread, status)
         raise Later(f"a signal has just come to thread {thread}")
-    if status & 0xFF != signal.SIGTRAP:
-        ptrace(DETACH, thread)
-        raise Later("the process is stopped (SIGSTOP)")
+    return status & 0xFF != signal.SIGTRAP
 
 
 def _serve(talk: socket.socket, stopped: _Stopped) -> None:
-    has_called = False
-    while True:
-        try:
-            order = talk.recv(_MOST_ORDER)
-        except OSError:
-            order = b""
-        if order[:1] != CALL:
-            _let_go(stopped, has_called=has_called)
-            return
-        try:
-            held = _make(stopped, _call_of(order[1:]))
-            has_called = True
-            _say(talk, RETURNED + HELD.pack(held))
-        except _Fault as fault:
-            _put_back(stopped)
-            has_called = False
-            _say(talk, FAULT + str(fault).encode())
-        except Problem as problem:
-            _say(talk, PROBLEM + str(problem).encode())
+    has_called, others = False, _Others(stopped)
+    try:
+        while (order := _next_order(talk))[:1] == CALL:
+            try:
+                _make(stopped, _call_of(order[1:]), others)
+                has_called = True
+                _say(talk, RETURNED + HELD.pack(others.held))
+            except _Fault as fault:
+                _put_back(stopped)
+                has_called = False
+                _say(talk, FAULT + str(fault).encode())
+            except Later as later:
+                _say(talk, LATER + str(later).encode())
+            except Problem as problem:
+                _say(talk, PROBLEM + str(problem).encode())
+        _let_go(stopped, has_called=has_called)
+    finally:
+        others.let_go()
+
+
+def _next_order(talk: socket.socket) -> bytes:
+    """Nothing where the daemon has gone."""
+    try:
+        return talk.recv(_MOST_ORDER)
+    except OSError:
+        return b""
 
 
 def _call_of(order: bytes) -> _Call:
@@ -169,12 +178,11 @@ def _call_of(order: bytes) -> _Call:
     )
     frame = order[CALL_ORDER.size : CALL_ORDER.size + frame_size]
     registers = order[CALL_ORDER.size + frame_size : CALL_ORDER.size + frame_size + registers_size]
-    return _Call(limit, bool(still), number_at, number, next_at, end, place, frame, registers, frozenset(waiting))
+    return _Call(limit, still, number_at, number, next_at, end, place, frame, registers, frozenset(waiting))
 
 
-def _make(stopped: _Stopped, call: _Call) -> float:
-    """Let the thread make the call; it stands before the system call that ends it then. Returns the seconds for which
-    other threads were held."""
+def _make(stopped: _Stopped, call: _Call, others: "_Others") -> None:
+    """Let the thread make the call; it stands before the system call that ends it then."""
     try:
         memory = os.open(f"/proc/{stopped.pid}/task/{stopped.thread}/mem", os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -184,84 +192,82 @@ def _make(stopped: _Stopped, call: _Call) -> float:
             os.close(memory)
     except OSError as error:
         raise Problem(f"its memory may not be written ({os.strerror(error.errno or 0)})") from error
-    others = _Others(stopped, call.stand_still)
-    others.hold()
+    if call.standstill == ALONE_FROM_NOW:
+        others.hold(call.limit)
+    elif call.standstill == ALONE:
+        others.hold_if_possible()
     try:
         if not write_registers(stopped.thread, PRSTATUS, call.registers):
             raise Gone(f"thread {stopped.thread} has ended")
         block_signals(stopped.thread, ALL_OTHERS)
         _until_end(stopped, call, others)
     finally:
-        others.let_go()
-    return others.held
+        if call.standstill == ALONE:
+            others.let_go()
 
 
 class _Others:
-    """The threads besides the one that is visited, which are held while that changes what a fork would copy."""
+    """The threads besides the one that is visited. `held` is how long they have been held, at most, in seconds."""
 
-    def __init__(self, stopped: _Stopped, is_wanted: bool) -> None:
+    def __init__(self, stopped: _Stopped) -> None:
         self._stopped = stopped
-        self._is_wanted = is_wanted
         self._threads: dict[int, int] = {}
         self._since = 0.0
-        self.held = 0.0
+        self._held = 0.0
+
+    @property
+    def held(self) -> float:
+        return max(self._held, time.monotonic() - self._since if self._threads else 0.0)
 
     @property
     def are_held_too_long(self) -> bool:
         return bool(self._threads) and time.monotonic() - self._since > _LONGEST_STANDSTILL
 
-    def hold(self) -> None:
-        """As far as they can be: it is a matter of how likely something is, not of whether it may be."""
-        if not self._is_wanted or self._threads:
-            return
-        self._since = time.monotonic()
+    def hold(self, limit: float) -> None:
+        """Raises Later, Gone or Problem where they cannot be held."""
+        if not self._threads:
+            self._since = time.monotonic()
+            self._threads = stop_all(self._stopped.pid, self._stopped.thread, self._since + limit)
+
+    def hold_if_possible(self) -> None:
         with contextlib.suppress(Later, Gone, Problem):
-            self._threads = stop_all(self._stopped.pid, self._stopped.thread, self._since + _HOLD_AGAIN)
+            self.hold(_HOLD_AGAIN)
 
     def let_go(self) -> None:
         if self._threads:
             it = self._stopped
             let_all_go(it.pid, self._threads, it.number_at, it.result_at, it.calls)
-            self.held = max(self.held, time.monotonic() - self._since)
+            self._held = self.held
             self._threads = {}
-
-    def do_without(self) -> None:
-        self._is_wanted = False
-        self.let_go()
 
 
 def _until_end(stopped: _Stopped, call: _Call, others: _Others) -> None:
-    end, waits = time.monotonic() + call.limit, False
+    end, waits, may_hold = time.monotonic() + call.limit, False, call.standstill == ALONE
     while True:
         ptrace(SYSCALL, stopped.thread)
-        status = _next_status(stopped, others, end)
+        rounds = 0
+        while (status := status_of(stopped.pid, stopped.thread)) is None:
+            rounds += 1
+            if may_hold and others.are_held_too_long:  # one of them has what the call waits for
+                others.let_go()
+                may_hold = False
+            if time.monotonic() > end:
+                raise _TooLong
+            time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
+        if status < 0:
+            raise Gone(f"thread {stopped.thread} has ended")
         if status == _AT_A_SYSTEM_CALL:
             registers = read_registers(stopped.thread, PRSTATUS)
             number, place = (int.from_bytes(registers[at : at + 8], "little") for at in (call.number_at, call.next_at))
             if number == call.number and place == call.end:
                 return
-            if waits:  # it has waited for another thread, or asked for it
-                others.hold()
-                waits = False
-            elif number in call.waiting:
+            if may_hold and waits:  # it has waited for another thread, or asked for it
+                others.hold_if_possible()
+            elif may_hold and number in call.waiting:
                 others.let_go()
-                waits = True
+            waits = not waits and number in call.waiting
         elif not status >> EVENT and status in SYNCHRONOUS:
             raise _Fault(signal.strsignal(status) or str(status))
-
-
-def _next_status(stopped: _Stopped, others: _Others, end: float) -> int:
-    rounds = 0
-    while (status := status_of(stopped.pid, stopped.thread)) is None:
-        rounds += 1
-        if others.are_held_too_long:
-            others.do_without()
-        if time.monotonic() > end:
-            raise _TooLong
-        time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
-    if status < 0:
-        raise Gone(f"thread {stopped.thread} has ended")
-    return status
 
 
 def _let_go(stopped: _Stopped, *, has_called: bool) -> None:

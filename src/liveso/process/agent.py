@@ -1,16 +1,16 @@
 """What the daemon can have done in a target, whichever way it reaches it."""
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from liveso.errors import TargetError, TargetGone
 from liveso.process import protocol
-from liveso.process.freeze import Freeze
 from liveso.process.proc import Mapping
 from liveso.process.protocol import Transaction
+
+Parts = Callable[[], list[Mapping]]
 
 
 class WordChanged(TargetError):
@@ -112,13 +112,12 @@ class Agent(Protocol):
     async def recall(self) -> bytes:
         """The record of the last commit that was applied."""
 
-    def idle(self) -> AbstractAsyncContextManager[None]:
-        """No other request is under way inside the block: only `carry` may be asked for there."""
+    async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
+        """Lay mappings, which `parts` tells while all threads of the process stand still, onto the file at `path`,
+        which has the same content. Returns for how long they stood, in ms.
 
-    async def carry(self, path: str, parts: Sequence[Mapping], freeze: Freeze) -> None:
-        """Lay mappings onto the file at `path`, which has the same content, while no other thread of the target runs.
-
-        Only inside `idle`. Raises Withdrawn or another TargetError where nothing was done."""
+        Raises Withdrawn, NotYetStill where they did not within `limit` seconds, or another TargetError; then nothing
+        was done."""
 
     async def say(self, line: str) -> None:
         """Put a line on the program's standard error."""

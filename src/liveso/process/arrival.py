@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from liveso.elf import tables
 from liveso.errors import TargetError
+from liveso.holder.orders import ALONE
 from liveso.process.holding import CallTooLong
 from liveso.process.proc import Mapping as Part
 from liveso.process.protocol import AREA, AREA_VERSION, STACK_SIZE
@@ -25,19 +26,23 @@ _NO_FILE = (1 << 64) - 1
 _FAILED = (1 << 64) - 4096  # an address from here on is an error
 _PAGE = 4096
 _LIBRARIES = ("libc.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
+_NAMES = ("stub", "area", "stack", "list", "map_parts", "move_parts")
 FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap", "__errno_location")
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """live.so in a process: the mapping that it begins with, where calls are made from, what else a call may use of
-    that memory while it is small, its struct live_area, and the function that lists objects."""
+    that memory while it is small, its struct live_area, and its functions: they list objects,
+    map a file, and move mappings."""
 
     start: Part
     place: Place
     spare: int
     area: int
     lister: int
+    mapper: int
+    mover: int
 
 
 def arrived(read: Read, parts: Sequence[Part]) -> Arrived | None:
@@ -47,12 +52,12 @@ def arrived(read: Read, parts: Sequence[Part]) -> Arrived | None:
         if part.offset == 0 and part.file.path.removesuffix(" (deleted)").endswith("/live.so"):
             try:
                 symbols = defined_symbols(read, part.start)
-                stub, area, stack, lister = (symbols[f"live_{it}"] for it in ("stub", "area", "stack", "list"))
+                stub, area, stack, *functions = (symbols[f"live_{it}"] for it in _NAMES)
             except (TargetError, KeyError):
                 continue
             if AREA.unpack(read(area, AREA.size).ljust(AREA.size))[1] != AREA_VERSION:
                 raise TargetError("its live.so is of another version, which this daemon does not know")
-            return Arrived(part, Place(stub, stack + STACK_SIZE), stack, area, lister)
+            return Arrived(part, Place(stub, stack + STACK_SIZE), stack, area, *functions)
     return None
 
 
@@ -98,7 +103,7 @@ async def _open(visit: Visit, path: str, functions: Mapping[str, int], place: Pl
         raise TargetError("it has no memory for a call")
     visit.write(room, os.fsencode(path) + b"\0")
     large = Place(place.stub, room + _ROOM)
-    handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, alone=True)
+    handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, standstill=ALONE)
     reason = "" if handle else await loader_error(visit, functions, large)
     await visit.call(functions["munmap"], [room, _ROOM], place, limit=CALL_LIMIT)
     if not handle:

@@ -4,14 +4,14 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from liveso.errors import TargetError, TargetGone
-from liveso.process import protocol
+from liveso.process import proc, protocol
 from liveso.process.agent import (
     AgentSilent,
     Hello,
@@ -19,12 +19,13 @@ from liveso.process.agent import (
     ObjectList,
     ObjectsChanged,
     Opened,
+    Parts,
     TakenBack,
     Withdrawn,
     WordChanged,
     read_objects,
 )
-from liveso.process.freeze import Freeze
+from liveso.process.freeze import Freeze, still
 from liveso.process.proc import Mapping
 from liveso.process.protocol import Kind, Message, Status, Transaction
 from liveso.process.sheet import Sheet
@@ -130,17 +131,19 @@ class Resident:
             reply = await self._ask(Message(Kind.RECALL), sheet)
             return sheet.read(0, reply.argument[0])
 
-    @asynccontextmanager
-    async def idle(self) -> AsyncIterator[None]:
-        """No other request is under way inside the block: only `carry` may be asked for there."""
-        async with self._turn:
-            yield
+    async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
+        turn, threads = self._turn, still(pid, self.spared, limit)
+        if proc.is_stopped(pid):  # the agent can end what is under way only while the others are held
+            async with threads as freeze, turn:
+                return await self._carry(path, parts(), freeze)
+        async with turn, threads as freeze:
+            return await self._carry(path, parts(), freeze)
 
-    async def carry(self, path: str, parts: Sequence[Mapping], freeze: Freeze) -> None:
-        """Lay mappings onto the file at `path`, which has the same content, while no other thread of the target runs.
-
-        Only inside `idle`. Raises Withdrawn or another TargetError where nothing was done. An agent that does not come
-        to it in time is told not to begin; one that has begun is waited for, also by the freeze."""
+    async def _carry(self, path: str, parts: Sequence[Mapping], freeze: Freeze) -> float:
+        """An agent that does not come to it in time is told not to begin; one that has begun is waited for, also by the
+        freeze."""
+        if not parts:
+            return 0.0
         rows = (protocol.PART.pack(it.start, it.end - it.start, it.offset, 0, it.protection, 0) for it in parts)
         with Sheet(protocol.CARRY.pack(0, 0, len(parts), 0) + b"".join(rows)) as sheet:
             await freeze.watch(sheet.descriptor)
@@ -158,6 +161,7 @@ class Resident:
         if reply.status == Status.WITHDRAWN:
             raise Withdrawn("its threads are not held any more")
         _check(reply)
+        return (time.monotonic() - freeze.since) * 1000
 
     async def say(self, line: str) -> None:
         """Put a line on the program's standard error."""

@@ -28,15 +28,17 @@ class Place:
 
 class Visit:
     """A thread that is stopped, `since` a time (time.monotonic()). `suspends_filters` says whether no filter of system
-    calls holds for it meanwhile. `held` is the longest time in seconds for which all other threads stood still."""
+    calls holds for it meanwhile, `is_stopped` whether its whole process was stopped (SIGSTOP). `held` is the longest
+    time in seconds for which all other threads stood still."""
 
     def __init__(self, pid: int, thread: int, talk: Talk, told: bytes, calls: Calls) -> None:
-        since, blocked, suspends, registers, vectors = orders.STATE.unpack_from(told)
+        since, blocked, suspends, is_stopped, registers, vectors = orders.STATE.unpack_from(told)
         at = orders.STATE.size
         self.pid = pid
         self.thread = thread
         self.since: float = since
         self.suspends_filters: bool = suspends
+        self.is_stopped: bool = is_stopped
         self.stopped = StoppedThread(
             told[at : at + registers], told[at + registers : at + registers + vectors], blocked
         )
@@ -50,9 +52,9 @@ class Visit:
         return self.calls.frame_size(len(self.stopped.vectors)) + _RESULT_SIZE + _ALIGNMENT
 
     async def call(
-        self, function: int, arguments: Sequence[int], place: Place, *, limit: float, alone: bool = False
+        self, function: int, arguments: Sequence[int], place: Place, *, limit: float, standstill: int = orders.FREE
     ) -> int:
-        """What a function returns that the thread calls; `alone` with all other threads held still.
+        """What a function returns that the thread calls; `standstill` says when all other threads stand still (orders).
 
         Raises CallFailed where it does not return and never will, CallTooLong where it has not within `limit` seconds:
         then the visit is over.
@@ -64,7 +66,7 @@ class Visit:
         registers = calls.registers(self.stopped, function, arguments, place.stub, frame_at, result)
         order = orders.CALL_ORDER.pack(
             limit,
-            alone,
+            standstill,
             calls.number_at,
             calls.way_back,
             calls.next_at,

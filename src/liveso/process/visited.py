@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from liveso.errors import TargetError, TargetGone
+from liveso.holder.orders import ALONE, FREE
 from liveso.machine import Machine
 from liveso.machine.calls import Calls
 from liveso.process import proc, protocol
-from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, read_objects
+from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error
-from liveso.process.freeze import Freeze, still, written_down
+from liveso.process.carrying import carry
+from liveso.process.freeze import still, written_down
 from liveso.process.holding import MemoryChanged, NotYetStill
 from liveso.process.proc import Mapping as Part
 from liveso.process.protocol import Piece, Transaction
@@ -93,7 +95,8 @@ class Visited:
         if self._live is None:
             self._live = arrived(it.read_some, parts) or await arrive(it, self._path, parts, self._functions)
 
-    async def _stopped(self, stack: AsyncExitStack) -> Visit:
+    async def _stopped(self, stack: AsyncExitStack, *, anywhere: bool = False) -> Visit:
+        """A thread that is stopped at a safe point, or `anywhere`: where it is to make nothing but system calls."""
         end, reason = time.monotonic() + _PATIENCE, ""
         while True:
             for thread in _in_order(self._pid)[:_MOST_THREADS]:
@@ -106,7 +109,7 @@ class Visited:
                 except TargetGone:
                     continue
                 try:
-                    found = _filtered(it) or self._why_not(it, it.mappings())
+                    found = _filtered(it) or ("" if anywhere else _stopped(it) or self._why_not(it, it.mappings()))
                 except BaseException:
                     await manager.__aexit__(None, None, None)
                     raise
@@ -123,7 +126,10 @@ class Visited:
 
     async def _call(self, it: Visit, name: str, *arguments: int, alone: bool = False) -> int:
         assert self._live is not None
-        return await it.call(self._functions[name], arguments, self._live.place, limit=CALL_LIMIT, alone=alone)
+        standstill = ALONE if alone else FREE
+        return await it.call(
+            self._functions[name], arguments, self._live.place, limit=CALL_LIMIT, standstill=standstill
+        )
 
     def _put(self, it: Visit, *texts: bytes) -> list[int]:
         """Put texts where a call finds them; their addresses."""
@@ -242,13 +248,12 @@ class Visited:
             raise TargetError("the record of its updates is damaged")
         return (await self.read([(place + _WORD, size)]))[0]
 
-    @asynccontextmanager
-    async def idle(self) -> AsyncIterator[None]:
-        async with self._turn:
-            yield
-
-    async def carry(self, path: str, parts: Sequence[Part], freeze: Freeze) -> None:
-        raise TargetError("a process without live.so's thread is not carried over to the copy of a file")
+    async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
+        async with self._turn, AsyncExitStack() as stack:
+            it = await self._stopped(stack, anywhere=True)
+            if self._live is None or self._live.start not in it.mappings():
+                raise TargetError("live.so is not there yet")
+            return await carry(it, self._live, path, parts, limit)
 
     async def say(self, line: str) -> None:
         if self._live is not None:
@@ -277,6 +282,10 @@ def _filtered(it: Visit) -> str:
     if it.suspends_filters or proc.system_call_filters(it.pid, it.thread) == 0:
         return ""
     return "filters its system calls (seccomp), which only root's daemon may suspend"
+
+
+def _stopped(it: Visit) -> str:
+    return "stands with its whole process (SIGSTOP)" if it.is_stopped else ""
 
 
 def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject:
