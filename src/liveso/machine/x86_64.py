@@ -4,6 +4,7 @@ import re
 
 import capstone
 
+from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
 from liveso.machine.x86_64_vectors import vector_instruction
 from liveso.machine.x86_64_words import adds_words, extended_words
@@ -58,6 +59,15 @@ X86_64 = Machine(
     # epoll_wait, epoll_pwait, epoll_pwait2, io_getevents, semop, semtimedop, rt_sigtimedwait; accept, recvfrom,
     # recvmsg and accept4 with a time limit
     calls_without_restart=(232, 281, 441, 208, 65, 220, 128, 43, 45, 47, 288),
+    # 3.6.2 "DWARF Register Number Mapping": rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, the return address
+    frames=FrameRegisters(
+        places=(80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128),
+        stack_pointer=7,
+        return_address=16,
+        kept=frozenset({3, 6, 12, 13, 14, 15}),
+        system_call=b"\x0f\x05",
+        futex=202,
+    ),
     padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
     extended_words=extended_words,
     adds_words=adds_words,
