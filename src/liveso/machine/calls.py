@@ -39,6 +39,3 @@ class Calls:
     frame: Callable[[StoppedThread, int], bytes]
     frame_size: Callable[[int], int]
     registers: Callable[[StoppedThread, int, Sequence[int], int, int, int], bytes]
-    dwarf_registers: tuple[int, ...]
-    """The places of the registers among those of a stopped thread, in bytes, by their DWARF numbers; the return
-    address's column is that of the next instruction."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from liveso.machine.calls import Calls
+from liveso.machine.frames import FrameRegisters
 from liveso.machine.words import CodeWords, Words
 
 
@@ -49,6 +50,7 @@ class Machine:
     name matches `selects`
     leaves one of two registers; its condition is the group, or the last operand, and `opposites` have a condition for
     that which is its contrary, so that one of both is left.
+    `frames` are what unwinding a thread's frames needs, where they can be unwound.
     `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `calls` say how a stopped thread is let make a call, where that is known.
     `can_be_updated` says whether liveso can update processes of this machine,
@@ -102,6 +104,7 @@ class Machine:
     call_number_at: int = 0
     call_result_at: int = 0
     calls_without_restart: tuple[int, ...] = ()
+    frames: FrameRegisters | None = None
     code_words: Callable[[bytes, int], CodeWords] | None = None
     freed_registers: int = 0
     linker_registers: int = 0

@@ -4,6 +4,7 @@ import re
 
 import capstone
 
+from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
 from liveso.machine.x86_64_calls import CALLS_WITHOUT_RESTART, X86_64_CALLS
 from liveso.machine.x86_64_vectors import vector_instruction
@@ -58,6 +59,15 @@ X86_64 = Machine(
     call_result_at=80,  # rax (sys/user.h)
     calls_without_restart=CALLS_WITHOUT_RESTART,
     calls=X86_64_CALLS,
+    # 3.6.2 "DWARF Register Number Mapping": rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, the return address
+    frames=FrameRegisters(
+        places=(80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128),
+        stack_pointer=7,
+        return_address=16,
+        kept=frozenset({3, 6, 12, 13, 14, 15}),
+        system_call=b"\x0f\x05",
+        futex=frozenset({202, 219}),
+    ),
     padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
     extended_words=extended_words,
     adds_words=adds_words,

@@ -37,7 +37,6 @@ _REGISTERS = struct.Struct("=27Q")
 _FS_BASE = 21
 _SAVED = (_R8, _R9, _R10, _R11, _R12, _R13, _R14, _R15, _DI, _SI, _BP, _BX, _DX, _AX, _CX, _SP, _IP, _FLAGS)
 _ARGUMENTS = (_DI, _SI, _DX, _CX, _R8, _R9)  # psABI, 3.2.3
-_DWARF = (_AX, _DX, _CX, _BX, _SI, _DI, _BP, _SP, _R8, _R9, _R10, _R11, _R12, _R13, _R14, _R15, _IP)  # psABI, 3.6.2
 
 _CONTEXT = struct.Struct("=QQQIIQ" + "18QHHHHQQQQQ64xQ")
 _HAS_VECTORS, _HAS_SS = 1, 2 | 4  # UC_FP_XSTATE; UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS
@@ -127,5 +126,4 @@ X86_64_CALLS = Calls(
     frame=_frame,
     frame_size=_frame_size,
     registers=_call_registers,
-    dwarf_registers=tuple(it * 8 for it in _DWARF),
 )

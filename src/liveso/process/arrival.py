@@ -4,13 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from liveso.elf import tables
 from liveso.errors import TargetError
 from liveso.holder.orders import ALONE
+from liveso.process.exports import Exports
 from liveso.process.holding import CallTooLong
+from liveso.process.mapped import MappedObjects
+from liveso.process.memory import Unreadable
 from liveso.process.proc import Mapping as Part
 from liveso.process.protocol import AREA, AREA_VERSION, STACK_SIZE
-from liveso.process.symbols import Read, defined_symbols, program_headers
 from liveso.process.visit import Place, Visit
 
 CALL_LIMIT = 20.0
@@ -27,7 +28,8 @@ _FAILED = (1 << 64) - 4096  # an address from here on is an error
 _PAGE = 4096
 _LIBRARIES = ("libc.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
 _NAMES = ("stub", "area", "stack", "list", "map_parts", "move_parts")
-FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap", "__errno_location")
+_FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap", "__errno_location")
+_WHERE_THERE = ("_dl_get_tls_static_info", "errno", "__libc_dlerror_result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +47,33 @@ class Arrived:
     mover: int
 
 
-def arrived(read: Read, parts: Sequence[Part]) -> Arrived | None:
-    """Where live.so is in a process with such mappings; None where it is not, or is too old to be visited. Raises
-    TargetError where it is newer than this daemon."""
-    for part in parts:
+def arrived(objects: MappedObjects) -> Arrived | None:
+    """Where live.so is in a process; None where it is not, or is too old to be visited. Raises TargetError where it is
+    newer than this daemon."""
+    for part in objects.mappings:
         if part.offset == 0 and part.file.path.removesuffix(" (deleted)").endswith("/live.so"):
             try:
-                symbols = defined_symbols(read, part.start)
-                stub, area, stack, *functions = (symbols[f"live_{it}"] for it in _NAMES)
-            except (TargetError, KeyError):
+                exports = Exports(objects.memory, objects.image(part))
+                stub, area, stack, *functions = (exports.definitions(f"live_{it}")[0].start for it in _NAMES)
+                version = AREA.unpack(objects.memory.content(area, AREA.size))[1]
+            except (Unreadable, IndexError):
                 continue
-            if AREA.unpack(read(area, AREA.size).ljust(AREA.size))[1] != AREA_VERSION:
+            if version != AREA_VERSION:
                 raise TargetError("its live.so is of another version, which this daemon does not know")
             return Arrived(part, Place(stub, stack + STACK_SIZE), stack, area, *functions)
     return None
 
 
-def functions_of(visit: Visit, parts: Sequence[Part]) -> dict[str, int]:
+def functions_of(objects: MappedObjects) -> dict[str, int]:
     """The addresses of what libc and the dynamic linker offer. Raises TargetError where something of it is missing."""
     found: dict[str, int] = {}
-    for part in parts:
+    for part in objects.mappings:
         if part.offset == 0 and part.file.path.removesuffix(" (deleted)").rpartition("/")[2] in _LIBRARIES:
-            found |= defined_symbols(visit.read_some, part.start)
-    missing = [it for it in FUNCTIONS if it not in found]
+            exports = Exports(objects.memory, objects.image(part))
+            for name in (*_FUNCTIONS, *_WHERE_THERE):
+                for definition in exports.definitions(name):
+                    found.setdefault(name, definition.start)
+    missing = [it for it in _FUNCTIONS if it not in found]
     if missing:
         raise TargetError(
             f"its C library does not offer {missing[0]}: it is statically linked, or its glibc is older than 2.34"
@@ -75,11 +81,11 @@ def functions_of(visit: Visit, parts: Sequence[Part]) -> dict[str, int]:
     return found
 
 
-async def arrive(visit: Visit, path: str, parts: Sequence[Part], functions: Mapping[str, int]) -> Arrived:
+async def arrive(visit: Visit, path: str, objects: MappedObjects, functions: Mapping[str, int]) -> Arrived:
     """Let the thread open live.so from a path. Raises TargetError where that cannot be: the process is as it was."""
-    stub_at, before = _unused_code(visit, parts)
+    stub_at, before = _unused_code(visit, objects)
     top = visit.stack_pointer - _RED_ZONE
-    _require_room(visit, parts, top)
+    _require_room(visit, objects.mappings, top)
     visit.write(stub_at, visit.calls.stub)
     try:
         await _open(visit, path, functions, Place(stub_at, top))
@@ -89,7 +95,7 @@ async def arrive(visit: Visit, path: str, parts: Sequence[Part], functions: Mapp
         visit.write(stub_at, before)
         raise
     visit.write(stub_at, before)
-    found = arrived(visit.read_some, visit.mappings())
+    found = arrived(visit.objects())
     if found is None:
         raise TargetError("live.so is not where it was opened")
     return found
@@ -116,22 +122,20 @@ async def loader_error(visit: Visit, functions: Mapping[str, int], place: Place)
     return visit.read_text(text, _LONGEST_TEXT) if text else "not found"
 
 
-def _unused_code(visit: Visit, parts: Sequence[Part]) -> tuple[int, bytes]:
+def _unused_code(visit: Visit, objects: MappedObjects) -> tuple[int, bytes]:
     """Where a stub can be written: between the end of an object's code and the end of its last page, and what is there.
     Raises TargetError where there is no such place."""
     size = len(visit.calls.stub)
-    for part in parts:
+    for part in objects.mappings:
         if part.offset or not part.file.inode:
             continue
         try:
-            segments = program_headers(visit.read_some, part.start)
-        except TargetError:
+            code = objects.image(part).code
+        except Unreadable:
             continue
-        for row in segments[(segments["type"] == tables.PT_LOAD) & ((segments["flags"] & tables.PF_X) != 0)]:
-            first = next(iter(segments[segments["type"] == tables.PT_LOAD]["address"]))
-            end = part.start - int(first) // _PAGE * _PAGE + int(row["address"]) + int(row["memory_size"])
-            place = -(-end // 16) * 16
-            if place + size <= -(-end // _PAGE) * _PAGE and _is_code(parts, place):
+        for it in code:
+            place = -(-it.stop // 16) * 16
+            if place + size <= -(-it.stop // _PAGE) * _PAGE and _is_code(objects.mappings, place):
                 return place, visit.read(place, size)
     raise TargetError("there is no room in its memory for a call")
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from liveso.errors import TargetError, TargetGone
 from liveso.holder import orders
+from liveso.machine import Machine
 from liveso.machine.calls import Calls, StoppedThread
 from liveso.process import proc
 from liveso.process.holding import Talk, talk
-from liveso.process.proc import Mapping
+from liveso.process.mapped import MappedObjects
+from liveso.process.memory import Memory
 from liveso.process.written import write_memory
 
 _STOP_LIMIT = 0.25  # seconds within which a thread is to stop
@@ -31,7 +33,7 @@ class Visit:
     calls holds for it meanwhile, `is_stopped` whether its whole process was stopped (SIGSTOP). `held` is the longest
     time in seconds for which all other threads stood still."""
 
-    def __init__(self, pid: int, thread: int, talk: Talk, told: bytes, calls: Calls) -> None:
+    def __init__(self, pid: int, thread: int, talk: Talk, told: bytes, machine: Machine, calls: Calls) -> None:
         since, blocked, suspends, is_stopped, registers, vectors = orders.STATE.unpack_from(told)
         at = orders.STATE.size
         self.pid = pid
@@ -43,6 +45,7 @@ class Visit:
             told[at : at + registers], told[at + registers : at + registers + vectors], blocked
         )
         self.held = 0.0
+        self.machine = machine
         self.calls = calls
         self._talk = talk
 
@@ -92,8 +95,9 @@ class Visit:
         """The thread's register at a place among those of StoppedThread, in bytes."""
         return int.from_bytes(self.stopped.registers[at : at + 8], "little")
 
-    def mappings(self) -> list[Mapping]:
-        return proc.mappings(self.pid, self.thread)
+    def objects(self) -> MappedObjects:
+        """What the process has mapped now."""
+        return MappedObjects(Memory(self.read_some), proc.mappings(self.pid, self.thread), self.machine)
 
     def read_some(self, address: int, size: int) -> bytes:
         """Read memory of the process, less than `size` bytes where it ends before."""
@@ -127,13 +131,15 @@ class Visit:
 
 
 @asynccontextmanager
-async def visit(pid: int, thread: int, calls: Calls) -> AsyncIterator[Visit]:
+async def visit(pid: int, thread: int, machine: Machine) -> AsyncIterator[Visit]:
     """Stop a thread of a process, for as long as the block lasts.
 
     Raises NotYetStill where it does not stop now, TargetError where it may not be stopped, TargetGone.
     """
+    if machine.calls is None:
+        raise TargetError(f"processes of {machine.name} are not visited yet")
     async with talk(orders.VISIT, pid, thread, _STOP_LIMIT) as (it, told):
-        found = Visit(pid, thread, it, told, calls)
+        found = Visit(pid, thread, it, told, machine, machine.calls)
         try:
             yield found
         finally:
