@@ -14,7 +14,7 @@ from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError, TargetGone
 from liveso.machine import X86_64
-from liveso.process import Visited, mode_of, proc, why_not_safe
+from liveso.process import Visited, mode_of, proc
 from liveso.process.protocol import Mode
 from liveso.settings import Settings
 from liveso.store import Store, Version
@@ -66,7 +66,7 @@ class Attaching:
         if peer.pid in self._tasks:
             return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent = Visited(peer.pid, X86_64, str(path), why_not_safe)
+        agent = Visited(peer.pid, X86_64, str(path))
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))

@@ -19,7 +19,9 @@ PRSTATUS, XSTATE = 1, 0x202
 """Sets of registers (NT_PRSTATUS, NT_X86_XSTATE)."""
 SYNCHRONOUS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS})
 """What an instruction raises: where a thread blocks such a signal, the kernel takes its handler away."""
-ALL_OTHERS = (1 << 64) - 1 - sum(1 << number - 1 for number in SYNCHRONOUS)
+_SET_USER = 33
+"""By which glibc lets all threads take on another user: whoever asks for it waits for all of them, with locks held."""
+ALL_OTHERS = (1 << 64) - 1 - sum(1 << number - 1 for number in (*SYNCHRONOUS, _SET_USER))
 """The set of all other signals."""
 
 _GETREGSET, _SETREGSET, _GETSIGMASK, _SETSIGMASK, _SETOPTIONS = 0x4204, 0x4205, 0x420A, 0x420B, 0x4200

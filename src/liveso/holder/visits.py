@@ -243,8 +243,10 @@ class _Others:
 
 def _until_end(stopped: _Stopped, call: _Call, others: _Others) -> None:
     end, waits, may_hold = time.monotonic() + call.limit, False, call.standstill == ALONE
+    received = 0
     while True:
-        ptrace(SYSCALL, stopped.thread)
+        ptrace(SYSCALL, stopped.thread, received)
+        received = 0
         rounds = 0
         while (status := status_of(stopped.pid, stopped.thread)) is None:
             rounds += 1
@@ -268,6 +270,8 @@ def _until_end(stopped: _Stopped, call: _Call, others: _Others) -> None:
             waits = not waits and number in call.waiting
         elif not status >> EVENT and status in SYNCHRONOUS:
             raise _Fault(signal.strsignal(status) or str(status))
+        elif not status >> EVENT:
+            received = status
 
 
 def _let_go(stopped: _Stopped, *, has_called: bool) -> None:

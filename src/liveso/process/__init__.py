@@ -3,7 +3,7 @@
 from liveso.process.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
 from liveso.process.protocol import Transaction
 from liveso.process.resident import Resident
-from liveso.process.visited import Visited, mode_of, why_not_safe
+from liveso.process.visited import Visited, mode_of
 
 __all__ = [
     "Agent",
@@ -18,5 +18,4 @@ __all__ = [
     "Visited",
     "WordChanged",
     "mode_of",
-    "why_not_safe",
 ]

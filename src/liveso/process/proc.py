@@ -206,6 +206,10 @@ class Position:
     is_in_call: bool
 
 
+class StillRuns(TargetError):
+    """A thread runs, so that it is not to be told where it is."""
+
+
 def positions(pid: int, besides: int) -> list[Position]:
     """Where the threads of a process are, which stand still, without one of them (proc(5), /proc/PID/task/TID/syscall).
     Raises TargetError where one runs or may not be looked at."""
@@ -222,7 +226,7 @@ def position(pid: int, thread: int) -> Position | None:
     except TargetGone:
         return None
     if len(fields) < 3:
-        raise TargetError(f"thread {thread} of process {pid} runs")
+        raise StillRuns(f"thread {thread} of process {pid} runs")
     return Position(thread, int(fields[-2], 16), int(fields[-1], 16), fields[0] != "-1")
 
 

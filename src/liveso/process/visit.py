@@ -91,6 +91,12 @@ class Visit:
     def thread_pointer(self) -> int:
         return self.register(self.calls.thread_at)
 
+    @property
+    def system_call(self) -> int | None:
+        """The number of the system call that the thread is in; None where it is in none."""
+        number = self.register(self.calls.number_at)
+        return number if number < 1 << 63 else None
+
     def register(self, at: int) -> int:
         """The thread's register at a place among those of StoppedThread, in bytes."""
         return int.from_bytes(self.stopped.registers[at : at + 8], "little")

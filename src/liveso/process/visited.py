@@ -2,30 +2,27 @@
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from liveso.errors import TargetError, TargetGone
 from liveso.holder.orders import ALONE, FREE
-from liveso.machine import Machine
-from liveso.machine.calls import Calls
+from liveso.machine import X86_64, Machine
 from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error
 from liveso.process.carrying import carry
 from liveso.process.freeze import still, written_down
-from liveso.process.holding import MemoryChanged, NotYetStill
-from liveso.process.proc import Mapping as Part
+from liveso.process.holding import MemoryChanged
+from liveso.process.mapped import MappedObjects
+from liveso.process.memory import Memory
 from liveso.process.protocol import Piece, Transaction
+from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
-from liveso.process.visit import Visit, visit
+from liveso.process.visit import Visit
 from liveso.process.written import read_ranges, write_memory, write_unused
 
-_PATIENCE = 10.0  # seconds until some thread is at a safe point
-_PAUSE = 0.02  # seconds between two looks at all threads
 _FREEZE_LIMIT = 0.5  # seconds
-_MOST_THREADS = 64  # that are looked at one after another
 _MESSAGE_ROOM, _LIST_ROOM = 1 << 14, 1 << 17  # bytes, of the part of the stack that no call gets to
 _LARGEST_RECORD = 1 << 28  # bytes
 _LONGEST_NAME = 1 << 15  # bytes
@@ -34,30 +31,21 @@ _FAILED = (1 << 64) - 4096
 _WORD = 8
 _MODE_AT = 12  # in struct live_area
 
-WhyNot = Callable[[Visit, Sequence[Part]], str]
-"""Why a thread that is stopped may not be let make a call; empty where it may."""
-
-
-class NoSafePoint(NotYetStill):
-    """No thread came to where it may be let make a call."""
-
 
 class Visited:
     """A process, to which the first visit brings live.so from a path, unless it is there."""
 
     spared = 0
 
-    def __init__(self, pid: int, machine: Machine, path: str, why_not: WhyNot) -> None:
-        if machine.calls is None:
-            raise TargetError(f"processes of {machine.name} are not visited yet")
+    def __init__(self, pid: int, machine: Machine, path: str) -> None:
         self._pid = pid
-        self._calls: Calls = machine.calls
+        self._machine = machine
         self._path = path
-        self._why_not = why_not
         self._turn = asyncio.Lock()
         self._process = os.pidfd_open(pid)
         self._functions: dict[str, int] = {}
         self._live: Arrived | None = None
+        self._errno_distance = 0
         self._static_size = 0
 
     async def greet(self) -> Hello:
@@ -74,55 +62,30 @@ class Visited:
     @asynccontextmanager
     async def _visit(self) -> AsyncIterator[Visit]:
         """A thread at a safe point, in a process that has live.so. Raises NoSafePoint where none comes to one."""
-        async with self._turn, AsyncExitStack() as stack:
-            it = await self._stopped(stack)
-            await self._find_live(it)
-            error_place = await self._call(it, "__errno_location")  # its program may be about to read what is there
-            before = it.read(error_place, 4)
-            try:
+        async with self._turn, safe_visit(self._pid, self._machine) as (it, objects):
+            await self._find_live(it, objects)
+            errno_at = await self._errno_of(it)
+            result_at = 0
+            if "errno" in self._functions and "__libc_dlerror_result" in self._functions:
+                result_at = errno_at - self._functions["errno"] + self._functions["__libc_dlerror_result"]
+            async with kept_errors(it, errno_at, result_at):
                 yield it
-            finally:
-                it.write(error_place, before)
 
-    async def _find_live(self, it: Visit) -> None:
+    async def _find_live(self, it: Visit, objects: MappedObjects) -> None:
         """Find live.so in the process, or bring it there. Raises TargetGone where it was there before: the process
         executes another program by now."""
-        parts = it.mappings()
-        if self._live is not None and self._live.start not in parts:
+        if self._live is not None and self._live.start not in objects.mappings:
             raise TargetGone(f"process {self._pid} executes another program")
         if not self._functions:
-            self._functions = functions_of(it, parts)
+            self._functions = functions_of(objects)
         if self._live is None:
-            self._live = arrived(it.read_some, parts) or await arrive(it, self._path, parts, self._functions)
+            self._live = arrived(objects) or await arrive(it, self._path, objects, self._functions)
 
-    async def _stopped(self, stack: AsyncExitStack, *, anywhere: bool = False) -> Visit:
-        """A thread that is stopped at a safe point, or `anywhere`: where it is to make nothing but system calls."""
-        end, reason = time.monotonic() + _PATIENCE, ""
-        while True:
-            for thread in _in_order(self._pid)[:_MOST_THREADS]:
-                manager = visit(self._pid, thread, self._calls)
-                try:
-                    it = await manager.__aenter__()
-                except NotYetStill as error:
-                    reason = str(error)
-                    continue
-                except TargetGone:
-                    continue
-                try:
-                    found = _filtered(it) or ("" if anywhere else _stopped(it) or self._why_not(it, it.mappings()))
-                except BaseException:
-                    await manager.__aexit__(None, None, None)
-                    raise
-                if not found:
-                    stack.push_async_exit(manager)
-                    return it
-                await manager.__aexit__(None, None, None)
-                reason = f"thread {thread} {found}"
-            if not proc.has_thread(self._pid, self._thread):
-                raise TargetGone(f"process {self._pid} has ended")
-            if time.monotonic() > end:
-                raise NoSafePoint(f"no thread comes to where it may be visited: {reason}")
-            await asyncio.sleep(_PAUSE)
+    async def _errno_of(self, it: Visit) -> int:
+        """The address of the thread's errno, which lies as far from the thread pointer in all threads."""
+        if not self._errno_distance:
+            self._errno_distance = await self._call(it, "__errno_location") - it.thread_pointer
+        return it.thread_pointer + self._errno_distance
 
     async def _call(self, it: Visit, name: str, *arguments: int, alone: bool = False) -> int:
         assert self._live is not None
@@ -249,9 +212,8 @@ class Visited:
         return (await self.read([(place + _WORD, size)]))[0]
 
     async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
-        async with self._turn, AsyncExitStack() as stack:
-            it = await self._stopped(stack, anywhere=True)
-            if self._live is None or self._live.start not in it.mappings():
+        async with self._turn, safe_visit(pid, self._machine, anywhere=True) as (it, objects):
+            if self._live is None or self._live.start not in objects.mappings:
                 raise TargetError("live.so is not there yet")
             return await carry(it, self._live, path, parts, limit)
 
@@ -277,17 +239,6 @@ class Visited:
             self._process = -1
 
 
-def _filtered(it: Visit) -> str:
-    """Why the filters of system calls that hold for a thread stand against a visit; what it calls could end it."""
-    if it.suspends_filters or proc.system_call_filters(it.pid, it.thread) == 0:
-        return ""
-    return "filters its system calls (seccomp), which only root's daemon may suspend"
-
-
-def _stopped(it: Visit) -> str:
-    return "stands with its whole process (SIGSTOP)" if it.is_stopped else ""
-
-
 def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject:
     """With the place of its block from the thread pointer on where it is the same in all threads, and else 0."""
     place = it.tls_block - thread_pointer if it.tls_block else 0
@@ -296,40 +247,9 @@ def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject
     )
 
 
-def _in_order(pid: int) -> list[int]:
-    """The threads, those that wait in a system call first: most of these are at a safe point."""
-    found: list[tuple[bool, int]] = []
-    for thread in proc.thread_numbers(pid):
-        try:
-            at = proc.position(pid, thread)
-        except TargetGone:
-            continue
-        except TargetError:  # it runs
-            found.append((True, thread))
-            continue
-        if at is not None:
-            found.append((not at.is_in_call, thread))
-    return [thread for _runs, thread in sorted(found)]
-
-
 def mode_of(pid: int) -> protocol.Mode | None:
     """How live.so in a process says that it is to be served; None where it is not there. Raises TargetError."""
     thread = proc.living_thread(pid)
-
-    def read(address: int, size: int) -> bytes:
-        try:
-            return proc.read_memory(pid, thread, address, size)
-        except TargetGone:  # nothing is there
-            return b""
-
-    found = arrived(read, proc.mappings(pid, thread))
-    return protocol.Mode(protocol.AREA.unpack(read(found.area, protocol.AREA.size))[2]) if found else None
-
-
-def why_not_safe(it: Visit, parts: Sequence[Part]) -> str:
-    number = int.from_bytes(it.stopped.registers[120:128], "little", signed=True)
-    return (
-        ""
-        if number in (219, 0, 7, 23, 35, 61, 202, 230, 232, 281, 270, 271, 47, 45, 43, 288)
-        else f"is not in a wait ({number})"
-    )
+    memory = Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
+    found = arrived(MappedObjects(memory, proc.mappings(pid, thread), X86_64))
+    return protocol.Mode(protocol.AREA.unpack(memory.content(found.area, protocol.AREA.size))[2]) if found else None

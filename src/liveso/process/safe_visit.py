@@ -1,0 +1,107 @@
+"""Visits of a thread that is at a safe point: which one, and what it must find as it left it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from liveso.errors import TargetGone
+from liveso.machine import Machine
+from liveso.process import proc
+from liveso.process.holding import NotYetStill
+from liveso.process.mapped import MappedObjects
+from liveso.process.safe_point import unsafe
+from liveso.process.unwind import unwind
+from liveso.process.visit import Visit, visit
+
+_PATIENCE = 10.0  # seconds until some thread is at a safe point
+_PAUSE = 0.02  # seconds between two looks at all threads
+_MOST_THREADS = 64  # that are looked at one after another
+_LONGEST_JUDGEMENT = 0.002  # seconds: what took longer was read for the first time
+
+
+class NoSafePoint(NotYetStill):
+    """No thread came to where it may be let make a call."""
+
+
+@asynccontextmanager
+async def safe_visit(
+    pid: int, machine: Machine, *, anywhere: bool = False
+) -> AsyncIterator[tuple[Visit, MappedObjects]]:
+    """Stop a thread of a process at a safe point, for as long as the block lasts; and what the process has mapped then.
+    Where the thread is to make nothing but system calls, it may be `anywhere`.
+
+    Raises NoSafePoint where none comes to one, TargetError where threads may not be stopped, TargetGone.
+    """
+    async with AsyncExitStack() as stack:
+        yield await _stopped(pid, machine, anywhere, stack)
+
+
+async def _stopped(pid: int, machine: Machine, anywhere: bool, stack: AsyncExitStack) -> tuple[Visit, MappedObjects]:
+    end, reason = time.monotonic() + _PATIENCE, ""
+    while True:
+        for thread in in_order(pid)[:_MOST_THREADS]:
+            for is_first in (True, False):
+                since = time.monotonic()
+                async with AsyncExitStack() as attempt:
+                    try:
+                        it = await attempt.enter_async_context(visit(pid, thread, machine))
+                        objects = it.objects()
+                    except NotYetStill as error:
+                        reason = str(error)
+                        break
+                    except TargetGone:
+                        break
+                    found = "" if anywhere else _why_not(it, objects)
+                    took_long = time.monotonic() - since > _LONGEST_JUDGEMENT and not anywhere
+                    if not found and not (is_first and took_long):
+                        stack.push_async_exit(attempt.pop_all())
+                        return it, objects
+                if found:
+                    reason = f"thread {thread} is {found}"
+                    break
+        if not proc.thread_numbers(pid) or not proc.has_memory(pid):
+            raise TargetGone(f"process {pid} has ended")
+        if time.monotonic() > end:
+            raise NoSafePoint(f"no thread comes to where it may be visited: {reason}")
+        await asyncio.sleep(_PAUSE)
+
+
+def _why_not(it: Visit, objects: MappedObjects) -> str:
+    if it.is_stopped:
+        return "stopped with its whole process (SIGSTOP)"
+    if not it.suspends_filters and proc.system_call_filters(it.pid, it.thread):
+        return "restricted by a filter of system calls (seccomp), which only root's daemon may suspend"
+    return unsafe(unwind(it.stopped.registers, objects), it.system_call, objects)
+
+
+def in_order(pid: int) -> list[int]:
+    """The threads of a process, those that wait in a system call first: most of these are at a safe point."""
+    found: list[tuple[bool, int]] = []
+    for thread in proc.thread_numbers(pid):
+        try:
+            at = proc.position(pid, thread)
+        except TargetGone:
+            continue
+        except proc.StillRuns:
+            found.append((True, thread))
+            continue
+        if at is not None:
+            found.append((not at.is_in_call, thread))
+    return [thread for _runs, thread in sorted(found)]
+
+
+@asynccontextmanager
+async def kept_errors(it: Visit, errno_at: int, result_at: int) -> AsyncIterator[None]:
+    """What the thread's calls leave in errno, and as what dlerror(3) is to say, is as it was after the block: its
+    program may be about to look. The result is at `result_at`, 0 where that is not known."""
+    errno = it.read(errno_at, 4)
+    result = it.read(result_at, 8) if result_at else b""
+    if result_at:
+        it.write(result_at, bytes(8))  # else the next call would free it
+    try:
+        yield
+    finally:
+        it.write(errno_at, errno)
+        if result_at:
+            it.write(result_at, result)
