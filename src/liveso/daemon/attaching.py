@@ -14,6 +14,7 @@ from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError, TargetGone
 from liveso.machine import X86_64
+from liveso.machine.x86_64_calls import X86_64_CALLS
 from liveso.process import Visited, mode_of, proc
 from liveso.process.protocol import Mode
 from liveso.settings import Settings
@@ -21,11 +22,12 @@ from liveso.store import Store, Version
 
 _LOOK_EVERY = 1.0  # seconds
 _YOUNGEST = 0.1  # seconds: what is younger may be about to end, or to execute another program
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0  # seconds until a process that may not be visited is looked at again
 _NAME = "live.so"
 
 
 class Attaching:
-    """Attaches processes to the daemon, and lets them go."""
+    """Attaches processes to the daemon, and lets them go. `notes` say why processes that are to be visited are not."""
 
     def __init__(self, settings: Settings, store: Store, supervisor: Supervisor, registry: Registry) -> None:
         self._settings = settings
@@ -35,8 +37,13 @@ class Attaching:
         registry.announced = self._announced
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._seen: dict[int, int] = {}
+        self.notes: dict[int, str] = {}
 
     def _announced(self, peer: Peer) -> None:
+        """A process begins to execute a program: what was known of it was true of the one before."""
+        before = self._tasks.pop(peer.pid, None)
+        if before:
+            before.cancel()
         self._supervisor.start(self._take_up(peer))
 
     def versions(self) -> set[Version]:
@@ -59,6 +66,8 @@ class Attaching:
 
     async def _begin(self, peer: Peer) -> str:
         """Visit a process from now on; why that cannot be, or nothing."""
+        if proc.shares_memory(peer.pid, proc.parent(peer.pid), X86_64_CALLS.kcmp):
+            return f"process {peer.pid} is about to execute a program (vfork(2))"
         if not proc.has_same_root(peer.pid, proc.living_thread(peer.pid)):
             return f"process {peer.pid}: {SEES_OTHER_FILES}"
         version = await asyncio.to_thread(self._store.add, _installed())
@@ -126,20 +135,34 @@ class Attaching:
         return path.startswith(f"{self._store.root}/") or is_told(pid, self._settings.socket, self._tasks)
 
     async def _take_up(self, peer: Peer) -> None:
-        """Visit a process that is to be, once it has run for a moment."""
-        await asyncio.sleep(_YOUNGEST)
+        """Visit a process that is to be, once it has run for a moment; also later, where it may not be visited now."""
+        pause = _YOUNGEST
         try:
-            if peer.user_now() < 0 or peer.pid in self._tasks or self._registry.connected[peer.pid]:
-                return
-            if mode_of(peer.pid) is not Mode.VISITED:
-                return
-            note = await self._begin(peer)
-        except TargetGone:
+            while True:
+                await asyncio.sleep(pause)
+                peer.user_now()
+                is_served = peer.pid in self._tasks or self._registry.connected[peer.pid]
+                if is_served or mode_of(peer.pid) is not Mode.VISITED:
+                    return
+                note = await self._try(peer)
+                if not note:
+                    return
+                if self.notes.get(peer.pid) != note:
+                    log.warning("not-served", pid=peer.pid, reason=note)
+                self.notes[peer.pid] = note
+                pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * pause))
+        except LivesoError:  # it has ended, or may not be looked at
             return
+        finally:
+            self.notes.pop(peer.pid, None)
+
+    async def _try(self, peer: Peer) -> str:
+        try:
+            return await self._begin(peer)
+        except TargetGone:
+            raise
         except LivesoError as error:
-            note = str(error)
-        if note:
-            log.warning("not-served", pid=peer.pid, reason=note)
+            return str(error)
 
 
 def _installed() -> Path:

@@ -3,13 +3,13 @@
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError
 from liveso.process import LoadedObject, proc
-from liveso.process.proc import Mapping
+from liveso.process.proc import Mapping as MappedPart
 from liveso.settings import default_socket, is_served
 from liveso.store import Store
 
@@ -37,21 +37,23 @@ def why_fixed(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> str:
     return "" if is_served(path, ignore, only) else "is left as it is (LIVE_IGNORE, LIVE_ONLY)"
 
 
-def mapping_of(it: LoadedObject, mappings: Sequence[Mapping], starts: Sequence[int]) -> Mapping | None:
+def mapping_of(it: LoadedObject, mappings: Sequence[MappedPart], starts: Sequence[int]) -> MappedPart | None:
     """The mapping that an object's program headers lie in; `starts` are those of all mappings, in order."""
     index = bisect_right(starts, it.headers) - 1
     return mappings[index] if index >= 0 and it.headers < mappings[index].end else None
 
 
-def processes_with_agent(socket: Path, connected: Collection[int]) -> Iterator[NotServed]:
-    """The processes that have live.so in their memory and would connect to `socket`, but those that are `connected`."""
+def processes_with_agent(socket: Path, connected: Collection[int], notes: Mapping[int, str]) -> Iterator[NotServed]:
+    """The processes that have live.so in their memory and are to be served by way of `socket`, but those that are
+    `connected`. Why they are not is in the `notes`, or is what can be seen."""
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
             pid = int(name)
             if pid not in connected and is_told(pid, socket, connected) and path_of_agent(pid):
-                note = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
+                seen = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
+                note = notes.get(pid, seen)
                 yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)
         except (OSError, LivesoError):
             continue

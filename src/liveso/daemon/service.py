@@ -120,4 +120,5 @@ class Service:
     async def not_served(self) -> list[NotServed]:
         """The processes that have live.so, and should have connected."""
         connected = frozenset(self.registry.connected) | frozenset(self.registry.targets)
-        return await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, connected)))
+        notes = dict(self.attaching.notes)
+        return await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, connected, notes)))

@@ -25,7 +25,7 @@ class Calls:
     with: with arguments, the address of the stub, that of the frame, and the place of the result.
     `number_at`, `next_at`, `stack_at` and `thread_at` are the places of a system call's number, the address of the next
     instruction, the stack pointer and the thread pointer among the registers, in bytes; `waiting` are the numbers of
-    system calls by which a thread waits for another (futex(2)).
+    system calls by which a thread waits for another (futex(2)), and `kcmp` is that of kcmp(2).
     """
 
     stub: bytes
@@ -36,6 +36,7 @@ class Calls:
     stack_at: int
     thread_at: int
     waiting: tuple[int, int, int, int]
+    kcmp: int
     frame: Callable[[StoppedThread, int], bytes]
     frame_size: Callable[[int], int]
     registers: Callable[[StoppedThread, int, Sequence[int], int, int, int], bytes]

@@ -123,6 +123,7 @@ X86_64_CALLS = Calls(
     stack_at=_SP * 8,
     thread_at=_FS_BASE * 8,
     waiting=(202, 24, 35, 230),  # futex, sched_yield, nanosleep, clock_nanosleep
+    kcmp=312,
     frame=_frame,
     frame_size=_frame_size,
     registers=_call_registers,

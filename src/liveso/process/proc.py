@@ -1,5 +1,6 @@
 """What the kernel shows of a target (proc(5))."""
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -19,8 +20,11 @@ _QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
 _PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
 _CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
 _BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
+_KCMP_VM = 1
 _LARGEST_PROGRAM = 1 << 30  # bytes
 _LONGEST_COMMAND = 4096  # characters that are shown of a command line
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +293,12 @@ def living_thread(pid: int) -> int:
         except TargetGone:
             continue
     raise TargetGone(f"process {pid} has ended")
+
+
+def shares_memory(pid: int, other: int, call: int) -> bool:
+    """Whether two processes have the same memory, as the child of vfork(2) and its parent have; no where that is not to
+    be told. `call` is the number of kcmp(2)."""
+    return other > 0 and _libc.syscall(call, pid, other, _KCMP_VM, 0, 0) == 0
 
 
 def environment(pid: int) -> dict[str, str]:
