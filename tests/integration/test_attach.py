@@ -1,0 +1,207 @@
+"""Processes that were started without live.so, or are only to be visited: they are updated, and notice nothing."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from liveso.holder.stops import SEIZE, ptrace
+from tests.harness import LIVESO, Bench, Program, wait_until
+
+STEADY = Path(__file__).parent / "programs" / "steady.c"
+LIBRARY = """
+static int calls;
+int version(void) { calls++; return VERSION; }
+int number_of_calls(void) { return calls; }
+"""
+UPDATES = 12
+
+
+def build(bench: Bench, waiting: int = 0, computing: int = 0) -> tuple[str, ...]:
+    for version in (1, 2, 3):
+        bench.compile(LIBRARY, f"lib.{version}.so", "-O2", "-shared", "-fPIC", f"-DVERSION={version}")
+    bench.link("lib.1.so", "libversion.so")
+    link = ("-L.", "-lversion", f"-Wl,-rpath,{bench.folder}")
+    bench.compile(STEADY, "steady", "-O2", "-mavx2", "-pthread", *link)
+    return "./steady", str(waiting), str(computing)
+
+
+def liveso(bench: Bench, *arguments: str | int) -> subprocess.CompletedProcess[str]:
+    command = [str(LIVESO), *map(str, arguments)]
+    return subprocess.run(command, env=bench.environment, capture_output=True, text=True, timeout=120)
+
+
+def attach(bench: Bench, program: Program) -> None:
+    done = liveso(bench, "attach", program.pid)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"attached: 1 process ({program.pid})\n"
+
+
+def update(bench: Bench, version: int, *programs: Program) -> None:
+    """Put a version on disk, and see every program run it."""
+    lines = [len(it.lines) for it in programs]
+    bench.update(f"lib.{version}.so", "libversion.so", *(it.pid for it in programs))
+    for it, before in zip(programs, lines, strict=True):
+        it.wait_for(f"version {version}", before)
+
+
+def traces(pid: int) -> tuple[list[str], list[str]]:
+    """The threads of a process, and what it has open."""
+    descriptors = Path(f"/proc/{pid}/fd")
+    return os.listdir(f"/proc/{pid}/task"), sorted(os.readlink(it) for it in descriptors.iterdir())
+
+
+def bad(program: Program) -> list[str]:
+    return [line for line in program.lines if line.startswith("bad")]
+
+
+@pytest.mark.parametrize("waiting, computing", [(0, 0), (2, 0), (1, 2)])
+def test_a_process_without_live_so_is_updated_and_notices_nothing(bench: Bench, waiting: int, computing: int) -> None:
+    program = bench.run_plain(*build(bench, waiting, computing))
+    program.wait_for("version 1")
+    wait_until(lambda: len(traces(program.pid)[0]) == 1 + waiting + computing, "its threads")
+    before = traces(program.pid)
+    attach(bench, program)
+    for number in range(UPDATES):
+        update(bench, 2 + number % 2, program)
+    assert traces(program.pid) == before
+    assert bad(program) == []
+    (target,) = [it for it in bench.status() if it["pid"] == program.pid]
+    assert target["mode"] == "visited"
+
+
+def test_a_program_with_live_so_is_visited_where_it_asks_for_that(bench: Bench) -> None:
+    program = bench.run(*build(bench), LIVE_MODE="visited")
+    program.wait_for("version 1")
+    bench.library(program.pid, "libversion.so")
+    threads, files = traces(program.pid)
+    assert len(threads) == 1 and not any("socket" in it for it in files)
+    for number in range(4):
+        update(bench, 2 + number % 2, program)
+    assert traces(program.pid) == (threads, files)
+    assert bad(program) == []
+
+
+def test_children_are_found_and_a_process_that_is_detached_keeps_what_it_has(bench: Bench) -> None:
+    bench.compile(
+        """
+        #include <stdio.h>
+        #include <unistd.h>
+        int version(void);
+        int main(void)
+        {
+            char line[9];
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            puts("ready");
+            fgets(line, sizeof line, stdin);
+            fork();
+            for (;; usleep(10000))
+                printf("%d version %d\\n", getpid(), version());
+        }
+        """,
+        "forks",
+        *(*("-O2", "-I."), *link_to_version(bench)),
+    )
+    program = bench.run_plain("./forks")
+    program.wait_for("ready")
+    attach(bench, program)
+    program.ask("go")
+    (child,) = program.children(1)
+    bench.update("lib.2.so", "libversion.so", program.pid, child)
+    for pid in (program.pid, child):
+        program.wait_for(f"{pid} version 2")
+    done = liveso(bench, "detach", program.pid)
+    assert (done.returncode, done.stdout) == (0, f"detached: 1 process ({program.pid})\n")
+    wait_until(lambda: [it["pid"] for it in bench.status()] == [child], "only the child is served")
+    bench.update("lib.3.so", "libversion.so", child)
+    program.wait_for(f"{child} version 3")
+    before = len(program.lines)
+    assert program.wait_for(f"{program.pid} version", before).endswith("version 2")
+    os.kill(child, signal.SIGKILL)
+
+
+def link_to_version(bench: Bench) -> tuple[str, ...]:
+    build(bench)
+    return "-L.", "-lversion", f"-Wl,-rpath,{bench.folder}"
+
+
+def test_a_new_daemon_finds_what_was_attached_and_updated(bench: Bench) -> None:
+    program, left = (bench.run_plain(*build(bench)) for _each in range(2))
+    for it in (program, left):
+        it.wait_for("version 1")
+        attach(bench, it)
+    update(bench, 2, program, left)
+    assert liveso(bench, "detach", left.pid).returncode == 0
+    bench.kill_daemon()
+    bench.start_daemon()
+    bench.wait_for_library(program.pid, "libversion.so", result="updated")
+    update(bench, 3, program)
+    update(bench, 1, program)
+    assert [it["pid"] for it in bench.status()] == [program.pid]
+    assert bad(program) == []
+
+
+def test_a_process_that_executes_another_program_is_not_taken_for_the_one_before(bench: Bench) -> None:
+    build(bench)
+    bench.compile('#include <unistd.h>\nint main(void) { pause(); execl("./steady", "./steady", NULL); }', "first")
+    program = bench.run_plain("sh", "-c", "read line; exec ./steady")
+    attach(bench, program)
+    program.ask("go")
+    program.wait_for("version 1")
+    wait_until(lambda: bench.status() == [], "what was attached has gone")
+    attach(bench, program)
+    update(bench, 2, program)
+
+
+def test_what_cannot_be_attached_is_refused_with_a_reason(bench: Bench) -> None:
+    bench.compile("#include <unistd.h>\nint main(void) { for (;;) pause(); }", "static", "-static")
+    program = bench.run_plain("./static")
+    done = liveso(bench, "attach", program.pid)
+    assert done.returncode == 1
+    assert "its C library does not offer" in done.stderr and "statically linked" in done.stderr
+    traced = bench.run_plain(*build(bench))
+    traced.wait_for("version 1")
+    assert ptrace(SEIZE, traced.pid)
+    done = liveso(bench, "attach", traced.pid)
+    assert done.returncode == 1 and f"process {os.getpid()} traces it already" in done.stderr
+    for arguments, said in {
+        ("attach", "4194304"): "process 4194304 has ended",
+        ("attach", "2"): "process 2 is the kernel's own",
+        ("attach",): "say which processes",
+        ("attach", "--command", "no-such-command"): "no process runs the command no-such-command",
+        ("attach", "--unit", "no-such-unit"): "no process belongs to the unit no-such-unit.service",
+        ("attach", "x"): "'x' is not a valid integer",
+        ("detach", str(traced.pid)): "is not attached",
+    }.items():
+        done = liveso(bench, *arguments)
+        assert done.returncode in (1, 2) and said in done.stderr, (arguments, done)
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_processes_are_named_by_their_command(bench: Bench) -> None:
+    programs = [bench.run_plain(*build(bench)) for _each in range(2)]
+    for it in programs:
+        it.wait_for("version 1")
+    done = liveso(bench, "attach", "--command", str(bench.folder / "steady"))
+    assert done.returncode == 0 and "attached: 2 processes" in done.stdout
+    update(bench, 2, *programs)
+
+
+def test_a_file_that_is_overwritten_in_place_does_not_end_a_visited_process(bench: Bench) -> None:
+    program = bench.run_plain(*build(bench, 1, 1))
+    program.wait_for("version 1")
+    (bench.folder / "libversion.so").unlink()
+    (bench.folder / "libversion.so").write_bytes((bench.folder / "lib.1.so").read_bytes())
+    program.kill()
+    program = bench.run_plain("./steady", "1", "1")
+    program.wait_for("version 1")
+    attach(bench, program)
+    content = (bench.folder / "lib.2.so").read_bytes()
+    wait_until(lambda: not bench.library(program.pid, "libversion.so")["unprotected"], "it is protected")
+    subprocess.run(["sh", "-c", "cat lib.2.so > libversion.so"], cwd=bench.folder, check=True)
+    assert (bench.folder / "libversion.so").read_bytes() == content
+    before = len(program.lines)
+    program.wait_for("version 2", before)
+    assert bad(program) == []
