@@ -90,6 +90,7 @@ class EditedFunctions:
         if found:
             unmoved = Unmoved(self._versions, old, new)
             found = [it for it in found if not unmoved.is_contradicted(it)]
+            found = [replace(it, is_isolated=False) if unmoved.is_reordered(it) else it for it in found]
         if any(it.kind in IN_WORDS for it in found):
             inputs = masked_inputs(old, uses(self._versions.images[0], old))
             found = [replace(it, is_input=it.kind in IN_WORDS and it.old_address in inputs) for it in found]
