@@ -15,6 +15,7 @@ from liveso.verdict import (
     layout_rules,
     meaning_rules,
     new_counters,
+    number_signs,
     reused_members,
     state_rules,
     witness_rules,
@@ -31,9 +32,14 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         *layout_rules.RULES,
         new_counters.counters_are_known_from_the_start,
         element_size.elements_keep_their_size,
+        number_signs.numbers_keep_their_sign,
     ),
     "state": state_rules.RULES,
-    "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users, encoded_members.members_keep_their_form),
+    "meaning": (
+        *meaning_rules.RULES,
+        reused_members.members_keep_their_users,
+        encoded_members.members_keep_their_form,
+    ),
 }
 """From the cheapest evidence to the dearest."""
 
