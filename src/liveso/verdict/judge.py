@@ -18,6 +18,7 @@ from liveso.verdict import (
     number_signs,
     reused_members,
     state_rules,
+    turned_counters,
     witness_rules,
 )
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
@@ -39,6 +40,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         *meaning_rules.RULES,
         reused_members.members_keep_their_users,
         encoded_members.members_keep_their_form,
+        turned_counters.counters_keep_their_direction,
     ),
 }
 """From the cheapest evidence to the dearest."""
