@@ -13,6 +13,7 @@ from liveso.verdict import (
     elf_rules,
     encoded_members,
     layout_rules,
+    lock_kinds,
     meaning_rules,
     new_counters,
     number_signs,
@@ -35,7 +36,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         element_size.elements_keep_their_size,
         number_signs.numbers_keep_their_sign,
     ),
-    "state": state_rules.RULES,
+    "state": (*state_rules.RULES, lock_kinds.locks_keep_their_kind),
     "meaning": (
         *meaning_rules.RULES,
         reused_members.members_keep_their_users,
