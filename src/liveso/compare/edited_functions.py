@@ -162,6 +162,8 @@ class EditedFunctions:
                 yield Witness(Kind.MEMBER, a.displacement, b.displacement, *there)
             elif widths[0] == self._versions.readers[0].machine.word:
                 yield Witness(Kind.ADDRESS, a.displacement, b.displacement, *there)
+        elif a.displacement < 0 and not is_address and a.displacement + widths[0] == b.displacement + widths[1]:
+            yield Witness(Kind.MEMBER, a.displacement, b.displacement, *there)  # it ends before what was handed out
         elif a.displacement == b.displacement and widths[0] != widths[1] and not is_address:
             yield Witness(Kind.WIDTH, widths[0], widths[1], *there)
 
