@@ -64,10 +64,10 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
         evidence = pair.variables.evidence
     except ImageError:
         return  # code-comparison says it
-    groups = grouped(evidence)
-    taken = [it for it in groups if _is_taken(pair, it)]
-    for group in groups:
-        if not _is_taken(pair, group):
+    groups = [(it, _is_taken(pair, it)) for it in grouped(evidence)]
+    taken = [it for it, is_taken in groups if is_taken]
+    for group, is_taken in groups:
+        if not is_taken:
             if group[0].kind is Kind.ROOM and not any(it.callee for it in group):
                 continue  # any sum
             yield _said(note, f"taken for an edit: {_describe(group)}", group)
