@@ -9,6 +9,7 @@ from liveso.code.operations import (
     CHANGED_OPERAND,
     COMPARES,
     ENCODES,
+    EXTENDS,
     FACTORS,
     FIELDS,
     FLOAT,
@@ -30,8 +31,6 @@ from liveso.code.values import Source, Value, either
 
 _LOADS_CONSTANT = ("mov", "movz", "movn")  # also of one that is only a factor
 _COPIES = ("movd", "movq", "movap", "movss", "movsd", "vmov")
-_EXTENDS = {"cdqe": 4, "cwde": 2, "sxtw": 4, "uxtw": 4, "uxtb": 1, "uxth": 2, "sxtb": 1, "sxth": 2}
-"""How many bytes they make a wider number of."""
 _ALL_SET = (1 << 128) - 1
 _COMPUTED = Value(Source.COMPUTED)
 _TIMES = "mul"
@@ -56,9 +55,9 @@ def compute(state: State, it: Instruction) -> None:
         state.set(form.written, constant or state.held(form.source))
     elif name.startswith(_COPIES) and len(operands) == 2:
         state.set(form.written, state.held(operands[1]))
-    elif name in _EXTENDS:
+    elif name in EXTENDS:
         source = operands[1] if len(operands) > 1 else state.machine.result_register
-        _extend(state, it.address, state.held(source), _EXTENDS[name], not name.startswith("u"))
+        _extend(state, it.address, state.held(source), EXTENDS[name], not name.startswith("u"))
         if len(operands) > 1:
             state.set(form.written, state.held(operands[1]))
     elif name in ("div", "idiv") and operands:

@@ -19,6 +19,8 @@ BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
 _SUBTRACTS = frozenset({"sub", "dec", "subs"})
 ADDS = frozenset({"add", "inc", "adds", "xadd"}) | _SUBTRACTS
 """Instructions that add or subtract."""
+EXTENDS = {"cdqe": 4, "cwde": 2, "sxtw": 4, "uxtw": 4, "uxtb": 1, "uxth": 2, "sxtb": 1, "sxth": 2}
+"""Instructions that make a wider number of one of so many bytes."""
 FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
 """AArch64: those that take bits out of a word, or put some into it."""
 FACTORS = frozenset({"imul", "mul", "madd", "msub", "smull", "umull"})
