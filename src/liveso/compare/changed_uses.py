@@ -1,9 +1,10 @@
 """What the code of two versions does with members of objects and with variables, where it differs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _OBJECT = "object"
 KINDS = (_OBJECT, "data", "tls")
 """The kinds of places that live on: members behind pointers, and variables."""
 ENOUGH = 2  # functions that must agree
+_Feature = TypeVar("_Feature", bound=Hashable)
+"""Something that functions do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,22 @@ class ChangedUses:
             start, end = functions[i].item()
             if i not in changed and end - start <= _LARGEST:
                 yield tuple(uses(image, reader.read(start, end)))
+
+    def staying(
+        self, wanted: Mapping[_Feature, int], features: Callable[[tuple[Use, ...]], Iterable[_Feature]]
+    ) -> set[_Feature]:
+        """Those of the features that are `wanted` which as many of the other functions have as wanted says: all of them
+        are read once at most."""
+        left, found = dict(wanted), set[_Feature]()
+        for each in self.unchanged() if left else ():
+            for it in left.keys() & set(features(each)):
+                left[it] -= 1
+                if left[it] <= 0:
+                    found.add(it)
+                    del left[it]
+            if not left:
+                break
+        return found
 
 
 def _callees(image: Image, targets: Table, numbers: dict[str, int]) -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from liveso.code import Instruction
 from liveso.code.use import How, Use
-from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedUses, listed, where
+from liveso.compare.changed_uses import ENOUGH, KINDS, listed, where
 from liveso.errors import ImageError
 from liveso.verdict.pair import Pair
 from liveso.verdict.rule import Difference, refuse, rule
@@ -32,6 +32,8 @@ def locks_keep_their_kind(pair: Pair) -> Iterator[Difference]:
     for it in functions:
         old, new = _locks(it.old), _locks(it.new)
         kept |= old & new
+        if old == new:
+            continue
         calls = [sum(_is_own_call(one) for one in code) for code in it.codes]
         for locks, lost, others, more in (
             (gone, old - new, it.new, calls[1] - calls[0]),
@@ -40,9 +42,11 @@ def locks_keep_their_kind(pair: Pair) -> Iterator[Difference]:
             for lock in lost:
                 if _accesses(others, lock) or more > 0:
                     locks.setdefault(lock, set()).add(it.name)
+    asked = {lock: 1 for locks in (gone, come) for lock, names in locks.items() if len(names) >= ENOUGH}
+    kept |= uses.staying(asked, _locks)
     for locks, words in ((gone, "do not take it so any more"), (come, "take it so now")):
         for lock, found in sorted(locks.items()):
-            if len(found) < ENOUGH or lock in kept or _is_taken_elsewhere(uses, lock):
+            if len(found) < ENOUGH or lock in kept:
                 continue
             kind, offset, name = lock
             names = sorted(found)
@@ -67,7 +71,3 @@ def _accesses(found: tuple[Use, ...], lock: _Lock) -> bool:
     """Whether code changes the first word of a lock by itself, or takes another kind of lock there."""
     kind, offset, _name = lock
     return any((it.spot.kind, it.spot.offset) == (kind, offset) and (it.changes or it.how is How.LOCK) for it in found)
-
-
-def _is_taken_elsewhere(uses: ChangedUses, lock: _Lock) -> bool:
-    return any(lock in _locks(found) for found in uses.unchanged())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from liveso.code.operations import without_sign
 from liveso.code.use import How, Use
-from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedFunction, ChangedUses, listed, verb, where
+from liveso.compare.changed_uses import ENOUGH, KINDS, ChangedFunction, listed, verb, where
 from liveso.errors import ImageError
 from liveso.verdict.pair import Pair
 from liveso.verdict.rule import Difference, note, refuse, rule
@@ -36,15 +36,19 @@ def numbers_keep_their_sign(pair: Pair) -> Iterator[Difference]:
                 staying.add(place)
             elif len(old) == len(new) == 1 and old != new:
                 changed.setdefault((place, True in new), []).append(it)
+    changed = {change: found for change, found in changed.items() if change[0] not in staying}
+    agreeing = {change: len({it.name for it in found}) for change, found in changed.items()}
+    same = {change: len({it.name for it in found if _does_the_same(it)}) for change, found in changed.items()}
+    asked = {
+        (place, not is_signed): agreeing[place, is_signed]
+        for place, is_signed in changed
+        if agreeing[place, is_signed] >= ENOUGH > same[place, is_signed]
+    }
+    contradicted = uses.staying(asked, _taken_so)
     for (place, is_signed), found in sorted(changed.items(), key=lambda it: it[0]):
-        if place in staying:
-            continue
         kind, offset, width = place
         names = sorted({it.name for it in found})
-        otherwise_same = {it.name for it in found if _does_the_same(it)}
-        is_certain = len(otherwise_same) >= ENOUGH or (
-            len(names) >= ENOUGH and not _stays(uses, place, not is_signed, len(names))
-        )
+        is_certain = len(names) >= ENOUGH and (place, not is_signed) not in contradicted
         may, may_not = "one that may be below zero", "one that may not"
         before, after = (may_not, may) if is_signed else (may, may_not)
         what = f"the member at {where(kind, offset)}" if kind == "object" else where(kind, offset)
@@ -96,11 +100,8 @@ def _place(it: Use) -> _Place:
     return it.spot.kind, it.spot.offset, it.spot.width
 
 
-def _stays(uses: ChangedUses, place: _Place, is_signed: bool, less_than: int) -> bool:
-    """Whether no fewer of the other functions than `less_than` take the place as the old versions do."""
-    staying = 0
-    for found in uses.unchanged():
-        staying += _signs(found, _FILLS + _COMPUTES).get(place) == {is_signed}
-        if staying >= less_than:
-            return True
-    return False
+def _taken_so(found: tuple[Use, ...]) -> Iterator[tuple[_Place, bool]]:
+    """The places that a function takes in one way, and in which."""
+    for place, known in _signs(found, _FILLS + _COMPUTES).items():
+        if len(known) == 1:
+            yield place, True in known

@@ -1,10 +1,11 @@
 """Members that count down where they counted up, or the other way round."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from liveso.code.operations import ADDS, without_direction
 from liveso.code.use import How, Use
-from liveso.compare.changed_uses import ENOUGH, ChangedFunction, ChangedUses, listed, verb
+from liveso.compare.changed_uses import ENOUGH, ChangedFunction, listed, verb
 from liveso.errors import ImageError
 from liveso.verdict.pair import Pair
 from liveso.verdict.rule import Difference, refuse, rule
@@ -41,7 +42,9 @@ def counters_keep_their_direction(pair: Pair) -> Iterator[Difference]:
         names = sorted(moved)
         places = {place for _it, some in moved.values() for place in some}
         same = [name for name, (it, _places) in moved.items() if _does_the_same(it)]
-        if len(names) < ENOUGH or (len(same) < ENOUGH and _stays(uses, places, before, len(names))):
+        if len(names) < ENOUGH:
+            continue
+        if len(same) < ENOUGH and uses.staying({before: len(names)}, partial(_directions, places)):
             continue
         offsets = listed([f"{offset:+#x}" for offset, _width in sorted(places)])
         was, now = ("up", "down") if before > 0 else ("down", "up")
@@ -73,12 +76,8 @@ def _steps(found: tuple[Use, ...]) -> _Steps:
     return {place: known for place, known in steps.items() if place in stored}
 
 
-def _stays(uses: ChangedUses, places: set[_Place], before: int, less_than: int) -> bool:
-    """Whether no fewer of the other functions than `less_than` count in one of the places as the old versions do."""
-    staying = 0
-    for found in uses.unchanged():
-        steps = _steps(found)
-        staying += any(step * before > 0 for place in places for step in steps.get(place, ()))
-        if staying >= less_than:
-            return True
-    return False
+def _directions(places: set[_Place], found: tuple[Use, ...]) -> Iterator[int]:
+    """In which directions a function counts in some of the places."""
+    steps = _steps(found)
+    for place in places:
+        yield from (1 if step > 0 else -1 for step in steps.get(place, ()))
