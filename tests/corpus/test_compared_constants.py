@@ -127,6 +127,42 @@ def test_the_end_of_an_array_is_no_constant_that_is_remembered(
     assert not [it for it in judge(before, after).tables if it.end - it.start == 1]
 
 
+COUNTED = """
+static const long rows[5] __attribute__((used)) = {{1, 2, 3, 4, 5}};
+extern const char sentinel[16] __attribute__((visibility("hidden")));
+const char sentinel[16] = "none";
+__attribute__((visibility("hidden"))) void *find(void *it) {{ return it; }}
+asm(".text\\n.globl subject\\n.type subject, @function\\nsubject:\\n.cfi_startproc\\n"
+    "push %rbx\\n mov %rdi, %rbx\\n"
+    "1: lea sentinel(%rip), %rdx\\n cmp %rdx, %{register}\\n je 2f\\n"
+    "{loop}\\n jmp 1b\\n"
+    "2: pop %rbx\\n ret\\n.cfi_endproc\\n.size subject, . - subject\\n");
+"""
+COUNTS = {
+    "the pointer": ("rbx", "add $8, %rbx", True),
+    "the pointer, and a call": ("rbx", "mov (%rbx), %rdi; call find; lea 8(%rbx), %rbx", True),
+    "the pointer, backwards": ("rbx", "mov (%rbx), %rax; sub $8, %rbx", True),
+    "something else, before a call": ("rbx", "3: add $1, %rbx; cmp $9, %rbx; jne 3b; call find; mov %rax, %rbx", False),
+    "something else, before the result": ("rax", "3: add $1, %rax; cmp $9, %rax; jne 3b; call find", False),
+    "something else, before a load": ("rbx", "mov %rbx, %rax; add $1, %rbx; mov 8(%rax), %rbx", False),
+    "something else, behind a load": (
+        "rbx",
+        "mov 8(%rbx), %rbx; cmp $9, %rbx; je 1b; mov %rbx, %rdi; xor %ebx, %ebx; "
+        "3: add $1, %rbx; cmp $9, %rbx; jne 3b; mov %rdi, %rbx",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", COUNTS)
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_register_that_counts_something_else_makes_no_end(build: Build, compiler: str, what: str) -> None:
+    register, loop, is_end = COUNTS[what]
+    library = build(COUNTED.format(register=register, loop=loop.replace("; ", "\\n ")), "-O2", "-s", compiler=compiler)
+    (found,) = compared_constants(read_image(library.read_bytes()))
+    assert found.may_be_end == is_end
+
+
 REACHED_BY_TABLE = """
 #define API __attribute__((visibility("default")))
 static const char none[] = "none at all";

@@ -18,6 +18,7 @@ LIBRARY = """
 struct item {{ long a, b, c, d; int e, f; float g[8]; }};
 __attribute__((visibility("hidden"))) int first[8], second[8];
 __attribute__((visibility("hidden"))) const float table[16] = {{1, 2, 3}}, other_table[16] = {{4, 5, 6}};
+__attribute__((visibility("hidden"))) const char text[] = "twenty letters of it", longer[] = "four and twenty of them.";
 __attribute__((visibility("hidden"))) struct item *kept;
 void keep(struct item *it) {{ kept = it; }}
 int helper(void *it) {{ return it != 0; }}
@@ -40,9 +41,13 @@ FUNCTION = """
 """
 
 
-def build(file: Path, compiler: str, body: str) -> Image:
-    lines = [it.strip() for it in body.replace(";", "\n").splitlines() if it.strip()]
-    code = "".join(FUNCTION.format(name, "\n".join(lines)) for name in ("subject", "other_subject"))
+def build(file: Path, compiler: str, body: str, other: str = "") -> Image:
+    """A library with a function of that body, and another of the same, or of the `other` one."""
+
+    def function(name: str, text: str) -> str:
+        return FUNCTION.format(name, "\n".join(it.strip() for it in text.replace(";", "\n").splitlines() if it.strip()))
+
+    code = function("subject", body) + function("other_subject", other or body)
     flags = ("-O2", "-w", "-shared", "-fPIC", "-s", "-Wl,-soname,libsubject.so", "-x", "c", "-")
     text = LIBRARY.format("\n".join(f'"{line}\\n"' for line in code.splitlines()))
     subprocess.run([compiler, "-o", file, *flags], input=text, text=True, check=True)
@@ -73,6 +78,12 @@ REPEATED = "xor %edx, %edx;" + "".join(
     f"{{0}} {{{at}}}(%rdi), %{{5}}; {{6}} %{{5}}, %{{7}}; rol $3, %rdx; add $5, %rdx;" for at in (1, 2, 3, 4)
 )
 READ = "mov {0}, {1}; mov 8(%rdi), %rcx; imul %rcx, %rax; mov %rax, %rdx; {2}; add %rdx, %rax; ret"
+PUSHED = """
+push %rbp; push %rbx; mov %rdi, %rbp; mov %esi, %ebx; {0}; cmp ${1}, %rax; jg 1f; mov ${2}, %esi; call helper;
+1: mov 16(%rbp), %rax; movslq %ebx, %rbx; lea {3}(%rax, %rbx, 8), %rax; mov %rax, (%rbp); pop %rbx; pop %rbp; ret
+"""
+ROOM = "mov 8(%rdi), %rax; sub (%rdi), %rax"
+COPIED = "mov {0}(%rip), %rdx; mov %rdx, {1}(%rdi); mov {0} + {2}(%rip), %rdx; mov %rdx, {3}(%rdi); ret"
 
 HARMLESS = {
     "the condition the other way round": (
@@ -147,6 +158,18 @@ HARMLESS = {
         READ.format("(%rdi)", "%rax", "nop"),
         READ.format("(%rdi)", "%eax", "xor (%rdi), %rdx"),
     ),
+    "more that is pushed": (PUSHED.format(ROOM, 496, 63, 496), PUSHED.format(ROOM, 680, 86, 680)),
+    "more that is pushed, and one left over": (PUSHED.format(ROOM, 504, 63, 496), PUSHED.format(ROOM, 688, 86, 680)),
+    "less that is pushed": (
+        PUSHED.format("mov (%rdi), %rdx; mov 32(%rdi), %rax; sub %rdx, %rax", 160, 20, 152),
+        PUSHED.format("mov (%rdi), %rdx; mov 32(%rdi), %rax; sub %rdx, %rax", 80, 10, 72),
+    ),
+    "the end of a longer text": (COPIED.format("text", 0, 12, 12), COPIED.format("longer", 0, 16, 16)),
+    "the end of a shorter text": (COPIED.format("longer", 0, 16, 16), COPIED.format("text", 0, 12, 12)),
+    "the end of a text in place of the middle": (
+        COPIED.format("text + 4", 0, 8, 8),
+        COPIED.format("longer + 4", 0, 12, 12),
+    ),
 }
 """The same places, reached by other instructions: each was refused where only displacements and widths were held
 against each other."""
@@ -198,6 +221,19 @@ HARMFUL = {
         READ.format("16(%rdi)", "%rax", "mov 16(%rdi), %r8; mov %r8, 16(%rsi)"),
         READ.format("16(%rdi)", "%eax", "mov 16(%rdi), %r8; mov %r8, 16(%rsi)"),
     ),
+    "behind an array, and no room asked for": (
+        PUSHED.format("mov 8(%rdi), %rax", 496, 63, 496),
+        PUSHED.format("mov 8(%rdi), %rax", 680, 86, 680),
+    ),
+    "behind an array, and room for something else": (
+        PUSHED.format(ROOM, 80, 10, 496),
+        PUSHED.format(ROOM, 96, 12, 680),
+    ),
+    "behind an array, and the same room": (PUSHED.format(ROOM, 496, 63, 496), PUSHED.format(ROOM, 496, 63, 680)),
+    "behind an array, and another number": (PUSHED.format(ROOM, 496, 63, 496), PUSHED.format(ROOM, 680, 64, 680)),
+    "a text in a member that moved": (COPIED.format("text", 8, 12, 20), COPIED.format("text", 16, 12, 28)),
+    "a text in front of a number": (COPIED.format("text", 0, 16, 24), COPIED.format("longer", 0, 8, 32)),
+    "words that are no text's end": (COPIED.format("table", 0, 8, 8), COPIED.format("table", 0, 16, 16)),
 }
 
 
@@ -221,3 +257,28 @@ def test_variables_that_exchange_their_places_are_seen(tmp_path: Path, compiler:
     old, new = (build(tmp_path / f"{at}.so", compiler, body) for at, body in enumerate(bodies))
     verdict = judge(old, new)
     assert verdict.refusals(None) or (verdict.correspondence and not verdict.correspondence.is_same_layout)
+
+
+EDITED = "{0}; add %rdx, %rax; mov %rax, 32(%rdi); {1}; ret"
+IN_ORDER = EDITED.format("mov 8(%rdi), %rdx; mov (%rdi), %rax", "cmpq $0, (%rsi)")
+IN_ANOTHER_ORDER = EDITED.format("mov (%rdi), %rdx; mov 8(%rdi), %rax", "xor %ecx, %ecx; imul 8(%rsi), %rcx")
+ELSEWHERE = EDITED.format("mov 24(%rdi), %rdx; mov 16(%rdi), %rax", "xor %ecx, %ecx; imul 8(%rsi), %rcx")
+UNEDITED = READ.format("(%rdi)", "%rax", "nop")
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("is_other", [False, True])
+def test_members_in_another_order_need_two_functions(tmp_path: Path, compiler: str, is_other: bool) -> None:
+    """A function that was edited, and loads two words in another order, may have been compiled otherwise. Two that do
+    so agree about members that exchanged their places."""
+    others = (IN_ORDER, IN_ANOTHER_ORDER) if is_other else (UNEDITED, UNEDITED)
+    old = build(tmp_path / "old.so", compiler, IN_ORDER, others[0])
+    new = build(tmp_path / "new.so", compiler, IN_ANOTHER_ORDER, others[1])
+    assert bool(judge(old, new).refusals(None)) == is_other
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_members_at_other_places_need_one_function(tmp_path: Path, compiler: str) -> None:
+    old = build(tmp_path / "old.so", compiler, IN_ORDER, UNEDITED)
+    new = build(tmp_path / "new.so", compiler, ELSEWHERE, UNEDITED)
+    assert judge(old, new).refusals(None)

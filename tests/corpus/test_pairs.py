@@ -1,9 +1,9 @@
 """The verdict over pairs of sources, `pairs/*/*.c`, whose new version -DNEW makes: harmful ones of which no symbol and
 no section tells anything, and harmless ones that look like them."""
 
-import itertools
 import os
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,8 @@ from tests.once import made_once
 PAIRS = Path(__file__).parent / "pairs"
 HARMFUL, HARMLESS = (sorted((PAIRS / kind).iterdir()) for kind in ("harmful", "harmless"))
 
-ALWAYS = [Build(*options, "now") for options in itertools.product(("gcc", "clang"), ("-O2",), ("stripped", "debug"))]
-OTHERS = [
-    Build(*options, "now") for options in itertools.product(("gcc", "clang"), ("-O0", "-O3"), ("stripped", "debug"))
-]
+ALWAYS = [Build(*options, "now") for options in product(("gcc", "clang"), ("-O2",), ("stripped", "debug"))]
+OTHERS = [Build(*options, "now") for options in product(("gcc", "clang"), ("-O0", "-O3"), ("stripped", "debug"))]
 AARCH64 = [Build(compiler, "-O2", "stripped", "now", "aarch64-linux-gnu") for compiler in ("gcc", "clang")]
 
 FLAGS = {"init_function": ("-Wl,-init,ini",)}
@@ -39,11 +37,18 @@ NO_TRACE = {
     ("open_array_freed_by_its_size", "clang", "-O0", "stripped"),
     ("open_array_grows", "clang", "-O0", "stripped"),
     ("open_array_grows", "clang", "-O0", "debug"),
+    *product(("cursor_goes_backwards",), ("gcc", "clang"), ("-O0",), ("stripped", "debug")),
+    *product(("length_before_a_text_grows",), ("gcc",), ("-O0",), ("stripped", "debug")),
+    ("length_before_a_text_grows", "clang", "-O0", "debug"),
+    *product(("spin_lock_becomes_a_mutex",), ("gcc", "clang"), ("-O0",), ("stripped",)),
 }
-"""Harmful pairs that are accepted in some builds: at -O0, arguments go through words of the stack and branches, and
-clang adds constants one after another."""
+"""Harmful pairs that are accepted in some builds: at -O0, arguments go through words of the stack and branches, clang
+adds constants one after another, members are changed in registers, and what takes a lock is a function that only one
+version has."""
 
 WRONG_NO = {
+    ("another_class_is_made", "gcc", "-O2", "stripped"),
+    ("another_class_is_made", "gcc", "-O3", "stripped"),
     ("loop_bound", "gcc", "-O3"),
     ("open_array_at_the_end", "clang", "-O0", "debug"),
     ("open_array_cleared_first", "gcc", "-O0", "debug"),
@@ -51,9 +56,13 @@ WRONG_NO = {
     ("open_array_of_an_allocator_by_pointer", "clang", "-O0", "debug"),
 }
 """Harmless pairs that are refused in some builds: loops that are unrolled have other displacements, and at -O0 sizes go
-through words of the stack, or are added one after another."""
+through words of the stack, or are added one after another; what ends a constructor by an exception is a function of its
+own, which is told two sizes and no class."""
 
 AARCH64_MISSES = {
+    "cursor_goes_backwards": {"gcc", "clang"},
+    "header_before_a_block_is_exchanged": {"clang"},
+    "length_before_a_text_counts_its_end": {"gcc", "clang"},
     "enumeration_in_a_bit_field": {"gcc", "clang"},
     "member_of_other_functions": {"gcc", "clang"},
     "open_array_and_a_count_behind": {"clang"},

@@ -5,6 +5,8 @@ An empty table points to a node that is a constant of the library, which the lib
 
 import os
 
+import pytest
+
 from tests.harness import Bench
 from tests.packages import LIBRARIES, package
 
@@ -15,7 +17,13 @@ PROGRAM = """
 typedef struct lua_State lua_State;
 lua_State *luaL_newstate(void);
 void luaL_openlibs(lua_State *);
-int luaL_loadstring(lua_State *, const char *), lua_pcall(lua_State *, int, int, int);
+int luaL_loadstring(lua_State *, const char *);
+#if VERSION == 501
+int lua_pcall(lua_State *, int, int, int);
+#else
+int lua_pcallk(lua_State *, int, int, int, int, void *);
+#define lua_pcall(lua, given, results, handler) lua_pcallk(lua, given, results, handler, 0, NULL)
+#endif
 const char *lua_tolstring(lua_State *, int, size_t *);
 void lua_settop(lua_State *, int), lua_close(lua_State *);
 int main(void)
@@ -58,24 +66,24 @@ def edited(content: bytes, number: int) -> bytes:
     return bytes(found)
 
 
-FILE = "liblua5.1.so.0"
-
-
-def test_tables_that_were_made_before_are_known_again(bench: Bench) -> None:
-    content = (package("liblua5.1-0") / LIBRARIES / FILE).resolve().read_bytes()
-    (bench.folder / FILE).write_bytes(content)
-    bench.compile(PROGRAM, "program", f"./{FILE}", "-Wl,-rpath,$ORIGIN")
+@pytest.mark.parametrize("version", ["5.1", "5.2"])
+def test_tables_that_were_made_before_are_known_again(bench: Bench, version: str) -> None:
+    file = f"liblua{version}.so.0"
+    content = (package(f"liblua{version}-0") / LIBRARIES / file).resolve().read_bytes()
+    (bench.folder / file).write_bytes(content)
+    number_of_version = f"-DVERSION={version.replace('.', '0')}"
+    bench.compile(PROGRAM, "program", f"./{file}", "-Wl,-rpath,$ORIGIN", number_of_version)
     program = bench.run("./program")
-    bench.library(program.pid, FILE)
+    bench.library(program.pid, file)
     for number in range(3):
         program.ask(BEFORE.replace("\n", " "))
         program.wait_for("result: made", after=2 * number)
         (bench.folder / "new").write_bytes(edited(content, number))
-        os.replace(bench.folder / "new", bench.folder / FILE)
-        bench.wait_for_version(FILE, FILE, program.pid)
+        os.replace(bench.folder / "new", bench.folder / file)
+        bench.wait_for_version(file, file, program.pid)
         program.ask(AFTER.replace("\n", " "))
         program.wait_for("result: 250500 1 hello! 2", after=2 * number)
-        bench.wait_for_library(program.pid, FILE, stale_functions=[])
+        bench.wait_for_library(program.pid, file, stale_functions=[])
     program.ask("return ({})()")
     program.wait_for("a table valuG")
     assert program.end() == 0

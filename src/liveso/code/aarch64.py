@@ -128,6 +128,7 @@ def _access(mnemonic: str, operands: str, memory: re.Match[str]) -> Form:
         written=written,
         source=_wholes(registers[0]) if is_move and is_store else "",
         is_store=is_store,
+        is_signed=True if name.startswith("ldrs") else False if name in ("ldrb", "ldrh") else None,
     )
 
 

@@ -9,6 +9,7 @@ from liveso.code.operations import (
     CHANGED_OPERAND,
     COMPARES,
     ENCODES,
+    EXTENDS,
     FACTORS,
     FIELDS,
     FLOAT,
@@ -30,7 +31,6 @@ from liveso.code.values import Source, Value, either
 
 _LOADS_CONSTANT = ("mov", "movz", "movn")  # also of one that is only a factor
 _COPIES = ("movd", "movq", "movap", "movss", "movsd", "vmov")
-_EXTENDS = ("cdqe", "sxtw", "uxtw", "uxtb", "uxth", "sxtb", "sxth")
 _ALL_SET = (1 << 128) - 1
 _COMPUTED = Value(Source.COMPUTED)
 _TIMES = "mul"
@@ -50,10 +50,14 @@ def compute(state: State, it: Instruction) -> None:
         state.set(form.written, Value(Source.CONSTANT, _ALL_SET))
     elif form.operation is Operation.MOVE or (name in _LOADS_CONSTANT and form.immediate is not None):
         constant = None if form.immediate is None else Value(Source.CONSTANT, form.immediate)
+        if form.is_signed is not None:
+            _extend(state, it.address, state.held(form.source), form.width, form.is_signed)
         state.set(form.written, constant or state.held(form.source))
     elif name.startswith(_COPIES) and len(operands) == 2:
         state.set(form.written, state.held(operands[1]))
-    elif name in _EXTENDS:
+    elif name in EXTENDS:
+        source = operands[1] if len(operands) > 1 else state.machine.result_register
+        _extend(state, it.address, state.held(source), EXTENDS[name], not name.startswith("u"))
         if len(operands) > 1:
             state.set(form.written, state.held(operands[1]))
     elif name in ("div", "idiv") and operands:
@@ -71,6 +75,12 @@ def compute(state: State, it: Instruction) -> None:
         negate(state, it.address, form.written, state.held(operands[1]))
     elif operands:
         _operate(state, it, name, operands)
+
+
+def _extend(state: State, address: int, held: Value | None, width: int, signed_number: bool) -> None:
+    """A wider number is made of what was loaded, if that is `width` bytes and was not made wider before."""
+    if held is not None and held.spot is not None and held.last is None and held.spot.width == width:
+        state.add(address, held.spot, How.EXTEND, signed_number=signed_number)
 
 
 def divide(state: State, address: int, constant: int | None) -> None:

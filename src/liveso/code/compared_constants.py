@@ -17,7 +17,7 @@ from liveso.code.instructions import Code, Place, Reader
 from liveso.code.operations import parts
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
-from liveso.machine import CodeWords
+from liveso.machine import CodeWords, Machine
 from liveso.side_by_side import side_by_side
 
 _WORD = 4  # bytes of an instruction, where all have one size
@@ -113,7 +113,8 @@ def _compared(image: Image, code: Code, inside: int, suspects: dict[int, int]) -
         for register in form.written:
             other = _compared_with(code, index, address + _AS_FAR, register)
             if other is not None:
-                found.append(ComparedConstant(target, inside, address, _is_advanced(code, *other, own)))
+                is_end = _is_advanced(code, *other, own, image.machine)
+                found.append(ComparedConstant(target, inside, address, is_end))
     return found
 
 
@@ -136,9 +137,10 @@ def _compared_with(code: Code, index: int, until: int, register: str) -> tuple[i
     return None
 
 
-def _is_advanced(code: Code, index: int, register: str, own: set[str]) -> bool:
+def _is_advanced(code: Code, index: int, register: str, own: set[str], machine: Machine) -> bool:
     """Whether the function, in a loop, adds a number to what the instruction at `index` compares: to that register, or
     to the word of memory that this was read from, or that is compared, if it is the function's own or a variable."""
+    ways = _Ways(code, machine)
     read = index if not register else _reading(code, index, register)
     word = code[read].place if read is not None else None
     slot = code.forms[read] if read is not None and code.forms[read].base in own else None
@@ -148,8 +150,10 @@ def _is_advanced(code: Code, index: int, register: str, own: set[str]) -> bool:
         if form.operation is Operation.MOVE and is_same_word:
             loaded |= set(form.written)
         is_written = (is_same_word and form.is_store) or bool(loaded & set(form.written))
-        if is_written and (_adds_number(form) or _adds_to(form, loaded)) and _is_loop(code, at, index):
-            return True
+        if is_written and (_adds_number(form) or _adds_to(form, loaded)):
+            held = register if not is_same_word and register in form.written and read is None else ""
+            if ways.lead(at, index, held) and ways.lead(index, at, held):
+                return True
     return False
 
 
@@ -159,28 +163,40 @@ def _adds_number(form: Form) -> bool:
     )
 
 
-def _is_loop(code: Code, one: int, other: int) -> bool:
-    """Whether control gets from one instruction to another and back."""
-    return _reaches(code, one, other) and _reaches(code, other, one)
+class _Ways:
+    """Where control gets in a function, as far as branches say where they lead."""
 
+    def __init__(self, code: Code, machine: Machine) -> None:
+        self._code, self._machine = code, machine
 
-def _reaches(code: Code, start: int, goal: int) -> bool:
-    """Whether control gets from the instruction at one index to that at another, as far as branches say where they
-    lead."""
-    indexes = {address: index for index, address in enumerate(code.addresses)}
-    seen, waiting = {start}, [start]
-    while waiting:
-        index = waiting.pop()
-        form, target = code.forms[index], code.targets[index]
+    def lead(self, start: int, goal: int, held: str = "") -> bool:
+        """Whether control gets from the instruction at one index to that at another, and the register `held`, if there
+        is one, holds the same on the way, or what was added to that."""
+        seen, waiting = {start}, [start]
+        while waiting:
+            index = waiting.pop()
+            following = self._following(index)
+            if goal in following:
+                return True
+            fresh = [it for it in following if it not in seen and not (held and self._ends(it, held))]
+            seen.update(fresh)
+            waiting += fresh
+        return False
+
+    def _following(self, index: int) -> list[int]:
+        form, target = self._code.forms[index], self._code.targets[index]
         following = [] if form.operation in (Operation.JUMP, Operation.RETURN) else [index + 1]
-        if form.leads_to_code and form.operation is not Operation.CALL and target in indexes:
-            following.append(indexes[target])
-        if goal in following:
-            return True
-        fresh = [it for it in following if it < len(code) and it not in seen]
-        seen.update(fresh)
-        waiting += fresh
-    return False
+        led_to = self._code.index_at(target) if target is not None and form.leads_to_code else None
+        if led_to is not None and form.operation is not Operation.CALL:
+            following.append(led_to)
+        return [it for it in following if it < len(self._code)]
+
+    def _ends(self, index: int, register: str) -> bool:
+        """Whether another value comes into a register."""
+        form = self._code.forms[index]
+        if form.operation is Operation.CALL:
+            return register not in self._machine.kept_registers
+        return register in form.written and not (_adds_number(form) or _adds_to(form, {register}))
 
 
 def _reading(code: Code, index: int, register: str) -> int | None:

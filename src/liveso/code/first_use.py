@@ -13,7 +13,7 @@ _WORD = re.compile(r"[a-z][a-z0-9]*")
 _NUMBER = r"(?:0x[0-9a-f]+|\d+)"
 _ELEMENT = re.compile(rf"\[(\w+) \+ (\w+)(?:\*([1248]))?(?: ([+-]) ({_NUMBER}))?\]")
 _MEMORY = re.compile(r"\[[^\]]*\]")
-_KEEPS = ("push", "pop")
+_CALL = "call"
 
 
 def first_use(machine: Machine, listing: Listing, address: int) -> int | None:
@@ -27,7 +27,7 @@ class _Uses:
     """The instructions of a function, in the order of their addresses, with whole registers."""
 
     def __init__(self, machine: Machine, listing: Listing) -> None:
-        parts = machine.register_parts
+        self._machine, parts = machine, machine.register_parts
         self._rows = [
             (address, mnemonic, _WORD.sub(lambda it: parts.get(it[0], it[0]), operands))
             for address, _size, mnemonic, operands in listing
@@ -37,6 +37,10 @@ class _Uses:
             for address, mnemonic, operands in self._rows
             if mnemonic.startswith("j") and operands.startswith("0x")
         ]
+
+    @property
+    def _keeping(self) -> tuple[str, str]:
+        return self._machine.push, self._machine.pop
 
     def first(self, address: int) -> int | None:
         if any(mnemonic == "jmp" and not operands.startswith("0x") for _address, mnemonic, operands in self._rows):
@@ -48,7 +52,7 @@ class _Uses:
         uses = [
             index
             for index, (_address, mnemonic, operands) in enumerate(self._rows)
-            if index > at and base in _WORD.findall(operands) and mnemonic not in _KEEPS
+            if index > at and base in _WORD.findall(operands) and mnemonic not in self._keeping
         ]
         found = {self._offset(base, at, index) for index in uses}
         return min((it for it in found if it is not None), default=None) if None not in found else None
@@ -84,11 +88,13 @@ class _Uses:
         """Whether an instruction may write a register, other than to give it back to the caller."""
         _address, mnemonic, operands = self._rows[index]
         first, _comma, rest = operands.partition(", ")
-        is_swap = mnemonic.startswith(("xchg", "xadd")) and register in _WORD.findall(_outside(rest))
-        is_hidden = mnemonic in ("mul", "div", "idiv", "cdq", "cqo", "cpuid", "call") or mnemonic.startswith("rep")
-        if is_hidden and register in ("rax", "rdx", "rcx", "rsi", "rdi"):
+        if mnemonic == _CALL:
+            return register not in self._machine.kept_registers
+        writes_others = self._machine.unnamed_writers.match(f"{mnemonic} {operands}") is not None
+        if writes_others and register in self._machine.unnamed_written:
             return True
-        return is_swap or (first == register and mnemonic not in ("push", "pop", "cmp", "test"))
+        is_swap = writes_others and register in _WORD.findall(_outside(rest))
+        return is_swap or (first == register and mnemonic not in (*self._keeping, *self._machine.asking))
 
     def _counts_up(self, index: int, register: str) -> bool:
         _address, mnemonic, operands = self._rows[index]

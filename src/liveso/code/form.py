@@ -29,10 +29,12 @@ class Form:
 
     `outline` is its text with whole registers and without numbers; two instructions of one outline can be compared.
     `base` is the register that memory is addressed by, `displacement` the number that is added, in bytes, `width` the
-    size of the access in bytes, or of the result where only an address is formed (0: not known). `immediate` is a
+    size of the access in bytes, or of the result where only an address is formed (0: not known), or of what a MOVE
+    between registers makes wider. `immediate` is a
     constant operand. `leads_to_code`: it names the address at which it may go on. `written` are the whole registers
     that it writes, `source` the one that a MOVE reads, and `is_store` says whether it writes to memory. `scale` is what
-    an index into memory is multiplied by (0: there is none).
+    an index into memory is multiplied by (0: there is none). `is_signed`: a MOVE fills the rest of a register with the
+    sign of what it moves; False where with zeros, None where that is not told.
     """
 
     operation: Operation
@@ -46,3 +48,4 @@ class Form:
     source: str = ""
     is_store: bool = False
     scale: int = 0
+    is_signed: bool | None = None

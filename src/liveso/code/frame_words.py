@@ -37,7 +37,7 @@ class FrameWords:
         name, operands = parts(form.outline)
         if self._is_lost:
             return
-        if name in ("push", "pop"):
+        if name and name in (self._machine.push, self._machine.pop):
             yield from self._moved(name, operands, depth, known)
             return
         self._take(form, name, operands, depth)
@@ -53,10 +53,10 @@ class FrameWords:
     ) -> Iterator[tuple[str, Origin | None]]:
         word = self._machine.word
         if depth is None:
-            if name == "push":
+            if name == self._machine.push:
                 yield from self._forgotten(known)
             return
-        if name == "push":
+        if name == self._machine.push:
             self._is_lost |= self._stack in operands
             below = depth.number + word
             yield DEPTH, depth._replace(number=below)
@@ -75,7 +75,7 @@ class FrameWords:
                 at = (form.displacement or 0) - depth.number
                 self._taken = at if self._taken is None else min(at, self._taken)
         elif form.operation is not Operation.ADDRESS and self._stack in operands[1:]:
-            self._is_lost |= name not in ("cmp", "test")
+            self._is_lost |= name not in self._machine.asking
 
     def _adjusted(self, form: Form, name: str, depth: Origin | None) -> Origin | None:
         if depth is None:

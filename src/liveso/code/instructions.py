@@ -91,8 +91,8 @@ class Instruction(NamedTuple):
         elsewhere."""
         form, place = self.form, self.place
         if place is None:
-            return form.outline, form.width, form.immediate, form.displacement, form.scale
-        return form.outline, form.width, form.immediate, form.scale, place.kind, place.name
+            return form.outline, form.width, form.immediate, form.displacement, form.scale, form.is_signed
+        return form.outline, form.width, form.immediate, form.scale, form.is_signed, place.kind, place.name
 
 
 class Code:

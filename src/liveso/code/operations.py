@@ -19,6 +19,8 @@ BIT_NUMBERS = frozenset({"bt", "bts", "btr"})
 _SUBTRACTS = frozenset({"sub", "dec", "subs"})
 ADDS = frozenset({"add", "inc", "adds", "xadd"}) | _SUBTRACTS
 """Instructions that add or subtract."""
+EXTENDS = {"cdqe": 4, "cwde": 2, "sxtw": 4, "uxtw": 4, "uxtb": 1, "uxth": 2, "sxtb": 1, "sxth": 2}
+"""Instructions that make a wider number of one of so many bytes."""
 FIELDS = frozenset({"ubfx", "sbfx", "bfi", "bfxil", "ubfiz", "sbfiz"})
 """AArch64: those that take bits out of a word, or put some into it."""
 FACTORS = frozenset({"imul", "mul", "madd", "msub", "smull", "umull"})
@@ -50,6 +52,12 @@ _OPPOSITES = {
     **{"ns": "s", "mi": "s", "pl": "s", "ae": "b", "nb": "b", "lo": "b", "cc": "b", "hs": "b", "cs": "b"},
     **{"be": "a", "na": "a", "hi": "a", "ls": "a"},
 }
+SIGNED, UNSIGNED = frozenset({"l", "g"}), frozenset({"b", "a"})
+"""The conditions, as `condition` has them, about numbers that may be below zero, and about others."""
+_SIGNED_NAMES = {"sar": "shr", "idiv": "div", "asr": "lsr", "sdiv": "udiv", "ldrsb": "ldrb", "ldrsh": "ldrh"}
+_SIGNED_NAMES |= {"ldrsw": "ldr"}
+_SIGNED_CONDITIONS = {"l": "b", "g": "a", "le": "be", "ge": "ae", "lt": "lo", "gt": "hi"}
+_ABOUT_ORDER = re.compile(r"(j|set|cmov|b\.)([lg]e?|[lg]t)$")
 _SHIFT = re.compile(r"#(\d+)$")
 _AS_FAR = 5  # instructions from a comparison to what depends on it
 
@@ -70,6 +78,30 @@ def condition(code: Code, index: int, as_far: int = _AS_FAR) -> str:
             name = found[1] or found[2] or "e"
             return _OPPOSITES.get(name, name)
     return ""
+
+
+def is_signed(name: str, condition_name: str) -> bool | None:
+    """Whether an instruction takes a number for one that may be below zero: a shift, or a comparison that a condition
+    depends on; None where it says nothing about that."""
+    if name in SHIFTS:
+        return True if name in ("sar", "asr") else False if name in RIGHT else None
+    return True if condition_name in SIGNED else False if condition_name in UNSIGNED else None
+
+
+@lru_cache(1 << 14)
+def without_direction(outline: str) -> str:
+    """What an instruction does, whether it adds a number or takes it away."""
+    name, space, operands = outline.partition(" ")
+    return f"{'inc' if name == 'dec' else 'add' if name == 'sub' else name}{space}{operands}"
+
+
+@lru_cache(1 << 14)
+def without_sign(outline: str) -> str:
+    """What an instruction does, whether the numbers may be below zero or not."""
+    name, space, operands = outline.partition(" ")
+    found = _ABOUT_ORDER.match(name)
+    name = f"{found[1]}{_SIGNED_CONDITIONS.get(found[2], found[2])}" if found else _SIGNED_NAMES.get(name, name)
+    return f"{name}{space}{operands}"
 
 
 @lru_cache(1 << 14)

@@ -109,7 +109,7 @@ class Origins:
         """The instructions that give registers back what they held when the function was called, before it returns."""
         machine, forms = self._machine, self._code.forms
         for index, form in enumerate(forms):
-            if machine.pop and form.outline.startswith(machine.pop):
+            if machine.pop and parts(form.outline)[0] == machine.pop:
                 yield index
             elif form.operation is Operation.RETURN and not machine.pop:
                 for at in range(index - 1, max(-1, index - _LONGEST_END), -1):

@@ -6,7 +6,19 @@ from liveso.code.advancing import advancing_places
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form
 from liveso.code.instructions import Code, Instruction, frame_registers
-from liveso.code.operations import ADDS, BIT_NUMBERS, FACTORS, FIELDS, HIDE, HIDES, MASKS, SHIFTS, condition, summand
+from liveso.code.operations import (
+    ADDS,
+    BIT_NUMBERS,
+    FACTORS,
+    FIELDS,
+    HIDE,
+    HIDES,
+    MASKS,
+    SHIFTS,
+    condition,
+    is_signed,
+    summand,
+)
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, pieces, signed
 from liveso.elf import Image
@@ -16,7 +28,7 @@ INDEXED = "index"
 """The operation that adds an index to a pointer."""
 _REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _MAKES = re.compile(r"alloc|new|create|dup", re.I)
-_WORD = 8
+_WORD, _INT = 8, 4  # bytes; narrower numbers are made as wide as this before code computes with them
 
 
 class State:
@@ -72,7 +84,7 @@ class State:
         memory = form.outline[form.outline.find("[") : form.outline.find("]")]
         held = self._pointer(form.base, memory)
         if held is not None and held.source is Source.ADDRESS:
-            shift = held.last[1] if held.last is not None and held.last[0] == "add" else 0
+            shift = shift_of(held)
             if held.name == "data":
                 start = data_layout(self.image).span.start
                 return Spot("data", held.number + shift + form.displacement - start, form.width)
@@ -81,12 +93,13 @@ class State:
             self.add(it.address, held.spot, How.FOLLOW)
         if held is not None and held.last is not None and held.last[0] == INDEXED:
             return Spot("element", form.displacement, form.width)
+        if held is not None and makes_object(held) and form.displacement < 0 <= form.displacement + shift_of(held):
+            return Spot("object", form.displacement + shift_of(held), form.width)  # before what is handed out
         if "+" in memory or "*" in memory or "," in memory or self.advances(form.base, self.index):
             return Spot("element", form.displacement, form.width)
         if held is not None and (held.advances or held.source is Source.CONSTANT):
             return Spot("element", form.displacement, form.width)
-        shift = held.last[1] if held is not None and held.last is not None and held.last[0] == "add" else 0
-        return Spot("object", form.displacement + shift, form.width)
+        return Spot("object", form.displacement + shift_of(held), form.width)
 
     def _pointer(self, base: str, memory: str) -> Value | None:
         """What the register holds that memory is addressed by: of two, the one that leads to something known."""
@@ -102,8 +115,13 @@ class State:
             else How.FACTOR if name in FACTORS
             else How.EQUAL if condition(self.code, self.index) == "e" else How.ORDER
         )  # fmt: skip
+        signed_number = None
+        is_told = constant is not None or "[" in self.code.forms[self.index].outline  # else it may be made wider before
+        if spot.width >= _INT and how in (How.SHIFT, How.ORDER) and is_told:
+            signed_number = is_signed(name, condition(self.code, self.index) if how is How.ORDER else "")
         if constant is None:
-            self.add(address, spot, How.READ, is_float=False, changes=changes)
+            told = (name,) if how is How.ADD and changes else ()
+            self.add(address, spot, How.READ, None, told, is_float=False, changes=changes, signed_number=signed_number)
             return
         number = 1 << (constant & 63) if name in BIT_NUMBERS else signed(constant, spot.width)
         number = summand(name, number) if how is How.ADD else number
@@ -112,7 +130,7 @@ class State:
             what = (name,)
         if how is How.ADD and changes:  # while (--it->users)
             what = (condition(self.code, self.index + 1, 1),)
-        self.add(address, spot, how, number, what, is_float=False, changes=changes)
+        self.add(address, spot, how, number, what, is_float=False, changes=changes, signed_number=signed_number)
 
     def store(self, it: Instruction, spot: Spot, held: Value | None) -> None:
         if held is not None and held.lanes is not None and spot.width >= held.lanes[0]:
@@ -150,10 +168,13 @@ class State:
         is_float: bool | None = None,
         is_fresh: bool = False,
         changes: bool = False,
+        signed_number: bool | None = None,
     ) -> None:
         outline = self.code.forms[self.index].outline
         is_element = spot.kind == "element" or ("+" in outline and "[" in outline)
-        self.found.append(Use(address, spot, how, constant, what, is_float, is_fresh, changes, is_element))
+        self.found.append(
+            Use(address, spot, how, constant, what, is_float, is_fresh, changes, is_element, signed_number)
+        )
 
 
 def makes_object(it: Value) -> bool:
@@ -162,6 +183,13 @@ def makes_object(it: Value) -> bool:
     if it.source is not Source.RESULT:
         return False
     return not name or name.partition("@")[0] in SIZE_ARGUMENTS or bool(_MAKES.search(name))
+
+
+def shift_of(it: Value | None) -> int:
+    """What was added to a pointer, in bytes, by the last operation on it."""
+    if it is None or it.last is None or it.last[0] not in ("add", "sub"):
+        return 0
+    return summand(*it.last)
 
 
 def is_variable(it: Value) -> bool:

@@ -11,7 +11,7 @@ from liveso.code.advancing import loops
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import CALLS, Code, frame_registers
-from liveso.code.operations import parts, terms
+from liveso.code.operations import EXTENDS, FACTORS, LEFT, parts, terms
 from liveso.machine import Machine
 
 _MOST = 1 << 20  # bytes: what is larger is no element
@@ -138,16 +138,15 @@ def _step(state: _State, form: Form, goes_on: bool) -> None:
 
 def _computed(state: _State, form: Form, name: str, operands: tuple[str, ...], goes_on: bool) -> _Product | None:
     """What an instruction leaves that only has registers and numbers."""
-    if name in ("mov", "movsx", "movsxd", "movzx", "sxtw", "uxtw") and form.immediate is None and len(operands) == 2:
+    is_copy = form.operation is Operation.MOVE or name in EXTENDS
+    if is_copy and form.immediate is None and len(operands) == 2:
         return state.held(operands[1])
-    if name in ("cdqe", "cwde") and form.written:
-        return state.held(form.written[0])
     first = state.held(operands[0]) if operands else _Product(object())
     number = form.immediate
-    if name in ("shl", "sal", "lsl") and number is not None:
+    if name in LEFT and number is not None:
         source = state.held(operands[1]) if len(operands) == 3 else first
         return source.times(1 << (number & 63))
-    if name in ("imul", "mul") and number is not None:
+    if name in FACTORS and number is not None:
         source = state.held(operands[1]) if len(operands) == 3 else first
         return source.times(number)
     if name == "add" and number is not None and operands:

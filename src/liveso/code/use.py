@@ -28,6 +28,10 @@ class How(StrEnum):
     """Calls the function whose address lies there."""
     FOLLOW = "follow"
     """Accesses memory at the address that lies there."""
+    EXTEND = "extend"
+    """Makes a wider number of what was loaded from there."""
+    LOCK = "lock"
+    """Hands its address to a function that makes, takes or gives a lock there; `what` is the kind of lock."""
     HAND = "hand"
     """Hands it, or its address, to another function."""
 
@@ -38,7 +42,8 @@ class Use:
     describes what it stores there (Value.described, or the last operation with a constant), or the arguments of a call.
     `is_float`: as a floating-point number; False where as a whole number, None where that is not told. `is_fresh`: in
     an object that a function just returned. `changes`: it leaves another value there. `is_element`: in an array,
-    with an index."""
+    with an index. `is_signed`: as a number that may be below zero; False where as one that may not, None where that is
+    not told."""
 
     address: int
     spot: Spot
@@ -49,3 +54,4 @@ class Use:
     is_fresh: bool = False
     changes: bool = False
     is_element: bool = False
+    is_signed: bool | None = None

@@ -15,6 +15,7 @@ from liveso.code.arithmetic import compute, divide, negate
 from liveso.code.form import Form, Operation
 from liveso.code.instructions import Code, Instruction
 from liveso.code.lanes import compute_lanes, is_about_lanes
+from liveso.code.locks import lock_kind
 from liveso.code.operations import (
     ADDS,
     COMPARES,
@@ -25,7 +26,7 @@ from liveso.code.operations import (
     WHOLE_NUMBERS,
     parts,
 )
-from liveso.code.state import State, makes_object
+from liveso.code.state import State, makes_object, shift_of
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, joined, pieces
 from liveso.elf import Image
@@ -135,6 +136,12 @@ class _Walk:
 
     def _hand(self, address: int, name: str, arguments: list[Value | None]) -> None:
         """Variables that a call is given, or their addresses, and members that another library is given."""
+        kind, pointer = lock_kind(name), arguments[0]
+        if kind and pointer is not None and pointer.source is not Source.CONSTANT and pointer.name != "own":
+            spot = Spot("object", shift_of(pointer), 0)
+            if pointer.source is Source.ADDRESS and pointer.name == "data":
+                spot = Spot("data", pointer.number + shift_of(pointer) - data_layout(self._image).span.start, 0)
+            self._state.add(address, spot, How.LOCK, what=(kind,))
         for number, value in enumerate(arguments):
             if value is None or value.last is not None:
                 continue
@@ -163,7 +170,7 @@ class _Walk:
             return
         if pointer is not None and pointer.source in (Source.ADDRESS, Source.CONSTANT):
             return
-        shift = pointer.last[1] if pointer is not None and pointer.last is not None and pointer.last[0] == "add" else 0
+        shift = shift_of(pointer)
         is_fresh = pointer is not None and makes_object(pointer)
         for part, number in pieces(Spot("object", shift, _HALF), (byte.constant & 0xFF) * 0x01010101):
             self._state.add(address, part, How.STORE, number, is_fresh=is_fresh, changes=True)
@@ -211,7 +218,7 @@ class _Walk:
             divide(self._state, it.address, None)
             return
         is_float = True if FLOAT.match(name) else (False if name.startswith("cvtsi2") else None)
-        self._state.add(it.address, spot, How.READ, is_float=is_float, changes=changes)
+        self._state.add(it.address, spot, How.READ, is_float=is_float, changes=changes, signed_number=form.is_signed)
         base = self._state.values.get(form.base)
         plain = form.operation is Operation.MOVE or name.startswith(("mov", "vmov", "ld"))
         if plain and form.written:

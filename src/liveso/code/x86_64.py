@@ -29,6 +29,9 @@ _OPERATIONS = {
     "jmp": Operation.JUMP,
     "ret": Operation.RETURN,
 }
+_SIGNED = {"movsx": True, "movsxd": True, "movzx": False}
+_BYTES = ("l", "h", "b")
+"""What the names of registers of one byte end with."""
 _ONLY_READ = frozenset({"cmp", "test", "push", "bt", "call", "ucomiss", "ucomisd", "comiss", "comisd"})
 _PADDING = ("nop", "endbr", "int3")
 _NOTHING = Form(Operation.OTHER, "")
@@ -138,8 +141,26 @@ def _form(mnemonic: str, operands: str) -> Form:
     writes = first and "[" not in first and name not in _ONLY_READ and name[0] != "j"
     source = second if operation is Operation.MOVE and "[" not in second and immediate is None else ""
     written = (first,) if writes else ()
+    is_signed = _SIGNED.get(mnemonic)
+    if not memory and operation is Operation.MOVE:
+        moved = operands.rpartition(", ")[2]
+        if mnemonic == "mov" and operands == f"{moved}, {moved}":
+            is_signed = False  # it fills the upper half of a register with zeros, and does nothing else
+        if is_signed is not None:
+            width = 4 if mnemonic in ("mov", "movsxd") else 1 if moved.endswith(_BYTES) else 2
     return Form(
-        operation, f"{name} {text}", base, displacement, width, immediate, False, written, source, is_store, scale
+        operation,
+        f"{name} {text}",
+        base,
+        displacement,
+        width,
+        immediate,
+        False,
+        written,
+        source,
+        is_store,
+        scale,
+        is_signed,
     )
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 from liveso.code import CallSite, Code, call_sites
+from liveso.compare.constructed import constructed_class
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import CLASS_SIZES, Kind, Witness
+
+_NEW = "_Znwm"
 
 
 class SizeComparison:
@@ -13,15 +16,32 @@ class SizeComparison:
     def __init__(self, versions: TwoVersions) -> None:
         self._versions = versions
 
-    def changed(self, old: Code, new: Code, pairs: list[tuple[int, int]], i: int) -> Iterator[Witness]:
+    def changed(self, old: Code, new: Code, pairs: list[tuple[int, int]], i: int) -> list[Witness]:
         """The witnesses of the function with the index `i`, whose calls at the addresses `pairs` belong together."""
         sites = tuple(
             call_sites(code, reader.machine) for code, reader in zip((old, new), self._versions.readers, strict=True)
         )
+        found: list[Witness] = []
         for here, there in pairs:
             if here in sites[0] and there in sites[1]:
-                yield from self._sizes(sites[0][here], sites[1][there], i)
-        yield from self._objects(list(sites[0].values()), list(sites[1].values()), i)
+                found.extend(self._sizes(sites[0][here], sites[1][there], i))
+        found.extend(self._objects(list(sites[0].values()), list(sites[1].values()), i))
+        others = {
+            (it.old, it.new)
+            for it in found
+            if it.callee == _NEW and self._make_others((old, new), (it.old_address, it.new_address))
+        }
+        return [it for it in found if it.callee not in CLASS_SIZES or (it.old, it.new) not in others]
+
+    def _make_others(self, codes: tuple[Code, Code], calls: tuple[int, int]) -> bool:
+        """Whether what the two calls return is made an object of two classes."""
+        versions = self._versions
+        names = versions.names, versions.new_names
+        one, other = (
+            constructed_class(code, call, known, reader.machine)
+            for code, call, known, reader in zip(codes, calls, names, versions.readers, strict=True)
+        )
+        return bool(one and other) and one != other
 
     def _sizes(self, a: CallSite, b: CallSite, i: int) -> Iterator[Witness]:
         """A call that is given another size: of an allocator, or through a pointer, which is taken for one."""

@@ -1,13 +1,15 @@
 """What the code of two versions does with members of objects and with variables, where it differs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from liveso.code import Code, Reader, function_names
+from liveso.code.imports import slot_names, stub_names
 from liveso.code.use import How, Use
 from liveso.code.uses import uses
 from liveso.compare.correspondence import Correspondence
@@ -22,6 +24,8 @@ _OBJECT = "object"
 KINDS = (_OBJECT, "data", "tls")
 """The kinds of places that live on: members behind pointers, and variables."""
 ENOUGH = 2  # functions that must agree
+_Feature = TypeVar("_Feature", bound=Hashable)
+"""Something that functions do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class ChangedUses:
         changed = [
             (i, j)
             for i, j in self._matching.pairs
-            if old.shapes[i] != new.shapes[j] or self._loads_another_constant(i, j)
+            if old.shapes[i] != new.shapes[j] or self._loads_another_constant(i, j) or self._calls_another(i, j)
         ]
         if len(changed) > _MOST_CHANGED:
             return []
@@ -66,7 +70,7 @@ class ChangedUses:
             return None
         codes = [reader.read(*place) for reader, place in zip(self._readers, places, strict=True)]
         is_same = codes[0].exact == codes[1].exact
-        if is_same and not self._loads_another_constant(i, j):
+        if is_same and not self._loads_another_constant(i, j):  # calls have their names in what they do
             return None
         old, new = (tuple(uses(image, code)) for image, code in zip(self._images, codes, strict=True))
         name = self._names.get(places[0][0], f"the function at {places[0][0]:#x}")
@@ -77,6 +81,23 @@ class ChangedUses:
         old, new = self._contents
         one, other = self._matching.old.bounds[i], self._matching.new.bounds[j]
         return one[1] - one[0] == other[1] - other[0] and not np.array_equal(old[slice(*one)], new[slice(*other)])
+
+    def _calls_another(self, i: int, j: int) -> bool:
+        """Whether two functions of one shape call other functions of other libraries, or one calls one of its own."""
+        old, new = self._callees
+        one, other = self._matching.old.bounds[i], self._matching.new.bounds[j]
+        return one[1] - one[0] == other[1] - other[0] and not np.array_equal(old[slice(*one)], new[slice(*other)])
+
+    @cached_property
+    def _callees(self) -> tuple[Table, Table]:
+        """A number for the name of the function of another library at each place that the code of the versions refers
+        to; 0 for other places."""
+        numbers: dict[str, int] = {}
+        old, new = (
+            _callees(image, it.fields["target"], numbers)
+            for image, it in zip(self._images, (self._matching.old, self._matching.new), strict=True)
+        )
+        return old, new
 
     @cached_property
     def _contents(self) -> tuple[Table, Table]:
@@ -105,6 +126,35 @@ class ChangedUses:
             if i not in changed and end - start <= _LARGEST:
                 yield tuple(uses(image, reader.read(start, end)))
 
+    def staying(
+        self, wanted: Mapping[_Feature, int], features: Callable[[tuple[Use, ...]], Iterable[_Feature]]
+    ) -> set[_Feature]:
+        """Those of the features that are `wanted` which as many of the other functions have as wanted says: all of them
+        are read once at most."""
+        left, found = dict(wanted), set[_Feature]()
+        for each in self.unchanged() if left else ():
+            for it in left.keys() & set(features(each)):
+                left[it] -= 1
+                if left[it] <= 0:
+                    found.add(it)
+                    del left[it]
+            if not left:
+                break
+        return found
+
+
+def _callees(image: Image, targets: Table, numbers: dict[str, int]) -> Table:
+    slots = slot_names(image)
+    names = slots | stub_names(image, slots)
+    addresses = np.array(sorted(names), "<i8")
+    found = np.zeros(len(targets), "<i8")
+    if len(addresses):
+        known = np.array([numbers.setdefault(names[it], len(numbers) + 1) for it in addresses.tolist()], "<i8")
+        at = np.minimum(np.searchsorted(addresses, targets), len(addresses) - 1)
+        is_known = addresses[at] == targets
+        found[is_known] = known[at[is_known]]
+    return found
+
 
 def _contents(image: Image, targets: Table) -> Table:
     found = np.zeros((len(targets), _LARGEST_CONSTANT), np.uint8)
@@ -126,7 +176,7 @@ def at(found: tuple[Use, ...], kind: str, offset: int) -> Counter[tuple[object, 
     return Counter(
         (it.how, it.constant, it.changes, it.is_float, it.what if it.how in (How.ORDER, How.ADD) else ())
         for it in found
-        if (it.spot.kind, it.spot.offset) == (kind, offset)
+        if (it.spot.kind, it.spot.offset) == (kind, offset) and it.how not in (How.EXTEND, How.LOCK)
     )
 
 

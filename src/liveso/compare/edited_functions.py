@@ -90,6 +90,7 @@ class EditedFunctions:
         if found:
             unmoved = Unmoved(self._versions, old, new)
             found = [it for it in found if not unmoved.is_contradicted(it)]
+            found = [replace(it, is_isolated=False) if unmoved.is_reordered(it) else it for it in found]
         if any(it.kind in IN_WORDS for it in found):
             inputs = masked_inputs(old, uses(self._versions.images[0], old))
             found = [replace(it, is_input=it.kind in IN_WORDS and it.old_address in inputs) for it in found]
@@ -161,6 +162,8 @@ class EditedFunctions:
                 yield Witness(Kind.MEMBER, a.displacement, b.displacement, *there)
             elif widths[0] == self._versions.readers[0].machine.word:
                 yield Witness(Kind.ADDRESS, a.displacement, b.displacement, *there)
+        elif a.displacement < 0 and not is_address and a.displacement + widths[0] == b.displacement + widths[1]:
+            yield Witness(Kind.MEMBER, a.displacement, b.displacement, *there)  # it ends before what was handed out
         elif a.displacement == b.displacement and widths[0] != widths[1] and not is_address:
             yield Witness(Kind.WIDTH, widths[0], widths[1], *there)
 

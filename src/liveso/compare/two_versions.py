@@ -12,6 +12,10 @@ from liveso.elf import Image
 _LONGEST_INSTRUCTION = 15  # bytes, of any machine
 
 
+def _names(image: Image) -> dict[int, str]:
+    return {address: name.partition("@")[0] for name, address in function_names(image).items()}
+
+
 class TwoVersions:
     """Their images, functions and readers, the old version first. `correspondences` are by the kind of Place."""
 
@@ -19,13 +23,18 @@ class TwoVersions:
         self.images, self.matching, self.correspondences = (old, new), matching, correspondences
         self.both = matching.old, matching.new
         self.readers = Reader(old), Reader(new)
-        self.names = {address: name.partition("@")[0] for name, address in function_names(old).items()}
+        self.names = _names(old)
 
     @cached_property
     def allocators(self) -> tuple[Allocators, Allocators]:
         """What finds out which of their functions take the size of an object."""
         old, new = zip(self.images, self.readers, strict=True)
         return Allocators(*old), Allocators(*new)
+
+    @cached_property
+    def new_names(self) -> dict[int, str]:
+        """What the new version's functions are called, as `names` has the old one's: by their addresses."""
+        return _names(self.images[1])
 
     def name(self, i: int) -> str:
         """What a function of the old version is called for people, by its index."""

@@ -12,8 +12,10 @@ from liveso.code import Code, Form, Operation
 from liveso.code.operations import parts
 from liveso.code.origin import Leads
 from liveso.code.origins import Origins
-from liveso.compare.blocks import Line, line_of
+from liveso.compare.asked_room import is_behind_asked_room
+from liveso.compare.blocks import Line, Term, line_of
 from liveso.compare.choices import Choice, choices
+from liveso.compare.copied_texts import is_end_of_copied_text
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import OFFSETS, Kind, Witness
 
@@ -36,10 +38,30 @@ class Unmoved:
         if it.kind in _ACCESSES:
             asks = (self._is_constant,)
         if it.kind in OFFSETS:
-            asks = (*asks, self._is_same_place, self._is_repeated, self._is_taken)
+            asks = (*asks, self._is_same_place, self._is_repeated, self._is_taken, self._is_no_member)
         if it.kind is Kind.WIDTH:
             asks = (*asks, self._is_stored_alike, self._is_read_in_full)
         return any(ask(it) for ask in asks)
+
+    def is_reordered(self, it: Witness) -> bool:
+        """Whether the function, which was edited besides, accesses the same members here in both versions, only in
+        another order."""
+        if it.is_alone or it.kind not in OFFSETS:
+            return False
+        (old, at), (new, there) = self._line(0, it.old_address), self._line(1, it.new_address)
+        if at not in old.accesses or there not in new.accesses or old.accesses[at][0] != new.accesses[there][0]:
+            return False
+        base = old.accesses[at][0]
+        return self._members(0, old, base) == self._members(1, new, base)
+
+    def _members(self, side: int, line: Line, base: frozenset[Term]) -> Counter[tuple[int, int, bool]]:
+        """What a line accesses by way of one pointer."""
+        forms = self._codes[side].forms
+        return Counter(
+            (offset, forms[index].width, forms[index].is_store)
+            for index, (terms, offset) in line.accesses.items()
+            if terms == base
+        )
 
     # --- variables
 
@@ -130,6 +152,12 @@ class Unmoved:
             )
         }
         return it.new in staying or it.old in staying
+
+    def _is_no_member(self, it: Witness) -> bool:
+        """The place has no name in any object: it is behind what was pushed, or in a text that is copied."""
+        return is_behind_asked_room(it, self._codes, self._machine) or is_end_of_copied_text(
+            it, self._codes, self._versions.images
+        )
 
     # --- widths
 

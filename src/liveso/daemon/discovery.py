@@ -8,8 +8,9 @@ from pathlib import Path
 
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError
-from liveso.process import LoadedObject, proc
+from liveso.process import LoadedObject, mode_of, proc
 from liveso.process.proc import Mapping as MappedPart
+from liveso.process.protocol import Mode
 from liveso.settings import default_socket, is_served
 from liveso.store import Store
 
@@ -51,12 +52,20 @@ def processes_with_agent(socket: Path, connected: Collection[int], notes: Mappin
             continue
         try:
             pid = int(name)
-            if pid not in connected and is_told(pid, socket, connected) and path_of_agent(pid):
+            if pid not in connected and is_told(pid, socket, connected) and path_of_agent(pid) and not _is_left(pid):
                 seen = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
                 note = notes.get(pid, seen)
                 yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)
         except (OSError, LivesoError):
             continue
+
+
+def _is_left(pid: int) -> bool:
+    """Whether it is to be left alone; no where that is not to be told."""
+    try:
+        return mode_of(pid) is Mode.LEFT
+    except LivesoError:
+        return False
 
 
 def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:

@@ -4,14 +4,24 @@ ID or debug link, or on a debuginfod server."""
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from liveso.debug.debug_files import DebugSource
+from liveso.debug.type_forms import (
+    COMPOUND,
+    UNKNOWN,
+    Member,
+    form_of,
+    has_no_name,
+    members_of,
+    shown_as,
+    type_of,
+    types_of,
+)
 from liveso.debug.type_reader import drgn
 from liveso.elf import Image, read_sections
 from liveso.elf.compression import check_compressed, uncompressed
@@ -20,26 +30,12 @@ from liveso.errors import ImageError
 
 logging.getLogger("drgn").setLevel(logging.CRITICAL)
 
-UNKNOWN = "unknown"
 _PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.AARCH64}
-_COMPOUND = frozenset({drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS})
 _INLINE = re.compile(rb"(\w{1,64})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _NAMES_PER_BYTE, _LONGEST_NAME = 64, 4096  # in a table of strings; bytes
 _MOST_STEPS = 1 << 20  # from type to type: about ten seconds
 _NUMBERED = re.compile(r"\.\d+$")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member of a compound type. `offset` and `size` are in bits, `size` None unless it is a bit field; `form` is its
-    type as far as layout goes, `shown` as people write it."""
-
-    name: str
-    offset: int
-    size: int | None
-    form: str
-    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +224,7 @@ class _Collector:
         if self._found.has_types:
             type_ = self._type_of_variable(symbol.name, file)
             if type_ is not None:
-                form, shown = self._form(type_), _shown(type_)
+                form, shown = form_of(type_), shown_as(type_)
                 self._walk(type_, self._found.reachable)
         offset = symbol.address - (0 if is_thread_local else start)
         self._found.variables[symbol.name] = Variable(symbol.name, offset, symbol.size, is_thread_local, form, shown)
@@ -247,8 +243,8 @@ class _Collector:
         except Exception:  # no function of that name; drgn has several types for this
             return
         self._found.signatures[name] = (
-            self._form(_type_of(type_)),
-            *(self._form(_type_of(it)) for it in type_.parameters),
+            form_of(type_of(type_)),
+            *(form_of(type_of(it)) for it in type_.parameters),
             *(("...",) if type_.is_variadic else ()),
         )
         self._walk(type_, self._found.reachable)
@@ -267,86 +263,23 @@ class _Collector:
 
     def _step(self, it: drgn.Type, into: dict[str, set[Layout]]) -> list[drgn.Type]:
         """Take in one type, and return those that it leads to."""
-        if it.kind == drgn.TypeKind.TYPEDEF and _has_no_name(it.type):
-            into.setdefault(it.name, set()).add(Layout(it.name, it.type.size, self._members(it.type)))
+        if it.kind == drgn.TypeKind.TYPEDEF and has_no_name(it.type):
+            into.setdefault(it.name, set()).add(Layout(it.name, it.type.size, members_of(it.type)))
         if it.kind in (drgn.TypeKind.POINTER, drgn.TypeKind.ARRAY, drgn.TypeKind.TYPEDEF):
             return [it.type]
         if it.kind == drgn.TypeKind.FUNCTION:
-            return _types_of([it, *it.parameters])
-        if it.kind in _COMPOUND and it.is_complete():
-            members = self._members(it)
+            return types_of([it, *it.parameters])
+        if it.kind in COMPOUND and it.is_complete():
+            members = members_of(it)
             key = (id(into), it.kind, it.tag, it.size, members)
             if key not in self._seen:
                 self._seen.add(key)
                 if it.tag:
                     name = f"{it.kind.name.lower()} {it.tag}"
                     into.setdefault(name, set()).add(Layout(name, it.size, members))
-                return _types_of(it.members)
+                return types_of(it.members)
         elif it.kind == drgn.TypeKind.ENUM and it.is_complete() and it.tag:
             name = f"enum {it.tag}"
             values = tuple((enumerator.name, enumerator.value) for enumerator in it.enumerators)
             into.setdefault(name, set()).add(Layout(name, it.type.size, (), values))
         return []
-
-    def _members(self, it: drgn.Type) -> tuple[Member, ...]:
-        found = []
-        for member in it.members:
-            type_ = _type_of(member)
-            size = member.bit_field_size if type_ is not None else None
-            shown = _shown(type_) if type_ is not None else UNKNOWN
-            found.append(Member(member.name or "", member.bit_offset, size, self._form(type_), shown))
-        return tuple(found)
-
-    def _form(self, it: drgn.Type | None) -> str:
-        """A type as far as the layout goes, in which what is behind a pointer plays no part, unless that is a function,
-        which others call; UNKNOWN where drgn cannot represent it."""
-        try:
-            return self._readable_form(it) if it is not None else UNKNOWN
-        except Exception:  # drgn has one type for each cause
-            return UNKNOWN
-
-    def _readable_form(self, it: drgn.Type) -> str:
-        kind = it.kind
-        if kind == drgn.TypeKind.TYPEDEF:
-            return self._form(it.type)
-        if kind == drgn.TypeKind.ARRAY:
-            return f"{self._form(it.type)}[{it.length if it.is_complete() else ''}]"
-        if kind == drgn.TypeKind.ENUM:
-            return f"int{it.type.size if it.is_complete() else ''}"
-        if kind in _COMPOUND:
-            if it.tag or not it.is_complete():
-                return f"{kind.name.lower()} {it.tag}"
-            return "{" + ", ".join(f"{m.name}@{m.offset}:{m.size} {m.form}" for m in self._members(it)) + "}"
-        if kind == drgn.TypeKind.POINTER and (callee := _function_of(it.type)) is not None:
-            given = [self._form(_type_of(parameter)) for parameter in callee.parameters]
-            return f"pointer to {self._form(_type_of(callee))}({', '.join([*given, *['...'] * callee.is_variadic])})"
-        if kind == drgn.TypeKind.BOOL:
-            return f"int{it.size}"
-        return f"{kind.name.lower()}{it.size if hasattr(it, 'size') and kind != drgn.TypeKind.POINTER else ''}"
-
-
-def _has_no_name(it: drgn.Type) -> bool:
-    return it.kind in _COMPOUND and it.is_complete() and not it.tag
-
-
-def _function_of(it: drgn.Type) -> drgn.Type | None:
-    """The function type that a type is, by another name or by its own."""
-    while it.kind == drgn.TypeKind.TYPEDEF:
-        it = it.type
-    return it if it.kind == drgn.TypeKind.FUNCTION else None
-
-
-def _type_of(it: Any) -> drgn.Type | None:
-    """The type of a member or parameter, or of what a function returns; None where drgn cannot represent it."""
-    try:
-        return it.type
-    except Exception:  # drgn has one type for each cause
-        return None
-
-
-def _types_of(parts: Iterable[Any]) -> list[drgn.Type]:
-    return [found for found in map(_type_of, parts) if found is not None]
-
-
-def _shown(it: drgn.Type) -> str:
-    return str(it.type_name())

@@ -10,7 +10,8 @@ class FrameRegisters:
     `places` says where each lies in struct user_regs_struct (sys/user.h), in bytes. `return_address` is the number of
     the column for the return address, at whose place the struct has the program counter. A function leaves in `kept`
     what its caller had there. `system_call` is the instruction that enters the kernel, and `futex` the numbers of
-    futex(2), and of restart_syscall(2), which a wait with a time limit becomes after a stop.
+    futex(2), and of restart_syscall(2), which a wait with a time limit becomes after a stop;
+    `transfers` are those of read(2), write(2), readv(2) and writev(2).
     """
 
     places: tuple[int, ...]
@@ -19,3 +20,4 @@ class FrameRegisters:
     kept: frozenset[int]
     system_call: bytes
     futex: frozenset[int]
+    transfers: frozenset[int]

@@ -67,6 +67,7 @@ X86_64 = Machine(
         kept=frozenset({3, 6, 12, 13, 14, 15}),
         system_call=b"\x0f\x05",
         futex=frozenset({202, 219}),
+        transfers=frozenset({0, 1, 19, 20}),
     ),
     padding=frozenset(b"\x00\x0f\x1f\x2e\x40\x44\x66\x80\x84\x90\xcc"),  # no-operations, traps, zeros
     extended_words=extended_words,
@@ -80,7 +81,8 @@ X86_64 = Machine(
     unnamed_written=("rax", "rcx", "rdx", "rsi", "rdi", "rbx"),
     reading=frozenset({"cdqe", "cmp", "test", "push", "nop"}),
     asking=frozenset({"cmp", "test"}),
-    pop="pop ",
+    push="push",
+    pop="pop",
     selects=re.compile(r"cmov(n?[a-z]{1,2})$"),
     opposites=_OPPOSITES,
     branch_opcodes=(b"\xe8", b"\xe9", *(bytes((0x0F, 0x80 | condition)) for condition in range(16))),

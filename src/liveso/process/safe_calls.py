@@ -3,7 +3,7 @@ then, and have changed nothing of libc's that is not complete. Names are without
 them (`__poll`) are found with them, as long as it exports one of these.
 
 Not here, though they block:
-- what calls such a function with a lock held: stdio (a FILE's lock), getaddrinfo, syslog, getpwnam (of the resolver,
+- what calls such a function with a lock held: getaddrinfo, syslog, getpwnam (of the resolver,
   of syslog, of NSS), fork, system, popen, posix_spawn, pthread_create, pthread_exit, pthread_cancel, setuid (their own,
   that of thread stacks, or the dynamic linker's), abort, raise, exit (that of the exit handlers);
 - pthread_cond_signal, pthread_cond_broadcast, sem_post, pthread_mutex_unlock: what they wait for is never long;
@@ -44,6 +44,18 @@ _LOCKS = """
 """
 LOCKS = frozenset(_LOCKS.split())
 """Only while they are in futex(2): pthread_join returns the stack of the thread that has ended with a lock held."""
+
+STREAMS = frozenset(
+    """
+    fgets fgets_unlocked fgetc fgetc_unlocked getc getc_unlocked _IO_getc getchar getchar_unlocked gets __uflow
+    fread fread_unlocked getline getdelim __getdelim fgetws fgetwc getwc getwchar __underflow
+    scanf fscanf vscanf vfscanf __isoc99_scanf __isoc99_fscanf __isoc23_scanf __isoc23_fscanf
+    fputs fputs_unlocked fputc fputc_unlocked putc putc_unlocked _IO_putc putchar putchar_unlocked puts __overflow
+    fwrite fwrite_unlocked printf fprintf vprintf vfprintf __printf_chk __fprintf_chk __vfprintf_chk fflush
+    """.split()
+)
+"""Only while they are in read(2) or write(2): they hold the lock of a stream then, which nothing asks for that a visit
+calls, and are not inside the allocator."""
 
 CLOCKS = frozenset({"clock_gettime", "gettimeofday", "time", "getcpu", "sched_getcpu", "timespec_get", "clock_getres"})
 """What only asks the kernel's code in the process (vdso(7)), which has no locks: safe while they are inside that."""

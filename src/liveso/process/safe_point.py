@@ -19,7 +19,7 @@ from liveso.code.mask import displacements
 from liveso.process.exports import Exports
 from liveso.process.mapped import MappedObject, MappedObjects
 from liveso.process.memory import Unreadable
-from liveso.process.safe_calls import CLOCKS, LOCKS, TRANSFERS, WAITS
+from liveso.process.safe_calls import CLOCKS, LOCKS, STREAMS, TRANSFERS, WAITS
 from liveso.process.unwind import Frame, Stack
 
 _LINKER = re.compile(r"ld(?:-linux[^.]*|64)?\.so\.\d+$")  # glibc, sysdeps: ld.so's names on all processors
@@ -27,7 +27,7 @@ _LIBC = frozenset({"libc.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"}) 
 _LARGEST_FUNCTION = 4096  # bytes
 _ALLOCATORS = ("malloc", "calloc", "realloc", "free")
 _START, _CLONE = "__libc_start_main", frozenset({"clone", "__clone"})
-_LIBRARY_CALLS = WAITS | TRANSFERS | LOCKS
+_LIBRARY_CALLS = WAITS | TRANSFERS | LOCKS | STREAMS
 
 
 class _Kind(Enum):
@@ -109,6 +109,8 @@ class _Judge:
             return f"inside {self._name(frame)}" + (", between system calls" if names & _LIBRARY_CALLS else "")
         if names & LOCKS and (facts is None or call not in facts.futex):
             return f"inside {self._name(frame)}, in another system call than the one it waits in"
+        if names & STREAMS and not names & TRANSFERS and (facts is None or call not in facts.transfers):
+            return f"inside {self._name(frame)}, in another system call than those that move what a stream holds"
         return ""
 
     def _start(self, frames: Sequence[Frame], kinds: Sequence[_Kind]) -> int:

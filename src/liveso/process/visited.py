@@ -49,6 +49,7 @@ class Visited:
         self._static_size = 0
 
     async def greet(self) -> Hello:
+        self._functions = functions_of(_seen(self._pid, self._machine))
         async with self._visit():
             pass
         settings = {name: value for name, value in proc.environment(self._pid).items() if name.startswith("LIVE_")}
@@ -76,8 +77,6 @@ class Visited:
         executes another program by now."""
         if self._live is not None and self._live.start not in objects.mappings:
             raise TargetGone(f"process {self._pid} executes another program")
-        if not self._functions:
-            self._functions = functions_of(objects)
         if self._live is None:
             self._live = arrived(objects) or await arrive(it, self._path, objects, self._functions)
 
@@ -249,7 +248,17 @@ def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject
 
 def mode_of(pid: int) -> protocol.Mode | None:
     """How live.so in a process says that it is to be served; None where it is not there. Raises TargetError."""
+    objects = _seen(pid, X86_64)
+    found = arrived(objects)
+    return (
+        protocol.Mode(protocol.AREA.unpack(objects.memory.content(found.area, protocol.AREA.size))[2])
+        if found
+        else None
+    )
+
+
+def _seen(pid: int, machine: Machine) -> MappedObjects:
+    """What a process has mapped, while it runs."""
     thread = proc.living_thread(pid)
     memory = Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
-    found = arrived(MappedObjects(memory, proc.mappings(pid, thread), X86_64))
-    return protocol.Mode(protocol.AREA.unpack(memory.content(found.area, protocol.AREA.size))[2]) if found else None
+    return MappedObjects(memory, proc.mappings(pid, thread), machine)

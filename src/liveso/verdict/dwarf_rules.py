@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from liveso.compare.changed_uses import at, listed, verb
 from liveso.compare.witness import Kind, Witness
-from liveso.debug.debug_info import Layout, Member, Variable, is_numbered
+from liveso.debug.debug_info import Layout, Variable, is_numbered
+from liveso.debug.type_forms import Member
 from liveso.elf import tables
 from liveso.errors import ImageError
 from liveso.verdict.pair import Pair

@@ -14,8 +14,13 @@ from liveso.verdict.rule import Difference, refuse, rule
 _Place = tuple[str, int]
 _Form = tuple[str, int]
 """The operation that makes the form of a value, and its constant."""
+_Changes = dict[tuple[_Place, _Form, bool], set[str]]
+"""The functions that do something with a form at a place, by whether they did not before, or do not any more."""
 _PLAIN = ("plain", 0)
 """The form of what is stored as it was given or read. What a function returned may have any form."""
+_UNCHANGED = ("add", 0)
+_LENGTHS = frozenset({"strlen", "strnlen", "wcslen"})
+"""Of other functions' results nobody knows which form they have."""
 _AS_IT_CAME = (Source.ARGUMENT, Source.MEMORY, *KINDS)
 
 
@@ -27,8 +32,8 @@ def members_keep_their_form(pair: Pair) -> Iterator[Difference]:
         functions = pair.changed_uses.functions
     except ImageError:
         return  # code-comparison says it
-    written: dict[tuple[_Place, _Form, bool], set[str]] = {}
-    read: dict[tuple[_Place, _Form, bool], set[str]] = {}
+    written: _Changes = {}
+    read: _Changes = {}
     for it in functions:
         for found, forms in ((written, _stored), (read, _read)):
             old, new = forms(it.old), forms(it.new)
@@ -37,6 +42,7 @@ def members_keep_their_form(pair: Pair) -> Iterator[Difference]:
                     other = old[place] if form in new[place] else new[place]
                     if found is read or _PLAIN in other:
                         found.setdefault((place, form, form in new[place]), set()).add(it.name)
+    _meet_at_headers(written, read)
     for change in sorted(it for it in written.keys() & read.keys() if it[1] != _PLAIN):
         (kind, offset), (operation, _constant), is_new = change
         names = sorted(written[change] | read[change])
@@ -50,17 +56,28 @@ def members_keep_their_form(pair: Pair) -> Iterator[Difference]:
         )
 
 
+def _meet_at_headers(written: _Changes, read: _Changes) -> None:
+    """What lies before a pointer that is handed out is written from the start of the memory, and read from there."""
+    for (kind, offset), form, is_new in list(read):
+        if kind == "object" and offset < 0:
+            for (other_kind, start), other_form, is_other_new in list(written):
+                if other_kind == kind and start >= 0 and (other_form, is_other_new) == (form, is_new):
+                    names = written[(other_kind, start), other_form, is_other_new]
+                    written.setdefault(((kind, offset), form, is_new), set()).update(names)
+
+
 def _stored(found: tuple[Use, ...]) -> dict[_Place, set[_Form]]:
     """The forms in which values are stored, by place."""
     forms: dict[_Place, set[_Form]] = {}
     for it in found:
         if it.how is How.STORE and it.spot.kind in KINDS:
             here = forms.setdefault((it.spot.kind, it.spot.offset), set())
-            if it.constant is not None or (it.what and it.what[0] in _AS_IT_CAME):
+            is_length = len(it.what) > 2 and it.what[0] == Source.RESULT and it.what[2] in _LENGTHS
+            if it.constant is not None or is_length or (it.what and it.what[0] in _AS_IT_CAME):
                 here.add(_PLAIN)
             elif len(it.what) == 2 and isinstance(it.what[1], int):
                 form = _form(str(it.what[0]), signed(it.what[1], it.spot.width))
-                here.update(() if form is None else (form,))
+                here.update(() if form is None else (_PLAIN if form == _UNCHANGED else form,))
     return forms
 
 

@@ -13,10 +13,13 @@ from liveso.verdict import (
     elf_rules,
     encoded_members,
     layout_rules,
+    lock_kinds,
     meaning_rules,
     new_counters,
+    number_signs,
     reused_members,
     state_rules,
+    turned_counters,
     witness_rules,
 )
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
@@ -31,9 +34,15 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         *layout_rules.RULES,
         new_counters.counters_are_known_from_the_start,
         element_size.elements_keep_their_size,
+        number_signs.numbers_keep_their_sign,
     ),
-    "state": state_rules.RULES,
-    "meaning": (*meaning_rules.RULES, reused_members.members_keep_their_users, encoded_members.members_keep_their_form),
+    "state": (*state_rules.RULES, lock_kinds.locks_keep_their_kind),
+    "meaning": (
+        *meaning_rules.RULES,
+        reused_members.members_keep_their_users,
+        encoded_members.members_keep_their_form,
+        turned_counters.counters_keep_their_direction,
+    ),
 }
 """From the cheapest evidence to the dearest."""
 

@@ -9,7 +9,7 @@ from liveso.compare.evidence import ENOUGH
 from liveso.compare.replaced_constants import ConstantReader
 from liveso.compare.tail_sizes import MAKERS
 from liveso.compare.weighing import counts, grouped
-from liveso.compare.witness import Kind, Witness
+from liveso.compare.witness import CLASS_SIZES, Kind, Witness
 from liveso.elf import Image, tables
 from liveso.errors import ImageError
 from liveso.verdict.dwarf_rules import opens_its_end
@@ -64,10 +64,10 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
         evidence = pair.variables.evidence
     except ImageError:
         return  # code-comparison says it
-    groups = grouped(evidence)
-    taken = [it for it in groups if _is_taken(pair, it)]
-    for group in groups:
-        if not _is_taken(pair, group):
+    groups = [(it, _is_taken(pair, it)) for it in grouped(evidence)]
+    taken = [it for it, is_taken in groups if is_taken]
+    for group, is_taken in groups:
+        if not is_taken:
             if group[0].kind is Kind.ROOM and not any(it.callee for it in group):
                 continue  # any sum
             yield _said(note, f"taken for an edit: {_describe(group)}", group)
@@ -95,8 +95,10 @@ def _is_taken(pair: Pair, group: list[Witness]) -> bool:
 
 
 def _grows(group: list[Witness]) -> bool:
-    """Whether an allocator is asked for more, which a type need not show: what is behind an object belongs to it."""
-    return all(it.kind is Kind.SIZE and it.new > it.old and it.callee in MAKERS for it in group)
+    """Whether an allocator is asked for more, which a type need not show: what is behind an object belongs to it, and
+    of a class whose virtual functions are another library's, compilers describe nothing. `delete` is told the same."""
+    is_more = all(it.kind is Kind.SIZE and it.new > it.old and it.callee in MAKERS | CLASS_SIZES.keys() for it in group)
+    return is_more and any(it.callee in MAKERS for it in group)
 
 
 def _is_of_open_end(pair: Pair, group: list[Witness]) -> bool:
