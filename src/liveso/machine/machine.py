@@ -45,17 +45,12 @@ class Machine:
     a place in the block, so that the slot stands for all of it.
     `unnamed_writers` are the names of instructions that write registers which they do not name, some of
     `unnamed_written`; `reading` are those that leave all general registers as they are, or as large as they were, and
-        `asking` those of them that set the flags which conditions are about. `pop` is what the text of
-    one begins with that gives a register back what the caller had, where there is one for that. An instruction whose
-    name matches `selects`
-    leaves one of two registers; its condition is the group, or the last operand, and `opposites` have a condition for
-    that which is its contrary, so that one of both is left.
-    `frames` are what unwinding a thread's frames needs, where they can be unwound.
-        `asking` those of them that set the flags which conditions are about. `push` and `pop` are the names of
+    `asking` those of them that set the flags which conditions are about. `push` and `pop` are the names of
     those that keep a register on the stack, and give it back, where there are such. An instruction whose name matches
     `selects` leaves one of two registers; its condition is the group, or the last operand, and `opposites` have a
     condition for that which is its contrary, so that one of both is left.
-        `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
+    `frames` are what unwinding a thread's frames needs, where they can be unwound.
+    `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `calls` say how a stopped thread is let make a call, where that is known.
     `can_be_updated` says whether liveso can update processes of this machine,
     and not only judge their libraries.

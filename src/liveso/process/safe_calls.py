@@ -45,15 +45,14 @@ _LOCKS = """
 LOCKS = frozenset(_LOCKS.split())
 """Only while they are in futex(2): pthread_join returns the stack of the thread that has ended with a lock held."""
 
-STREAMS = frozenset(
-    """
+_STREAMS = """
     fgets fgets_unlocked fgetc fgetc_unlocked getc getc_unlocked _IO_getc getchar getchar_unlocked gets __uflow
     fread fread_unlocked getline getdelim __getdelim fgetws fgetwc getwc getwchar __underflow
     scanf fscanf vscanf vfscanf __isoc99_scanf __isoc99_fscanf __isoc23_scanf __isoc23_fscanf
     fputs fputs_unlocked fputc fputc_unlocked putc putc_unlocked _IO_putc putchar putchar_unlocked puts __overflow
     fwrite fwrite_unlocked printf fprintf vprintf vfprintf __printf_chk __fprintf_chk __vfprintf_chk fflush
-    """.split()
-)
+"""
+STREAMS = frozenset(_STREAMS.split())
 """Only while they are in read(2) or write(2): they hold the lock of a stream then, which nothing asks for that a visit
 calls, and are not inside the allocator."""
 

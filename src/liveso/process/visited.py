@@ -250,11 +250,9 @@ def mode_of(pid: int) -> protocol.Mode | None:
     """How live.so in a process says that it is to be served; None where it is not there. Raises TargetError."""
     objects = _seen(pid, X86_64)
     found = arrived(objects)
-    return (
-        protocol.Mode(protocol.AREA.unpack(objects.memory.content(found.area, protocol.AREA.size))[2])
-        if found
-        else None
-    )
+    if found is None:
+        return None
+    return protocol.Mode(protocol.AREA.unpack(objects.memory.content(found.area, protocol.AREA.size))[2])
 
 
 def _seen(pid: int, machine: Machine) -> MappedObjects:

@@ -6,7 +6,7 @@ struct ring {
 	unsigned first, end;
 };
 #ifdef NEW
-#define NEXT(at) (((at) - 1) % SIZE)
+#define NEXT(at) (((at)-1) % SIZE)
 #else
 #define NEXT(at) (((at) + 1) % SIZE)
 #endif

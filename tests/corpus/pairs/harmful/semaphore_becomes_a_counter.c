@@ -30,7 +30,8 @@ API void pool_take(struct pool *it)
 #ifdef NEW
 	for (;;) {
 		int n = __atomic_load_n(&it->ready.count, __ATOMIC_RELAXED);
-		if (n > 0 && __atomic_compare_exchange_n(&it->ready.count, &n, n - 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		if (n > 0 &&
+		    __atomic_compare_exchange_n(&it->ready.count, &n, n - 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			break;
 	}
 #else

@@ -5,7 +5,7 @@ struct list {
 	struct item {
 		struct item *next;
 		int value;
-	} *first;
+	} * first;
 #ifdef NEW
 	pthread_mutex_t lock;
 #else

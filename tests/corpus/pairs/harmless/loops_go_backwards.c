@@ -25,22 +25,26 @@ API int table_add(struct table *it, long value)
 API long table_most(const struct table *it)
 {
 	long most = 0;
-	for EACH (at, it)
-		if (it->values[at] > most)
-			most = it->values[at];
+	for
+		EACH(at, it)
+	if (it->values[at] > most)
+		most = it->values[at];
 	return most;
 }
 API int table_count(const struct table *it, long value)
 {
 	int n = 0;
-	for EACH (at, it)
-		n += it->values[at] == value;
+	for
+		EACH(at, it)
+	n += it->values[at] == value;
 	return n;
 }
 API void table_scale(struct table *it, long by)
 {
-	for EACH (at, it) {
-		it->sum += it->values[at] * (by - 1);
-		it->values[at] *= by;
-	}
+	for
+		EACH(at, it)
+		{
+			it->sum += it->values[at] * (by - 1);
+			it->values[at] *= by;
+		}
 }
