@@ -1,0 +1,167 @@
+"""Visits whose every step may be the last one of who holds the thread: the process runs on, and is as it was."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import liveso
+from liveso.errors import TargetError
+from liveso.machine import X86_64
+from liveso.process import Visited, holding
+from liveso.store import Store
+from tests.harness import AGENT, Bench, Program, wait_until
+
+STEADY = Path(__file__).parent / "programs" / "steady.c"
+STEPS = 60  # more calls of ptrace(2) than two visits take, and what they do not reach is done
+DEATHS = int(os.environ.get("LIVESO_DEATHS", "55"))
+INTERRUPTED = " returns -1 (Interrupted system call)"
+
+DIES = """
+import os, sys
+sys.path.append(sys.argv[1])
+from liveso.holder import stops
+from liveso.holder.serve import serve
+
+real, left = stops._libc, int(sys.argv[2])
+
+class Libc:
+    def ptrace(self, *arguments):
+        global left
+        left -= 1
+        if left == 0:
+            os._exit(1)
+        return real.ptrace(*arguments)
+
+stops._libc = Libc()
+serve()
+"""
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> str:
+    """The prepared copy of live.so."""
+    store = Store(tmp_path / "store-of-live")
+    return str(store.prepared(store.add(AGENT), "live.so"))
+
+
+@contextmanager
+def holder_that_dies(after: int) -> Iterator[None]:
+    """The process that holds threads dies before so many calls of ptrace(2) are made."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            command = [sys.executable, "-I", "-S", "-c", DIES, str(Path(liveso.__path__[0]).parent), str(after)]
+            process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, cwd="/")
+        before = holding._control, holding._process
+        holding._control, holding._process = ours, process
+        try:
+            yield
+        finally:
+            holding._control, holding._process = before
+            process.kill()
+            process.wait()
+
+
+def build(bench: Bench, waiting: int, computing: int) -> Program:
+    bench.compile("int version(void) { return 1; }", "libversion.so", "-shared", "-fPIC")
+    link = ("-L.", "-lversion", f"-Wl,-rpath,{bench.folder}")
+    bench.compile(STEADY, "steady", "-O2", "-mavx2", "-pthread", *link)
+    program = bench.run_plain("./steady", str(waiting), str(computing))
+    program.wait_for("version 1")
+    return program
+
+
+async def two_visits(pid: int, path: str) -> bool:
+    """False where the holder has died."""
+    agent = Visited(pid, X86_64, path)
+    try:
+        await agent.greet()
+        await agent.list_objects()
+        return True
+    except TargetError:
+        return False
+    finally:
+        agent.disconnect()
+
+
+@pytest.mark.parametrize("waiting, computing", [(0, 0), (2, 1)])
+def test_a_process_runs_on_whenever_the_holder_dies(idle_bench: Bench, live: str, waiting: int, computing: int) -> None:
+    program = build(idle_bench, waiting, computing)
+    ends = {True: 0, False: 0}
+    for number in range(DEATHS):
+        with holder_that_dies(1 + number * STEPS // DEATHS):
+            ends[asyncio.run(two_visits(program.pid, live))] += 1
+        lines = len(program.lines)
+        program.wait_for("version 1", lines + 1)
+    # a wait that is interrupted by the death itself may end: that of epoll_wait, and one that was made again before
+    bad = [it for it in program.lines if it.startswith("bad")]
+    assert [it for it in bad if not it.endswith(INTERRUPTED)] == []
+    assert len(bad) <= ends[False]
+    assert ends[False] > DEATHS // 3, ends
+    assert asyncio.run(two_visits(program.pid, live))
+
+
+def test_time_limits_of_waits_are_kept(idle_bench: Bench, live: str) -> None:
+    """A wait goes on with the time that is left, however often it is interrupted by visits."""
+    source = """
+    #include <stdio.h>
+    #include <time.h>
+    int main(void)
+    {
+        struct timespec before, after, time = {2, 0};
+        for (;;) {
+            clock_gettime(CLOCK_MONOTONIC, &before);
+            int result = nanosleep(&time, NULL);
+            clock_gettime(CLOCK_MONOTONIC, &after);
+            double taken = after.tv_sec - before.tv_sec + (after.tv_nsec - before.tv_nsec) / 1e9;
+            printf("slept %d %.3f\\n", result, taken);
+            fflush(stdout);
+        }
+    }
+    """
+    idle_bench.compile(source, "sleeps")
+    program = idle_bench.run_plain("./sleeps")
+
+    async def visit_until(lines: int) -> int:
+        agent, count = Visited(program.pid, X86_64, live), 0
+        await agent.greet()
+        try:
+            while len(program.lines) < lines:
+                await agent.list_objects()
+                count += 1
+            return count
+        finally:
+            agent.disconnect()
+
+    wait_until(lambda: program.lines, "the first sleep")
+    assert asyncio.run(visit_until(3)) > 10
+    for line in program.lines[1:3]:
+        _slept, result, taken = line.split()
+        assert result == "0" and 2.0 <= float(taken) < 3.0, line
+
+
+def test_a_visit_ends_with_the_daemon(idle_bench: Bench, live: str) -> None:
+    """A daemon that is killed while it holds a thread lets it go: the holder sees the end of its socket."""
+    program = build(idle_bench, 0, 0)
+    code = f"""
+import asyncio, os, signal
+from liveso.machine import X86_64
+from liveso.process.safe_visit import safe_visit
+async def main():
+    async with safe_visit({program.pid}, X86_64):
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    for _each in range(5):
+        lines = len(program.lines)
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+        program.wait_for("version 1", lines + 1)
+    wait_until(lambda: "t" not in program.thread_states(), "no thread is held")
+    assert [it for it in program.lines if it.startswith("bad")] == []
