@@ -27,6 +27,10 @@ AGENT = (
 )
 
 
+MODE = os.environ.get("LIVESO_MODE", "resident")
+"""How programs under live.so are reached, where a test does not say it: LIVE_MODE."""
+
+
 def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit: float = LIMIT) -> Any:
     """Wait until `condition` gives something true, and return that. `what` names it, also after the time is over."""
     end, pause = time.monotonic() + limit, 0.002
@@ -167,6 +171,7 @@ class Bench:
             "LIVE_LOGLEVEL": "4",
             "LIVE_DAEMON": str(LIVESO),
             "LIVE_LINGER": "1",
+            "LIVE_MODE": MODE,
         }
 
     def take_verdicts(self) -> None:

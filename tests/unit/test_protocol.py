@@ -34,6 +34,7 @@ def test_version_and_sizes_are_the_same() -> None:
         "PROTOCOL": protocol.PROTOCOL,
         "TEXT_SIZE": protocol.TEXT_SIZE,
         "AREA": protocol.AREA_VERSION,
+        "SOCKET_SIZE": protocol.SOCKET_SIZE,
         "STACK_SIZE": protocol.STACK_SIZE,
     }
     assert f"sizeof(struct live_message) == {protocol.HEAD.size} + LIVE_TEXT_SIZE" in HEADER

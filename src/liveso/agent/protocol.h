@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192, LIVE_AREA = 1, LIVE_STACK_SIZE = 262144 };
+enum { LIVE_PROTOCOL = 3, LIVE_TEXT_SIZE = 8192, LIVE_AREA = 1, LIVE_SOCKET_SIZE = 112, LIVE_STACK_SIZE = 262144 };
 
 enum live_kind {
 	LIVE_HELLO = 1,	  /* agent: argument = protocol, thread ID, address of malloc, thread pointer; text = LIVE_*
@@ -148,6 +148,7 @@ struct live_area {
 	uint32_t mode;
 	uint64_t error_device; /* what standard error was when the program started, 0 where it was not there */
 	uint64_t error_inode;
+	char socket[LIVE_SOCKET_SIZE]; /* of the daemon that visits it */
 };
 
 _Static_assert(sizeof(struct live_message) == 48 + LIVE_TEXT_SIZE, "message");
@@ -159,6 +160,6 @@ _Static_assert(sizeof(struct live_word) == 24, "word");
 _Static_assert(sizeof(struct live_half) == 16, "half");
 _Static_assert(sizeof(struct live_carry) == 16, "carry");
 _Static_assert(sizeof(struct live_part) == 40, "part");
-_Static_assert(sizeof(struct live_area) == 32, "area");
+_Static_assert(sizeof(struct live_area) == 144, "area");
 
 #endif

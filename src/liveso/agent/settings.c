@@ -72,9 +72,10 @@ static void find_socket(void)
 		else
 			snprintf(path, sizeof path, "/tmp/liveso-%u/liveso.sock", (unsigned)geteuid());
 	}
-	if (strlen(path) < sizeof live_settings.socket)
+	if (strlen(path) < sizeof live_settings.socket) {
 		strcpy(live_settings.socket, path);
-	else
+		strcpy(live_area.socket, path);
+	} else
 		live_report_trouble("the socket's path is too long (107 bytes at most), set LIVE_SOCKET", path);
 }
 

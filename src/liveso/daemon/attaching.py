@@ -15,7 +15,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError, TargetGone
 from liveso.machine import X86_64
 from liveso.machine.x86_64_calls import X86_64_CALLS
-from liveso.process import Visited, mode_of, proc
+from liveso.process import Visited, announcement, proc
 from liveso.process.protocol import Mode
 from liveso.settings import Settings
 from liveso.store import Store, Version
@@ -75,7 +75,7 @@ class Attaching:
         if peer.pid in self._tasks:
             return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent = Visited(peer.pid, X86_64, str(path))
+        agent = Visited(peer.pid, X86_64, str(path), str(self._settings.socket))
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))
@@ -129,10 +129,8 @@ class Attaching:
                 continue
 
     def _is_ours(self, pid: int) -> bool:
-        path = path_of_agent(pid)
-        if not path:
-            return False
-        return path.startswith(f"{self._store.root}/") or is_told(pid, self._settings.socket, self._tasks)
+        is_there = bool(path_of_agent(pid)) and is_told(pid, self._settings.socket, self._tasks)
+        return is_there and _is_to_be_visited(pid)
 
     async def _take_up(self, peer: Peer) -> None:
         """Visit a process that is to be, once it has run for a moment; also later, where it may not be visited now."""
@@ -142,7 +140,7 @@ class Attaching:
                 await asyncio.sleep(pause)
                 peer.user_now()
                 is_served = peer.pid in self._tasks or self._registry.connected[peer.pid]
-                if is_served or mode_of(peer.pid) is not Mode.VISITED:
+                if is_served or not _is_to_be_visited(peer.pid):
                     return
                 note = await self._try(peer)
                 if not note:
@@ -151,8 +149,8 @@ class Attaching:
                     log.warning("not-served", pid=peer.pid, reason=note)
                 self.notes[peer.pid] = note
                 pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * pause))
-        except LivesoError:  # it has ended, or may not be looked at
-            return
+        except LivesoError as error:  # it has ended, or may not be looked at
+            log.debug("not-taken-up", pid=peer.pid, reason=str(error))
         finally:
             self.notes.pop(peer.pid, None)
 
@@ -163,6 +161,11 @@ class Attaching:
             raise
         except LivesoError as error:
             return str(error)
+
+
+def _is_to_be_visited(pid: int) -> bool:
+    said = announcement(pid)
+    return said is not None and said.mode is Mode.VISITED
 
 
 def _installed() -> Path:

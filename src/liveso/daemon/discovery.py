@@ -4,11 +4,12 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from liveso.daemon.state import NotServed
-from liveso.errors import LivesoError
-from liveso.process import LoadedObject, mode_of, proc
+from liveso.errors import LivesoError, TargetError
+from liveso.process import LoadedObject, announcement, proc
 from liveso.process.proc import Mapping as MappedPart
 from liveso.process.protocol import Mode
 from liveso.settings import default_socket, is_served
@@ -52,7 +53,7 @@ def processes_with_agent(socket: Path, connected: Collection[int], notes: Mappin
             continue
         try:
             pid = int(name)
-            if pid not in connected and is_told(pid, socket, connected) and path_of_agent(pid) and not _is_left(pid):
+            if pid not in connected and path_of_agent(pid) and is_told(pid, socket, connected):
                 seen = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
                 note = notes.get(pid, seen)
                 yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)
@@ -60,19 +61,15 @@ def processes_with_agent(socket: Path, connected: Collection[int], notes: Mappin
             continue
 
 
-def _is_left(pid: int) -> bool:
-    """Whether it is to be left alone; no where that is not to be told."""
-    try:
-        return mode_of(pid) is Mode.LEFT
-    except LivesoError:
-        return False
-
-
 def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:
-    """Whether a process would connect to `socket`. Raises OSError, TargetGone.
+    """Whether a process with live.so is to be served by way of `socket`. Raises OSError, TargetGone.
 
-    A program that writes a title over its variables (nginx's workers) does not show any more which socket it was told:
-    it has that of the process which made it, which may be one that is `connected`."""
+    A live.so that is too old to say so may be in a program that writes a title over its variables (nginx's workers): it
+    has the socket of the process which made it, which may be one that is `connected`."""
+    with suppress(TargetError):
+        said = announcement(pid)
+        if said is not None:
+            return said.mode is not Mode.LEFT and said.socket == str(socket)
     told = _socket_of(pid)
     unsaid = "" if socket == default_socket() else None
     is_ours = told in (str(socket), unsaid if os.stat(f"/proc/{pid}").st_uid == os.geteuid() else None)

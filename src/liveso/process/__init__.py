@@ -3,7 +3,7 @@
 from liveso.process.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
 from liveso.process.protocol import Transaction
 from liveso.process.resident import Resident
-from liveso.process.visited import Visited, mode_of
+from liveso.process.visited import Visited, announcement
 
 __all__ = [
     "Agent",
@@ -17,5 +17,5 @@ __all__ = [
     "Transaction",
     "Visited",
     "WordChanged",
-    "mode_of",
+    "announcement",
 ]

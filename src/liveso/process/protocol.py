@@ -14,9 +14,10 @@ OLDEST = 2
 """The first protocol that is still spoken: processes that never restart keep the live.so that they started with."""
 TEXT_SIZE = 8192
 STACK_SIZE = 262144
-AREA = struct.Struct("=QIIQQ")
+SOCKET_SIZE = 112
+AREA = struct.Struct(f"=QIIQQ{SOCKET_SIZE}s")
 """struct live_area: the address of the record, which begins with its size; the version; the mode; device and inode of
-what standard error was at the start."""
+what standard error was at the start; the daemon's socket."""
 AREA_VERSION = 1
 THROUGH_PROC = 1
 

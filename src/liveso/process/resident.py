@@ -218,7 +218,7 @@ class Resident:
     async def _within(self, limit: float) -> Message:
         async with asyncio.timeout(limit):
             answer = await asyncio.shield(self._answer)
-        if self._is_gone:
+        if not answer.kind:
             raise _gone()
         return answer
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from liveso.errors import TargetError, TargetGone
 from liveso.holder.orders import ALONE, FREE
@@ -33,11 +34,12 @@ _MODE_AT = 12  # in struct live_area
 
 
 class Visited:
-    """A process, to which the first visit brings live.so from a path, unless it is there."""
+    """A process, to which the first visit brings live.so from a path, unless it is there, for the daemon at a socket."""
 
     spared = 0
 
-    def __init__(self, pid: int, machine: Machine, path: str) -> None:
+    def __init__(self, pid: int, machine: Machine, path: str, socket: str) -> None:
+        self._socket = socket
         self._pid = pid
         self._machine = machine
         self._path = path
@@ -50,10 +52,17 @@ class Visited:
 
     async def greet(self) -> Hello:
         self._functions = functions_of(_seen(self._pid, self._machine))
-        async with self._visit():
-            pass
+        async with self._visit() as it:
+            self._say_whose(it)
         settings = {name: value for name, value in proc.environment(self._pid).items() if name.startswith("LIVE_")}
         return Hello(self._thread, 0, 0, settings)
+
+    def _say_whose(self, it: Visit) -> None:
+        """Leave in the process which daemon serves it, for that daemon's next one."""
+        assert self._live is not None
+        socket = os.fsencode(self._socket).ljust(protocol.SOCKET_SIZE, b"\0")
+        it.write(self._live.area + protocol.AREA.size - len(socket), socket)
+        it.write(self._live.area + _MODE_AT, protocol.Mode.VISITED.to_bytes(4, "little"))
 
     @property
     def _thread(self) -> int:
@@ -218,7 +227,8 @@ class Visited:
 
     async def say(self, line: str) -> None:
         if self._live is not None:
-            *_rest, device, inode = protocol.AREA.unpack((await self.read([(self._live.area, protocol.AREA.size)]))[0])
+            (area,) = await self.read([(self._live.area, protocol.AREA.size)])
+            *_rest, device, inode, _socket = protocol.AREA.unpack(area)
             await asyncio.to_thread(say, self._process, (device, inode), line)
 
     async def leave(self) -> None:
@@ -246,13 +256,25 @@ def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject
     )
 
 
-def mode_of(pid: int) -> protocol.Mode | None:
-    """How live.so in a process says that it is to be served; None where it is not there. Raises TargetError."""
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What live.so says in a process: how that is to be served, and by the daemon at which socket."""
+
+    mode: protocol.Mode
+    socket: str
+
+
+def announcement(pid: int) -> Announcement | None:
+    """None where live.so is not there, or says nothing. Raises TargetError."""
     objects = _seen(pid, X86_64)
     found = arrived(objects)
     if found is None:
         return None
-    return protocol.Mode(protocol.AREA.unpack(objects.memory.content(found.area, protocol.AREA.size))[2])
+    area = objects.memory.content(found.area, protocol.AREA.size)
+    _record, _version, mode, *_error, socket = protocol.AREA.unpack(area)
+    if mode not in set(protocol.Mode):
+        return None
+    return Announcement(protocol.Mode(mode), os.fsdecode(socket.partition(b"\0")[0]))
 
 
 def _seen(pid: int, machine: Machine) -> MappedObjects:
