@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 
 from liveso.errors import TargetGone
-from liveso.process import agent as agent_module
+from liveso.process import resident
 from liveso.process.agent import AgentSilent, TakenBack, WordChanged
 from liveso.process.protocol import HALF, SPAN, WORD, Kind, Message, Transaction, decode
 from liveso.process.resident import Resident
 from tests.harness import Bench, Program, wait_until
 
 TARGETS, ROUNDS, LEAST_GIVEN_UP = 8, 9, 40
-IMPATIENT_DAEMON = "import liveso.process.agent as agent; agent.ANSWER_LIMIT = 0.3; from liveso.cli import main; main()"
+IMPATIENT_DAEMON = (
+    "import liveso.process.resident as resident; resident.ANSWER_LIMIT = 0.3; from liveso.cli import main; main()"
+)
 
 LIBRARY = "int version(void) { return VERSION; }"
 PROGRAM = """
@@ -149,7 +151,7 @@ def test_after_silence_the_next_connection_recalls_what_was_done(
             address = int((await asyncio.to_thread(program.wait_for, "words at")).split()[-1], 16)
             objects = await it.list_objects()
             await it.commit(transaction(address, [(1, 10)], b"first"), objects)
-            monkeypatch.setattr(agent_module, "ANSWER_LIMIT", 0.2)
+            monkeypatch.setattr(resident, "ANSWER_LIMIT", 0.2)
             stop(program, thread)
             both = await asyncio.gather(
                 it.commit(transaction(address, [(10, 20)], b"second"), objects),
@@ -159,7 +161,7 @@ def test_after_silence_the_next_connection_recalls_what_was_done(
             assert isinstance(both[0], AgentSilent) and isinstance(both[1], TargetGone)
             with pytest.raises(TargetGone):
                 await it.recall()
-            monkeypatch.setattr(agent_module, "ANSWER_LIMIT", 60.0)
+            monkeypatch.setattr(resident, "ANSWER_LIMIT", 60.0)
             os.kill(program.pid, signal.SIGCONT)
             it = await asyncio.wait_for(connected.get(), 60)
             await it.greet()

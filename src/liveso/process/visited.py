@@ -34,7 +34,7 @@ _MODE_AT = 12  # in struct live_area
 
 
 class Visited:
-    """A process, to which the first visit brings live.so from a path, unless it is there, for the daemon at a socket."""
+    """A process, to which the first visit brings live.so from a path, unless it is there; `socket` is the daemon's."""
 
     spared = 0
 
