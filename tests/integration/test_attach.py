@@ -205,3 +205,122 @@ def test_a_file_that_is_overwritten_in_place_does_not_end_a_visited_process(benc
     before = len(program.lines)
     program.wait_for("version 2", before)
     assert bad(program) == []
+
+
+TROUBLES = {
+    "main has ended": """
+        static void *run(void *unused)
+        {
+            for (;; usleep(10000))
+                printf("version %d\\n", version());
+            return unused;
+        }
+        int main(void)
+        {
+            pthread_t thread;
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            pthread_create(&thread, NULL, run, NULL);
+            pthread_exit(NULL);
+        }
+    """,
+    "threads come and go": """
+        static void *end(void *unused) { return unused; }
+        static void *make(void *unused)
+        {
+            pthread_t thread;
+            for (;;)
+                if (pthread_create(&thread, NULL, end, NULL) == 0)
+                    pthread_join(thread, NULL);
+            return unused;
+        }
+        int main(void)
+        {
+            pthread_t thread;
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            pthread_create(&thread, NULL, make, NULL);
+            for (;; usleep(10000))
+                printf("version %d\\n", version());
+        }
+    """,
+    "system calls are filtered": """
+        int main(void)
+        {
+            struct sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}, deny[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 2, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 1, 0),
+                allow[0],
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+            };
+            struct sock_fprog filter = {5, deny};
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            printf("version %d\\n", version());
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+                return 1;
+            for (;; usleep(10000))
+                printf("version %d\\n", version());
+        }
+    """,
+    "it allocates all the while": """
+        static void *churn(void *unused)
+        {
+            for (unsigned size = 1;; size = size * 7 % 9973) {
+                void *block = malloc(size);
+                memset(block, 1, size);
+                free(block);
+            }
+            return unused;
+        }
+        int main(void)
+        {
+            pthread_t thread;
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            for (int i = 0; i < 3; i++)
+                pthread_create(&thread, NULL, churn, NULL);
+            for (;;) {
+                printf("version %d\\n", version());
+                churn_for_a_while();
+            }
+        }
+    """,
+}
+INCLUDES = """
+#define _GNU_SOURCE
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int version(void);
+static inline void churn_for_a_while(void)
+{
+    for (unsigned i = 0; i < 100000; i++) {
+        char *block = malloc(i % 999 + 1);
+        block[0] = (char)i;
+        if (block[0] != (char)i)
+            abort();
+        free(block);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_programs_that_do_unusual_things_are_updated(bench: Bench, trouble: str) -> None:
+    bench.folder.chmod(0o755)
+    link = link_to_version(bench)
+    bench.compile(INCLUDES + TROUBLES[trouble], "program", "-O1", "-pthread", *link)
+    program = bench.run_plain("./program")
+    program.wait_for("version 1")
+    attach(bench, program)
+    for number in range(6):
+        update(bench, 2 + number % 2, program)
+    before = len(program.lines)
+    program.wait_for("version 3", before)
+    assert program.process.poll() is None

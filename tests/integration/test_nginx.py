@@ -7,7 +7,9 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.harness import Bench, Program
+import pytest
+
+from tests.harness import LIVESO, Bench, Program
 from tests.packages import LIBRARIES, OPENSSL, PCRE2, package
 
 CONFIGURATION = """
@@ -51,8 +53,9 @@ def install(bench: Bench, name: str, library: str, version: str) -> Path:
     return file
 
 
-def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
-    """Start nginx with the old versions; its master, and the process numbers of the master and both workers."""
+def start(bench: Bench, port: int, *, is_prepared: bool = True) -> tuple[Program, list[int]]:
+    """Start nginx with the old versions, with live.so where it `is_prepared`, else attached while it runs; its master,
+    and the process numbers of the master and both workers."""
     bench.take_verdicts()
     (bench.folder / "lib").mkdir()
     for library, name, before, _after in CHANGES:
@@ -63,10 +66,14 @@ def start(bench: Bench, port: int) -> tuple[Program, list[int]]:
     (bench.folder / "nginx.conf").write_text(CONFIGURATION.format(port=port, text="some text to compress " * 50))
     nginx = package("nginx") / "usr/sbin/nginx"
     path = f"{bench.folder}/lib:{package('zlib1g') / 'lib/x86_64-linux-gnu'}"
-    program = bench.run(
+    start_it = bench.run if is_prepared else bench.run_plain
+    program = start_it(
         nginx, "-p", bench.folder, "-c", bench.folder / "nginx.conf", LD_LIBRARY_PATH=path, LIVE_LOGLEVEL="1"
     )
     pids = [program.pid, *program.children(2)]
+    if not is_prepared:
+        attach = [str(LIVESO), "attach", *map(str, pids)]
+        subprocess.run(attach, check=True, env=bench.environment, capture_output=True)
     for pid in pids:
         for library, *_rest in CHANGES:
             bench.library(pid, library)
@@ -112,9 +119,10 @@ def test_no_request_fails_while_libraries_change(idle_bench: Bench) -> None:
     assert program.end() == 0
 
 
-def test_no_request_fails_while_libcrypto_goes_in_and_libssl_is_refused(bench: Bench) -> None:
+@pytest.mark.parametrize("is_prepared", [True, False], ids=["prepared", "attached"])
+def test_no_request_fails_while_libcrypto_goes_in_and_libssl_is_refused(bench: Bench, is_prepared: bool) -> None:
     port = free_port()
-    program, pids = start(bench, port)
+    program, pids = start(bench, port, is_prepared=is_prepared)
     url = f"https://127.0.0.1:{port}/page/1"
     load = start_load(bench, url)
     libcrypto, _name, before, after = CHANGES[0]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import liveso
@@ -20,7 +21,8 @@ from liveso.process.protocol import Mode
 from liveso.settings import Settings
 from liveso.store import Store, Version
 
-_LOOK_EVERY = 1.0  # seconds
+_LOOK_EVERY, _LOOK_SELDOM = 1.0, 8.0  # seconds, while processes are visited and while none is
+_LOOK_CLOSELY_EVERY = 64  # looks
 _YOUNGEST = 0.1  # seconds: what is younger may be about to end, or to execute another program
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0  # seconds until a process that may not be visited is looked at again
 _NAME = "live.so"
@@ -104,29 +106,34 @@ class Attaching:
 
     async def look_around(self) -> None:
         """Find children of processes that are attached, and what an earlier daemon attached."""
+        looks = 0
         while True:
-            for peer in await asyncio.to_thread(lambda: list(self._newcomers())):
+            found = self._newcomers(is_thorough=looks % _LOOK_CLOSELY_EVERY == 0)
+            for peer in await asyncio.to_thread(list, found):
                 self._supervisor.start(self._take_up(peer))
-            await asyncio.sleep(_LOOK_EVERY)
+            looks += 1
+            await asyncio.sleep(_LOOK_EVERY if self._tasks else _LOOK_SELDOM)
 
-    def _newcomers(self) -> Iterator[Peer]:
-        """Processes that were not looked at yet, and are to be visited."""
+    def _newcomers(self, *, is_thorough: bool) -> Iterator[Peer]:
+        """Processes that were not looked at yet, and are to be visited. Only a thorough look sees that a number is that
+        of another process by now."""
         known, now = self._seen, time.clock_gettime(time.CLOCK_BOOTTIME)
         self._seen = {}
         for name in os.listdir("/proc"):
-            if not name.isdecimal():
-                continue
-            pid = int(name)
-            try:
-                started = proc.start_time(pid)
-                if known.get(pid) == started:
-                    self._seen[pid] = started
-                elif now - started / os.sysconf("SC_CLK_TCK") > _YOUNGEST:
-                    self._seen[pid] = started
-                    if pid not in self._tasks and not self._registry.connected[pid] and self._is_ours(pid):
-                        yield process_to_visit(pid)
-            except (OSError, LivesoError):
-                continue
+            pid = int(name) if name.isdecimal() else 0
+            if pid in known and not is_thorough:
+                self._seen[pid] = known[pid]
+            elif pid:
+                with suppress(OSError, LivesoError):
+                    started = proc.start_time(pid)
+                    is_known = known.get(pid) == started
+                    if is_known or now - started / os.sysconf("SC_CLK_TCK") > _YOUNGEST:
+                        self._seen[pid] = started
+                        if not is_known and self._is_new(pid):
+                            yield process_to_visit(pid)
+
+    def _is_new(self, pid: int) -> bool:
+        return pid not in self._tasks and not self._registry.connected[pid] and self._is_ours(pid)
 
     def _is_ours(self, pid: int) -> bool:
         is_there = bool(path_of_agent(pid)) and is_told(pid, self._settings.socket, self._tasks)

@@ -301,9 +301,9 @@ def shares_memory(pid: int, other: int, call: int) -> bool:
     return other > 0 and _libc.syscall(call, pid, other, _KCMP_VM, 0, 0) == 0
 
 
-def environment(pid: int) -> dict[str, str]:
+def environment(pid: int, thread: int) -> dict[str, str]:
     """The variables that the program started with (environ(7)), as far as they still lie there."""
-    pairs = (it.partition("=") for it in _read(pid, "environ").split("\0"))
+    pairs = (it.partition("=") for it in _read(pid, f"task/{thread}/environ").split("\0"))
     return {name: value for name, _equals, value in pairs if name}
 
 

@@ -17,7 +17,7 @@ from liveso.process.visit import Visit, visit
 _PATIENCE = 10.0  # seconds until some thread is at a safe point
 _PAUSE = 0.02  # seconds between two looks at all threads
 _MOST_THREADS = 64  # that are looked at one after another
-_LONGEST_JUDGEMENT = 0.002  # seconds: what took longer was read for the first time
+_LONGEST_JUDGEMENT = 0.005  # seconds: what took longer was read for the first time
 
 
 class NoSafePoint(NotYetStill):

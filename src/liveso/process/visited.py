@@ -54,7 +54,9 @@ class Visited:
         self._functions = functions_of(_seen(self._pid, self._machine))
         async with self._visit() as it:
             self._say_whose(it)
-        settings = {name: value for name, value in proc.environment(self._pid).items() if name.startswith("LIVE_")}
+        settings = {
+            name: value for name, value in proc.environment(self._pid, self._thread).items() if name.startswith("LIVE_")
+        }
         return Hello(self._thread, 0, 0, settings)
 
     def _say_whose(self, it: Visit) -> None:
