@@ -50,6 +50,8 @@ _STREAMS = """
     fread fread_unlocked getline getdelim __getdelim fgetws fgetwc getwc getwchar __underflow
     scanf fscanf vscanf vfscanf __isoc99_scanf __isoc99_fscanf __isoc23_scanf __isoc23_fscanf
     fputs fputs_unlocked fputc fputc_unlocked putc putc_unlocked _IO_putc putchar putchar_unlocked puts __overflow
+    _IO_default_uflow _IO_file_underflow _IO_file_overflow _IO_file_xsputn _IO_default_xsputn _IO_file_sync
+    _IO_wdefault_uflow _IO_wfile_underflow _IO_wfile_overflow _IO_wfile_xsputn
     fwrite fwrite_unlocked printf fprintf vprintf vfprintf __printf_chk __fprintf_chk __vfprintf_chk fflush
 """
 STREAMS = frozenset(_STREAMS.split())
