@@ -1,8 +1,7 @@
 import click
 
-from liveso.cli.ask import ask_daemon
+from liveso.cli.ask import ask_for
 from liveso.cli.text import plural, printable
-from liveso.errors import Declined, ExitCode
 from liveso.settings import read_settings
 
 
@@ -15,9 +14,7 @@ def allow(library: str, version: str) -> None:
     LIBRARY is its path or base name, VERSION the beginning of its SHA-256 or build ID, at least 6 digits, as `liveso
     status` shows them. It holds for this content, in all processes that run the same version now, also after a restart.
     """
-    answer = ask_daemon(read_settings(), "/allow", {"library": library, "version": version})
-    if "error" in answer:
-        raise Declined(str(answer["error"]), ExitCode(answer.get("exit_code", ExitCode.NO)))
+    answer = ask_for(read_settings(), "/allow", {"library": library, "version": version})
     pids = answer.get("pids", ())
     processes = plural(len(pids), "process", "processes")
     for path in answer.get("libraries", ()):

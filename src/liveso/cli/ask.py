@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from liveso.cli.text import user_name
-from liveso.errors import NoDaemon, NotPermitted
+from liveso.errors import Declined, ExitCode, NoDaemon, NotPermitted
 from liveso.settings import Settings
 
 LIMIT = 10.0
@@ -62,6 +62,14 @@ def ask_daemon(
         answer = None
     if not isinstance(answer, dict):
         raise _something_else(address, pid)
+    return answer
+
+
+def ask_for(settings: Settings, path: str, question: Mapping[str, str], limit: float = LIMIT) -> dict[str, Any]:
+    """The daemon's answer where something is to be done. Raises Declined where it is not, and as `ask_daemon` does."""
+    answer = ask_daemon(settings, path, question, limit)
+    if "error" in answer:
+        raise Declined(str(answer["error"]), ExitCode(answer.get("exit_code", ExitCode.NO)))
     return answer
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from liveso.cli.ask import ask_daemon
+from liveso.cli.ask import ask_daemon, ask_for
 from liveso.cli.processes import chosen
 from liveso.cli.text import plural, printable
-from liveso.errors import Declined, ExitCode, NoDaemon
+from liveso.errors import ExitCode, NoDaemon
 from liveso.settings import Settings, read_settings
 
 _LIMIT = 60.0  # seconds: processes that have no thread at a safe point are waited for
@@ -37,9 +37,7 @@ def attach(pid: tuple[int, ...], commands: tuple[str, ...], units: tuple[str, ..
 def change(settings: Settings, path: str, pids: list[int], are_many: bool) -> int:
     """Ask the daemon to attach or detach processes, and say how it went; how many it was not done with. Where they
     `are_many`, these are not named one by one."""
-    answer = ask_daemon(settings, path, {"pids": " ".join(map(str, pids))}, _LIMIT)
-    if "error" in answer:
-        raise Declined(str(answer["error"]), ExitCode(answer.get("exit_code", ExitCode.NO)))
+    answer = ask_for(settings, path, {"pids": " ".join(map(str, pids))}, _LIMIT)
     notes: dict[str, Any] = answer.get("notes", {})
     done = [pid for pid, note in notes.items() if not note]
     failed = {pid: str(note) for pid, note in notes.items() if note}

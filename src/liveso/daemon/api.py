@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -31,27 +31,19 @@ def make_server(service: Service) -> uvicorn.Server:
         targets: list[Shown] = [*service.registry.targets.values(), *await service.not_served()]
         return StreamingResponse(answer(daemon, targets, view), media_type="application/json")
 
-    async def allow(request: Request) -> Response:
-        try:
-            library, version = await _texts(request, "library", "version")
-            return JSONResponse(encodable(await service.allow(library, version)))
-        except LivesoError as error:
-            return JSONResponse({"error": encodable(str(error)), "exit_code": error.exit_code})
+    async def allow(request: Request) -> dict[str, object]:
+        library, version = await _texts(request, "library", "version")
+        return await service.allow(library, version)
 
-    async def change(request: Request) -> Response:
-        try:
-            (pids,) = await _texts(request, "pids")
-            work = service.attaching.attach if request.url.path == "/attach" else service.attaching.detach
-            notes = await work(_numbers(pids))
-            return JSONResponse({"notes": {str(pid): encodable(note) for pid, note in notes.items()}})
-        except LivesoError as error:
-            return JSONResponse({"error": encodable(str(error)), "exit_code": error.exit_code})
+    async def attach(request: Request) -> dict[str, object]:
+        return _noted(await service.attaching.attach(await _numbers(request)))
+
+    async def detach(request: Request) -> dict[str, object]:
+        return _noted(await service.attaching.detach(await _numbers(request)))
 
     routes = [
         Route("/status", status),
-        Route("/allow", allow, methods=["POST"]),
-        Route("/attach", change, methods=["POST"]),
-        Route("/detach", change, methods=["POST"]),
+        *(Route(f"/{it.__name__}", _answering(it), methods=["POST"]) for it in (allow, attach, detach)),
     ]
     app = Starlette(routes=routes)
     config = uvicorn.Config(
@@ -74,8 +66,25 @@ async def _texts(request: Request, *names: str) -> list[str]:
         raise _expected(names) from None
 
 
-def _numbers(text: str) -> list[int]:
-    """Raises Declined where one of the words is no number of a process."""
+def _answering(work: Callable[[Request], Awaitable[dict[str, object]]]) -> Callable[[Request], Awaitable[Response]]:
+    """What answers a question where something is to be done: with what came of it, or with why it is declined."""
+
+    async def answering(request: Request) -> Response:
+        try:
+            return JSONResponse(encodable(await work(request)))
+        except LivesoError as error:
+            return JSONResponse({"error": encodable(str(error)), "exit_code": error.exit_code})
+
+    return answering
+
+
+def _noted(notes: Mapping[int, str]) -> dict[str, object]:
+    return {"notes": {str(pid): note for pid, note in notes.items()}}
+
+
+async def _numbers(request: Request) -> list[int]:
+    """The processes that are named. Raises Declined where one of the words is no number."""
+    (text,) = await _texts(request, "pids")
     try:
         return [int(it) for it in text.split()]
     except ValueError:

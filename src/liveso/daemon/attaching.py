@@ -9,7 +9,7 @@ from pathlib import Path
 
 import liveso
 from liveso.daemon.admission import Peer, process_to_visit
-from liveso.daemon.discovery import SEES_OTHER_FILES, is_told, path_of_agent
+from liveso.daemon.discovery import SEES_OTHER_FILES, path_of_agent
 from liveso.daemon.log import log
 from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
@@ -136,8 +136,7 @@ class Attaching:
         return pid not in self._tasks and not self._registry.connected[pid] and self._is_ours(pid)
 
     def _is_ours(self, pid: int) -> bool:
-        is_there = bool(path_of_agent(pid)) and is_told(pid, self._settings.socket, self._tasks)
-        return is_there and _is_to_be_visited(pid)
+        return bool(path_of_agent(pid)) and _is_to_be_visited(pid, str(self._settings.socket))
 
     async def _take_up(self, peer: Peer) -> None:
         """Visit a process that is to be, once it has run for a moment; also later, where it may not be visited now."""
@@ -170,9 +169,10 @@ class Attaching:
             return str(error)
 
 
-def _is_to_be_visited(pid: int) -> bool:
+def _is_to_be_visited(pid: int, socket: str = "") -> bool:
+    """Whether live.so says so there, for the daemon at `socket` if that is given."""
     said = announcement(pid)
-    return said is not None and said.mode is Mode.VISITED
+    return said is not None and said.mode is Mode.VISITED and socket in ("", said.socket)
 
 
 def _installed() -> Path:

@@ -25,6 +25,7 @@ from liveso.holder.orders import (
     WATCHED,
     WRITE,
     WRITTEN,
+    say,
 )
 from liveso.holder.stops import (
     CONT,
@@ -32,7 +33,6 @@ from liveso.holder.stops import (
     INTERRUPT,
     PAUSE,
     SINGLESTEP,
-    WALL,
     Gone,
     Later,
     let_all_go,
@@ -40,6 +40,7 @@ from liveso.holder.stops import (
     ptrace,
     seize,
     state,
+    status_of,
     stop_all,
     stop_of,
 )
@@ -58,12 +59,10 @@ def freeze(
     stopped = stop_all(pid, agent, since + limit)
     if agent and state(pid, agent) == "T":
         _let_run(pid, agent, since + limit)
-    with contextlib.suppress(OSError):  # the daemon has gone: so the talk is over
-        talk.send(STILL + SINCE.pack(since))
+    say(talk, STILL + SINCE.pack(since))  # where the daemon has gone, the talk is over
     _until_over(talk, pid, agent, stopped)
     let_all_go(pid, stopped, number_at, result_at, calls)
-    with contextlib.suppress(OSError):
-        talk.send(ENDED)
+    say(talk, ENDED)
 
 
 def _let_run(pid: int, agent: int, end: float) -> None:
@@ -88,15 +87,15 @@ def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, in
             order = b""
         if order[:1] == STEP:
             _step(pid, THREAD.unpack(order[1:])[0], stopped)
-            _say(talk, STEPPED)
+            say(talk, STEPPED)
             continue
         if order == WATCH and descriptors:
             sheet = descriptors[0]
             fcntl.lockf(sheet, fcntl.LOCK_EX)
-            _say(talk, WATCHED)
+            say(talk, WATCHED)
             continue
         if order == WRITE and descriptors:
-            _say(talk, _write(pid, agent or next(iter(stopped), pid), descriptors[0]))
+            say(talk, _write(pid, agent or next(iter(stopped), pid), descriptors[0]))
             os.close(descriptors[0])
             continue
         if sheet >= 0:
@@ -109,7 +108,7 @@ def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, in
 def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
     """A signal that comes meanwhile is the program's, and goes on with the thread; one that has a signal already, or
     stands with its whole process (SIGSTOP), makes no step."""
-    if stopped.get(thread) != 0 or _event_of(thread) not in (0, signal.SIGTRAP):
+    if stopped.get(thread) != 0 or _event_of(pid, thread) not in (0, signal.SIGTRAP):
         return
     if not ptrace(SINGLESTEP, thread):
         return
@@ -125,13 +124,10 @@ def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
         stopped[thread] = number
 
 
-def _event_of(thread: int) -> int:
+def _event_of(pid: int, thread: int) -> int:
     """The signal with which a thread stands because of an event; 0 where it is none."""
-    try:
-        found = os.waitid(os.P_PID, thread, os.WSTOPPED | os.WNOHANG | os.WNOWAIT | WALL)
-    except ChildProcessError:
-        return 0
-    return found.si_status & 0xFF if found and found.si_status >> EVENT else 0
+    status = status_of(pid, thread) or 0
+    return status & 0xFF if status > 0 and status >> EVENT else 0
 
 
 def _write(pid: int, thread: int, sheet: int) -> bytes:
@@ -174,8 +170,3 @@ def _withdraw(sheet: int, pid: int, agent: int) -> None:
         if time.monotonic() > end or state(pid, agent) in ("Z", "X", ""):
             return
         time.sleep(PAUSE)
-
-
-def _say(talk: socket.socket, text: bytes) -> None:
-    with contextlib.suppress(OSError):  # the daemon has gone
-        talk.send(text)

@@ -4,6 +4,8 @@ A request comes on the process's standard input, with a socket on which the rest
 says what it is about; the end of that socket lets everything go.
 """
 
+import contextlib
+import socket
 import struct
 
 CALLS_AT_MOST = 16
@@ -53,3 +55,11 @@ FREE, ALONE, ALONE_FROM_NOW = range(3)
 the visit, or the call is not made."""
 HELD = struct.Struct("=d")
 """Seconds."""
+
+
+def say(talk: socket.socket, text: bytes) -> bool:
+    """False where the daemon has gone."""
+    with contextlib.suppress(OSError):
+        talk.send(text)
+        return True
+    return False

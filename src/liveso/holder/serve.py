@@ -1,12 +1,11 @@
 """Takes requests until the daemon has gone."""
 
-import contextlib
 import signal
 import socket
 import threading
 
 from liveso.holder.freezes import freeze
-from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, REQUEST, VISIT
+from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, REQUEST, VISIT, say
 from liveso.holder.stops import Gone, Later, Problem
 from liveso.holder.visits import visit
 
@@ -41,5 +40,4 @@ def _work(kind: bytes, talk: socket.socket, facts: list[int]) -> None:
         except Exception as error:
             answer = PROBLEM + f"{type(error).__name__}: {error}".encode()
         if answer:
-            with contextlib.suppress(OSError):  # the daemon has gone
-                talk.send(answer)
+            say(talk, answer)

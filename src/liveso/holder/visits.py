@@ -25,6 +25,7 @@ from liveso.holder.orders import (
     STATE,
     STILL,
     TOO_LONG,
+    say,
 )
 from liveso.holder.stops import (
     ALL_OTHERS,
@@ -116,15 +117,15 @@ def visit(
     )
     sizes = len(stopped.registers), len(stopped.vectors)
     head = STATE.pack(since, stopped.blocked, are_suspended, is_stopped, *sizes)
-    if _say(talk, STILL + head + stopped.registers + stopped.vectors):
+    if say(talk, STILL + head + stopped.registers + stopped.vectors):
         try:
             _serve(talk, stopped)
         except _TooLong:
-            _say(talk, TOO_LONG)
+            say(talk, TOO_LONG)
             return  # the end of this thread lets it go
     else:
         _let_go(stopped, has_called=False)
-    _say(talk, ENDED)
+    say(talk, ENDED)
 
 
 def _stop(pid: int, thread: int, end: float) -> bool:
@@ -150,15 +151,15 @@ def _serve(talk: socket.socket, stopped: _Stopped) -> None:
             try:
                 _make(stopped, _call_of(order[1:]), others)
                 has_called = True
-                _say(talk, RETURNED + HELD.pack(others.held))
+                say(talk, RETURNED + HELD.pack(others.held))
             except _Fault as fault:
                 _put_back(stopped)
                 has_called = False
-                _say(talk, FAULT + str(fault).encode())
+                say(talk, FAULT + str(fault).encode())
             except Later as later:
-                _say(talk, LATER + str(later).encode())
+                say(talk, LATER + str(later).encode())
             except Problem as problem:
-                _say(talk, PROBLEM + str(problem).encode())
+                say(talk, PROBLEM + str(problem).encode())
         _let_go(stopped, has_called=has_called)
     finally:
         others.let_go()
@@ -298,12 +299,3 @@ def _put_back(stopped: _Stopped) -> None:
         write_registers(stopped.thread, XSTATE, stopped.vectors)
     block_signals(stopped.thread, stopped.blocked)
     write_registers(stopped.thread, PRSTATUS, stopped.registers)
-
-
-def _say(talk: socket.socket, text: bytes) -> bool:
-    """False where the daemon has gone."""
-    try:
-        talk.send(text)
-        return True
-    except OSError:
-        return False

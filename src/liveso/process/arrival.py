@@ -103,10 +103,7 @@ async def arrive(visit: Visit, path: str, objects: MappedObjects, functions: Map
 
 async def _open(visit: Visit, path: str, functions: Mapping[str, int], place: Place) -> None:
     """Open live.so on memory that is made for that: the thread's stack may be small."""
-    arguments = [0, _ROOM, _READ_WRITE, _ANONYMOUS, _NO_FILE, 0]
-    room = await visit.call(functions["mmap"], arguments, place, limit=CALL_LIMIT)
-    if room >= _FAILED:
-        raise TargetError("it has no memory for a call")
+    room = await new_memory(visit, functions, place, _ROOM)
     visit.write(room, os.fsencode(path) + b"\0")
     large = Place(place.stub, room + _ROOM)
     handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, standstill=ALONE)
@@ -114,6 +111,15 @@ async def _open(visit: Visit, path: str, functions: Mapping[str, int], place: Pl
     await visit.call(functions["munmap"], [room, _ROOM], place, limit=CALL_LIMIT)
     if not handle:
         raise TargetError(f"the dynamic linker says: {reason}")
+
+
+async def new_memory(visit: Visit, functions: Mapping[str, int], place: Place, size: int) -> int:
+    """The address of memory that the process maps. Raises TargetError where it gets none."""
+    arguments = [0, size, _READ_WRITE, _ANONYMOUS, _NO_FILE, 0]
+    found = await visit.call(functions["mmap"], arguments, place, limit=CALL_LIMIT)
+    if found >= _FAILED:
+        raise TargetError("it has no memory for what an update needs")
+    return found
 
 
 async def loader_error(visit: Visit, functions: Mapping[str, int], place: Place) -> str:

@@ -217,15 +217,14 @@ class StillRuns(TargetError):
 def positions(pid: int, besides: int) -> list[Position]:
     """Where the threads of a process are, which stand still, without one of them (proc(5), /proc/PID/task/TID/syscall).
     Raises TargetError where one runs or may not be looked at."""
-    others = (int(name) for name in os.listdir(f"/proc/{pid}/task"))
-    return [it for it in (position(pid, thread) for thread in others if thread != besides) if it]
+    return [it for it in (position(pid, thread) for thread in thread_numbers(pid) if thread != besides) if it]
 
 
 def position(pid: int, thread: int) -> Position | None:
     """Where one thread is; None where it has ended. Raises TargetError as `positions` does."""
     try:
         fields = _read(pid, f"task/{thread}/syscall").split()
-        if len(fields) < 3 and _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X"):
+        if len(fields) < 3 and _has_ended(pid, thread):
             return None
     except TargetGone:
         return None
@@ -279,6 +278,10 @@ def thread_numbers(pid: int) -> list[int]:
         raise TargetGone(f"process {pid} has ended") from error
 
 
+def _has_ended(pid: int, thread: int) -> bool:
+    return _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X")
+
+
 def has_memory(pid: int) -> bool:
     """Whether it is a process with a program, and no thread of the kernel's, nor one that has ended."""
     return any(memory_use(pid, thread)[0] for thread in thread_numbers(pid)[:2])
@@ -288,7 +291,7 @@ def living_thread(pid: int) -> int:
     """A thread of a process that has not ended, its first one if that has not. Raises TargetGone where all have."""
     for thread in sorted(thread_numbers(pid), key=lambda it: it != pid):
         try:
-            if _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] not in ("Z", "X"):
+            if not _has_ended(pid, thread):
                 return thread
         except TargetGone:
             continue

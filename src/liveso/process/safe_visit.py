@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from liveso.errors import TargetGone
 from liveso.machine import Machine
@@ -41,30 +41,40 @@ async def _stopped(pid: int, machine: Machine, anywhere: bool, stack: AsyncExitS
     end, reason = time.monotonic() + _PATIENCE, ""
     while True:
         for thread in in_order(pid)[:_MOST_THREADS]:
-            for is_first in (True, False):
-                since = time.monotonic()
-                async with AsyncExitStack() as attempt:
-                    try:
-                        it = await attempt.enter_async_context(visit(pid, thread, machine))
-                        objects = it.objects()
-                    except NotYetStill as error:
-                        reason = str(error)
-                        break
-                    except TargetGone:
-                        break
-                    found = "" if anywhere else _why_not(it, objects)
-                    took_long = time.monotonic() - since > _LONGEST_JUDGEMENT and not anywhere
-                    if not found and not (is_first and took_long):
-                        stack.push_async_exit(attempt.pop_all())
-                        return it, objects
-                if found:
-                    reason = f"thread {thread} is {found}"
-                    break
+            found = await _attempt(pid, thread, machine, anywhere, stack)
+            if not isinstance(found, str):
+                return found
+            reason = found or reason
         if not proc.thread_numbers(pid) or not proc.has_memory(pid):
             raise TargetGone(f"process {pid} has ended")
         if time.monotonic() > end:
             raise NoSafePoint(f"no thread comes to where it may be visited: {reason}")
         await asyncio.sleep(_PAUSE)
+
+
+async def _attempt(
+    pid: int, thread: int, machine: Machine, anywhere: bool, stack: AsyncExitStack
+) -> tuple[Visit, MappedObjects] | str:
+    """Stop a thread, until the end of the stack, if it is at a safe point; else why it is not, empty if it has ended.
+    Where it takes long to tell, for the first time, it is not held for that: it is stopped once more."""
+    may_be_first = not anywhere
+    while True:
+        since = time.monotonic()
+        async with AsyncExitStack() as attempt:
+            try:
+                it = await attempt.enter_async_context(visit(pid, thread, machine))
+                objects = it.objects()
+            except NotYetStill as error:
+                return str(error)
+            except TargetGone:
+                return ""
+            reason = "" if anywhere else _why_not(it, objects)
+            if reason:
+                return f"thread {thread} is {reason}"
+            if not may_be_first or time.monotonic() - since <= _LONGEST_JUDGEMENT:
+                stack.push_async_exit(attempt.pop_all())
+                return it, objects
+            may_be_first = False
 
 
 def _why_not(it: Visit, objects: MappedObjects) -> str:
@@ -91,8 +101,8 @@ def in_order(pid: int) -> list[int]:
     return [thread for _runs, thread in sorted(found)]
 
 
-@asynccontextmanager
-async def kept_errors(it: Visit, errno_at: int, result_at: int) -> AsyncIterator[None]:
+@contextmanager
+def kept_errors(it: Visit, errno_at: int, result_at: int) -> Iterator[None]:
     """What the thread's calls leave in errno, and as what dlerror(3) is to say, is as it was after the block: its
     program may be about to look. The result is at `result_at`, 0 where that is not known."""
     errno = it.read(errno_at, 4)

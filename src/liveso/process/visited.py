@@ -11,7 +11,7 @@ from liveso.holder.orders import ALONE, FREE
 from liveso.machine import X86_64, Machine
 from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
-from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error
+from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, new_memory
 from liveso.process.carrying import carry
 from liveso.process.freeze import still, written_down
 from liveso.process.holding import MemoryChanged
@@ -27,8 +27,6 @@ _FREEZE_LIMIT = 0.5  # seconds
 _MESSAGE_ROOM, _LIST_ROOM = 1 << 14, 1 << 17  # bytes, of the part of the stack that no call gets to
 _LARGEST_RECORD = 1 << 28  # bytes
 _LONGEST_NAME = 1 << 15  # bytes
-_ANONYMOUS, _READ_WRITE, _NO_FILE = 0x22, 3, (1 << 64) - 1  # mmap(2)
-_FAILED = (1 << 64) - 4096
 _WORD = 8
 _MODE_AT = 12  # in struct live_area
 
@@ -80,7 +78,7 @@ class Visited:
             result_at = 0
             if "errno" in self._functions and "__libc_dlerror_result" in self._functions:
                 result_at = errno_at - self._functions["errno"] + self._functions["__libc_dlerror_result"]
-            async with kept_errors(it, errno_at, result_at):
+            with kept_errors(it, errno_at, result_at):
                 yield it
 
     async def _find_live(self, it: Visit, objects: MappedObjects) -> None:
@@ -197,10 +195,7 @@ class Visited:
         content = len(record).to_bytes(_WORD, "little") + record
         async with self._visit() as it:
             assert self._live is not None
-            arguments = 0, len(content), _READ_WRITE, _ANONYMOUS, _NO_FILE, 0
-            place = await self._call(it, "mmap", *arguments)
-            if place >= _FAILED:
-                raise TargetError("it has no memory for the record of its updates")
+            place = await new_memory(it, self._functions, self._live.place, len(content))
             it.write(place, content)
             before = int.from_bytes(it.read(self._live.area, _WORD), "little")
             it.write(self._live.area, place.to_bytes(_WORD, "little"))

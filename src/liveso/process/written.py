@@ -1,6 +1,7 @@
 """Memory of a target, changed from outside where nothing in it uses what changes."""
 
 import os
+from contextlib import suppress
 
 import numpy as np
 
@@ -56,16 +57,18 @@ def write_unused(pid: int, thread: int, transaction: Transaction) -> None:
     words, halves = transaction.words, transaction.halves
     numbers = np.union1d(pages_of(words["address"], 8), pages_of(halves["address"], 4))
     parts = runs(numbers)
-    before = b"".join(read_ranges(pid, thread, parts))
-    pages = Pages(numbers, np.frombuffer(bytearray(before), np.uint8))
+    before = read_ranges(pid, thread, parts)
+    pages = Pages(numbers, np.frombuffer(bytearray(b"".join(before)), np.uint8))
     _exchange(pages, words, 8, 0)
     _exchange(pages, halves, 4, len(words))
     at = 0
-    for address, size in parts:
+    for index, (address, size) in enumerate(parts):
         try:
             write_memory(pid, thread, address, pages.memory[at : at + size].tobytes())
         except TargetError:
-            _take_back(pid, thread, parts, before, at)
+            for (written, _size), content in zip(parts[: index + 1], before, strict=False):
+                with suppress(TargetError):
+                    write_memory(pid, thread, written, content)
             raise
         at += size
 
@@ -79,15 +82,3 @@ def _exchange(pages: Pages, rows: Table, size: int, first: int) -> None:
         raise WordChanged(f"word {first + int(wrong[0])} of the transaction changed meanwhile")
     values = np.ascontiguousarray(rows["value"]).view(np.uint8).reshape(-1, size)
     pages.memory[pages.offsets(rows["address"])[:, None] + np.arange(size)] = values
-
-
-def _take_back(pid: int, thread: int, parts: list[tuple[int, int]], before: bytes, until: int) -> None:
-    at = 0
-    for address, size in parts:
-        if at > until:
-            return
-        try:
-            write_memory(pid, thread, address, before[at : at + size])
-        except TargetError:
-            pass
-        at += size
