@@ -194,10 +194,10 @@ class Bench:
                 shutil.copy(file, new)
                 os.rename(new, self.verdicts / file.name)
 
-    def start_daemon(self) -> Program:
+    def start_daemon(self, *options: str) -> Program:
         """Start a daemon in the foreground, and wait until it listens."""
         # an interrupted run of tests takes its daemons with it
-        command = ["setpriv", "--pdeathsig", "KILL", str(LIVESO), "daemon"]
+        command = ["setpriv", "--pdeathsig", "KILL", str(LIVESO), "daemon", *options]
         daemon = Program(command, self.environment, self.folder)
         self.daemon = daemon
         self.programs.append(daemon)

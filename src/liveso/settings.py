@@ -19,7 +19,8 @@ _LONGEST_SOCKET_PATH = 103  # unix(7): 107 bytes, less the ".api" of the command
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a user can set. Times in seconds; `ignore` and `only` are glob patterns of library paths or file names."""
+    """What a user can set. Times in seconds; `ignore` and `only` are glob patterns of library paths or file names,
+    `allow` and `deny` of processes: a word of PROCESS_WORDS, "=", and a glob pattern."""
 
     socket: Path
     store: Path
@@ -31,6 +32,8 @@ class Settings:
     policy: str
     package_locks: tuple[str, ...]
     overwrite: str
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
 
     @property
     def command_socket(self) -> Path:
@@ -48,6 +51,8 @@ class Settings:
 
 POLICIES = ("strict", "ask", "elf", "force")
 OVERWRITES = ("protect", "ignore")
+PROCESS_WORDS = ("unit", "command", "user", "container")
+"""What a process can be named by, in a pattern."""
 VARIABLES = {
     "socket": "LIVE_SOCKET",
     "store": "LIVE_STORE",
@@ -59,6 +64,8 @@ VARIABLES = {
     "policy": "LIVE_POLICY",
     "package_locks": "LIVE_PACKAGE_LOCKS",
     "overwrite": "LIVE_OVERWRITE",
+    "allow": "LIVE_ALLOW",
+    "deny": "LIVE_DENY",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -85,6 +92,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         policy=_one_of("LIVE_POLICY", POLICIES, values["policy"]),
         package_locks=patterns(values["package_locks"]),
         overwrite=_one_of("LIVE_OVERWRITE", OVERWRITES, values["overwrite"]),
+        allow=_process_patterns("LIVE_ALLOW", values["allow"]),
+        deny=_process_patterns("LIVE_DENY", values["deny"]),
     )
 
 
@@ -101,6 +110,8 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "policy": "strict",
         "package_locks": "/var/lib/dpkg/lock-frontend:/var/lib/dpkg/lock:/var/lib/rpm/.rpm.lock",
         "overwrite": "protect",
+        "allow": "",
+        "deny": "",
     }
 
 
@@ -154,6 +165,17 @@ def patterns(value: Any) -> tuple[str, ...]:
     """Glob patterns, from a list or from text with colons between them."""
     parts = value if isinstance(value, list) else str(value).split(":")
     return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def _process_patterns(name: str, value: Any) -> tuple[str, ...]:
+    found = patterns(value)
+    for it in found:
+        word, equals, glob = it.partition("=")
+        if word not in PROCESS_WORDS or not equals or not glob:
+            raise SettingsError(
+                f"{name}: {it!r} names no processes: write unit=, command=, user= or container=, and a glob pattern"
+            )
+    return found
 
 
 def loglevel(value: Any) -> int:

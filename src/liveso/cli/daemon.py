@@ -5,9 +5,14 @@ from liveso.settings import read_settings
 
 @click.command()
 @click.option("--on-demand", is_flag=True, help="Log to a file, and end a while after the last process.")
-def daemon(on_demand: bool) -> None:
-    """Serve this user's processes, in the foreground. The first of them starts a daemon by itself, too."""
+@click.option("--all", "everything", is_flag=True, help="Serve all processes of this user; root: of the machine.")
+def daemon(on_demand: bool, everything: bool) -> None:
+    """Serve this user's processes, in the foreground. The first of them starts a daemon by itself, too.
+
+    With --all, these are not only those that were started with live.so, or attached, but all, also those to come,
+    as far as the settings allow and deny them (LIVE_ALLOW, LIVE_DENY).
+    """
     settings = read_settings()  # what is wrong there is said before the rest is loaded
     from liveso.daemon import run_daemon
 
-    run_daemon(settings, on_demand)
+    run_daemon(settings, on_demand, everything)

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 
-from liveso.errors import Declined, ExitCode
+from liveso.daemon.reach import is_own
+from liveso.errors import Declined, ExitCode, LivesoError
+from liveso.process.belonging import is_called, is_in_unit
 
 
 def chosen(pids: Iterable[int], commands: Iterable[str], units: Iterable[str], everything: bool) -> list[int]:
@@ -13,12 +14,12 @@ def chosen(pids: Iterable[int], commands: Iterable[str], units: Iterable[str], e
     none, and where none is named."""
     found = dict.fromkeys(pids)
     for name in commands:
-        found |= dict.fromkeys(_some(f"no process runs the command {name}", _having(partial(_runs, name))))
+        found |= dict.fromkeys(_some(f"no process runs the command {name}", _having(partial(is_called, name))))
     for unit in units:
         full = unit if "." in unit else f"{unit}.service"
-        found |= dict.fromkeys(_some(f"no process belongs to the unit {full}", _having(partial(_is_in, full))))
+        found |= dict.fromkeys(_some(f"no process belongs to the unit {full}", _having(partial(is_in_unit, full))))
     if everything:
-        found |= dict.fromkeys(_having(_is_own))
+        found |= dict.fromkeys(_having(is_own))
     if not found:
         raise Declined("say which processes: their numbers, --command, --unit or --all", ExitCode.BAD_INPUT)
     return list(found)
@@ -37,26 +38,5 @@ def _having(is_meant: Callable[[int], bool]) -> Iterator[int]:
             try:
                 if is_meant(int(name)):
                     yield int(name)
-            except OSError:
+            except (OSError, LivesoError):
                 continue
-
-
-def _runs(name: str, pid: int) -> bool:
-    """Whether it executes a file of that name, or calls itself so (proc(5), comm)."""
-    if "/" in name:
-        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)") == name
-    if Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n") == name[:15]:
-        return True
-    return os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")) == name
-
-
-def _is_in(unit: str, pid: int) -> bool:
-    """Whether its control group is that of the unit (cgroups(7))."""
-    lines = Path(f"/proc/{pid}/cgroup").read_text(errors="replace").splitlines()
-    return any(unit in line.split(":", 2)[2].split("/") for line in lines)
-
-
-def _is_own(pid: int) -> bool:
-    """Whether it is a process of this user's with a program; root's are all."""
-    is_process = bool(os.readlink(f"/proc/{pid}/exe"))
-    return is_process and os.geteuid() in (0, os.stat(f"/proc/{pid}").st_uid)

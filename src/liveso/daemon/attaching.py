@@ -11,6 +11,8 @@ import liveso
 from liveso.daemon.admission import Peer, process_to_visit
 from liveso.daemon.discovery import SEES_OTHER_FILES, path_of_agent
 from liveso.daemon.log import log
+from liveso.daemon.process_events import EventsLost, Kind, ProcessEvent, ProcessEvents
+from liveso.daemon.reach import is_own, is_reached
 from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError, TargetGone
@@ -22,23 +24,31 @@ from liveso.settings import Settings
 from liveso.store import Store, Version
 
 _LOOK_EVERY, _LOOK_SELDOM = 1.0, 8.0  # seconds, while processes are visited and while none is
+_LOOK_WITH_EVENTS = 60.0  # seconds, where the kernel tells of new processes
 _LOOK_CLOSELY_EVERY = 64  # looks
 _YOUNGEST = 0.1  # seconds: what is younger may be about to end, or to execute another program
+_SETTLED = 1.0  # seconds: what nobody asked for begins with what lies on disk, and most of it ends soon
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0  # seconds until a process that may not be visited is looked at again
 _NAME = "live.so"
 
 
 class Attaching:
-    """Attaches processes to the daemon, and lets them go. `notes` say why processes that are to be visited are not."""
+    """Attaches processes to the daemon, and lets them go: those that are named, or `everything` that the settings
+    allow. `notes` say why processes that are to be visited are not."""
 
-    def __init__(self, settings: Settings, store: Store, supervisor: Supervisor, registry: Registry) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, supervisor: Supervisor, registry: Registry, *, everything: bool
+    ) -> None:
         self._settings = settings
+        self._everything = everything
         self._store = store
         self._supervisor = supervisor
         self._registry = registry
         registry.announced = self._announced
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._seen: dict[int, int] = {}
+        self._is_told = False
+        self._to_look = asyncio.Event()
         self.notes: dict[int, str] = {}
 
     def _announced(self, peer: Peer) -> None:
@@ -50,7 +60,7 @@ class Attaching:
 
     def versions(self) -> set[Version]:
         """The versions of live.so that are in the store for processes to open."""
-        return {self._store.add(_installed())} if self._tasks else set()
+        return {self._store.add(_installed())} if self._tasks or self._everything else set()
 
     async def attach(self, pids: Sequence[int]) -> dict[int, str]:
         """Attach processes; why each was not, or nothing."""
@@ -62,12 +72,13 @@ class Attaching:
                 return ""
             if self._registry.connected[pid]:
                 return f"process {pid} has live.so's thread, and is served already"
-            return await self._begin(process_to_visit(pid))
+            return await self._begin(process_to_visit(pid), is_asked_for=True)
         except LivesoError as error:
             return str(error)
 
-    async def _begin(self, peer: Peer) -> str:
-        """Visit a process from now on; why that cannot be, or nothing."""
+    async def _begin(self, peer: Peer, *, is_asked_for: bool) -> str:
+        """Visit a process from now on; why that cannot be, or nothing. One that nobody `is_asked_for` is left as it is
+        until there is something to update."""
         if proc.shares_memory(peer.pid, proc.parent(peer.pid), X86_64_CALLS.kcmp):
             return f"process {peer.pid} is about to execute a program (vfork(2))"
         if not proc.has_same_root(peer.pid, proc.living_thread(peer.pid)):
@@ -77,7 +88,7 @@ class Attaching:
         if peer.pid in self._tasks:
             return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent = Visited(peer.pid, X86_64, str(path), str(self._settings.socket))
+        agent = Visited(peer.pid, X86_64, str(path), str(self._settings.socket), arrives_at_once=is_asked_for)
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))
@@ -105,14 +116,54 @@ class Attaching:
         return ""
 
     async def look_around(self) -> None:
-        """Find children of processes that are attached, and what an earlier daemon attached."""
+        """Find processes that are to be visited: children of those that are, what an earlier daemon attached, or
+        everything."""
         looks = 0
         while True:
-            found = self._newcomers(is_thorough=looks % _LOOK_CLOSELY_EVERY == 0)
+            found = self._newcomers(is_thorough=looks % _LOOK_CLOSELY_EVERY == 0 or self._is_told)
             for peer in await asyncio.to_thread(list, found):
                 self._supervisor.start(self._take_up(peer))
             looks += 1
-            await asyncio.sleep(_LOOK_EVERY if self._tasks else _LOOK_SELDOM)
+            pause = _LOOK_WITH_EVENTS if self._is_told else _LOOK_EVERY if self._tasks else _LOOK_SELDOM
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._to_look.wait(), pause)
+            self._to_look.clear()
+
+    async def follow_events(self) -> None:
+        """Hear of new processes, where the kernel tells this daemon; else they are looked for."""
+        try:
+            events = ProcessEvents()
+            await events.answered()
+        except (OSError, TimeoutError) as error:
+            log.debug("no-process-events", reason=str(error))
+            await asyncio.Event().wait()
+            return
+        self._is_told = True
+        self._to_look.set()
+        try:
+            while True:
+                try:
+                    async for event in events:
+                        self._take_note(event)
+                except EventsLost:
+                    self._to_look.set()
+        finally:
+            self._is_told = False
+            events.close()
+
+    def _take_note(self, event: ProcessEvent) -> None:
+        """A child of a process that is visited has what that has; another one is looked at when it executes a program
+        and goes on for a while."""
+        is_child = event.kind is Kind.FORK and event.other in self._tasks
+        if is_child or (event.kind is Kind.EXEC and self._everything):
+            age = _YOUNGEST if is_child else _SETTLED
+            asyncio.get_running_loop().call_later(age, self._look_at, event.pid)
+
+    def _look_at(self, pid: int) -> None:
+        with suppress(OSError, LivesoError):
+            self._seen[pid] = proc.start_time(pid)
+            if self._is_new(pid):
+                self._supervisor.start(self._take_up(process_to_visit(pid)))
 
     def _newcomers(self, *, is_thorough: bool) -> Iterator[Peer]:
         """Processes that were not looked at yet, and are to be visited. Only a thorough look sees that a number is that
@@ -127,7 +178,8 @@ class Attaching:
                 with suppress(OSError, LivesoError):
                     started = proc.start_time(pid)
                     is_known = known.get(pid) == started
-                    if is_known or now - started / os.sysconf("SC_CLK_TCK") > _YOUNGEST:
+                    youngest = _SETTLED if self._everything else _YOUNGEST
+                    if is_known or now - started / os.sysconf("SC_CLK_TCK") > youngest:
                         self._seen[pid] = started
                         if not is_known and self._is_new(pid):
                             yield process_to_visit(pid)
@@ -136,7 +188,13 @@ class Attaching:
         return pid not in self._tasks and not self._registry.connected[pid] and self._is_ours(pid)
 
     def _is_ours(self, pid: int) -> bool:
-        return bool(path_of_agent(pid)) and _is_to_be_visited(pid, str(self._settings.socket))
+        if path_of_agent(pid):
+            return _is_to_be_visited(pid, str(self._settings.socket))
+        return self._is_reached(pid)
+
+    def _is_reached(self, pid: int) -> bool:
+        """Whether nobody named it, but all are to be served."""
+        return self._everything and is_own(pid) and is_reached(pid, self._settings) and not path_of_agent(pid)
 
     async def _take_up(self, peer: Peer) -> None:
         """Visit a process that is to be, once it has run for a moment; also later, where it may not be visited now."""
@@ -146,23 +204,24 @@ class Attaching:
                 await asyncio.sleep(pause)
                 peer.user_now()
                 is_served = peer.pid in self._tasks or self._registry.connected[peer.pid]
-                if is_served or not _is_to_be_visited(peer.pid):
+                is_reached = self._is_reached(peer.pid)
+                if is_served or not (is_reached or _is_to_be_visited(peer.pid)):
                     return
                 note = await self._try(peer)
                 if not note:
                     return
                 if self.notes.get(peer.pid) != note:
-                    log.warning("not-served", pid=peer.pid, reason=note)
+                    (log.info if is_reached else log.warning)("not-served", pid=peer.pid, reason=note)
                 self.notes[peer.pid] = note
                 pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * pause))
-        except LivesoError as error:  # it has ended, or may not be looked at
+        except (OSError, LivesoError) as error:  # it has ended, or may not be looked at
             log.debug("not-taken-up", pid=peer.pid, reason=str(error))
         finally:
             self.notes.pop(peer.pid, None)
 
     async def _try(self, peer: Peer) -> str:
         try:
-            return await self._begin(peer)
+            return await self._begin(peer, is_asked_for=False)
         except TargetGone:
             raise
         except LivesoError as error:

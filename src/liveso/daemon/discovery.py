@@ -46,14 +46,15 @@ def mapping_of(it: LoadedObject, mappings: Sequence[MappedPart], starts: Sequenc
 
 
 def processes_with_agent(socket: Path, connected: Collection[int], notes: Mapping[int, str]) -> Iterator[NotServed]:
-    """The processes that have live.so in their memory and are to be served by way of `socket`, but those that are
-    `connected`. Why they are not is in the `notes`, or is what can be seen."""
+    """The processes that have live.so in their memory and are to be served by way of `socket`, and those with `notes`,
+    but those that are `connected`. Why they are not is in the `notes`, or is what can be seen."""
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
         try:
             pid = int(name)
-            if pid not in connected and path_of_agent(pid) and is_told(pid, socket, connected):
+            is_expected = pid in notes or (path_of_agent(pid) and is_told(pid, socket, connected))
+            if pid not in connected and is_expected:
                 seen = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
                 note = notes.get(pid, seen)
                 yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)

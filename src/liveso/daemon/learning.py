@@ -106,7 +106,7 @@ class Learner:
             mapping = mapped[it.base]
             if mapping is not None:
                 await self._learn_object(served, Sighting(it, identity, mapping), mapped, kin)
-        if not target.dynamics.keys() >= set(listed.objects):
+        if target.agent.is_there and not target.dynamics.keys() >= set(listed.objects):
             await warm(target)
         if any(mapped[it.base] is None for it in served.libraries.values() if it.base in mapped):
             served.mapped, served.memory = frozenset(), (0, 0)  # one is on its way out: look again

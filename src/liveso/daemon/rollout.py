@@ -92,10 +92,24 @@ class Rollouts:
                 why = "waits for a person" if is_waiting else f"is refused: {choice.refused[other]}"
             it, name = candidates[path], os.path.basename(other)
             self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
+        if choice.going and not served.target.agent.is_there:
+            await self._arrive(served, [candidates[path] for path in choice.going])
+            return False
         for group in groups(choice.going, needs):
             if not await self._update(served, [candidates[path] for path in sorted(group)], steps):
                 return False
         return True
+
+    async def _arrive(self, served: ServedTarget, group: list[Candidate]) -> None:
+        """Bring live.so into a target that was only looked at so far, and learn what it alone can tell."""
+        try:
+            await served.target.agent.arrive()
+        except TargetGone:
+            raise
+        except LivesoError as error:
+            self._did_not_succeed(served, group, error)
+            return
+        await self._learner.learn(served)
 
     async def _refusals(self, served: ServedTarget, candidates: Mapping[str, Candidate]) -> Refusals:
         """What stands against each candidate, if just some of them go: it depends on who is left that needs the old

@@ -24,8 +24,9 @@ from liveso.settings import SOCKET_CURE, Settings
 _BACKLOG = 1024
 
 
-def run_daemon(settings: Settings, on_demand: bool) -> None:
-    """Serve until a signal comes or, on demand, until no target has been there for a while.
+def run_daemon(settings: Settings, on_demand: bool, everything: bool = False) -> None:
+    """Serve until a signal comes or, on demand, until no target has been there for a while; `everything` that this user
+    may, or what asks for it and is attached.
 
     Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used, or could be
     changed by other users.
@@ -38,7 +39,7 @@ def run_daemon(settings: Settings, on_demand: bool) -> None:
             start_log()
         shed_inherited_limits()
         os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
-        asyncio.run(_serve(settings, folder, on_demand))
+        asyncio.run(_serve(settings, folder, on_demand, everything))
 
 
 def _runtime_folder(path: Path) -> Folder:
@@ -86,10 +87,10 @@ def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
     return listener
 
 
-async def _serve(settings: Settings, folder: Folder, on_demand: bool) -> None:
+async def _serve(settings: Settings, folder: Folder, on_demand: bool, everything: bool) -> None:
     start_holder()
     supervisor = Supervisor()
-    service = Service(settings, supervisor)
+    service = Service(settings, supervisor, everything=everything)
     command = _listen(folder, settings.command_socket, socket.SOCK_STREAM, 0o600)
     # children of root's targets may have given up their rights by the time a new daemon is there
     agents = _listen(folder, settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)

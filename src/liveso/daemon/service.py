@@ -35,7 +35,7 @@ _PROTECT_EVERY = 1.0  # seconds
 class Service:
     """Everything that one daemon knows and does. Runs in one event loop; computing goes to threads and processes."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
+    def __init__(self, settings: Settings, supervisor: Supervisor, *, everything: bool) -> None:
         self._socket = settings.socket
         self._supervisor = supervisor
         self._store = Store(settings.store)
@@ -53,7 +53,7 @@ class Service:
         prospects = Prospects(self._store, analyst, self._disk)
         rollouts = Rollouts(self._store, self._disk, prospects, permissions, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
-        self.attaching = Attaching(settings, self._store, supervisor, self.registry)
+        self.attaching = Attaching(settings, self._store, supervisor, self.registry, everything=everything)
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""
@@ -62,6 +62,7 @@ class Service:
         self._supervisor.vital("accept", lambda: self._accept(agents))
         self._supervisor.vital("look around", self.registry.look_around)
         self._supervisor.vital("look for processes", self.attaching.look_around)
+        self._supervisor.vital("process events", self.attaching.follow_events)
         self._supervisor.vital("protect", self._protect_again)
         self._supervisor.vital("prune", self._keep_store)
 

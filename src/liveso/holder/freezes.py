@@ -16,6 +16,8 @@ from liveso.holder.orders import (
     ENDED,
     PIECE,
     PROBLEM,
+    READ,
+    REGISTERS,
     SINCE,
     STEP,
     STEPPED,
@@ -32,12 +34,14 @@ from liveso.holder.stops import (
     EVENT,
     INTERRUPT,
     PAUSE,
+    PRSTATUS,
     SINGLESTEP,
     Gone,
     Later,
     let_all_go,
     pause,
     ptrace,
+    read_registers,
     seize,
     state,
     status_of,
@@ -88,6 +92,10 @@ def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, in
         if order[:1] == STEP:
             _step(pid, THREAD.unpack(order[1:])[0], stopped)
             say(talk, STEPPED)
+            continue
+        if order[:1] == REGISTERS:
+            thread = THREAD.unpack(order[1:])[0]
+            say(talk, READ + (read_registers(thread, PRSTATUS) if thread in stopped else b""))
             continue
         if order == WATCH and descriptors:
             sheet = descriptors[0]

@@ -38,6 +38,9 @@ COUNT, PIECE = struct.Struct("=Q"), struct.Struct("=QQQ")
 STEP, STEPPED = b"t", b"T"
 """The order to let one thread execute one instruction, followed by the THREAD, and its answer, whether or not it could:
 the thread stands again. One that stands in a system call may not be asked to."""
+REGISTERS, READ = b"g", b"G"
+"""The order to tell the registers (NT_PRSTATUS) of one thread during a freeze, followed by the THREAD, and its answer,
+which they follow; none where it has ended."""
 THREAD = struct.Struct("=i")
 
 CALL, RETURNED, FAULT, TOO_LONG = b"C", b"r", b"x", b"o"

@@ -86,8 +86,16 @@ class Agent(Protocol):
     def spared(self) -> int:
         """The thread that goes on while all others of the target are held still, 0 where there is none."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether live.so is in the target. Until then nothing can be done in it but what is seen from outside: its
+        memory, and its objects without their thread-local blocks."""
+
     async def greet(self) -> Hello:
         """What is to be known first. Raises TargetError where the process cannot be served."""
+
+    async def arrive(self) -> None:
+        """Bring live.so into the target. Raises TargetError where that cannot be: it is as it was."""
 
     async def list_objects(self) -> ObjectList: ...
 

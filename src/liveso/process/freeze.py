@@ -34,6 +34,10 @@ class Freeze:
         """Let a thread that stands outside of system calls execute one instruction, if that can be done."""
         await self._talk.ask(orders.STEP + orders.THREAD.pack(thread), orders.STEPPED)
 
+    async def registers(self, thread: int) -> bytes:
+        """The registers of a thread (NT_PRSTATUS); none where it has ended."""
+        return await self._talk.ask(orders.REGISTERS + orders.THREAD.pack(thread), orders.READ)
+
     async def end(self) -> None:
         await self._talk.ask(orders.END_ANSWERED if self.is_answered else orders.END, orders.ENDED)
 

@@ -26,10 +26,13 @@ _DELETED = re.compile(r" \(deleted\)$")
 @dataclass(frozen=True, slots=True)
 class MappedObject:
     """An image in memory. `base` is what is added to the addresses in it; `code` are the ranges of its instructions,
-    `unwind_table` is where .eh_frame_hdr lies, and `dynamic` its dynamic section, all absolute."""
+    `headers` is where its program headers lie, `unwind_table` where .eh_frame_hdr, and `dynamic` its dynamic section,
+    all absolute."""
 
     name: str
     base: int
+    headers: int
+    header_count: int
     code: tuple[range, ...]
     unwind_table: range
     dynamic: range
@@ -59,6 +62,19 @@ class MappedObjects:
         mapping = self.mappings[index]
         if not mapping.file.inode and mapping.file.path != _VDSO:
             raise Unreadable(f"the code at {address:#x} is no file's, but made at run time")
+        found = self._image_with(mapping)
+        if not any(address in it for it in found.code):
+            raise Unreadable(f"{found.name} has no code at {address:#x}")
+        return found
+
+    def around(self, address: int) -> MappedObject:
+        """The image that has something of its file at `address`. Raises Unreadable where there is none."""
+        index = bisect_right(self._starts, address) - 1
+        if index < 0 or address >= self.mappings[index].end:
+            raise Unreadable(f"nothing is mapped at {address:#x}")
+        return self._image_with(self.mappings[index])
+
+    def _image_with(self, mapping: Mapping) -> MappedObject:
         images = self._images.get(_file(mapping), [])
         index = bisect_right(images, mapping.start) - 1
         if index < 0:
@@ -66,8 +82,6 @@ class MappedObjects:
         found = self._known.get(images[index])
         if found is None:
             found = self._known[images[index]] = self._read(images[index], mapping)
-        if not any(address in it for it in found.code):
-            raise Unreadable(f"{found.name} has no code at {address:#x}")
         return found
 
     def image(self, mapping: Mapping) -> MappedObject:
@@ -96,6 +110,8 @@ class MappedObjects:
         return MappedObject(
             name=name,
             base=base,
+            headers=start + at,
+            header_count=count,
             code=tuple(range(base + it[3], base + it[3] + it[6]) for it in loads if it[1] & tables.PF_X),
             unwind_table=ranges.get(tables.PT_GNU_EH_FRAME, range(0)),
             dynamic=ranges.get(tables.PT_DYNAMIC, range(0)),

@@ -9,6 +9,7 @@ from liveso.errors import TargetError
 _PAGE = 4096
 _MOST_PAGES = 2048
 _LARGEST = 1 << 24  # bytes
+_LONGEST_TEXT = 1 << 14  # bytes
 _END = 1 << 63  # what lies above is the kernel's
 _WORD = struct.Struct("<Q")
 
@@ -32,10 +33,21 @@ class Memory:
         elif size <= _PAGE:
             content = (self._page(address - at) + self._page(address - at + _PAGE))[at : at + size]
         else:
-            content = self._fresh(address, size)
+            content = self.fresh(address, size)
         if len(content) != size or size < 0:
             raise Unreadable(f"memory at {address:#x} cannot be read")
         return content
+
+    def text(self, address: int) -> bytes:
+        """A text that ends with a NUL. Raises Unreadable where it is longer than any."""
+        found = b""
+        while len(found) < _LONGEST_TEXT:
+            part, end, _rest = self.content(address, _PAGE - address % _PAGE).partition(b"\0")
+            found += part
+            if end:
+                return found
+            address += len(part)
+        raise Unreadable(f"the text at {address:#x} has no end")
 
     def word(self, address: int) -> int:
         """A word of eight bytes. Raises Unreadable."""
@@ -50,10 +62,11 @@ class Memory:
         if page is None:
             if len(self._pages) >= _MOST_PAGES:
                 raise Unreadable(f"its tables are spread over more than {_MOST_PAGES} pages")
-            page = self._pages[start] = self._fresh(start, _PAGE)
+            page = self._pages[start] = self.fresh(start, _PAGE)
         return page
 
-    def _fresh(self, address: int, size: int) -> bytes:
+    def fresh(self, address: int, size: int) -> bytes:
+        """What lies there now, less than `size` bytes where memory ends before. Raises Unreadable."""
         if not 0 <= address < _END or not 0 <= size <= _LARGEST:
             raise Unreadable(f"{size} bytes at {address:#x} cannot be read")
         try:

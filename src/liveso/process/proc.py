@@ -70,8 +70,12 @@ class ThreadCount:
 
 
 def _read(pid: int, name: str) -> str:
+    return _read_bytes(pid, name).decode(errors="surrogateescape")  # no other ends of lines
+
+
+def _read_bytes(pid: int, name: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="surrogateescape")  # no other ends of lines
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError as error:
         raise _not_readable(pid, name, error) from error
 
@@ -308,6 +312,11 @@ def environment(pid: int, thread: int) -> dict[str, str]:
     """The variables that the program started with (environ(7)), as far as they still lie there."""
     pairs = (it.partition("=") for it in _read(pid, f"task/{thread}/environ").split("\0"))
     return {name: value for name, _equals, value in pairs if name}
+
+
+def auxiliary_vector(pid: int, thread: int) -> bytes:
+    """What the kernel told the program at its start (getauxval(3))."""
+    return _read_bytes(pid, f"task/{thread}/auxv")
 
 
 def has_thread(pid: int, thread: int) -> bool:

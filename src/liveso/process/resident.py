@@ -61,6 +61,13 @@ class Resident:
         self._protocol = protocol.PROTOCOL
         self._listed: tuple[bytes, tuple[LoadedObject, ...]] = (b"", ())
 
+    @property
+    def is_there(self) -> bool:
+        return True
+
+    async def arrive(self) -> None:
+        """It is there: it has asked to be served."""
+
     async def greet(self) -> Hello:
         """Receive the hello that every connection starts with. Raises TargetError where it is none, or one of a version
         that is not spoken any more, or not yet."""

@@ -15,6 +15,7 @@ from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functio
 from liveso.process.carrying import carry
 from liveso.process.freeze import still, written_down
 from liveso.process.holding import MemoryChanged
+from liveso.process.link_map import seen_objects
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory
 from liveso.process.protocol import Piece, Transaction
@@ -29,14 +30,17 @@ _LARGEST_RECORD = 1 << 28  # bytes
 _LONGEST_NAME = 1 << 15  # bytes
 _WORD = 8
 _MODE_AT = 12  # in struct live_area
+_NOT_COUNTED = -1, -1  # how many objects were added and removed: a process alone can tell
 
 
 class Visited:
-    """A process, to which the first visit brings live.so from a path, unless it is there; `socket` is the daemon's."""
+    """A process, to which the first visit brings live.so from a path, unless it is there: when it is greeted if it
+    `arrives_at_once`, else with the first thing that needs it. `socket` is the daemon's."""
 
     spared = 0
 
-    def __init__(self, pid: int, machine: Machine, path: str, socket: str) -> None:
+    def __init__(self, pid: int, machine: Machine, path: str, socket: str, *, arrives_at_once: bool) -> None:
+        self._arrives_at_once = arrives_at_once
         self._socket = socket
         self._pid = pid
         self._machine = machine
@@ -49,20 +53,35 @@ class Visited:
         self._static_size = 0
 
     async def greet(self) -> Hello:
-        self._functions = functions_of(_seen(self._pid, self._machine))
-        async with self._visit() as it:
-            self._say_whose(it)
+        objects = self._seen()
+        self._functions = functions_of(objects)
+        self._live = arrived(objects)
+        if self._live is not None:
+            self._say_whose()
+        elif self._arrives_at_once:
+            await self.arrive()
         settings = {
             name: value for name, value in proc.environment(self._pid, self._thread).items() if name.startswith("LIVE_")
         }
         return Hello(self._thread, 0, 0, settings)
 
-    def _say_whose(self, it: Visit) -> None:
+    @property
+    def is_there(self) -> bool:
+        return self._live is not None
+
+    async def arrive(self) -> None:
+        async with self._visit():
+            pass
+
+    def _say_whose(self) -> None:
         """Leave in the process which daemon serves it, for that daemon's next one."""
         assert self._live is not None
         socket = os.fsencode(self._socket).ljust(protocol.SOCKET_SIZE, b"\0")
-        it.write(self._live.area + protocol.AREA.size - len(socket), socket)
-        it.write(self._live.area + _MODE_AT, protocol.Mode.VISITED.to_bytes(4, "little"))
+        self._write(self._live.area + protocol.AREA.size - len(socket), socket)
+        self._write(self._live.area + _MODE_AT, protocol.Mode.VISITED.to_bytes(4, "little"))
+
+    def _write(self, address: int, content: bytes) -> None:
+        write_memory(self._pid, self._thread, address, content)
 
     @property
     def _thread(self) -> int:
@@ -88,6 +107,7 @@ class Visited:
             raise TargetGone(f"process {self._pid} executes another program")
         if self._live is None:
             self._live = arrived(objects) or await arrive(it, self._path, objects, self._functions)
+            self._say_whose()
 
     async def _errno_of(self, it: Visit) -> int:
         """The address of the thread's errno, which lies as far from the thread pointer in all threads."""
@@ -111,7 +131,12 @@ class Visited:
         it.write(self._live.spare, content)
         return [self._live.spare + sum(len(earlier) + 1 for earlier in texts[:index]) for index in range(len(texts))]
 
+    def _seen(self) -> MappedObjects:
+        return _seen(self._pid, self._machine)
+
     async def list_objects(self) -> ObjectList:
+        if self._live is None:
+            return ObjectList(seen_objects(self._pid, self._thread, self._seen()), *_NOT_COUNTED)
         async with self._visit() as it:
             assert self._live is not None
             message = self._live.spare
@@ -217,9 +242,11 @@ class Visited:
         return (await self.read([(place + _WORD, size)]))[0]
 
     async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
+        if self._live is None:
+            await self.arrive()
         async with self._turn, safe_visit(pid, self._machine, anywhere=True) as (it, objects):
             if self._live is None or self._live.start not in objects.mappings:
-                raise TargetError("live.so is not there yet")
+                raise TargetError("live.so is not there any more")
             return await carry(it, self._live, path, parts, limit)
 
     async def say(self, line: str) -> None:
@@ -231,7 +258,7 @@ class Visited:
     async def leave(self) -> None:
         """Let no daemon visit the process any more."""
         if self._live is not None:
-            write_memory(self._pid, self._thread, self._live.area + _MODE_AT, protocol.Mode.LEFT.to_bytes(4, "little"))
+            self._write(self._live.area + _MODE_AT, protocol.Mode.LEFT.to_bytes(4, "little"))
 
     async def receive_until_gone(self) -> None:
         gone = asyncio.Event()

@@ -1,0 +1,84 @@
+"""The objects that a process has loaded, read from outside in the list that its dynamic linker keeps for debuggers
+(struct r_debug and struct link_map, link.h): nothing of the process runs for it."""
+
+import os
+import struct
+from collections.abc import Iterator
+
+from liveso.elf import tables
+from liveso.errors import TargetError
+from liveso.process import proc
+from liveso.process.agent import LoadedObject
+from liveso.process.mapped import MappedObject, MappedObjects
+from liveso.process.memory import Memory, Unreadable
+
+_AUXILIARY, _ENTRY = struct.Struct("<QQ"), struct.Struct("<qQ")
+_AT_PHDR = 3  # getauxval(3)
+_DEBUGGING = struct.Struct("<i4xQQi4xQ")  # struct r_debug
+_LINK = struct.Struct("<QQQQ")  # struct link_map, as far as link.h shows it, without l_prev
+_CONSISTENT = 0  # RT_CONSISTENT
+_MOST_OBJECTS = 8192
+_MOST_ENTRIES = 256
+
+
+class Loading(TargetError):
+    """The dynamic linker is at work on the list."""
+
+
+def seen_objects(pid: int, thread: int, objects: MappedObjects) -> tuple[LoadedObject, ...]:
+    """What is loaded, without the thread-local blocks, which only the process itself can tell.
+
+    Raises Loading where the list is being changed, TargetError where there is none, as in statically linked programs,
+    TargetGone.
+    """
+    try:
+        debugging = _debugging(_program(pid, thread, objects), objects.memory)
+        found = tuple(_object(objects, *link) for link in _links(debugging, objects.memory))
+        _first(debugging, objects.memory)
+        return found
+    except Unreadable as error:
+        raise TargetError(f"its loaded objects cannot be told: {error}") from error
+
+
+def _program(pid: int, thread: int, objects: MappedObjects) -> MappedObject:
+    """The image of the program: where the kernel says that its headers lie."""
+    content = proc.auxiliary_vector(pid, thread)
+    whole = content[: len(content) // _AUXILIARY.size * _AUXILIARY.size]
+    return objects.around(dict(_AUXILIARY.iter_unpack(whole)).get(_AT_PHDR, 0))
+
+
+def _debugging(program: MappedObject, memory: Memory) -> int:
+    """The address of struct r_debug."""
+    section = program.dynamic
+    size = min(len(section) // _ENTRY.size, _MOST_ENTRIES) * _ENTRY.size
+    for tag, value in _ENTRY.iter_unpack(memory.content(section.start, size)):
+        if tag == tables.DT_DEBUG and value:
+            return int(value)
+    raise Unreadable("it is statically linked, or has not begun yet")
+
+
+def _links(debugging: int, memory: Memory) -> Iterator[tuple[int, str, int]]:
+    """Base address, name and dynamic section of each object."""
+    link = _first(debugging, memory)
+    for _object in range(_MOST_OBJECTS):
+        if not link:
+            return
+        base, name, dynamic, link = _LINK.unpack(memory.content(link, _LINK.size))
+        yield base, os.fsdecode(memory.text(name)) if name else "", dynamic
+    raise Unreadable("the list has no end")
+
+
+def _first(debugging: int, memory: Memory) -> int:
+    """The first of the list, as it is now. Raises Loading."""
+    content = memory.fresh(debugging, _DEBUGGING.size)
+    if len(content) != _DEBUGGING.size:
+        raise Unreadable("there is no list")
+    _version, first, _breakpoint, state, _loader = _DEBUGGING.unpack(content)
+    if state != _CONSISTENT:
+        raise Loading("it loads or unloads libraries just now")
+    return int(first)
+
+
+def _object(objects: MappedObjects, base: int, name: str, dynamic: int) -> LoadedObject:
+    image = objects.around(dynamic)
+    return LoadedObject(name, base, image.headers, image.header_count, 0, 0)
