@@ -34,6 +34,7 @@ class Settings:
     overwrite: str
     allow: tuple[str, ...]
     deny: tuple[str, ...]
+    switch: str
 
     @property
     def command_socket(self) -> Path:
@@ -51,6 +52,7 @@ class Settings:
 
 POLICIES = ("strict", "ask", "elf", "force")
 OVERWRITES = ("protect", "ignore")
+SWITCHES = ("now", "atomic")
 PROCESS_WORDS = ("unit", "command", "user", "container")
 """What a process can be named by, in a pattern."""
 VARIABLES = {
@@ -66,6 +68,7 @@ VARIABLES = {
     "overwrite": "LIVE_OVERWRITE",
     "allow": "LIVE_ALLOW",
     "deny": "LIVE_DENY",
+    "switch": "LIVE_SWITCH",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -94,6 +97,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         overwrite=_one_of("LIVE_OVERWRITE", OVERWRITES, values["overwrite"]),
         allow=_process_patterns("LIVE_ALLOW", values["allow"]),
         deny=_process_patterns("LIVE_DENY", values["deny"]),
+        switch=switch(values["switch"]),
     )
 
 
@@ -112,6 +116,7 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "overwrite": "protect",
         "allow": "",
         "deny": "",
+        "switch": "now",
     }
 
 
@@ -165,6 +170,11 @@ def patterns(value: Any) -> tuple[str, ...]:
     """Glob patterns, from a list or from text with colons between them."""
     parts = value if isinstance(value, list) else str(value).split(":")
     return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def switch(value: Any) -> str:
+    """Raises SettingsError where `value` is not one of SWITCHES."""
+    return _one_of("LIVE_SWITCH", SWITCHES, value)
 
 
 def _process_patterns(name: str, value: Any) -> tuple[str, ...]:

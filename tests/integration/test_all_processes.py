@@ -1,4 +1,4 @@
-"""`liveso daemon --all`: processes that nobody prepared or named are served, and left alone until there is an update."""
+"""`liveso daemon --all`: processes that nobody prepared or named are served, and left alone until an update."""
 
 import os
 import subprocess

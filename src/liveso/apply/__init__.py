@@ -2,6 +2,7 @@
 
 from liveso.apply.carry import Carried, carry, mappings_of
 from liveso.apply.lead_on import lead_on
+from liveso.apply.outside import function_of, stale_threads
 from liveso.apply.permission import defined_names, names_by_object, needed_names
 from liveso.apply.target import LibraryUnloaded, Target, running_version, take_over, warm
 from liveso.apply.unload import release_unloaded
@@ -15,12 +16,14 @@ __all__ = [
     "Target",
     "carry",
     "defined_names",
+    "function_of",
     "lead_on",
     "mappings_of",
     "names_by_object",
     "needed_names",
     "release_unloaded",
     "running_version",
+    "stale_threads",
     "take_over",
     "update",
     "warm",

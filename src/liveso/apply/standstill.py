@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from liveso.apply.outside import require_outside
 from liveso.apply.target import Target
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
@@ -23,8 +24,11 @@ _PATIENCE = 15.0  # seconds
 _MOST_STACK = 8 << 20  # bytes of one thread
 
 
-async def write_still(target: Target, pieces: Sequence[Piece], places: Table, size: int) -> None:
-    """Write all pieces or none. `places` are the addresses at which `size` bytes of code change.
+async def write_still(
+    target: Target, pieces: Sequence[Piece], places: Table, size: int, avoided: Sequence[range] = ()
+) -> None:
+    """Write all pieces or none. `places` are the addresses at which `size` bytes of code change; no thread may be
+    inside the code that is `avoided`, with any of its frames.
 
     Raises MemoryChanged where something is not as expected, TargetError where the threads cannot be held still, or not
     in time.
@@ -37,7 +41,7 @@ async def write_still(target: Target, pieces: Sequence[Piece], places: Table, si
     with written_down(pieces) as sheet:
         while True:
             try:
-                await _write(target, sheet, places, size, limit)
+                await _write(target, sheet, places, size, limit, avoided)
                 return
             except NotYetStill:
                 if time.monotonic() + _PAUSE + limit > end:
@@ -46,7 +50,9 @@ async def write_still(target: Target, pieces: Sequence[Piece], places: Table, si
             limit = min(_LONGEST, 2 * limit)
 
 
-async def _write(target: Target, pieces: Sheet, places: Table, size: int, limit: float) -> None:
+async def _write(
+    target: Target, pieces: Sheet, places: Table, size: int, limit: float, avoided: Sequence[range]
+) -> None:
     pid, spared = target.pid, target.agent.spared
     mappings = proc.mappings(pid, target.hello.thread)
     async with still(pid, spared, limit) as freeze:
@@ -55,6 +61,9 @@ async def _write(target: Target, pieces: Sheet, places: Table, size: int, limit:
                 thread = await _outside(target, freeze, it, places, size)
                 if thread:
                     _require_not_awaited(target, thread, mappings, places, size)
+        if avoided:
+            threads = [it for it in proc.thread_numbers(pid) if it != spared]
+            await require_outside(target, freeze, threads, avoided)
         await freeze.write(pieces)
 
 

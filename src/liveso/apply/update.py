@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from liveso.apply.open import Opening, forget, learn_home, load
+from liveso.apply.outside import wait_until_outside
 from liveso.apply.permission import require_able
 from liveso.apply.standstill import undo, write_still
 from liveso.apply.survey import survey
@@ -25,11 +26,13 @@ from liveso.verdict import PairAnalysis
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A library of a target, as it is, the version that it is to run, and what is known of the pair."""
+    """A library of a target, as it is, the version that it is to run, and what is known of the pair. `is_atomic` says
+    whether no thread may be inside the library when it changes."""
 
     state: LibraryState
     to: Version
     analysis: PairAnalysis
+    is_atomic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,18 @@ async def update(target: Target, changes: Sequence[Change], store: Store) -> lis
     watch = _Watch()
     async with target.turn:
         await require_able(target)
+        atomic = [it.state for it in changes if it.is_atomic]
+        avoided: list[range] = []
+        if atomic:
+            with watch.step("wait"):
+                avoided = await wait_until_outside(target, atomic, store)
         steps: list[Step] = []
         try:
             for change in _in_order_of_need(changes, store):
                 with about(change.state.path):
                     steps.append(await _load(target, change, steps, store, watch))
             with watch.step("redirect"):
-                found = await _redirect(target, steps)
+                found = await _redirect(target, steps, avoided)
         except (TargetGone, TakenBack):  # what a thread may have entered stays, and so does what nobody can be asked of
             raise
         except LivesoError:
@@ -155,14 +163,17 @@ async def _addresses_of_later_imports(
     return found
 
 
-async def _redirect(target: Target, steps: list[Step]) -> dict[str, tuple[LibraryState, tuple[str, ...]]]:
-    """Lead everything to the new versions, at once, while no thread runs."""
+async def _redirect(
+    target: Target, steps: list[Step], avoided: Sequence[range]
+) -> dict[str, tuple[LibraryState, tuple[str, ...]]]:
+    """Lead everything to the new versions, at once, while no thread runs, and none is inside the code that is
+    `avoided`."""
     size = target.machine.jump_size
     for attempt in range(ATTEMPTS):
         try:
             it = await survey(target, steps)
             await _remember(target, it.before)  # whoever finds the jumps must know what they took the place of
-            await write_still(target, it.pieces, it.code["place"], size)
+            await write_still(target, it.pieces, it.code["place"], size, avoided)
             break
         except (MemoryChanged, ObjectsChanged):
             if attempt == ATTEMPTS - 1:

@@ -1,11 +1,12 @@
 """The daemon's answer to `/status` as values. Fields that a daemon of another version leaves out are empty."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CURRENT, UPDATED = "current", "updated"
+CURRENT, UPDATED, PARTLY = "current", "updated", "updated, but"
 _ORDER = ("refused", "failed", "waiting", "held back", UPDATED, CURRENT)
 
 
@@ -18,10 +19,9 @@ def rank(result: str) -> int:
 class Library:
     """A library of one process, and how the last attempt to update it ended.
 
-    `changed` is in seconds since 1970; `stale_functions` are those whose old code pointers
-    still lead to; `unprotected` says why
-    the process would not survive that the file is overwritten in place; `waits_for` are the paths of the libraries
-    that hold it back.
+    `changed` is in seconds since 1970; `stale_functions` are those whose old code pointers still lead to,
+    `stale_threads` say which threads are in old code; `unprotected` says why the process would not survive that the
+    file is overwritten in place; `waits_for` are the paths of the libraries that hold it back.
     """
 
     path: str
@@ -32,10 +32,17 @@ class Library:
     details: tuple[str, ...] = ()
     changed: float = 0.0
     stale_functions: tuple[str, ...] = ()
+    stale_threads: tuple[str, ...] = ()
     milliseconds: float = 0.0
     versions_loaded: int = 0
     unprotected: str = ""
     waits_for: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The result, which says of an update whether old code can still run."""
+        is_partly = self.result == UPDATED and (self.stale_functions or self.stale_threads)
+        return PARTLY if is_partly else self.result
 
     @property
     def name(self) -> str:
@@ -93,11 +100,17 @@ def _library(it: Mapping[str, Any]) -> Library:
         details=tuple(it.get("details", ())),
         changed=it.get("changed", 0.0),
         stale_functions=tuple(it.get("stale_functions", ())),
+        stale_threads=tuple(_thread(each) for each in it.get("stale_threads", ())),
         milliseconds=it.get("milliseconds", 0.0),
         versions_loaded=it.get("versions_loaded", 0),
         unprotected=it.get("unprotected", ""),
         waits_for=tuple(it.get("waits_for", ())),
     )
+
+
+def _thread(it: Mapping[str, Any]) -> str:
+    since = time.strftime("%H:%M:%S", time.localtime(it.get("since", 0.0)))
+    return f"thread {it.get('thread', 0)} ({it.get('name', '')}) is in {it.get('function', '')} since {since}"
 
 
 def _once(libraries: Iterable[Library]) -> tuple[Library, ...]:

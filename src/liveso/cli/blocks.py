@@ -12,11 +12,12 @@ _SHOWN_PIDS = 12
 @dataclass(frozen=True, slots=True)
 class Row:
     """A library in the processes of a block: `latest` is that of the process that changed last, `milliseconds` and
-    `stale_functions` are those of all."""
+    `stale_functions` and `stale_threads` are those of all."""
 
     latest: Library
     milliseconds: float
     stale_functions: tuple[str, ...]
+    stale_threads: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,13 @@ def program(command: str) -> str:
 
 def _said(target: Target, is_verbose: bool) -> frozenset[object]:
     return frozenset(
-        (it.path, it.version, it.result, it.reason, it.details, it.unprotected) if is_verbose else _brief(it)
+        (it.path, it.version, it.word, it.reason, it.details, it.unprotected) if is_verbose else _brief(it)
         for it in _shown(target, is_verbose)
     )
 
 
 def _brief(it: Library) -> tuple[str, ...]:
-    return it.path, it.version, it.result, it.reason
+    return it.path, it.version, it.word, it.reason
 
 
 def _shown(target: Target, is_verbose: bool) -> list[Library]:
@@ -119,6 +120,7 @@ def _row(libraries: Sequence[Library]) -> Row:
         latest=max(libraries, key=lambda it: it.changed),
         milliseconds=max(it.milliseconds for it in libraries),
         stale_functions=tuple(sorted({name for it in libraries for name in it.stale_functions})),
+        stale_threads=tuple(text for it in libraries for text in it.stale_threads),
     )
 
 

@@ -1,12 +1,17 @@
+from dataclasses import replace
+
 import click
 
-from liveso.settings import read_settings
+from liveso.settings import SWITCHES, read_settings
 
 
 @click.command()
 @click.option("--on-demand", is_flag=True, help="Log to a file, and end a while after the last process.")
 @click.option("--all", "everything", is_flag=True, help="Serve all processes of this user; root: of the machine.")
-def daemon(on_demand: bool, everything: bool) -> None:
+@click.option(
+    "--switch", type=click.Choice(SWITCHES), help="atomic: update a library when no thread is inside it (LIVE_SWITCH)."
+)
+def daemon(on_demand: bool, everything: bool, switch: str | None) -> None:
     """Serve this user's processes, in the foreground. The first of them starts a daemon by itself, too.
 
     With --all, these are not only those that were started with live.so, or attached, but all, also those to come,
@@ -15,4 +20,4 @@ def daemon(on_demand: bool, everything: bool) -> None:
     settings = read_settings()  # what is wrong there is said before the rest is loaded
     from liveso.daemon import run_daemon
 
-    run_daemon(settings, on_demand, everything)
+    run_daemon(replace(settings, switch=switch or settings.switch), on_demand, everything)

@@ -10,7 +10,7 @@ import liveso
 from liveso.cli.effect import no_effect
 from liveso.cli.text import printable
 from liveso.errors import CannotExecute, NoProgram, NotInstalled
-from liveso.settings import read_settings
+from liveso.settings import SWITCHES, read_settings
 
 
 def agent_path() -> Path:
@@ -27,8 +27,11 @@ def agent_path() -> Path:
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--switch", type=click.Choice(SWITCHES), help="atomic: update a library when no thread is inside it (LIVE_SWITCH)."
+)
 @click.argument("command", nargs=-1, required=True, metavar="PROGRAM [ARGS]...")
-def run(command: tuple[str, ...]) -> None:
+def run(command: tuple[str, ...], switch: str | None) -> None:
     """Run a program with live.so.
 
     The exit code is the program's own; 127 if there is no such program, 126 if it cannot be run.
@@ -36,6 +39,8 @@ def run(command: tuple[str, ...]) -> None:
     settings = read_settings()
     environment = _own_environment()
     environment["LIVE_SOCKET"], environment["LIVE_LOGLEVEL"] = str(settings.socket), str(settings.loglevel)
+    if switch:
+        environment["LIVE_SWITCH"] = switch
     if (liveso_command := Path(sys.argv[0]).resolve()).suffix != ".py":  # not `python -m liveso`
         environment.setdefault("LIVE_DAEMON", str(liveso_command))
     program = _find(command[0], environment)

@@ -3,7 +3,7 @@ import time
 
 import click
 
-from liveso.cli.answer import UPDATED, Library, Status, Target, read_status
+from liveso.cli.answer import PARTLY, UPDATED, Library, Status, Target, read_status
 from liveso.cli.ask import ask_daemon
 from liveso.cli.blocks import Block, Row, blocks, choose, processes
 from liveso.cli.screen import STYLES, Screen
@@ -15,7 +15,7 @@ __all__ = ["ask_daemon", "status"]
 
 _NONE = "no library is kept up to date"
 _MOST_STALE = 3  # functions that are named where few words are asked for
-_RESULT_WIDTH = len("held back")
+_RESULT_WIDTH = len(PARTLY)
 
 
 @click.command()
@@ -93,7 +93,7 @@ def _show_block(screen: Screen, block: Block, is_verbose: bool) -> None:
 
 def _show_row(screen: Screen, row: Row, is_verbose: bool) -> None:
     it = row.latest
-    result = (it.result.ljust(_RESULT_WIDTH), STYLES.get(it.result, ""))
+    result = (it.word.ljust(_RESULT_WIDTH), STYLES.get(it.word, ""))
     screen.rows([(result, _moment(it.changed).ljust(10), it.name.ljust(12), it.path)], indent=2)
     for text in _remarks(row, is_verbose):
         screen.line(text, indent=2 + _RESULT_WIDTH + 2)
@@ -107,6 +107,10 @@ def _remarks(row: Row, is_verbose: bool) -> list[str]:
         more = ", …" if len(shown) < len(row.stale_functions) else ""
         count = plural(len(row.stale_functions), "function", "functions")
         remarks.append(f"pointers still lead to the old code of {count}: {', '.join(shown)}{more}")
+    if row.stale_threads:
+        shown = row.stale_threads if is_verbose else row.stale_threads[:_MOST_STALE]
+        more = f", and {len(row.stale_threads) - len(shown)} more" if len(shown) < len(row.stale_threads) else ""
+        remarks.append(f"old code goes on: {', '.join(shown)}{more}")
     if is_verbose:
         if it.result == UPDATED and row.milliseconds:
             remarks.append(f"updated in {row.milliseconds:.0f} ms")
@@ -151,9 +155,9 @@ def _print(known: Status, targets: list[Target], is_verbose: bool) -> None:
 
 
 def _print_library(pid: str, command: str, it: Library, is_verbose: bool) -> None:
-    remarks = _remarks(Row(it, it.milliseconds, it.stale_functions), is_verbose)
+    remarks = _remarks(Row(it, it.milliseconds, it.stale_functions, it.stale_threads), is_verbose)
     changed = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(it.changed)) if it.changed else ""
-    _record(pid, it.result.replace(" ", "-"), it.path, it.name, changed, command, "; ".join(remarks))
+    _record(pid, it.word.replace(", ", "-").replace(" ", "-"), it.path, it.name, changed, command, "; ".join(remarks))
 
 
 def _record(

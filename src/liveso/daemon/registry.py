@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from liveso.apply import Target, lead_on
+from liveso.apply import Target, function_of, lead_on, stale_threads
 from liveso.daemon.admission import OwnProcess, Peer, peer_of, require_room
 from liveso.daemon.learning import Learner
 from liveso.daemon.log import log
 from liveso.daemon.rollout import Rollouts
-from liveso.daemon.state import ServedTarget
+from liveso.daemon.state import Library, ServedTarget, StaleThread
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.turns import Turns
-from liveso.errors import LivesoError, SettingsError, TargetError, TargetGone
+from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
 from liveso.machine import X86_64
 from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc
-from liveso.settings import Settings, loglevel
+from liveso.settings import Settings, loglevel, switch
 from liveso.store import Store
 
 _ANY_FILTERS = 1 << 30  # a visit sees for itself whether they stand in its way
@@ -28,7 +28,8 @@ _LEAVE_LIMIT = 10.0  # seconds
 _LOOK_EVERY = 1.0  # seconds
 _LOOK_AT_QUIET_EVERY = 8  # looks, at a target whose memory did not change at the last ones
 _QUIET_AFTER = 10  # looks
-_LEAD_ON_AFTER = 2.0, 20.0, 200.0  # seconds
+_FOLLOW_AFTER = 2.0, 20.0, 200.0  # seconds
+_FOLLOW_AGAIN = 60.0  # seconds, while a thread is in old code
 _LOOK_CLOSELY_EVERY = 256  # looks, for what was unloaded and loaded may be of one size
 
 
@@ -164,9 +165,10 @@ class Registry:
         target = Target(peer.pid, user, agent, hello, X86_64, filters)
         try:
             level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self._settings.loglevel)
+            is_atomic = switch(hello.settings.get("LIVE_SWITCH") or self._settings.switch) == "atomic"
         except SettingsError as error:
             raise TargetError(str(error)) from error
-        return ServedTarget(peer, target, proc.command(peer.pid, hello.thread), level, is_visited)
+        return ServedTarget(peer, target, proc.command(peer.pid, hello.thread), level, is_visited, is_atomic)
 
     async def _work(self, served: ServedTarget) -> None:
         """Do for one target what is due, one thing after another; a slow one holds up nobody else."""
@@ -182,7 +184,7 @@ class Registry:
                         served.is_to_learn = False
                         await self._learner.learn(served)
                     await self._rollouts.bring(served, self._snapshot)
-                    await self._lead_on(served, is_changed=served.target.libraries is not before)
+                    await self._follow(served, is_changed=served.target.libraries is not before)
             except TargetGone as error:
                 log.info("silent", pid=served.target.pid, reason=str(error))
                 return
@@ -194,15 +196,40 @@ class Registry:
                 )
             served.memory = (0, 0)  # a version that was opened may be as large as a library that went meanwhile
 
-    async def _lead_on(self, served: ServedTarget, *, is_changed: bool) -> None:
-        """Lead on what was bound since the last change, some times after it."""
+    async def _follow(self, served: ServedTarget, *, is_changed: bool) -> None:
+        """After a change, at once and some times later: lead on what was bound since, and see who is in old code
+        still, as long as somebody is."""
         now = time.monotonic()
-        if any(at <= now for at in served.lead_on_at):
-            served.lead_on_at = [at for at in served.lead_on_at if at > now]
+        is_due = any(at <= now for at in served.follow_at)
+        served.follow_at = [at for at in served.follow_at if at > now]
+        if is_due:
             with suppress(ObjectsChanged):  # it is only slower
                 await lead_on(served.target)
         if is_changed:
-            served.lead_on_at = [now + it for it in _LEAD_ON_AFTER]
+            served.follow_at = [now + it for it in _FOLLOW_AFTER]
+        if is_due or is_changed:
+            are_in_old_code = [await self._see_who_is_inside(served, it) for it in served.libraries.values()]
+            if any(are_in_old_code) and not served.follow_at:
+                served.follow_at = [now + _FOLLOW_AGAIN]
+
+    async def _see_who_is_inside(self, served: ServedTarget, library: Library) -> bool:
+        """Whether a thread is in a version that does not run any more, as is noted."""
+        if library.state is None or len(library.state.versions) < 2:
+            return False
+        since = {it.thread: it.since for it in library.inside}
+        with suppress(TargetError, StoreError):  # TargetGone is found out elsewhere
+            library.inside = tuple(
+                [
+                    StaleThread(
+                        it.thread,
+                        it.name,
+                        await asyncio.to_thread(function_of, it, library.state, self._store),
+                        since.get(it.thread, time.time()),
+                    )
+                    for it in await stale_threads(served.target, library.state)
+                ]
+            )
+        return bool(library.inside)
 
     async def look_around(self) -> None:
         """Look, without waking them, for targets that have loaded or unloaded libraries, and for processes that only
@@ -214,7 +241,7 @@ class Registry:
             self._learner.forget_unused()
             for served in list(self.targets.values()):
                 turn = looks + served.pid
-                if served.lead_on_at and served.lead_on_at[0] <= time.monotonic():
+                if served.follow_at and served.follow_at[0] <= time.monotonic():
                     served.due.set()
                 try:
                     if served.looks_alike < _QUIET_AFTER or turn % _LOOK_AT_QUIET_EVERY == 0:

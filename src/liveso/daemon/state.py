@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from liveso.apply import Target
@@ -28,6 +28,17 @@ class Result(StrEnum):
     """For a person, who may allow it."""
 
 
+@dataclass(frozen=True, slots=True)
+class StaleThread:
+    """A thread with frames in code that does not run any more: its number, what it is called, the function by which it
+    has got there, and since when that is known (seconds since 1970)."""
+
+    thread: int
+    name: str
+    function: str
+    since: float
+
+
 @dataclass
 class Library:
     """A library in one target, which loaded it at address `base`. `soname` is what others name it by.
@@ -35,7 +46,8 @@ class Library:
     `tried` is the transaction that did not succeed, by path and version of each library in it, so that the same is not
     tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
     that this is overwritten in place. `waits_for` are the names of libraries that hold it back, and
-    `stale` those of functions whose old code pointers still lead to.
+    `stale` those of functions whose old code pointers still lead to; `inside` are the threads that were in old code
+    when they were last looked at.
     """
 
     target: Target
@@ -49,6 +61,7 @@ class Library:
     details: tuple[str, ...] = ()
     changed: float = field(default_factory=time.time)
     stale: tuple[str, ...] = ()
+    inside: tuple[StaleThread, ...] = ()
     milliseconds: float = 0.0
     refused: Version | None = None
     tried: frozenset[tuple[str, Version]] = frozenset()
@@ -79,14 +92,14 @@ class Fixed:
 @dataclass
 class ServedTarget:
     """A target with its libraries, by path, and its other objects, by name. `loglevel` says what appears on its
-    standard error; one that `is_visited` has no thread of live.so's; `mapped` is the code that it had mapped when its
-    objects were last listed.
+    standard error, and whether an update `is_atomic`, for which no thread may be inside the library; one that
+    `is_visited` has no thread of live.so's; `mapped` is the code that it had mapped when its objects were last listed.
 
     Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` says
     whether there is something to learn. `learning` is held while it learns. `looks_alike` counts the looks at its
     memory since the last one that found it changed, and `pause` is how long it waits, in seconds, before what could
-    not be done because its threads were not to be held is tried again. `lead_on_at` are the times (time.monotonic()) at
-    which slots that were bound since the last update are led on.
+    not be done because its threads were not to be held is tried again. `follow_at` are the times (time.monotonic()) at
+    which what the last update left behind is looked at.
     """
 
     peer: Peer
@@ -94,6 +107,7 @@ class ServedTarget:
     command: str
     loglevel: int
     is_visited: bool = False
+    is_atomic: bool = False
     libraries: dict[str, Library] = field(default_factory=dict)
     fixed: dict[str, Fixed] = field(default_factory=dict)
     note: str = ""
@@ -104,7 +118,7 @@ class ServedTarget:
     is_to_learn: bool = False
     looks_alike: int = 0
     pause: float = FIRST_PAUSE
-    lead_on_at: list[float] = field(default_factory=list)
+    follow_at: list[float] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -165,6 +179,8 @@ def _library_view(it: Library) -> dict[str, object]:
         "details": it.details,
         "changed": it.changed,
         "stale_functions": it.stale,
+        "stale_threads": [asdict(each) for each in it.inside],
+        "in_force": it.result in (Result.CURRENT, Result.UPDATED) and not (it.stale or it.inside),
         "milliseconds": round(it.milliseconds, 3),
         "versions_loaded": len(state.versions) if state else 0,
         "unprotected": it.unprotected,

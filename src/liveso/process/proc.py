@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liveso.elf import printable
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 
@@ -284,6 +285,14 @@ def thread_numbers(pid: int) -> list[int]:
 
 def _has_ended(pid: int, thread: int) -> bool:
     return _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X")
+
+
+def thread_name(pid: int, thread: int) -> str:
+    """What a thread is called (proc(5), comm), for people; empty where it has ended."""
+    try:
+        return printable(_read(pid, f"task/{thread}/comm").rstrip("\n"))
+    except TargetGone:
+        return ""
 
 
 def has_memory(pid: int) -> bool:

@@ -1,0 +1,97 @@
+"""Which threads are inside some code: with any of their frames, not only the newest."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from liveso.elf.tables import Table
+from liveso.machine import Machine
+from liveso.process import proc
+from liveso.process.holding import NotYetStill
+from liveso.process.mapped import MappedObjects
+from liveso.process.memory import Memory, Unreadable
+from liveso.process.proc import Mapping, StillRuns
+from liveso.process.unwind import unwind
+from liveso.process.visit import visit
+
+_MOST_STACK = 8 << 20  # bytes of one thread that are looked at
+_MOST_THREADS = 64
+_WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A thread with frames in some code: its number, what it is called (proc(5), comm), and where the functions of
+    these frames begin, the newest first; none where its stack is not known to its oldest frame, and may have such."""
+
+    thread: int
+    name: str
+    functions: tuple[int, ...]
+
+
+async def threads_inside(pid: int, machine: Machine, ranges: Sequence[range]) -> tuple[Inside, ...]:
+    """The threads of a process that are inside `ranges` of code. One whose stack has no address of it is not stopped to
+    find out. Raises TargetError where threads may not be stopped, TargetGone."""
+    found: list[Inside] = []
+    by = proc.living_thread(pid)
+    memory = Memory(lambda address, size: proc.read_memory(pid, by, address, size))
+    mappings = proc.mappings(pid, by)
+    for thread in proc.thread_numbers(pid)[:_MOST_THREADS]:
+        if _is_surely_outside(pid, thread, memory, mappings, ranges):
+            continue
+        with suppress(NotYetStill):
+            async with visit(pid, thread, machine) as it:
+                functions = functions_inside(it.stopped.registers, it.objects(), ranges)
+            if functions is not None:
+                found.append(Inside(thread, proc.thread_name(pid, thread), functions))
+    return tuple(found)
+
+
+def functions_inside(registers: bytes, objects: MappedObjects, ranges: Sequence[range]) -> tuple[int, ...] | None:
+    """Where the functions begin whose frames, of a stopped thread, are inside `ranges`; None where there are none.
+    Where its frames are not known to the oldest, any word behind them could be an address there."""
+    stack = unwind(registers, objects)
+    found = tuple(it.function for it in stack.frames if any(it.place in code for code in ranges))
+    if found or stack.is_complete:
+        return found or None
+    facts = objects.machine.frames
+    places = facts.places if facts else ()
+    start = int.from_bytes(registers[places[facts.stack_pointer] :][:_WORD], "little") if facts else 0
+    if stack.frames:
+        start = stack.frames[-1].stack_pointer
+    words = _words(objects.memory, objects.mappings, start)
+    return () if words is None or _has_address(words, ranges) else None
+
+
+def _is_surely_outside(
+    pid: int, thread: int, memory: Memory, mappings: Sequence[Mapping], ranges: Sequence[range]
+) -> bool:
+    """Whether a thread that waits in a system call has nothing on its stack that could be an address in `ranges`."""
+    try:
+        at = proc.position(pid, thread)
+    except StillRuns:
+        return False
+    if at is None:
+        return True
+    words = _words(memory, mappings, at.stack)
+    return words is not None and not _has_address(words, ranges) and not any(at.code in it for it in ranges)
+
+
+def _words(memory: Memory, mappings: Sequence[Mapping], stack: int) -> Table | None:
+    """What lies on a stack; None where that is not to be told."""
+    start = -(-stack // _WORD) * _WORD
+    index = bisect_right(mappings, start, key=lambda it: it.start) - 1
+    size = mappings[index].end - start if index >= 0 else 0
+    if not 0 < size <= _MOST_STACK:
+        return None
+    with suppress(Unreadable):
+        content = memory.fresh(start, size)
+        return np.frombuffer(content[: len(content) // _WORD * _WORD], "<u8")
+    return None
+
+
+def _has_address(words: Table, ranges: Sequence[range]) -> bool:
+    return any(bool(((words >= it.start) & (words <= it.stop)).any()) for it in ranges)
