@@ -44,7 +44,7 @@ class StoppedThread:
         return unwind(self.registers, self.objects)
 
     def unsafe(self) -> str:
-        return unsafe(self.stack(), self.call, self.objects)
+        return unsafe(self.stack(), self.call, self.objects, self.registers)
 
     def words(self, address: int, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}Q", self.objects.memory.content(address, 8 * count))

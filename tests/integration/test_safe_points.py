@@ -154,8 +154,8 @@ def test_what_waits_for_a_lock_is_safe_in_that_system_call_only(tmp_path: Path, 
     with standing(tmp_path, build(tmp_path), place) as running:
         settled(running.pid, "")
         with stopped(running.pid) as it:
-            assert "in another system call" in unsafe(it.stack(), 11, it.objects)
-            assert "between system calls" in unsafe(it.stack(), None, it.objects)
+            assert "in another system call" in unsafe(it.stack(), 11, it.objects, it.registers)
+            assert "between system calls" in unsafe(it.stack(), None, it.objects, it.registers)
 
 
 def test_a_thread_that_ends_is_not_at_a_safe_point(tmp_path: Path) -> None:

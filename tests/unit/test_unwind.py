@@ -238,7 +238,7 @@ def test_whatever_memory_holds_there_is_an_answer_and_no_error() -> None:
         stack = unwind(registers({RIP: function(0) + chance.randrange(8), RSP: STACK, RBP: STACK + 8}), objects)
         assert stack.is_complete == (not stack.reason)
         ends += stack.is_complete
-        assert unsafe(stack, None, objects)  # nothing here is started as programs are
+        assert unsafe(stack, None, objects, b"")  # nothing here is started as programs are
         assert space.reads < 3000
     assert 100 < ends < 2900
 

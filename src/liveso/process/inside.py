@@ -1,23 +1,20 @@
 """Which threads are inside some code: with any of their frames, not only the newest."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-
-import numpy as np
 
 from liveso.elf.tables import Table
 from liveso.machine import Machine
 from liveso.process import proc
 from liveso.process.holding import NotYetStill
 from liveso.process.mapped import MappedObjects
-from liveso.process.memory import Memory, Unreadable
+from liveso.process.memory import Memory
 from liveso.process.proc import Mapping, StillRuns
+from liveso.process.stack_words import lie_inside, stack_words
 from liveso.process.unwind import unwind
 from liveso.process.visit import visit
 
-_MOST_STACK = 8 << 20  # bytes of one thread that are looked at
 _MOST_THREADS = 64
 _WORD = 8
 
@@ -62,7 +59,7 @@ def functions_inside(registers: bytes, objects: MappedObjects, ranges: Sequence[
     start = int.from_bytes(registers[places[facts.stack_pointer] :][:_WORD], "little") if facts else 0
     if stack.frames:
         start = stack.frames[-1].stack_pointer
-    words = _words(objects.memory, objects.mappings, start)
+    words = stack_words(objects.memory, objects.mappings, start)
     return () if words is None or _has_address(words, ranges) else None
 
 
@@ -76,22 +73,9 @@ def _is_surely_outside(
         return False
     if at is None:
         return True
-    words = _words(memory, mappings, at.stack)
+    words = stack_words(memory, mappings, at.stack)
     return words is not None and not _has_address(words, ranges) and not any(at.code in it for it in ranges)
 
 
-def _words(memory: Memory, mappings: Sequence[Mapping], stack: int) -> Table | None:
-    """What lies on a stack; None where that is not to be told."""
-    start = -(-stack // _WORD) * _WORD
-    index = bisect_right(mappings, start, key=lambda it: it.start) - 1
-    size = mappings[index].end - start if index >= 0 else 0
-    if not 0 < size <= _MOST_STACK:
-        return None
-    with suppress(Unreadable):
-        content = memory.fresh(start, size)
-        return np.frombuffer(content[: len(content) // _WORD * _WORD], "<u8")
-    return None
-
-
 def _has_address(words: Table, ranges: Sequence[range]) -> bool:
-    return any(bool(((words >= it.start) & (words <= it.stop)).any()) for it in ranges)
+    return any(bool(lie_inside(words, it).any()) for it in ranges)

@@ -9,42 +9,30 @@ What a call changes that the thread can see afterwards is not judged here, but i
 the result that `dlerror` will return, signal masks.
 """
 
-import re
 from collections.abc import Sequence
-from enum import Enum
 
 import numpy as np
 
 from liveso.code.mask import displacements
-from liveso.process.exports import Exports
+from liveso.process.kinds import CLONE, START, Kind, Kinds
 from liveso.process.mapped import MappedObject, MappedObjects
 from liveso.process.memory import Unreadable
 from liveso.process.safe_calls import CLOCKS, LOCKS, STREAMS, TRANSFERS, WAITS
 from liveso.process.unwind import Frame, Stack
+from liveso.process.waiting import waits_by_itself
 
-_LINKER = re.compile(r"ld(?:-linux[^.]*|64)?\.so\.\d+$")  # glibc, sysdeps: ld.so's names on all processors
-_LIBC = frozenset({"libc.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"})  # they were one before, and are again
 _LARGEST_FUNCTION = 4096  # bytes
-_ALLOCATORS = ("malloc", "calloc", "realloc", "free")
-_START, _CLONE = "__libc_start_main", frozenset({"clone", "__clone"})
 _LIBRARY_CALLS = WAITS | TRANSFERS | LOCKS | STREAMS
 
 
-class _Kind(Enum):
-    LINKER = "the dynamic linker"
-    LIBC = "libc"
-    KERNEL = "the kernel's code in the process (vdso(7))"
-    ALLOCATOR = "an object with an allocator of its own"
-    ALLOCATING_PROGRAM = "a program with an allocator of its own"
-    OTHER = "other code"
-
-
-def unsafe(stack: Stack, call: int | None, objects: MappedObjects) -> str:
+def unsafe(stack: Stack, call: int | None, objects: MappedObjects, registers: bytes) -> str:
     """Why a thread with this stack, which is in the system call `call` or in none, is not at a safe point; empty where
     it is at one. The text goes on from "the thread is "."""
-    if not stack.is_complete:
-        return f"at a place that is not known to its oldest frame: {stack.reason}"
     try:
+        if not stack.is_complete:
+            if call is not None and waits_by_itself(registers, objects):
+                return ""
+            return f"at a place that is not known to its oldest frame: {stack.reason}"
         return _Judge(objects).reason(stack.frames, call)
     except Unreadable as error:
         return f"in code that is not known: {error}"
@@ -53,8 +41,7 @@ def unsafe(stack: Stack, call: int | None, objects: MappedObjects) -> str:
 class _Judge:
     def __init__(self, objects: MappedObjects) -> None:
         self._objects = objects
-        self._exports: dict[MappedObject, Exports] = {}
-        self._kinds: dict[MappedObject, _Kind] = {}
+        self._kinds = Kinds(objects)
 
     def reason(self, frames: Sequence[Frame], call: int | None) -> str:
         """The frames from one signal to the next are judged by themselves: what a signal interrupted must have been a
@@ -63,7 +50,7 @@ class _Judge:
         borders = [index for index, it in enumerate(frames) if it.is_signal_frame]
         for border in (*borders, len(frames)):
             part, is_oldest = frames[first:border], border == len(frames)
-            if not is_oldest and self._kind(frames[border]) not in (_Kind.LIBC, _Kind.KERNEL, _Kind.OTHER):
+            if not is_oldest and self._kinds.of(frames[border].image) not in (Kind.LIBC, Kind.KERNEL, Kind.OTHER):
                 return f"in a signal handler of {frames[border].image.name}"
             if reason := self._reason_in(part, is_in_call, call, is_oldest):
                 return reason + (", which a signal interrupted" if first else "")
@@ -72,8 +59,8 @@ class _Judge:
         return ""
 
     def _reason_in(self, frames: Sequence[Frame], is_in_call: bool, call: int | None, is_oldest: bool) -> str:
-        kinds = [self._kind(it) for it in frames]
-        for unwanted in (_Kind.LINKER, _Kind.ALLOCATOR):
+        kinds = [self._kinds.of(it.image) for it in frames]
+        for unwanted in (Kind.LINKER, Kind.ALLOCATOR):
             if unwanted in kinds:
                 return f"inside {self._name(frames[kinds.index(unwanted)])}, {unwanted.value}"
         end = len(frames)
@@ -81,19 +68,19 @@ class _Judge:
             end = self._start(frames, kinds)
             if end < 0:
                 return f"on a stack that {self._name(frames[-1])} began, and not the start of a program or thread"
-        first = next((index for index in range(end) if kinds[index] != _Kind.KERNEL), end)
+        first = next((index for index in range(end) if kinds[index] != Kind.KERNEL), end)
         has_asked_kernel = first > 0
         if is_oldest and first == end:
             return f"at the start or end of its life, inside {self._name(frames[first])}"
-        called = next((index for index in range(first, end) if kinds[index] != _Kind.LIBC), end)
+        called = next((index for index in range(first, end) if kinds[index] != Kind.LIBC), end)
         for index in range(called, end):
-            if kinds[index] in (_Kind.LIBC, _Kind.KERNEL):
+            if kinds[index] in (Kind.LIBC, Kind.KERNEL):
                 last = next((it for it in range(index, end) if kinds[it] != kinds[index]), end) - 1
                 return f"called back by {self._name(frames[last])}"
         names = self._names_of_call(frames[called - 1]) if called > first else frozenset()
-        if _Kind.ALLOCATING_PROGRAM in kinds[:end] and not (is_in_call and names & WAITS):
-            program = frames[kinds.index(_Kind.ALLOCATING_PROGRAM)]
-            return f"inside {self._name(program)}, {_Kind.ALLOCATING_PROGRAM.value}, and does not wait for events"
+        if Kind.ALLOCATING_PROGRAM in kinds[:end] and not (is_in_call and names & WAITS):
+            program = frames[kinds.index(Kind.ALLOCATING_PROGRAM)]
+            return f"inside {self._name(program)}, {Kind.ALLOCATING_PROGRAM.value}, and does not wait for events"
         if called == first:
             return ""
         return self._reason_of_call(frames[called - 1], names, is_in_call, call, has_asked_kernel)
@@ -113,18 +100,18 @@ class _Judge:
             return f"inside {self._name(frame)}, in another system call than those that move what a stream holds"
         return ""
 
-    def _start(self, frames: Sequence[Frame], kinds: Sequence[_Kind]) -> int:
+    def _start(self, frames: Sequence[Frame], kinds: Sequence[Kind]) -> int:
         """The index of the oldest frames, which glibc starts a program or thread with: the program's entry,
         `__libc_start_main`, and a function of libc's that is not exported; or `clone` or the like, and such a function.
         -1 where there is something else."""
-        end = len(frames) - (kinds[-1] != _Kind.LIBC)
-        if end < 1 or kinds[end - 1] != _Kind.LIBC:
+        end = len(frames) - (kinds[-1] != Kind.LIBC)
+        if end < 1 or kinds[end - 1] != Kind.LIBC:
             return -1
         names, is_thread = self._names(frames[end - 1]), end == len(frames)
-        if (is_thread and not names <= _CLONE) or (not is_thread and _START not in names):
+        if (is_thread and not names <= CLONE) or (not is_thread and START not in names):
             return -1
         end -= 1
-        has_second = end > 0 and kinds[end - 1] == _Kind.LIBC and not self._names(frames[end - 1])
+        has_second = end > 0 and kinds[end - 1] == Kind.LIBC and not self._names(frames[end - 1])
         if is_thread and not has_second:
             return -1  # `makecontext`: what was left for it is on another stack
         return end - has_second
@@ -138,33 +125,9 @@ class _Judge:
         content = self._objects.memory.content(pc - size, 2 * size)
         return facts.system_call in (content[:size], content[size:])
 
-    def _kind(self, frame: Frame) -> _Kind:
-        image = frame.image
-        if image not in self._kinds:
-            self._kinds[image] = self._kind_of(image)
-        return self._kinds[image]
-
-    def _kind_of(self, image: MappedObject) -> _Kind:
-        if image.is_vdso:
-            return _Kind.KERNEL
-        exports = self._exports_of(image)
-        name = exports.soname
-        if _LINKER.match(name):
-            return _Kind.LINKER
-        if name in _LIBC:
-            return _Kind.LIBC
-        if any(exports.definitions(it) for it in _ALLOCATORS):
-            return _Kind.ALLOCATING_PROGRAM if image.is_program else _Kind.ALLOCATOR
-        return _Kind.OTHER
-
-    def _exports_of(self, image: MappedObject) -> Exports:
-        if image not in self._exports:
-            self._exports[image] = Exports(self._objects.memory, image)
-        return self._exports[image]
-
     def _names(self, frame: Frame) -> frozenset[str]:
         """Those of the exported function that a frame is of."""
-        return self._exports_of(frame.image).functions_at(frame.place)
+        return self._kinds.exports(frame.image).functions_at(frame.place)
 
     def _names_of_call(self, frame: Frame) -> frozenset[str]:
         """Those of the function of libc that other code called. Some (sem_wait, pthread_join) end with a jump to one
@@ -177,7 +140,7 @@ class _Judge:
         """Whether what is defined by `name` has the bytes of a branch to `target`."""
         machine = self._objects.machine
         opcodes = tuple(it for it in machine.branch_opcodes if it != machine.call_opcode)
-        for code in self._exports_of(image).definitions(name):
+        for code in self._kinds.exports(image).definitions(name):
             content = self._objects.memory.content(code.start, min(len(code), _LARGEST_FUNCTION))
             numbers = displacements(content).astype("<i8")
             ends = np.arange(len(numbers)) + machine.displacement_size

@@ -82,7 +82,7 @@ def _why_not(it: Visit, objects: MappedObjects) -> str:
         return "stopped with its whole process (SIGSTOP)"
     if not it.suspends_filters and proc.system_call_filters(it.pid, it.thread):
         return "restricted by a filter of system calls (seccomp), which only root's daemon may suspend"
-    return unsafe(unwind(it.stopped.registers, objects), it.system_call, objects)
+    return unsafe(unwind(it.stopped.registers, objects), it.system_call, objects, it.stopped.registers)
 
 
 def in_order(pid: int) -> list[int]:
