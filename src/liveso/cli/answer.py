@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CURRENT, UPDATED = "current", "updated"
-_ORDER = ("refused", "failed", "waiting", "held back", UPDATED, CURRENT)
+CURRENT, UPDATED, ROLLED_BACK = "current", "updated", "rolled back"
+_ORDER = ("refused", "failed", "waiting", "held back", ROLLED_BACK, UPDATED, CURRENT)
 
 
 def rank(result: str) -> int:

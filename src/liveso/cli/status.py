@@ -3,7 +3,7 @@ import time
 
 import click
 
-from liveso.cli.answer import UPDATED, Library, Status, Target, read_status
+from liveso.cli.answer import ROLLED_BACK, UPDATED, Library, Status, Target, read_status
 from liveso.cli.ask import ask_daemon
 from liveso.cli.blocks import Block, Row, blocks, choose, processes
 from liveso.cli.screen import STYLES, Screen
@@ -15,7 +15,7 @@ __all__ = ["ask_daemon", "status"]
 
 _NONE = "no library is kept up to date"
 _MOST_STALE = 3  # functions that are named where few words are asked for
-_RESULT_WIDTH = len("held back")
+_RESULT_WIDTH = len(ROLLED_BACK)
 
 
 @click.command()

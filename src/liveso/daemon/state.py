@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from liveso.apply import Target
 from liveso.daemon.admission import Peer
+from liveso.daemon.pins import Rollback
 from liveso.plan import LibraryState
 from liveso.process import proc
 from liveso.process.identity import Identity
@@ -26,6 +27,8 @@ class Result(StrEnum):
     HELD_BACK = "held back"
     WAITING = "waiting"
     """For a person, who may allow it."""
+    ROLLED_BACK = "rolled back"
+    """By a person, from what lies on disk."""
 
 
 @dataclass
@@ -35,7 +38,8 @@ class Library:
     `tried` is the transaction that did not succeed, by path and version of each library in it, so that the same is not
     tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
     that this is overwritten in place. `waits_for` are the names of libraries that hold it back, and
-    `stale` those of functions whose old code pointers still lead to.
+    `stale` those of functions whose old code pointers still lead to. `rollback` is how it was rolled back to what runs.
+    One that `is_new` was not looked at yet, whether it was rolled back in the process that this one came from.
     """
 
     target: Target
@@ -54,6 +58,8 @@ class Library:
     tried: frozenset[tuple[str, Version]] = frozenset()
     waits_for: tuple[str, ...] = ()
     unprotected: str = ""
+    rollback: Rollback | None = None
+    is_new: bool = True
 
     @property
     def state(self) -> LibraryState | None:
@@ -62,7 +68,7 @@ class Library:
 
     def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
         self.result, self.reason, self.details, self.changed = result, reason, details, time.time()
-        self.waits_for = ()
+        self.waits_for, self.rollback = (), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,11 @@ class ServedTarget:
             it.tried = frozenset()
         self.due.set()
 
+    @property
+    def is_tried_again(self) -> bool:
+        """Whether its threads were not to be held still the last time, and that is tried again by itself."""
+        return self.pause > FIRST_PAUSE
+
     def learn_again(self) -> None:
         self.is_to_learn = True
         self.due.set()
@@ -170,4 +181,6 @@ def _library_view(it: Library) -> dict[str, object]:
         "unprotected": it.unprotected,
         "waits_for": it.waits_for,
         "waiting_version": it.refused.digest if it.refused and it.result is Result.WAITING else "",
+        "rolled_back_over": it.rollback.over.digest if it.rollback else "",
+        "rolled_back_since": it.rollback.since if it.rollback else 0.0,
     }
