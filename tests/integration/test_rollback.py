@@ -16,6 +16,9 @@ LIBRARY = r"""
 static int calls;
 int step_version(void) { return VERSION; }
 int step(void) { return ++calls; }
+#ifdef MORE
+int step_more(void) { return 7; }
+#endif
 #ifdef STARTS
 int started;
 __attribute__((constructor)) static void start(void) { started = 1; }
@@ -24,7 +27,10 @@ __attribute__((constructor)) static void start(void) { started = 1; }
 PROGRAM = r"""
 #include <stdio.h>
 #include <unistd.h>
-int step(void); int step_version(void);
+int step(void); int step_version(void); int step_more(void);
+#ifdef MORE
+int more(void) { return step_more(); }
+#endif
 int main(void)
 {
     char line[99];
@@ -223,7 +229,7 @@ def test_only_the_processes_that_are_named_and_children_of_theirs_go_back(steppi
         later = start(bench)
         is_forward(bench, later.pid, 2)
         is_forward(bench, other.pid, 2)
-        one.end()
+        one.kill()
         bench.kill_daemon()
         bench.start_daemon()
         is_rolled_back(bench, child, 1, 2)
@@ -265,25 +271,37 @@ def test_a_way_back_that_is_refused_leaves_everything_as_it_was(stepping: Bench)
     program = start(bench)
     says(program, 4, 1)
     bench.update("lib.2.so", "libstep.so", program.pid)
-    build(bench, 5, "-DSTARTS", "-DOTHER=1")
-    place = bench.folder / "shown.so"
-    shutil.copy(build(bench, 5, "-DSTARTS", "-Wl,--defsym=other=0"), place)
-    began = bench.run("./program", LD_LIBRARY_PATH=str(bench.folder))
-    bench.library(began.pid, "libstep.so")
-    says(began, 2, 1)
-    refused = command(bench, "rollback", "libstep.so", digest(bench, 4), "--target", str(began.pid))
-    assert refused.returncode == 1 and not refused.stdout, refused
-    assert f"not rolled back in process {began.pid}: cannot go back to version" in refused.stderr
-    assert refused.stderr.count("\n") == 1
-    is_forward(bench, began.pid, 2)
-    says(began, 2, 2)
-    assert not pins(bench)
-    both = command(bench, "rollback", "libstep.so")
-    assert both.returncode == 1 and "1 process runs" in both.stdout and f"process {began.pid}: " in both.stderr
-    is_rolled_back(bench, program.pid, 4, 2)
-    is_forward(bench, began.pid, 2)
-    says(program, 4, 2)
-    says(began, 2, 3)
+    for arguments in ((), ("--target", str(program.pid)), (digest(bench, 4),)):
+        said = declined(bench, 1, "rollback", "libstep.so", *arguments)
+        assert f"not rolled back in process {program.pid}: cannot go back to version" in said
+        assert "initialiser" in said
+        is_forward(bench, program.pid, 2)
+        assert not pins(bench)
+    says(program, 2, 2)
+    assert "is not rolled back anywhere" in declined(bench, 1, "resume", "libstep.so")
+
+
+def test_a_process_that_cannot_go_back_stays_and_the_others_go(stepping: Bench) -> None:
+    bench = stepping
+    plain = start(bench)
+    says(plain, 1, 1)
+    build(bench, 2, "-DMORE")
+    bench.update("lib.2.so", "libstep.so", plain.pid)
+    bench.compile(PROGRAM, "needing", "-DMORE", "-L.", "-l:libstep.so", "-Wl,-rpath,$ORIGIN")
+    needing = bench.run("./needing")
+    bench.library(needing.pid, "libstep.so")
+    says(needing, 2, 1)
+    it = command(bench, "rollback", "libstep.so")
+    assert it.returncode == 1 and it.stdout.startswith(f"{bench.folder}/libstep.so: 1 process runs "), it
+    assert f"not rolled back in process {needing.pid}: cannot go back to version" in it.stderr
+    assert it.stderr.count("\n") == 1 and "step_more" in it.stderr
+    is_rolled_back(bench, plain.pid, 1, 2)
+    is_forward(bench, needing.pid, 2)
+    says(plain, 1, 2)
+    says(needing, 2, 2)
+    assert len(pins(bench)) == 1
+    done(bench, "resume", "libstep.so")
+    is_forward(bench, plain.pid, 2)
 
 
 def test_what_cannot_be_meant_is_said_in_one_line(stepping: Bench) -> None:
@@ -298,7 +316,8 @@ def test_what_cannot_be_meant_is_said_in_one_line(stepping: Bench) -> None:
     assert "none of these processes" in declined(bench, 1, "rollback", "libstep.so", "--target", str(os.getpid()))
     declined(bench, 2, "rollback")
     bench.compile("int other(void) { return 1; }", "libother.so", *SHARED, "-Wl,-soname,libother.so")
-    bench.compile("int other(void); int main(void) { other(); return getchar(); }", "user", "-w", "-L.", "-l:libother.so", "-Wl,-rpath,$ORIGIN")
+    using = "int other(void); int main(void) { other(); return getchar(); }"
+    bench.compile(using, "user", "-w", "-L.", "-l:libother.so", "-Wl,-rpath,$ORIGIN")
     user = bench.run("./user")
     other = str(bench.library(user.pid, "libother.so")["version"])
     said = declined(bench, 2, "rollback", "libstep.so", other)
@@ -338,7 +357,11 @@ def test_processes_that_ran_different_versions_before_are_listed(stepping: Bench
 
 
 BASE = "int base_version(void) { return VERSION; }"
-TOP = "int base_version(void); int step_version(void) { return 10 * VERSION + base_version(); } int step(void) { return 0; }"
+TOP = """
+int base_version(void);
+int step_version(void) { return 10 * VERSION + base_version(); }
+int step(void) { return 0; }
+"""
 
 
 def put(bench: Bench, source: str, name: str, version: int, *flags: str) -> None:
