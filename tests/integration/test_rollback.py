@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from liveso.cli.ask import ask_daemon
+from liveso.holder.stops import SEIZE, ptrace
+from liveso.settings import read_settings
 from tests.harness import LIVESO, Bench, Program, containing
 
+INTERRUPT, DETACH = 0x4207, 17  # ptrace(2)
+ALL_THREADS = 0x4000_0000  # waitpid(2), __WALL
 SHARED = ("-O2", "-fPIC", "-shared")
 LIBRARY = r"""
 static int calls;
@@ -233,8 +238,11 @@ def test_only_the_processes_that_are_named_and_children_of_theirs_go_back(steppi
         bench.kill_daemon()
         bench.start_daemon()
         is_rolled_back(bench, child, 1, 2)
-        assert "not rolled back in process" in declined(bench, 1, "resume", "libstep.so", "--target", str(other.pid))
-        done(bench, "resume", "libstep.so", "--target", str(child))
+        wrong = "--target", str(other.pid)
+        assert "not rolled back in any of these" in declined(bench, 1, "resume", "libstep.so", *wrong)
+        partly = command(bench, "resume", "libstep.so", "--target", str(child), *wrong)
+        assert partly.returncode == 1 and "goes into 1 process" in partly.stdout
+        assert partly.stderr == f"liveso: libstep.so is not rolled back in process {other.pid}\n"
         is_forward(bench, child, 2)
     finally:
         os.kill(child, signal.SIGKILL)
@@ -440,3 +448,39 @@ def test_a_pin_that_others_could_have_written_is_none(stepping: Bench) -> None:
     bench.start_daemon()
     is_forward(bench, program.pid, 2)
     says(program, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "question", "said"),
+    [
+        (
+            "/rollback",
+            {"library": "libstep.so"},
+            "a JSON object with library and version and pids and wait is expected",
+        ),
+        ("/rollback", {"library": "libstep.so", "version": "", "pids": "one", "wait": "1"}, "numbers of processes"),
+        ("/rollback", {"library": "libstep.so", "version": "", "pids": "", "wait": "nan"}, "a number of seconds"),
+        ("/rollback", {"library": "libstep.so", "version": "", "pids": "", "wait": "-1"}, "a number of seconds"),
+        ("/resume", {}, "a JSON object with library and pids is expected"),
+    ],
+)
+def test_a_question_that_is_none_gets_an_answer(bench: Bench, path: str, question: dict[str, str], said: str) -> None:
+    answer = ask_daemon(read_settings(bench.environment), path, question)
+    assert said in answer["error"] and answer["exit_code"] == 2
+
+
+def test_a_process_whose_threads_cannot_be_held_goes_back_when_they_can(stepping: Bench) -> None:
+    bench = stepping
+    program = updated(bench)
+    question = {"library": "libstep.so", "version": "", "pids": "", "wait": "2"}
+    assert ptrace(SEIZE, program.pid)
+    try:
+        (answer,) = ask_daemon(read_settings(bench.environment), "/rollback", question)["libraries"]
+        assert (answer["running"], answer["refused"], list(answer["pending"])) == ([], {}, [str(program.pid)])
+        bench.wait_for_library(program.pid, "libstep.so", result="refused", reason=containing("cannot go back"))
+    finally:
+        assert ptrace(INTERRUPT, program.pid)
+        os.waitpid(program.pid, ALL_THREADS)
+        assert ptrace(DETACH, program.pid)
+    is_rolled_back(bench, program.pid, 1, 2)
+    says(program, 1, 3)

@@ -1,8 +1,11 @@
+import sys
+
 import click
 
 from liveso.cli.ask import ask_for
 from liveso.cli.processes import chosen
 from liveso.cli.text import plural, printable
+from liveso.errors import ExitCode
 from liveso.settings import read_settings
 
 
@@ -18,7 +21,13 @@ def resume(library: str, pids: tuple[int, ...], commands: tuple[str, ...], units
     """
     named = chosen(pids, commands, units, False) if pids or commands or units else []
     question = {"library": library, "pids": " ".join(map(str, named))}
-    for it in ask_for(read_settings(), "/resume", question).get("libraries", ()):
+    answer = ask_for(read_settings(), "/resume", question)
+    for it in answer.get("libraries", ()):
         name = str(it.get("build_id") or it.get("version", ""))[:12]
         processes = plural(len(it.get("pids", ())), "process", "processes")
         print(printable(f"{it.get('path', '')}: {name}, which lies on disk, goes into {processes}"))
+    missing = [pid for pid in answer.get("not_there", ()) if pid in pids]
+    for pid in missing:
+        print(printable(f"liveso: {library} is not rolled back in process {pid}"), file=sys.stderr)
+    if missing:
+        raise SystemExit(ExitCode.NO)

@@ -118,10 +118,11 @@ class Results:
         """The library runs what it was rolled back to."""
         if (library.result, library.rollback) == (Result.ROLLED_BACK, rollback):
             return
-        over, since = self._title_of(rollback.over), time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rollback.since))
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rollback.since))
+        fact = f"rolled back at {since}: runs instead of {self._title_of(rollback.over)}, which lies on disk"
         cure = f"`liveso resume {os.path.basename(library.path)}` brings it forward, and so does a change of the file"
         library.refused, library.tried = None, frozenset()
-        library.note(Result.ROLLED_BACK, f"was rolled back from {over}, which lies on disk, at {since}; {cure}")
+        library.note(Result.ROLLED_BACK, f"{fact}; {cure}")
         library.rollback = rollback
 
     def current(self, library: Library) -> None:

@@ -95,33 +95,29 @@ class RollingBack:
             pins = [pin for path in self._pins.paths if is_called(path, library) and (pin := self._pins.of(path))]
             if not pins:
                 raise Declined(f"{library} is not rolled back anywhere; {_SEE}", ExitCode.NO)
-            back = {
-                pin.path: [
-                    served
-                    for served in self._targets.values()
-                    if pin.path in served.libraries and pin.rollback(process_of(served))
-                ]
-                for pin in pins
-            }
-            going = {served.pid for targets in back.values() for served in targets}
-            if lost := [pid for pid in pids if pid not in going]:
-                raise Declined(f"{library} is not rolled back in process {lost[0]}; {_SEE}", ExitCode.NO)
-            chosen = {path: [it for it in targets if not pids or it.pid in pids] for path, targets in back.items()}
-            shown = []
+            going = {pin.path: [it for it in self._back(pin) if not pids or it.pid in pids] for pin in pins}
+            there = {it.pid for targets in going.values() for it in targets}
+            if pids and not there:
+                raise Declined(f"{library} is not rolled back in any of these processes; {_SEE}", ExitCode.NO)
+            pins = [pin for pin in pins if going[pin.path] or not pids]
             for pin in pins:
-                if pids and not chosen[pin.path]:
-                    continue
                 log.info("resume", library=pin.path, version=pin.over.digest)
                 if pids:
-                    forward = pin.forward([process_of(it) for it in chosen[pin.path]], time.time())
+                    forward = pin.forward([process_of(it) for it in going[pin.path]], time.time())
                     await asyncio.to_thread(self._pins.keep, forward)
                 else:
                     await asyncio.to_thread(self._pins.drop, pin.path)
-                shown.append(self._named_version(pin.path, pin.over) | {"pids": [it.pid for it in chosen[pin.path]]})
         for served in list(self._targets.values()):
             if any(pin.path in served.libraries for pin in pins):
                 served.due.set()
-        return {"libraries": shown}
+        shown = [self._named_version(it.path, it.over) | {"pids": [one.pid for one in going[it.path]]} for it in pins]
+        return {"libraries": shown, "not_there": [pid for pid in pids if pid not in there]}
+
+    def _back(self, pin: Pin) -> list[ServedTarget]:
+        """The targets in which a library was rolled back, or is to be."""
+        return [
+            it for it in self._targets.values() if pin.path in it.libraries and pin.rollback(process_of(it)) is not None
+        ]
 
     def _named(self, library: str, pids: Collection[int]) -> tuple[Named, list[int]]:
         """The libraries that are meant, and those of `pids` that have none."""
@@ -241,7 +237,7 @@ class RollingBack:
                 report.waiting.append((served, "the file changed, or another command came, in the meantime"))
             elif not is_said:
                 report.pending.append((served, ""))
-            elif served.is_tried_again:
+            elif library.is_tried_again:
                 report.pending.append((served, library.reason))
             elif library.result is Result.WAITING:
                 report.waiting.append((served, library.reason))

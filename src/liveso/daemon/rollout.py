@@ -162,6 +162,8 @@ class Rollouts:
                 self._results.refused(served, it.library, it.to, _told(it, reason), details)
                 it.library.tried = frozenset((one.library.path, one.to) for one in group)
         if isinstance(error, CannotHold):
+            for it in group:
+                it.library.is_tried_again = True
             asyncio.get_running_loop().call_later(served.pause, served.try_again)
             served.pause = min(2 * served.pause, _LONGEST_PAUSE)
 

@@ -38,7 +38,8 @@ class Library:
     `tried` is the transaction that did not succeed, by path and version of each library in it, so that the same is not
     tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
     that this is overwritten in place. `waits_for` are the names of libraries that hold it back, and
-    `stale` those of functions whose old code pointers still lead to. `rollback` is how it was rolled back to what runs.
+    `stale` those of functions whose old code pointers still lead to. What was refused only because threads were not to
+    be held still `is_tried_again` by itself. `rollback` is how it was rolled back to what runs.
     One that `is_new` was not looked at yet, whether it was rolled back in the process that this one came from.
     """
 
@@ -58,6 +59,7 @@ class Library:
     tried: frozenset[tuple[str, Version]] = frozenset()
     waits_for: tuple[str, ...] = ()
     unprotected: str = ""
+    is_tried_again: bool = False
     rollback: Rollback | None = None
     is_new: bool = True
 
@@ -68,7 +70,7 @@ class Library:
 
     def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
         self.result, self.reason, self.details, self.changed = result, reason, details, time.time()
-        self.waits_for, self.rollback = (), None
+        self.waits_for, self.rollback, self.is_tried_again = (), None, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +128,6 @@ class ServedTarget:
         for it in self.libraries.values():
             it.tried = frozenset()
         self.due.set()
-
-    @property
-    def is_tried_again(self) -> bool:
-        """Whether its threads were not to be held still the last time, and that is tried again by itself."""
-        return self.pause > FIRST_PAUSE
 
     def learn_again(self) -> None:
         self.is_to_learn = True
