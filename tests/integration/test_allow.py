@@ -136,6 +136,22 @@ def test_a_permission_outlives_the_daemon_and_is_for_this_content_only(asking: B
     assert len(list(kept.parent.iterdir())) == 1
 
 
+def test_a_rollback_that_asks_a_person_stays_and_is_done_when_that_allows_it(asking: Bench) -> None:
+    program = start(asking)
+    waits(asking, program, 2)
+    assert allow(asking, "libconn.so", digest(asking, 2)).returncode == 0
+    asking.wait_for_result(program.pid, "libconn.so", "updated")
+    done = subprocess.run(
+        [LIVESO, "rollback", "libconn.so"], env=asking.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and not done.stdout and "`liveso allow libconn.so" in done.stderr, done
+    says(program, 2)
+    asking.wait_for_library(program.pid, "libconn.so", result="waiting", waiting_version=digest(asking, 1))
+    assert allow(asking, "libconn.so", digest(asking, 1)).returncode == 0
+    asking.wait_for_library(program.pid, "libconn.so", result="rolled back", rolled_back_over=digest(asking, 2))
+    says(program, 1)
+
+
 def test_what_is_refused_for_its_layout_cannot_be_allowed(asking: Bench) -> None:
     program = start(asking)
     asking.link("libconn.3.so", "libconn.so")

@@ -193,3 +193,16 @@ def test_why_puts_together_what_has_the_same_reason(tmp_path: Path, result: str)
         f"    {REASON}",
         "    the second reason",
     ]
+
+
+def test_what_was_rolled_back_says_so_wherever_it_is_shown(tmp_path: Path) -> None:
+    reason = "rolled back at 2026-01-02 03:04:05: runs instead of build ID 0123456789ab, which lies on disk"
+    back = library("libpng16.so.16", "rolled back", reason=reason, rolled_back_over="0" * 64, rolled_back_since=1.0)
+    answer = {**ANSWER, "targets": [target(5, "viewer", ZLIB, back, *CURRENT)]}
+    with listening(tmp_path, http(answer)) as variables:
+        shown = uncoloured(on_terminal(variables, 200, "status"))
+        records = [line.split("\t") for line in command(variables, "status").stdout.splitlines()]
+        said = " ".join(command(variables, "why").stdout.split())
+    assert shown.index("rolled back") < shown.index("updated") and reason in shown
+    assert [(it[1], it[6]) for it in records if it[2].endswith("libpng16.so.16")] == [("rolled-back", reason)]
+    assert "libpng16.so.16" in said and reason in said

@@ -58,3 +58,8 @@ def test_groups_are_what_is_connected_by_needs() -> None:
     found = groups(["ssl", "crypto", "z", "png"], needs(ssl="crypto c", crypto="c", z="c", png="z"))
     assert found == [{"ssl", "crypto"}, {"png", "z"}]
     assert groups([], NOTHING) == []
+
+
+def test_what_goes_elsewhere_than_to_what_lies_on_disk_holds_back_what_needs_it() -> None:
+    choice = choose(needs(top="base", base=""), ["base"], refusing())
+    assert choice == Choice(frozenset({"base"}), {}, {"top": "base"})

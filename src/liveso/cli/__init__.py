@@ -22,6 +22,8 @@ COMMANDS = {
     "why": "Say why libraries were not updated in running processes.",
     "check": "Say whether one version of a library may replace another.",
     "allow": "Apply an update that waits for a person.",
+    "rollback": "Take a library back from what lies on disk.",
+    "resume": "Let a library that was rolled back run what lies on disk.",
     "daemon": "Serve this user's processes, in the foreground.",
 }
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CURRENT, UPDATED, PARTLY = "current", "updated", "updated, but"
-_ORDER = ("refused", "failed", "waiting", "held back", UPDATED, CURRENT)
+CURRENT, UPDATED, PARTLY, ROLLED_BACK = "current", "updated", "updated, but", "rolled back"
+_ORDER = ("refused", "failed", "waiting", "held back", ROLLED_BACK, UPDATED, CURRENT)
 
 
 def rank(result: str) -> int:

@@ -15,7 +15,12 @@ Part = str | tuple[str, str]
 """Text, or text and its style in rich's words."""
 _NARROWEST = 20  # columns
 _PLAIN_WIDTH = 120  # columns, where there is no terminal
-STYLES = {"refused": "yellow", "failed": "red", "waiting": "yellow", "held back": "yellow"} | {
+STYLES = {
+    "refused": "yellow",
+    "failed": "red",
+    "waiting": "yellow",
+    "held back": "yellow",
+    "rolled back": "cyan",
     "updated": "green",
     "updated, but": "yellow",
 }

@@ -1,17 +1,15 @@
 """`liveso allow`: a person says that a version which waits may be applied."""
 
 import asyncio
-import os
-import re
 from collections.abc import Iterable
 
 from liveso.daemon.log import log
+from liveso.daemon.naming import beginning_of_version, libraries_called, only_one
 from liveso.daemon.permissions import Permissions
 from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.errors import Declined, ExitCode, LivesoError
 from liveso.store import Store, Version
 
-_BEGINNING = re.compile(r"[0-9a-f]{6,128}")
 _SEE = "`liveso status` shows what waits"
 
 
@@ -29,23 +27,13 @@ class Allowing:
         Raises Declined where nothing of this name waits, several versions do, or it is refused for other reasons;
         StoreError where the permission cannot be kept.
         """
-        wanted = beginning.lower()
-        if not _BEGINNING.fullmatch(wanted):
-            raise Declined(
-                f"{beginning}: is no version: give at least 6 hexadecimal digits of its SHA-256 or build ID; {_SEE}",
-                ExitCode.BAD_INPUT,
-            )
-        named = [(served, it) for served in targets for it in served.libraries.values() if _is_called(it, library)]
-        if not named:
-            raise Declined(f"no process has a library {library}; {_SEE}", ExitCode.NO)
+        wanted = beginning_of_version(beginning, _SEE)
+        named = libraries_called(library, targets, _SEE)
         names = await asyncio.to_thread(self._names, {it.refused for _served, it in named if it.refused})
-        found = [version for version, name in names.items() if any(it.startswith(wanted) for it in name)]
-        if not found:
+        found = only_one(wanted, names, library)
+        if found is None:
             raise Declined(f"no version {beginning} of {library} waits for a person; {_SEE}", ExitCode.NO)
-        if len(found) > 1:
-            several = ", ".join(sorted(it.digest[:16] for it in found))
-            raise Declined(f"{beginning}: several versions of {library} begin so: {several}", ExitCode.BAD_INPUT)
-        return await self._give(found[0], [(served, it) for served, it in named if it.refused == found[0]])
+        return await self._give(found, [(served, it) for served, it in named if it.refused == found])
 
     async def _give(self, version: Version, named: list[tuple[ServedTarget, Library]]) -> dict[str, object]:
         waiting = [(served, it) for served, it in named if it.result is Result.WAITING]
@@ -71,7 +59,3 @@ class Allowing:
             return self._store.build_id(version)
         except LivesoError:
             return ""
-
-
-def _is_called(it: Library, name: str) -> bool:
-    return name in (it.path, os.path.basename(it.path))

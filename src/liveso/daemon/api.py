@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import uvicorn
@@ -22,6 +22,7 @@ from liveso.errors import Declined, ExitCode, LivesoError
 
 _PART = 16384  # characters: some milliseconds of work
 _LONGEST_QUESTION = 65536  # bytes
+_LONGEST_WAIT = 600.0  # seconds
 _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
@@ -35,6 +36,14 @@ def make_server(service: Service) -> uvicorn.Server:
         library, version = await _texts(request, "library", "version")
         return await service.allow(library, version)
 
+    async def rollback(request: Request) -> dict[str, object]:
+        library, version, pids, wait = await _texts(request, "library", "version", "pids", "wait")
+        return await service.rolling_back.rollback(library, version, _pids(pids), _seconds(wait))
+
+    async def resume(request: Request) -> dict[str, object]:
+        library, pids = await _texts(request, "library", "pids")
+        return await service.rolling_back.resume(library, _pids(pids))
+
     async def attach(request: Request) -> dict[str, object]:
         return _noted(await service.attaching.attach(await _numbers(request)))
 
@@ -43,7 +52,10 @@ def make_server(service: Service) -> uvicorn.Server:
 
     routes = [
         Route("/status", status),
-        *(Route(f"/{it.__name__}", _answering(it), methods=["POST"]) for it in (allow, attach, detach)),
+        *(
+            Route(f"/{it.__name__}", _answering(it), methods=["POST"])
+            for it in (allow, rollback, resume, attach, detach)
+        ),
     ]
     app = Starlette(routes=routes)
     config = uvicorn.Config(
@@ -85,10 +97,21 @@ def _noted(notes: Mapping[int, str]) -> dict[str, object]:
 async def _numbers(request: Request) -> list[int]:
     """The processes that are named. Raises Declined where one of the words is no number."""
     (text,) = await _texts(request, "pids")
+    return _pids(text)
+
+
+def _pids(text: str) -> list[int]:
     try:
         return [int(it) for it in text.split()]
     except ValueError:
         raise Declined("numbers of processes are expected", ExitCode.BAD_INPUT) from None
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= _LONGEST_WAIT:
+            return seconds
+    raise Declined(f"a number of seconds is expected, of at most {_LONGEST_WAIT:.0f}", ExitCode.BAD_INPUT)
 
 
 def _expected(names: Iterable[str]) -> Declined:

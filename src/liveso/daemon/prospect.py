@@ -1,4 +1,4 @@
-"""What of a target might be brought to the versions that lie on disk, and what cannot."""
+"""What of a target might be brought to the versions that are wanted of it, and what cannot."""
 
 import asyncio
 import os
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from liveso.apply import defined_names
 from liveso.daemon.disk import Disk
+from liveso.daemon.pins import Rollback
 from liveso.daemon.state import Fixed, Library, ServedTarget
+from liveso.daemon.wanted import WantedVersions
 from liveso.elf import Image, read_image
 from liveso.errors import LivesoError
 from liveso.judging import Analyst
@@ -21,7 +23,10 @@ from liveso.verdict import PairAnalysis
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A library that might go to the version on disk, and the paths of the target's objects that this needs."""
+    """A library that might go to the version that is wanted, and the paths of the target's objects that this needs.
+
+    Where that is by a `rollback`, `newer` are the paths of libraries that need this one, and were updated themselves.
+    """
 
     library: Library
     state: LibraryState
@@ -29,12 +34,14 @@ class Candidate:
     image: Image
     analysis: PairAnalysis
     needs: frozenset[str]
+    rollback: Rollback | None = None
+    newer: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """The candidates of a target, by path; why others of its objects do not run what lies on disk; and which versions
-    cannot be judged, with the reason."""
+    """The candidates of a target, by path; why some of its objects will not run what lies on disk, also if they go
+    back; and which versions cannot be judged, with the reason."""
 
     candidates: dict[str, Candidate]
     behind: dict[str, str]
@@ -42,34 +49,42 @@ class Prospect:
 
 
 class Prospects:
-    def __init__(self, store: Store, analyst: Analyst, disk: Disk) -> None:
+    def __init__(self, store: Store, analyst: Analyst, disk: Disk, wanted: WantedVersions) -> None:
         self._store = store
         self._analyst = analyst
         self._disk = disk
+        self._wanted = wanted
         self._identities: dict[str, tuple[tuple[int, ...], Identity | None]] = {}
 
     async def of(self, served: ServedTarget) -> Prospect:
         prospect = Prospect({}, {}, [])
-        due: list[tuple[Library, LibraryState, Version]] = []
+        due: list[tuple[Library, LibraryState, Version, Rollback | None]] = []
         for path, library in served.libraries.items():
-            state, version = library.state, self._disk.version(path)
+            state, wanted = library.state, self._wanted.of(served, path)
+            version = wanted.version
+            if wanted.rollback:
+                cure = f"`liveso resume {os.path.basename(path)}` brings it forward"
+                prospect.behind[path] = f"was rolled back; {cure}"
             if state is None:
                 prospect.behind[path] = "runs in a version that is not known"
-            elif version is None:
+            elif version is None and not wanted.rollback:
                 problem = self._disk.problem(path)
                 prospect.behind[path] = f"cannot be updated: {problem}" if problem else "changes on disk just now"
-            elif version != state.current:
-                due.append((library, state, version))
+            elif version not in (None, state.current):
+                due.append((library, state, version, wanted.rollback))
         if not due:
             return prospect
-        going = {(library.path, version) for library, _state, version in due}
+        going = {(library.path, version) for library, _state, version, _rollback in due}
         fixed = {it.path: why for it in served.fixed.values() if (why := await self._why_behind(served, it))}
         prospect.behind.update(fixed)
         analyses = await asyncio.gather(
-            *(self._analyst.analyse(state.current, version, served.target.user) for _library, state, version in due),
+            *(
+                self._analyst.analyse(it.current, version, served.target.user)
+                for _library, it, version, _rollback in due
+            ),
             return_exceptions=True,
         )
-        for (library, state, version), analysis in zip(due, analyses, strict=True):
+        for (library, state, version, rollback), analysis in zip(due, analyses, strict=True):
             if isinstance(analysis, LivesoError):
                 prospect.behind[library.path] = f"cannot be judged: {analysis}"
                 prospect.unjudged.append((library, version, str(analysis)))
@@ -79,7 +94,10 @@ class Prospects:
                 prospect.behind[library.path] = f"is refused: {library.reason}"
             else:
                 image, needs = await asyncio.to_thread(self._needs, served, library, version)
-                prospect.candidates[library.path] = Candidate(library, state, version, image, analysis, needs)
+                newer = await asyncio.to_thread(self._newer, served, library) if rollback else frozenset[str]()
+                prospect.candidates[library.path] = Candidate(
+                    library, state, version, image, analysis, needs, rollback, newer
+                )
         return prospect
 
     async def _why_behind(self, served: ServedTarget, it: Fixed) -> str:
@@ -111,6 +129,20 @@ class Prospects:
                 it, lambda: self._offered_by_program(served), lambda: self._offered_by_libraries(served, library)
             )
         return image, frozenset(names[name] for name in found if name in names) - {library.path}
+
+    def _newer(self, served: ServedTarget, library: Library) -> frozenset[str]:
+        """The libraries that need this one, and do not run what the target began with: that may have been built with a
+        newer one."""
+        names = _names(served)
+        updated = [
+            it.state for it in served.libraries.values() if it.state and it.state.current != it.state.home.version
+        ]
+        return frozenset(
+            it.path
+            for it in updated
+            if it.path != library.path
+            and any(names.get(name) == library.path for name in self._store.image(it.current).needed)
+        )
 
     def _offered_by_program(self, served: ServedTarget) -> frozenset[str]:
         """What the program offers to libraries, if another program lies on disk by now: else nobody cares."""

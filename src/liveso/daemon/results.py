@@ -1,9 +1,11 @@
 """What becomes of a library in a target: noted for `status`, logged, and said on the program's standard error."""
 
 import os
+import time
 
 from liveso.apply import Outcome
 from liveso.daemon.log import log
+from liveso.daemon.pins import Rollback
 from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError
@@ -35,14 +37,18 @@ class Results:
         outcome: Outcome,
         milliseconds: float,
         steps: dict[str, float],
+        rollback: Rollback | None = None,
     ) -> None:
+        """The library runs a version by now; by a `rollback`, where that is not what lies on disk."""
         library.stale, library.refused, library.tried = outcome.stale, None, frozenset()
         library.milliseconds = milliseconds
         library.note(Result.UPDATED)
         self.show_build_id(library)
+        if rollback:
+            self.rolled_back(library, rollback)
         name = os.path.basename(library.path)
         log.info(
-            "updated",
+            "rolled-back" if rollback else "updated",
             pid=served.target.pid,
             library=library.path,
             version=str(version),
@@ -51,7 +57,8 @@ class Results:
             stale_functions=len(library.stale),
             **{f"{step}_ms": round(value, 1) for step, value in steps.items()},
         )
-        self.say(served, 2, f"{name}: updated to {_title(version, library)} in {milliseconds:.0f} ms")
+        done = "rolled back" if rollback else "updated"
+        self.say(served, 2, f"{name}: {done} to {_title(version, library)} in {milliseconds:.0f} ms")
         self.say(served, 3, f"{name}: " + ", ".join(f"{step} {value:.1f} ms" for step, value in steps.items()))
 
     def refused(
@@ -96,6 +103,10 @@ class Results:
         )
         self.say(served, 1, f"{name}: not updated, but waits for a person: {reason}")
 
+    def _title_of(self, version: Version) -> str:
+        short = self._short(version)
+        return f"version {short}" if version.digest.startswith(short) else f"build ID {short}"
+
     def _short(self, version: Version) -> str:
         """What people know a version by."""
         try:
@@ -103,9 +114,20 @@ class Results:
         except LivesoError:
             return version.digest[:12]
 
+    def rolled_back(self, library: Library, rollback: Rollback) -> None:
+        """The library runs what it was rolled back to."""
+        if (library.result, library.rollback) == (Result.ROLLED_BACK, rollback):
+            return
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rollback.since))
+        fact = f"rolled back at {since}: runs instead of {self._title_of(rollback.over)}, which lies on disk"
+        cure = f"`liveso resume {os.path.basename(library.path)}` brings it forward, and so does a change of the file"
+        library.refused, library.tried = None, frozenset()
+        library.note(Result.ROLLED_BACK, f"{fact}; {cure}")
+        library.rollback = rollback
+
     def current(self, library: Library) -> None:
-        """The library runs what lies on disk: what was refused is gone again."""
-        if library.result in (Result.REFUSED, Result.HELD_BACK, Result.WAITING):
+        """The library runs what lies on disk: what was refused or rolled back is gone again."""
+        if library.result in (Result.REFUSED, Result.HELD_BACK, Result.WAITING, Result.ROLLED_BACK):
             library.refused, library.tried = None, frozenset()
             library.note(Result.UPDATED if library.state and len(library.state.versions) > 1 else Result.CURRENT)
 

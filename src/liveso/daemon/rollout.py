@@ -1,4 +1,4 @@
-"""Brings the libraries of a target to the versions that lie on disk."""
+"""Brings the libraries of a target to the versions that are wanted: those on disk, if nobody rolled back from them."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ from liveso.daemon.permissions import Permissions
 from liveso.daemon.prospect import Candidate, Prospect, Prospects
 from liveso.daemon.results import Results
 from liveso.daemon.state import FIRST_PAUSE, ServedTarget
+from liveso.daemon.wanted import WantedVersions
 from liveso.errors import LivesoError, Refused, TargetGone
 from liveso.plan import choose, groups
 from liveso.process.holding import CannotHold
@@ -30,6 +31,7 @@ class Rollouts:
         self,
         store: Store,
         disk: Disk,
+        wanted: WantedVersions,
         prospects: Prospects,
         permissions: Permissions,
         learner: Learner,
@@ -37,6 +39,7 @@ class Rollouts:
     ) -> None:
         self._store = store
         self._disk = disk
+        self._wanted = wanted
         self._prospects = prospects
         self._permissions = permissions
         self._learner = learner
@@ -50,6 +53,7 @@ class Rollouts:
         """
         for _attempt in range(_ATTEMPTS):
             start = time.perf_counter()
+            await self._wanted.meet(served)
             self._take_note_of_disk(served)
             prospect = await self._prospects.of(served)
             for library, version, reason in prospect.unjudged:
@@ -65,10 +69,14 @@ class Rollouts:
 
     def _take_note_of_disk(self, served: ServedTarget) -> None:
         for library in served.libraries.values():
-            problem = self._disk.problem(library.path)
-            if problem and library.state is not None:
+            if library.state is None:
+                continue
+            wanted, problem = self._wanted.of(served, library.path), self._disk.problem(library.path)
+            if wanted.rollback and wanted.rollback.to == library.state.current:
+                self._results.rolled_back(library, wanted.rollback)
+            elif problem:
                 self._results.refused(served, library, None, problem)
-            elif library.state is not None and library.state.current == self._disk.version(library.path):
+            elif wanted.version == library.state.current:
                 self._results.current(library)
 
     async def _carry_out(self, served: ServedTarget, prospect: Prospect, steps: dict[str, float]) -> bool:
@@ -77,14 +85,16 @@ class Rollouts:
         candidates = prospect.candidates
         refusals = await self._refusals(served, candidates)
         needs = {path: it.needs for path, it in candidates.items()}
-        choice = choose(needs, prospect.behind, lambda path, going: describe(refusals(path, going)))
+        # a version that goes back finds what it was built with, or what came after that
+        waits_for = {path: frozenset[str]() if it.rollback else it.needs for path, it in candidates.items()}
+        choice = choose(waits_for, prospect.behind, lambda path, going: describe(refusals(path, going)))
         for path in choice.refused:
             it, findings = candidates[path], refusals(path, choice.going | {path})
             if _are_questions(findings):
                 self._results.waiting(served, it.library, it.to, findings)
                 continue
             details = tuple(f"{found.rule}: {found.text}" for found in findings)
-            self._results.refused(served, it.library, it.to, choice.refused[path], details)
+            self._results.refused(served, it.library, it.to, _told(it, choice.refused[path]), details)
         for path, other in choice.held_back.items():
             why = prospect.behind.get(other) or "is held back itself"
             if other in choice.refused:
@@ -127,7 +137,7 @@ class Rollouts:
         def refusals(path: str, going: frozenset[str]) -> tuple[Finding, ...]:
             verdict = candidates[path].analysis.verdict
             found = verdict.refusals(needed(going) if verdict.may_depend_on_target else frozenset())
-            return found or questions[path]
+            return (*_needed_by_newer(path, going, candidates), *found) or questions[path]
 
         return refusals
 
@@ -150,7 +160,7 @@ class Rollouts:
             return False
         milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
-            self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps)
+            self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps, it.rollback)
         served.pause = FIRST_PAUSE
         return True
 
@@ -163,11 +173,28 @@ class Rollouts:
         details = error.details if isinstance(error, Refused) else ()
         for it in group:
             if culprit in ("", it.library.path):
-                self._results.refused(served, it.library, it.to, reason, details)
+                self._results.refused(served, it.library, it.to, _told(it, reason), details)
                 it.library.tried = frozenset((one.library.path, one.to) for one in group)
         if isinstance(error, CannotHold):
+            for it in group:
+                it.library.is_tried_again = True
             asyncio.get_running_loop().call_later(served.pause, served.try_again)
             served.pause = min(2 * served.pause, _LONGEST_PAUSE)
+
+
+def _needed_by_newer(path: str, going: frozenset[str], candidates: Mapping[str, Candidate]) -> tuple[Finding, ...]:
+    """What stands against going back: libraries that need this one, and may have been built with what it comes from."""
+    found = []
+    for other in sorted(candidates[path].newer):
+        it = candidates.get(other)
+        if it is None or other not in going or it.to != it.state.home.version:
+            text = f"{os.path.basename(other)}, which needs it, runs a newer version: roll that back first"
+            found.append(Finding("rollback", "needed-by-newer", Weight.REFUSES, text))
+    return tuple(found)
+
+
+def _told(it: Candidate, reason: str) -> str:
+    return f"cannot go back to version {it.to}: {reason}" if it.rollback else reason
 
 
 def _are_questions(findings: tuple[Finding, ...]) -> bool:

@@ -12,13 +12,16 @@ from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
 from liveso.daemon.permissions import Permissions
+from liveso.daemon.pins import Pins
 from liveso.daemon.prospect import Prospects
 from liveso.daemon.protection import Protection
 from liveso.daemon.registry import Registry
 from liveso.daemon.results import Results
+from liveso.daemon.rolling_back import RollingBack
 from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import NotServed, ServedTarget
 from liveso.daemon.supervision import Supervisor
+from liveso.daemon.wanted import WantedVersions
 from liveso.errors import StoreError
 from liveso.judging import Analyst, Workers
 from liveso.settings import Settings
@@ -43,17 +46,18 @@ class Service:
         targets: dict[int, ServedTarget] = {}
         results = Results(supervisor, self._store)
         analyst = Analyst(self._store, Policy(settings.policy), self._workers)
-        self._disk = Disk(
-            self._store, settings, supervisor, lambda paths, snapshot: self.registry.changed(paths, snapshot)
-        )
+        self._disk = Disk(self._store, settings, supervisor, self._changed)
+        self._pins = Pins(self._store.root)
+        self._wanted = WantedVersions(self._disk, self._pins)
         self.protection = Protection(settings, self._store, supervisor, results, targets)
         learner = Learner(settings, self._store, self._disk, self.protection, results, targets)
         permissions = Permissions(self._store.root)
         self._allowing = Allowing(self._store, permissions)
-        prospects = Prospects(self._store, analyst, self._disk)
-        rollouts = Rollouts(self._store, self._disk, prospects, permissions, learner, results)
+        prospects = Prospects(self._store, analyst, self._disk, self._wanted)
+        rollouts = Rollouts(self._store, self._disk, self._wanted, prospects, permissions, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
         self.attaching = Attaching(settings, self._store, supervisor, self.registry, everything=everything)
+        self.rolling_back = RollingBack(self._store, self._disk, self._wanted, self._pins, supervisor, targets)
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""
@@ -65,6 +69,10 @@ class Service:
         self._supervisor.vital("process events", self.attaching.follow_events)
         self._supervisor.vital("protect", self._protect_again)
         self._supervisor.vital("prune", self._keep_store)
+
+    def _changed(self, paths: frozenset[str], snapshot: float) -> None:
+        self._wanted.disk_changed(paths)
+        self.registry.changed(paths, snapshot)
 
     async def _accept(self, listener: socket.socket) -> None:
         """Take connections, as long as there are descriptors for them and for the daemon's other work."""
@@ -101,7 +109,7 @@ class Service:
             states = [
                 it.state for served in self.registry.targets.values() for it in served.libraries.values() if it.state
             ]
-            used = {loaded.version for it in states for loaded in it.versions}
+            used = {loaded.version for it in states for loaded in it.versions} | self._pins.versions()
             try:
                 used |= await asyncio.to_thread(self.attaching.versions)
                 await asyncio.to_thread(self._store.prune, used)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from liveso.apply import Target
 from liveso.daemon.admission import Peer
+from liveso.daemon.pins import Rollback
 from liveso.plan import LibraryState
 from liveso.process import proc
 from liveso.process.identity import Identity
@@ -26,6 +27,8 @@ class Result(StrEnum):
     HELD_BACK = "held back"
     WAITING = "waiting"
     """For a person, who may allow it."""
+    ROLLED_BACK = "rolled back"
+    """By a person, from what lies on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,9 @@ class Library:
     tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
     that this is overwritten in place. `waits_for` are the names of libraries that hold it back, and
     `stale` those of functions whose old code pointers still lead to; `inside` are the threads that were in old code
-    when they were last looked at.
+    when they were last looked at. What was refused only because threads were not to be held still `is_tried_again` by
+    itself. `rollback` is how it was rolled back to what runs. One that `is_new` was not looked at yet, whether it was
+    rolled back in the process that this one came from.
     """
 
     target: Target
@@ -67,6 +72,9 @@ class Library:
     tried: frozenset[tuple[str, Version]] = frozenset()
     waits_for: tuple[str, ...] = ()
     unprotected: str = ""
+    is_tried_again: bool = False
+    rollback: Rollback | None = None
+    is_new: bool = True
 
     @property
     def state(self) -> LibraryState | None:
@@ -75,7 +83,7 @@ class Library:
 
     def note(self, result: Result, reason: str = "", details: tuple[str, ...] = ()) -> None:
         self.result, self.reason, self.details, self.changed = result, reason, details, time.time()
-        self.waits_for = ()
+        self.waits_for, self.rollback, self.is_tried_again = (), None, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +188,12 @@ def _library_view(it: Library) -> dict[str, object]:
         "changed": it.changed,
         "stale_functions": it.stale,
         "stale_threads": [asdict(each) for each in it.inside],
-        "in_force": it.result in (Result.CURRENT, Result.UPDATED) and not (it.stale or it.inside),
+        "in_force": it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK) and not (it.stale or it.inside),
         "milliseconds": round(it.milliseconds, 3),
         "versions_loaded": len(state.versions) if state else 0,
         "unprotected": it.unprotected,
         "waits_for": it.waits_for,
         "waiting_version": it.refused.digest if it.refused and it.result is Result.WAITING else "",
+        "rolled_back_over": it.rollback.over.digest if it.rollback else "",
+        "rolled_back_since": it.rollback.since if it.rollback else 0.0,
     }

@@ -31,13 +31,13 @@ def choose(
     refusal: Callable[[str, frozenset[str]], str],
 ) -> Choice:
     """The most libraries that can go. `needs` has, for each that might, what its new version needs; `behind` are those
-    that do not run what lies on disk and cannot go; `refusal` says why one may not go if just those given go, or
-    nothing.
+    that will not run what lies on disk, also if they go elsewhere; `refusal` says why one may not go if just those
+    given go, or nothing.
 
     A library that others need goes even if they stay: its own verdict says that old users find it unchanged.
     """
     going, refused, held_back = frozenset(needs), dict[str, str](), dict[str, str]()
-    stays = frozenset(behind) - going
+    stays = frozenset(behind)
     while True:
         out = {path: reason for path in sorted(going) if (reason := refusal(path, going))}
         refused.update(out)

@@ -100,6 +100,15 @@ class Store:
         with_it = [it for it, its in list(self._all_build_ids().items()) if its == build_id]
         return [it for it in with_it[-_MOST_ALIKE:] if self._is_intact(it)]
 
+    def find_beginning(self, beginning: str) -> dict[Version, tuple[str, str]]:
+        """The versions whose SHA-256 or build ID begins so, with both, of earlier daemons, too."""
+        named = {it: (it.digest, build_id) for it, build_id in list(self._all_build_ids().items())}
+        return {
+            it: both
+            for it, both in named.items()
+            if any(name.startswith(beginning) for name in both) and self._is_intact(it)
+        }
+
     def _all_build_ids(self) -> dict[Version, str]:
         """By version; the files are looked at once, when the first is asked for."""
         with self._lock:
