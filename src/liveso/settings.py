@@ -35,6 +35,7 @@ class Settings:
     allow: tuple[str, ...]
     deny: tuple[str, ...]
     switch: str
+    canary: int
 
     @property
     def command_socket(self) -> Path:
@@ -69,6 +70,7 @@ VARIABLES = {
     "allow": "LIVE_ALLOW",
     "deny": "LIVE_DENY",
     "switch": "LIVE_SWITCH",
+    "canary": "LIVE_CANARY",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -98,6 +100,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         allow=_process_patterns("LIVE_ALLOW", values["allow"]),
         deny=_process_patterns("LIVE_DENY", values["deny"]),
         switch=switch(values["switch"]),
+        canary=int(_number("LIVE_CANARY", values["canary"])),
     )
 
 
@@ -117,6 +120,7 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "allow": "",
         "deny": "",
         "switch": "now",
+        "canary": 0,
     }
 
 

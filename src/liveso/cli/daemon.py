@@ -11,7 +11,13 @@ from liveso.settings import SWITCHES, read_settings
 @click.option(
     "--switch", type=click.Choice(SWITCHES), help="atomic: update a library when no thread is inside it (LIVE_SWITCH)."
 )
-def daemon(on_demand: bool, everything: bool, switch: str | None) -> None:
+@click.option(
+    "--canary",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Bring a version into N processes first, and into the others after a quiet minute (LIVE_CANARY).",
+)
+def daemon(on_demand: bool, everything: bool, switch: str | None, canary: int | None) -> None:
     """Serve this user's processes, in the foreground. The first of them starts a daemon by itself, too.
 
     With --all, these are not only those that were started with live.so, or attached, but all, also those to come,
@@ -20,4 +26,5 @@ def daemon(on_demand: bool, everything: bool, switch: str | None) -> None:
     settings = read_settings()  # what is wrong there is said before the rest is loaded
     from liveso.daemon import run_daemon
 
-    run_daemon(replace(settings, switch=switch or settings.switch), on_demand, everything)
+    canary = settings.canary if canary is None else canary
+    run_daemon(replace(settings, switch=switch or settings.switch, canary=canary), on_demand, everything)

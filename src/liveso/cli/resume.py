@@ -15,7 +15,7 @@ from liveso.settings import read_settings
 @click.option("--command", "commands", multiple=True, metavar="NAME", help="Only where this command runs.")
 @click.option("--unit", "units", multiple=True, metavar="UNIT", help="Only in this systemd unit.")
 def resume(library: str, pids: tuple[int, ...], commands: tuple[str, ...], units: tuple[str, ...]) -> None:
-    """Let a library that was rolled back run what lies on disk again.
+    """Let a library that was rolled back run what lies on disk again, or one that is held back after a crash.
 
     LIBRARY is its path or base name.
     """
@@ -26,6 +26,9 @@ def resume(library: str, pids: tuple[int, ...], commands: tuple[str, ...], units
         name = str(it.get("build_id") or it.get("version", ""))[:12]
         processes = plural(len(it.get("pids", ())), "process", "processes")
         print(printable(f"{it.get('path', '')}: {name}, which lies on disk, goes into {processes}"))
+    for it in answer.get("released", ()):
+        name = str(it.get("build_id") or it.get("version", ""))[:12]
+        print(printable(f"{it.get('path', '')}: {name} is not held back any more"))
     missing = [pid for pid in answer.get("not_there", ()) if pid in pids]
     for pid in missing:
         print(printable(f"liveso: {library} is not rolled back in process {pid}"), file=sys.stderr)

@@ -77,12 +77,12 @@ class Results:
         self.say(served, 1, f"{os.path.basename(library.path)}: not updated: {reason}")
 
     def held_back(self, served: ServedTarget, library: Library, version: Version, name: str, reason: str) -> None:
-        """`name` is what the library waits for."""
+        """`name` is the library that it waits for, empty where it is none."""
         if (library.result, library.reason, library.refused) == (Result.HELD_BACK, reason, version):
             return
         library.refused = version
         library.note(Result.HELD_BACK, reason)
-        library.waits_for = (name,)
+        library.waits_for = (name,) if name else ()
         log.info("held-back", pid=served.target.pid, library=library.path, version=str(version), reason=reason)
         self.say(served, 1, f"{os.path.basename(library.path)}: not updated yet: {reason}")
 

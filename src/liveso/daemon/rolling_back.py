@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from liveso.daemon.caution import Caution
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
 from liveso.daemon.naming import beginning_of_version, is_called, libraries_called, only_one
@@ -53,6 +54,7 @@ class RollingBack:
         disk: Disk,
         wanted: WantedVersions,
         pins: Pins,
+        caution: Caution,
         supervisor: Supervisor,
         targets: Mapping[int, ServedTarget],
     ) -> None:
@@ -60,6 +62,7 @@ class RollingBack:
         self._disk = disk
         self._wanted = wanted
         self._pins = pins
+        self._caution = caution
         self._supervisor = supervisor
         self._targets = targets
         self._turn = asyncio.Lock()
@@ -89,12 +92,16 @@ class RollingBack:
         return {"libraries": found, "not_there": others}
 
     async def resume(self, library: str, pids: Sequence[int]) -> dict[str, object]:
-        """Let a library run what lies on disk again, in the processes `pids` or in all. Returns what goes forward, as
-        JSON (docs/commands.md). Raises Declined where it was not rolled back, StoreError where that cannot be kept."""
+        """Let a library run what lies on disk again, in the processes `pids` or in all; there also what is held back
+        because a process crashed. Returns what goes forward, as JSON (docs/commands.md).
+
+        Raises Declined where it was neither, StoreError where that cannot be kept.
+        """
         async with self._turn:
+            released = [] if pids else list(self._caution.resume(library))
             pins = [pin for path in self._pins.paths if is_called(path, library) and (pin := self._pins.of(path))]
-            if not pins:
-                raise Declined(f"{library} is not rolled back anywhere; {_SEE}", ExitCode.NO)
+            if not pins and not released:
+                raise Declined(f"{library} is not rolled back or held back after a crash anywhere; {_SEE}", ExitCode.NO)
             going = {pin.path: [it for it in self._back(pin) if not pids or it.pid in pids] for pin in pins}
             there = {it.pid for targets in going.values() for it in targets}
             if pids and not there:
@@ -111,7 +118,11 @@ class RollingBack:
             if any(pin.path in served.libraries for pin in pins):
                 served.due.set()
         shown = [self._named_version(it.path, it.over) | {"pids": [one.pid for one in going[it.path]]} for it in pins]
-        return {"libraries": shown, "not_there": [pid for pid in pids if pid not in there]}
+        return {
+            "libraries": shown,
+            "released": [self._named_version(path, version) for path, version in released],
+            "not_there": [pid for pid in pids if pid not in there],
+        }
 
     def _back(self, pin: Pin) -> list[ServedTarget]:
         """The targets in which a library was rolled back, or is to be."""

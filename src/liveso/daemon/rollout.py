@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from liveso.apply import Change, LibraryUnloaded, names_by_object, needed_names, update
+from liveso.daemon.caution import Caution
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
 from liveso.daemon.permissions import Permissions
@@ -34,6 +35,7 @@ class Rollouts:
         wanted: WantedVersions,
         prospects: Prospects,
         permissions: Permissions,
+        caution: Caution,
         learner: Learner,
         results: Results,
     ) -> None:
@@ -42,6 +44,7 @@ class Rollouts:
         self._wanted = wanted
         self._prospects = prospects
         self._permissions = permissions
+        self._caution = caution
         self._learner = learner
         self._results = results
 
@@ -82,8 +85,8 @@ class Rollouts:
     async def _carry_out(self, served: ServedTarget, prospect: Prospect, steps: dict[str, float]) -> bool:
         """Update what can be. False where the target is to be looked at again. `steps` are those that are behind, with
         their times in ms."""
-        candidates = prospect.candidates
-        refusals = await self._refusals(served, candidates)
+        refusals = await self._refusals(served, prospect.candidates)
+        candidates = self._without_held_back(served, prospect, refusals)
         needs = {path: it.needs for path, it in candidates.items()}
         # a version that goes back finds what it was built with, or what came after that
         waits_for = {path: frozenset[str]() if it.rollback else it.needs for path, it in candidates.items()}
@@ -109,6 +112,19 @@ class Rollouts:
             if not await self._update(served, [candidates[path] for path in sorted(group)], steps):
                 return False
         return True
+
+    def _without_held_back(self, served: ServedTarget, prospect: Prospect, refusals: Refusals) -> dict[str, Candidate]:
+        """The candidates that are refused, or may go in now: others wait until it is known how the version gets on."""
+        left = dict(prospect.candidates)
+        for path, it in prospect.candidates.items():
+            if it.rollback or refusals(path, frozenset(prospect.candidates)):
+                continue
+            reason = self._caution.stands_against(served, path, it.to)
+            if reason:
+                self._results.held_back(served, it.library, it.to, "", reason)
+                prospect.behind[path] = f"is held back: {reason}"
+                del left[path]
+        return left
 
     async def _arrive(self, served: ServedTarget, group: list[Candidate]) -> None:
         """Bring live.so into a target that was only looked at so far, and learn what it alone can tell."""
@@ -161,6 +177,8 @@ class Rollouts:
         milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
             self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps, it.rollback)
+            if not it.rollback:
+                self._caution.updated(served, it.library.path, it.to)
         served.pause = FIRST_PAUSE
         return True
 
@@ -172,6 +190,7 @@ class Rollouts:
         culprit = error.library if isinstance(error, Refused) else ""
         details = error.details if isinstance(error, Refused) else ()
         for it in group:
+            self._caution.gives_up(served, it.library.path, it.to)
             if culprit in ("", it.library.path):
                 self._results.refused(served, it.library, it.to, _told(it, reason), details)
                 it.library.tried = frozenset((one.library.path, one.to) for one in group)

@@ -8,6 +8,7 @@ import socket
 
 from liveso.daemon.allowing import Allowing
 from liveso.daemon.attaching import Attaching
+from liveso.daemon.caution import Caution
 from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
@@ -53,11 +54,12 @@ class Service:
         learner = Learner(settings, self._store, self._disk, self.protection, results, targets)
         permissions = Permissions(self._store.root)
         self._allowing = Allowing(self._store, permissions)
+        caution = Caution(settings.canary, supervisor, targets)
         prospects = Prospects(self._store, analyst, self._disk, self._wanted)
-        rollouts = Rollouts(self._store, self._disk, self._wanted, prospects, permissions, learner, results)
+        rollouts = Rollouts(self._store, self._disk, self._wanted, prospects, permissions, caution, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
         self.attaching = Attaching(settings, self._store, supervisor, self.registry, everything=everything)
-        self.rolling_back = RollingBack(self._store, self._disk, self._wanted, self._pins, supervisor, targets)
+        self.rolling_back = RollingBack(self._store, self._disk, self._wanted, self._pins, caution, supervisor, targets)
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""

@@ -287,6 +287,13 @@ def _has_ended(pid: int, thread: int) -> bool:
     return _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X")
 
 
+def exit_status(pid: int) -> int | None:
+    """The status of a process that has ended, and that its parent has not waited for yet (proc(5), /proc/PID/stat,
+    exit_code); None where it has not ended. Raises TargetGone."""
+    fields = _stat(pid)
+    return int(fields[49]) if fields[0] == "Z" else None
+
+
 def thread_name(pid: int, thread: int) -> str:
     """What a thread is called (proc(5), comm), for people; empty where it has ended."""
     try:
