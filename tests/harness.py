@@ -27,7 +27,7 @@ AGENT = (
 )
 
 
-MODE = os.environ.get("LIVESO_MODE", "resident")
+MODE = os.environ.get("LIVESO_MODE", "visited")
 """How programs under live.so are reached, where a test does not say it: LIVE_MODE."""
 
 

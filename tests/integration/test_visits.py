@@ -80,7 +80,7 @@ def build(bench: Bench, waiting: int, computing: int) -> Program:
 
 async def two_visits(pid: int, path: str) -> bool:
     """False where the holder has died."""
-    agent = Visited(pid, X86_64, path, "", arrives_at_once=True)
+    agent = Visited(pid, X86_64, path, "", meets_at_once=True)
     try:
         await agent.greet()
         await agent.list_objects()
@@ -130,7 +130,7 @@ def test_time_limits_of_waits_are_kept(idle_bench: Bench, live: str) -> None:
     program = idle_bench.run_plain("./sleeps")
 
     async def visit_until(lines: int) -> int:
-        agent, count = Visited(program.pid, X86_64, live, "", arrives_at_once=True), 0
+        agent, count = Visited(program.pid, X86_64, live, "", meets_at_once=True), 0
         await agent.greet()
         try:
             while len(program.lines) < lines:

@@ -103,7 +103,7 @@ bool live_settings_read(void)
 	if (getauxval(AT_SECURE) || (disable && *disable && strcmp(disable, "0") != 0))
 		return false;
 	live_settings.may_report = loglevel && *loglevel > '0';
-	live_settings.is_resident = !mode || strcmp(mode, "visited") != 0;
+	live_settings.is_resident = mode && strcmp(mode, "resident") == 0;
 	for (char **variable = environ; variable && *variable; variable++) {
 		size_t size = strlen(*variable) + 1;
 		if (strncmp(*variable, "LIVE_", 5) != 0)

@@ -88,7 +88,7 @@ class Attaching:
         if peer.pid in self._tasks:
             return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent = Visited(peer.pid, X86_64, str(path), str(self._settings.socket), arrives_at_once=is_asked_for)
+        agent = Visited(peer.pid, X86_64, str(path), str(self._settings.socket), meets_at_once=is_asked_for)
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))

@@ -3,8 +3,9 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
-from liveso.apply import release_unloaded, running_version, take_over, warm
+from liveso.apply import Target, release_unloaded, running_version, take_over, warm
 from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
@@ -106,7 +107,7 @@ class Learner:
             mapping = mapped[it.base]
             if mapping is not None:
                 await self._learn_object(served, Sighting(it, identity, mapping), mapped, kin)
-        if target.agent.is_there and not target.dynamics.keys() >= set(listed.objects):
+        if target.agent.is_met and not target.dynamics.keys() >= set(listed.objects):
             await warm(target)
         if any(mapped[it.base] is None for it in served.libraries.values() if it.base in mapped):
             served.mapped, served.memory = frozenset(), (0, 0)  # one is on its way out: look again
@@ -136,7 +137,7 @@ class Learner:
             path = proc.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
             why = "is the program itself"
         else:
-            path = os.path.normpath(os.path.join(proc.folder_of(target.pid, target.hello.thread), it.name))
+            path = _path(target, seen, kin)
             why = why_fixed(path, ignore, only)
         if why:
             name = it.name and os.path.basename(it.name)
@@ -180,3 +181,20 @@ class Learner:
 
     def _soname(self, library: Library) -> str:
         return self._store.image(library.state.home.version).soname if library.state else ""
+
+
+def _path(target: Target, seen: Sighting, kin: ServedTarget | None) -> str:
+    """The path by which a library was loaded. A name that is relative was so to the folder that the process was in
+    then: it is in another one by now where that does not lead to what is mapped."""
+    name = seen.loaded.name
+    if os.path.isabs(name):
+        return os.path.normpath(name)
+    for path, library in kin.libraries.items() if kin else ():
+        if library.base == seen.loaded.base:
+            return path
+    path = os.path.normpath(os.path.join(proc.folder_of(target.pid, target.hello.thread), name))
+    file = seen.mapping.file
+    with suppress(OSError):
+        if os.stat(path).st_ino == file.inode:
+            return path
+    return file.path.removesuffix(" (deleted)") or path

@@ -105,8 +105,8 @@ class Rollouts:
                 why = "waits for a person" if is_waiting else f"is refused: {choice.refused[other]}"
             it, name = candidates[path], os.path.basename(other)
             self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
-        if choice.going and not served.target.agent.is_there:
-            await self._arrive(served, [candidates[path] for path in choice.going])
+        if choice.going and not served.target.agent.is_met:
+            await self._meet(served, [candidates[path] for path in choice.going])
             return False
         for group in groups(choice.going, needs):
             if not await self._update(served, [candidates[path] for path in sorted(group)], steps):
@@ -126,10 +126,10 @@ class Rollouts:
                 del left[path]
         return left
 
-    async def _arrive(self, served: ServedTarget, group: list[Candidate]) -> None:
-        """Bring live.so into a target that was only looked at so far, and learn what it alone can tell."""
+    async def _meet(self, served: ServedTarget, group: list[Candidate]) -> None:
+        """Let there be live.so in a target that was only looked at so far, and learn what it alone can tell."""
         try:
-            await served.target.agent.arrive()
+            await served.target.agent.meet()
         except TargetGone:
             raise
         except LivesoError as error:

@@ -87,15 +87,15 @@ class Agent(Protocol):
         """The thread that goes on while all others of the target are held still, 0 where there is none."""
 
     @property
-    def is_there(self) -> bool:
-        """Whether live.so is in the target. Until then nothing can be done in it but what is seen from outside: its
-        memory, and its objects without their thread-local blocks."""
+    def is_met(self) -> bool:
+        """Whether something was done in the target by this daemon, or asked of it. Until then its objects are seen from
+        outside, without their thread-local blocks."""
 
     async def greet(self) -> Hello:
         """What is to be known first. Raises TargetError where the process cannot be served."""
 
-    async def arrive(self) -> None:
-        """Bring live.so into the target. Raises TargetError where that cannot be: it is as it was."""
+    async def meet(self) -> None:
+        """Let there be live.so in the target. Raises TargetError where that cannot be: it is as it was."""
 
     async def list_objects(self) -> ObjectList: ...
 

@@ -62,10 +62,10 @@ class Resident:
         self._listed: tuple[bytes, tuple[LoadedObject, ...]] = (b"", ())
 
     @property
-    def is_there(self) -> bool:
+    def is_met(self) -> bool:
         return True
 
-    async def arrive(self) -> None:
+    async def meet(self) -> None:
         """It is there: it has asked to be served."""
 
     async def greet(self) -> Hello:

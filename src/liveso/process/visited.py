@@ -34,13 +34,13 @@ _NOT_COUNTED = -1, -1  # how many objects were added and removed: a process alon
 
 
 class Visited:
-    """A process, to which the first visit brings live.so from a path, unless it is there: when it is greeted if it
-    `arrives_at_once`, else with the first thing that needs it. `socket` is the daemon's."""
+    """A process, to which the first visit brings live.so from a path, unless it is there: when it is greeted if that
+    `meets_at_once`, else before the first update. `socket` is the daemon's."""
 
     spared = 0
 
-    def __init__(self, pid: int, machine: Machine, path: str, socket: str, *, arrives_at_once: bool) -> None:
-        self._arrives_at_once = arrives_at_once
+    def __init__(self, pid: int, machine: Machine, path: str, socket: str, *, meets_at_once: bool) -> None:
+        self._meets_at_once = meets_at_once
         self._socket = socket
         self._pid = pid
         self._machine = machine
@@ -49,6 +49,7 @@ class Visited:
         self._process = os.pidfd_open(pid)
         self._functions: dict[str, int] = {}
         self._live: Arrived | None = None
+        self._is_met = False
         self._errno_distance = 0
         self._static_size = 0
 
@@ -58,20 +59,20 @@ class Visited:
         self._live = arrived(objects)
         if self._live is not None:
             self._say_whose()
-        elif self._arrives_at_once:
-            await self.arrive()
+        if self._meets_at_once:
+            await self.meet()
         settings = {
             name: value for name, value in proc.environment(self._pid, self._thread).items() if name.startswith("LIVE_")
         }
         return Hello(self._thread, 0, 0, settings)
 
     @property
-    def is_there(self) -> bool:
-        return self._live is not None
+    def is_met(self) -> bool:
+        return self._is_met
 
-    async def arrive(self) -> None:
+    async def meet(self) -> None:
         async with self._visit():
-            pass
+            self._is_met = True
 
     def _say_whose(self) -> None:
         """Leave in the process which daemon serves it, for that daemon's next one."""
@@ -135,7 +136,7 @@ class Visited:
         return _seen(self._pid, self._machine)
 
     async def list_objects(self) -> ObjectList:
-        if self._live is None:
+        if not self._is_met:
             return ObjectList(seen_objects(self._pid, self._thread, self._seen()), *_NOT_COUNTED)
         async with self._visit() as it:
             assert self._live is not None
@@ -243,7 +244,7 @@ class Visited:
 
     async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
         if self._live is None:
-            await self.arrive()
+            await self.meet()
         async with self._turn, safe_visit(pid, self._machine, anywhere=True) as (it, objects):
             if self._live is None or self._live.start not in objects.mappings:
                 raise TargetError("live.so is not there any more")
