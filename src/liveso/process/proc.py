@@ -324,9 +324,14 @@ def _stat(pid: int) -> list[str]:
     return _read(pid, "stat").rpartition(")")[2].split()
 
 
+def status_lines(pid: int, thread: int) -> list[str]:
+    """What a thread is (proc(5), /proc/PID/status). Raises TargetGone."""
+    return _read(pid, f"task/{thread}/status").splitlines()
+
+
 def system_call_filters(pid: int, thread: int) -> int:
     """How many seccomp filters hold for a thread (0 where none do)."""
-    for line in _read(pid, f"task/{thread}/status").splitlines():
+    for line in status_lines(pid, thread):
         name, _colon, value = line.partition(":")
         if name == "Seccomp_filters":
             return int(value)
