@@ -13,6 +13,7 @@ from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, new_memory
 from liveso.process.carrying import carry
+from liveso.process.emulation import require_own_program
 from liveso.process.freeze import still, written_down
 from liveso.process.holding import MemoryChanged
 from liveso.process.mapped import MappedObjects
@@ -50,6 +51,7 @@ class Visited:
 
     async def greet(self) -> Hello:
         self._functions = functions_of(_seen(self._pid, self._machine))
+        require_own_program(self._pid, self._thread)
         async with self._visit() as it:
             self._say_whose(it)
         settings = {
