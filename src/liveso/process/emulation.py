@@ -1,4 +1,4 @@
-"""Programs that another program runs, instruction by instruction (valgrind): what they have loaded is in its process."""
+"""Programs that another one runs, in its own process, instruction by instruction (valgrind)."""
 
 import os
 import struct

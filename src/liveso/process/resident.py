@@ -195,7 +195,7 @@ class Resident:
         """Raises Filtered rather than wake a thread whose next system call may end the process."""
         async with self._turn:
             if self._filters_now() > self._filters:
-                raise Filtered("the program filters its system calls since it started (seccomp), the agent's could end it")
+                raise Filtered("the program filters its system calls since it started, the agent's could end it")
             self._send(message, sheet)
             reply = await self._answered(ANSWER_LIMIT)
         if reply.status == Status.TAKEN_BACK or (reply.status == Status.WORD_CHANGED and self._protocol < 3):
