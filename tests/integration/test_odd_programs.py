@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from liveso.process import proc
 from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
 from tests.integration.test_attach import LIBRARY
 from tests.integration.test_overwritten import UsersBench
@@ -278,3 +279,14 @@ def test_what_a_users_daemon_may_not_look_at_runs_on(odd: Bench) -> None:
             assert it.end() == 0
     finally:
         theirs.close()
+
+
+@pytest.mark.parametrize("oddity", ["strict", "filtered", "filtered_in_all_threads"])
+def test_a_restricted_thread_is_told_from_outside(odd: Bench, oddity: str) -> None:
+    program = odd.run_plain("./odd_lives", oddity)
+    program.wait_for("version")
+    assert proc.system_call_filters(program.pid, program.pid) == 0
+    before = len(program.lines)
+    program.ask("x")
+    program.wait_for("version", before)
+    assert proc.system_call_filters(program.pid, program.pid) == 1

@@ -335,12 +335,10 @@ def status_lines(pid: int, thread: int) -> list[str]:
 
 
 def system_call_filters(pid: int, thread: int) -> int:
-    """How many seccomp filters hold for a thread (0 where none do)."""
-    for line in status_lines(pid, thread):
-        name, _colon, value = line.partition(":")
-        if name == "Seccomp_filters":
-            return int(value)
-    return 0
+    """How many seccomp filters hold for a thread (0 where none do); strict mode, and filters that an older kernel does
+    not count, are one."""
+    values = dict(line.split(":\t", 1) for line in status_lines(pid, thread) if line.startswith("Seccomp"))
+    return max(int(values.get("Seccomp_filters", 0)), int(values.get("Seccomp", 0)) > 0)
 
 
 def folder_of(pid: int, thread: int) -> str:
