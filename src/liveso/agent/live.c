@@ -91,13 +91,15 @@ static bool serve(int channel, bool *asked)
 	if (!greet(channel, &message, gettid()))
 		return true;
 	while (live_channel_receive(channel, &message, &sheet)) {
-		/* LIVE_CARRY: the others stand still, and become nothing else */
-		bool stay = (message.kind == LIVE_CARRY || live_may_stay()) && live_work(&message, sheet);
+		/* LIVE_CARRY: the others stand still, and become nothing else. What comes too late is not done. */
+		bool stay = message.kind == LIVE_CARRY || live_may_stay();
+		bool is_cut = live_channel_is_cut(channel);
+		stay = stay && (is_cut || live_work(&message, sheet));
 		*asked = true;
 		if (sheet >= 0)
 			live_close(sheet);
-		if (!stay)
-			return false;
+		if (!stay || is_cut)
+			return stay;
 		if (!live_channel_send(channel, &message)) {
 			live_work_undelivered(&message);
 			return true;

@@ -43,8 +43,10 @@ enum live_start { LIVE_STARTED, LIVE_START_CLAIMED, LIVE_START_IMPOSSIBLE, LIVE_
  * children. */
 enum live_start live_channel_start_daemon(bool even_if_claimed);
 enum { LIVE_NO_SHEET = -1, LIVE_SHEET_DROPPED = -2 /* the program may not have another descriptor */ };
-/* Receive a request and its sheet. False if the daemon is gone, also if it was when the request could be received. */
+/* Receive a request and its sheet. False if the daemon is gone. */
 bool live_channel_receive(int channel, struct live_message *message, int *sheet);
+/* Whether the daemon is gone, so that nobody asks any more for what was received. */
+bool live_channel_is_cut(int channel);
 /* Send a message. False if the daemon is gone. */
 bool live_channel_send(int channel, const struct live_message *message);
 
