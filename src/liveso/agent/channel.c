@@ -238,7 +238,7 @@ enum live_start live_channel_start_daemon(bool even_if_claimed)
 }
 
 /* What lies in the channel of a daemon that has gone is not asked for any more. */
-static bool is_cut(int channel)
+bool live_channel_is_cut(int channel)
 {
 	struct pollfd poll = {.fd = channel};
 	struct timespec now = {0, 0};
@@ -261,7 +261,7 @@ bool live_channel_receive(int channel, struct live_message *message, int *sheet)
 	else if (header.msg_flags & MSG_CTRUNC)
 		*sheet = LIVE_SHEET_DROPPED;
 	size_t head = offsetof(struct live_message, text);
-	if (size < (ssize_t)head || message->text_size != (size_t)size - head || is_cut(channel)) {
+	if (size < (ssize_t)head || message->text_size != (size_t)size - head) {
 		if (*sheet >= 0)
 			live_close(*sheet);
 		return false;

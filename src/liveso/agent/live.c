@@ -69,25 +69,6 @@ static bool stand_apart(void)
 	return true;
 }
 
-/* True if only we keep the process alive: its first thread has ended (pthread_exit(3)) and no other is left. */
-static bool is_last_thread(void)
-{
-	char text[1024];
-	int file = live_open("/proc/self/stat", O_RDONLY);
-	ssize_t size = file < 0 ? -1 : live_read(file, text, sizeof text - 1);
-	if (file >= 0)
-		live_close(file);
-	if (size <= 0)
-		return false;
-	text[size] = 0;
-	const char *field = strrchr(text, ')'); /* proc(5): field 3 follows, num_threads is field 20 */
-	if (!field || field[1] == 0 || field[2] != 'Z')
-		return false;
-	for (int number = 2; number < 20 && field; number++)
-		field = strchr(field + 1, ' ');
-	return field && strtol(field, NULL, 10) == 2;
-}
-
 static bool greet(int channel, struct live_message *message, pid_t thread)
 {
 	message->kind = LIVE_HELLO;
@@ -110,12 +91,15 @@ static bool serve(int channel, bool *asked)
 	if (!greet(channel, &message, gettid()))
 		return true;
 	while (live_channel_receive(channel, &message, &sheet)) {
-		bool stay = live_work(&message, sheet);
+		/* LIVE_CARRY: the others stand still, and become nothing else. What comes too late is not done. */
+		bool stay = message.kind == LIVE_CARRY || live_may_stay();
+		bool is_cut = live_channel_is_cut(channel);
+		stay = stay && (is_cut || live_work(&message, sheet));
 		*asked = true;
 		if (sheet >= 0)
 			live_close(sheet);
-		if (!stay)
-			return false;
+		if (!stay || is_cut)
+			return stay;
 		if (!live_channel_send(channel, &message)) {
 			live_work_undelivered(&message);
 			return true;
@@ -164,7 +148,7 @@ static void *run(void *unused)
 	prctl(PR_SET_NAME, "live.so");
 	if (started_by_fork)
 		rest(CHILD_PAUSE);
-	while (stay && !is_last_thread()) {
+	while (stay && live_may_stay()) {
 		int channel = live_channel_open();
 		if (channel >= 0) {
 			time_t begin = seconds();
@@ -191,7 +175,7 @@ static void *run(void *unused)
 		}
 		pause_after(attempts++, LONGEST_ABSENCE);
 	}
-	return NULL;
+	live_end_thread();
 }
 
 /* In a child of fork(2) the program's thread is the only one but ours: it can be the one that gets a root and a working
@@ -217,6 +201,8 @@ static void start(void)
 	int failure = pthread_create(&thread, &attributes, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
+	if (failure == 0)
+		live_uncount_thread();
 	if (failure == 0 && !(started_by_fork && leave_folders()))
 		await_apart();
 	else if (failure != 0 && !started_by_fork)
@@ -243,16 +229,6 @@ static void after_fork_in_parent(void)
 	}
 }
 
-static void after_fork_in_child(void)
-{
-	int saved = errno;
-	live_work_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	holds_work_lock = false;
-	started_by_fork = true;
-	start();
-	errno = saved;
-}
-
 /* Say that there is a process to be visited. A daemon that is not there yet finds it, too: it looks at all processes
  * when it starts. */
 static void announce(void)
@@ -271,6 +247,21 @@ static void announce(void)
 	}
 }
 
+static void after_fork_in_child(void)
+{
+	int saved = errno;
+	live_work_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	holds_work_lock = false;
+	started_by_fork = true;
+	if (live_area.mode == LIVE_UNLIKE) /* the child's thread is what the one that forked was */
+		live_area.mode = LIVE_RESIDENT;
+	if (live_area.mode == LIVE_RESIDENT)
+		start();
+	else if (live_area.mode == LIVE_VISITED)
+		announce();
+	errno = saved;
+}
+
 static void announce_child(void)
 {
 	int saved = errno;
@@ -287,6 +278,7 @@ __attribute__((constructor)) static void live_begin(void)
 		live_area.mode = LIVE_LEFT;
 	} else if (live_settings.is_resident) {
 		live_area.mode = LIVE_RESIDENT;
+		live_leader_prepare();
 		pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 		start();
 	} else {

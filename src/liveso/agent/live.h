@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdnoreturn.h>
 
 #include "protocol.h"
 
@@ -42,8 +43,10 @@ enum live_start { LIVE_STARTED, LIVE_START_CLAIMED, LIVE_START_IMPOSSIBLE, LIVE_
  * children. */
 enum live_start live_channel_start_daemon(bool even_if_claimed);
 enum { LIVE_NO_SHEET = -1, LIVE_SHEET_DROPPED = -2 /* the program may not have another descriptor */ };
-/* Receive a request and its sheet. False if the daemon is gone, also if it was when the request could be received. */
+/* Receive a request and its sheet. False if the daemon is gone. */
 bool live_channel_receive(int channel, struct live_message *message, int *sheet);
+/* Whether the daemon is gone, so that nobody asks any more for what was received. */
+bool live_channel_is_cut(int channel);
 /* Send a message. False if the daemon is gone. */
 bool live_channel_send(int channel, const struct live_message *message);
 
@@ -77,6 +80,18 @@ uint64_t live_move_parts(const struct live_part *parts, uint64_t count);
 /* visit.c: what a daemon finds which visits the process. */
 extern struct live_area live_area;
 extern char live_stack[LIVE_STACK_SIZE];
+
+/* leader.c: Find out how glibc counts threads: once, in the program's thread. */
+void live_leader_prepare(void);
+/* Let glibc not count our thread: what ends last of the program's own ends the process, with all that is to
+ * be done then (exit(3)). */
+void live_uncount_thread(void);
+/* False where only our thread keeps the process alive, or where it may do what the first one may not, or the other way
+ * round. */
+bool live_may_stay(void);
+/* End our thread, of which glibc is not told. Where only that is left, the process ends with what its first thread
+ * ended with: for newer kernels the last one counts. */
+noreturn void live_end_thread(void);
 
 /* live.c: held by the agent while the loader's data is in flux; a fork waits for it. */
 extern pthread_mutex_t live_work_lock;

@@ -138,6 +138,7 @@ enum live_mode {
 	LIVE_VISITED = 0,  /* a daemon visits it: nothing of live.so's runs there */
 	LIVE_LEFT = 1,	   /* as a daemon was told: it is left alone */
 	LIVE_RESIDENT = 2, /* live.so has a thread there, which connects to the daemon */
+	LIVE_UNLIKE = 3,   /* it had, which has ended: what that might do was not what the program's first one may */
 };
 
 /* What a daemon finds in live.so (symbol live_area) where it visits the process. A thread of the program makes calls

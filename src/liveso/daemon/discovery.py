@@ -23,6 +23,10 @@ SEES_OTHER_FILES = (
     "run a daemon there"
 )
 _NOT_CONNECTED = "it has live.so and has not connected: it is another daemon's, has just started, or stands still"
+_UNLIKE = (
+    "live.so's thread has left it, because its user, groups, capabilities or filters of system calls became other than"
+    " the thread's: `liveso attach PID` lets root's daemon visit it"
+)
 
 
 def is_from_disk(it: LoadedObject, store: Store) -> bool:
@@ -55,11 +59,19 @@ def processes_with_agent(socket: Path, connected: Collection[int], notes: Mappin
             pid = int(name)
             is_expected = pid in notes or (path_of_agent(pid) and is_told(pid, socket, connected))
             if pid not in connected and is_expected:
-                seen = _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
-                note = notes.get(pid, seen)
+                note = notes.get(pid) or _why_not_served(pid)
                 yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)
         except (OSError, LivesoError):
             continue
+
+
+def _why_not_served(pid: int) -> str:
+    """Why a process that has live.so is not served, as far as it is to be seen. Raises LivesoError."""
+    with suppress(TargetError):
+        said = announcement(pid)
+        if said is not None and said.mode is Mode.UNLIKE:
+            return _UNLIKE.replace("PID", str(pid))
+    return _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
 
 
 def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:

@@ -17,6 +17,7 @@ from liveso.elf.data import data_layout
 from liveso.errors import StoreError, TargetError, TargetGone
 from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion, decode_record
 from liveso.process import proc
+from liveso.process.emulation import require_own_program
 from liveso.process.identity import read_identities
 from liveso.settings import Settings, patterns
 from liveso.store import Store, Version
@@ -51,6 +52,7 @@ class Learner:
         target = served.target
         if not proc.has_same_root(target.pid, target.hello.thread):
             raise TargetError(SEES_OTHER_FILES)
+        require_own_program(target.pid, target.hello.thread)
         target.libraries = await asyncio.to_thread(decode_record, await target.agent.recall(), self._variables)
         await self.learn(served)
         self._results.say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")

@@ -17,7 +17,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
 from liveso.machine import X86_64
-from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc
+from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc, rights
 from liveso.settings import Settings, loglevel, switch
 from liveso.store import Store
 
@@ -258,6 +258,8 @@ class Registry:
             if threads.leader_ended and threads.count == 2:
                 await served.target.agent.leave()
             memory = proc.memory_use(pid, agents_thread)
+        elif not served.is_visited and rights.differ(pid, pid, agents_thread):
+            served.learn_again()  # at the next request its agent sees that, and leaves
         if served.mapped is None or (memory == served.memory and not closely):
             served.looks_alike += 1
             return

@@ -349,13 +349,21 @@ def _stat(pid: int) -> list[str]:
     return _read(pid, "stat").rpartition(")")[2].split()
 
 
+def auxiliary_vector(pid: int, thread: int) -> bytes:
+    """What the kernel told the program when it started (proc(5), /proc/PID/auxv)."""
+    return _read(pid, f"task/{thread}/auxv").encode(errors="surrogateescape")
+
+
+def status_lines(pid: int, thread: int) -> list[str]:
+    """What a thread is (proc(5), /proc/PID/status). Raises TargetGone."""
+    return _read(pid, f"task/{thread}/status").splitlines()
+
+
 def system_call_filters(pid: int, thread: int) -> int:
-    """How many seccomp filters hold for a thread (0 where none do)."""
-    for line in _read(pid, f"task/{thread}/status").splitlines():
-        name, _colon, value = line.partition(":")
-        if name == "Seccomp_filters":
-            return int(value)
-    return 0
+    """How many seccomp filters hold for a thread (0 where none do); strict mode, and filters that an older kernel does
+    not count, are one."""
+    values = dict(line.split(":\t", 1) for line in status_lines(pid, thread) if line.startswith("Seccomp"))
+    return max(int(values.get("Seccomp_filters", 0)), int(values.get("Seccomp", 0)) > 0)
 
 
 def folder_of(pid: int, thread: int) -> str:

@@ -40,6 +40,7 @@ class Mode(IntEnum):
     VISITED = 0
     LEFT = 1
     RESIDENT = 2
+    UNLIKE = 3
 
 
 class Status(IntEnum):

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,10 @@ _MESSAGES = {
 }
 
 
+class Filtered(TargetError):
+    """The agent's thread may not do what it would have to."""
+
+
 class Resident:
     """The connection to one target's agent. One request is under way at a time; each has a number, which its answer has
     too: one that comes late is nobody's. An agent that does not answer is cut off, once and for all."""
@@ -60,6 +65,7 @@ class Resident:
         self._is_gone = False
         self._protocol = protocol.PROTOCOL
         self._listed: tuple[bytes, tuple[LoadedObject, ...]] = (b"", ())
+        self._filters = 0
 
     @property
     def is_met(self) -> bool:
@@ -82,6 +88,7 @@ class Resident:
         variables = (part.partition("=") for part in message.text.decode("utf-8", "replace").split("\0") if part)
         settings = {name: value for name, _equals, value in variables}
         self.spared = message.argument[1]
+        self._filters = self._filters_now()
         return Hello(self.spared, message.argument[2], message.argument[3], settings, spoken)
 
     async def list_objects(self) -> ObjectList:
@@ -185,8 +192,17 @@ class Resident:
     def disconnect(self) -> None:
         self._connection.close()
 
+    def _filters_now(self) -> int:
+        """How many filters of system calls hold for the agent's thread, which is looked at from outside."""
+        with suppress(TargetGone):
+            return proc.system_call_filters(self.spared, self.spared) if self.spared else 0
+        return 0
+
     async def _ask(self, message: Message, sheet: Sheet | None = None) -> Message:
+        """Raises Filtered rather than wake a thread whose next system call may end the process."""
         async with self._turn:
+            if self._filters_now() > self._filters:
+                raise Filtered("the program filters its system calls since it started, the agent's could end it")
             self._send(message, sheet)
             reply = await self._answered(ANSWER_LIMIT)
         if reply.status == Status.TAKEN_BACK or (reply.status == Status.WORD_CHANGED and self._protocol < 3):

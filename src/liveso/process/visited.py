@@ -13,6 +13,7 @@ from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, new_memory
 from liveso.process.carrying import carry
+from liveso.process.emulation import require_own_program
 from liveso.process.freeze import still, written_down
 from liveso.process.holding import MemoryChanged
 from liveso.process.link_map import seen_objects
@@ -56,6 +57,7 @@ class Visited:
     async def greet(self) -> Hello:
         objects = self._seen()
         self._functions = functions_of(objects)
+        require_own_program(self._pid, self._thread)
         self._live = arrived(objects)
         if self._live is not None:
             self._say_whose()
