@@ -75,7 +75,7 @@ def test_targets_that_are_stopped_during_updates_get_all_later_versions(idle_ben
     daemon = idle_bench.run_plain(sys.executable, "-c", IMPATIENT_DAEMON, "daemon")
     idle_bench.daemon = daemon
     daemon.wait_for_error("event=started")
-    programs = [idle_bench.run("./program") for _ in range(TARGETS)]
+    programs = [idle_bench.run("./program", LIVE_MODE="resident") for _ in range(TARGETS)]
     for program in programs:
         idle_bench.library(program.pid, "libtold.so")
     chance = random.Random(1)
@@ -145,7 +145,7 @@ def test_after_silence_the_next_connection_recalls_what_was_done(
 
     async def run() -> None:
         async with agents(idle_bench) as connected:
-            program = idle_bench.run("./program")
+            program = idle_bench.run("./program", LIVE_MODE="resident")
             it = await connected.get()
             thread = (await it.greet()).thread
             address = int((await asyncio.to_thread(program.wait_for, "words at")).split()[-1], 16)
@@ -178,7 +178,7 @@ def test_a_late_answer_is_nobodys(idle_bench: Bench) -> None:
 
     async def run() -> None:
         async with agents(idle_bench) as connected:
-            program = idle_bench.run("./program")
+            program = idle_bench.run("./program", LIVE_MODE="resident")
             it = await connected.get()
             thread = (await it.greet()).thread
             address = int((await asyncio.to_thread(program.wait_for, "words at")).split()[-1], 16)
@@ -223,7 +223,7 @@ def test_words_that_were_visible_for_a_moment_are_told_from_those_that_never_wer
 
     async def run() -> None:
         async with agents(idle_bench) as connected:
-            program = idle_bench.run("./program")
+            program = idle_bench.run("./program", LIVE_MODE="resident")
             it = await connected.get()
             await it.greet()
             address = int((await asyncio.to_thread(program.wait_for, "words at")).split()[-1], 16)
@@ -246,7 +246,7 @@ def test_pages_that_stay_writable_do_not_make_a_commit_undone(idle_bench: Bench)
 
     async def run() -> None:
         async with agents(idle_bench) as connected:
-            program = idle_bench.run("./program")
+            program = idle_bench.run("./program", LIVE_MODE="resident")
             it = await connected.get()
             await it.greet()
             address = int((await asyncio.to_thread(program.wait_for, "words at")).split()[-1], 16)

@@ -110,7 +110,7 @@ def test_a_daemon_that_hangs_up_at_once_is_asked_more_and_more_seldom(idle_bench
             listener.bind(idle_bench.environment["LIVE_SOCKET"])
             listener.listen()
             listener.setblocking(False)
-            idle_bench.run("./program")
+            idle_bench.run("./program", LIVE_MODE="resident")
             for _ in range(CONNECTIONS):
                 connection, _address = await loop.sock_accept(listener)
                 times.append(loop.time())

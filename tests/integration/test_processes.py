@@ -457,7 +457,10 @@ def test_a_fork_in_every_moment_of_an_update_leaves_a_child_that_works(bench: Be
     program.wait_for("all children worked")
 
 
-def test_a_program_with_an_allocator_of_its_own_and_one_thread_is_left_alone(bench: Bench) -> None:
+@pytest.mark.parametrize(("mode", "reason"), [("resident", "malloc of its own"), ("visited", "allocator of its own")])
+def test_a_program_with_an_allocator_of_its_own_and_one_thread_is_left_alone(
+    bench: Bench, mode: str, reason: str
+) -> None:
     build(
         bench,
         """
@@ -485,11 +488,11 @@ def test_a_program_with_an_allocator_of_its_own_and_one_thread_is_left_alone(ben
         """,
         "-fno-builtin",
     )
-    program = bench.run("./program")
+    program = bench.run("./program", LIVE_MODE=mode)
     served(bench, program.pid)
     bench.link("libhello.2.so", "libhello.so")
     library = bench.wait_for_result(program.pid, "libhello.so", "refused")
-    assert "malloc of its own" in library["reason"]
+    assert reason in library["reason"]
     program.ask("")
     program.wait_for("program: version 1, count 1")
 

@@ -150,17 +150,18 @@ def test_a_program_that_cannot_be_served_prints_nothing(idle_bench: Bench, envir
     idle_bench.compile("#include <unistd.h>\nint main(void) { return sleep(20) != 0; }", "program")
     silent = idle_bench.run("./program", **{**environment, "LIVE_LOGLEVEL": "0"})
     by_default = idle_bench.run("./program", **{**environment, "LIVE_LOGLEVEL": ""})
-    asked = idle_bench.run("./program", **{**environment, "LIVE_LOGLEVEL": "1"})
+    asked = idle_bench.run("./program", **{**environment, "LIVE_LOGLEVEL": "1", "LIVE_MODE": "resident"})
     asked.wait_for_error("live.so: ")
     for program in (silent, by_default):
         assert program.process.wait(60) == 0 and program.error_lines == []
 
 
+@pytest.mark.parametrize("mode", ["resident", "visited"])
 @pytest.mark.parametrize("limit", [4, 8])
-def test_too_few_descriptors_are_named(bench: Bench, limit: int) -> None:
+def test_too_few_descriptors_are_named_where_any_are_needed(bench: Bench, limit: int, mode: str) -> None:
     bench.compile(SHORT, "program")
-    program = bench.run_plain("sh", "-c", f"ulimit -n {limit}; LD_PRELOAD={AGENT} exec ./program")
-    if limit < 8:
+    program = bench.run_plain("sh", "-c", f"ulimit -n {limit}; LD_PRELOAD={AGENT} exec ./program", LIVE_MODE=mode)
+    if limit < 8 and mode == "resident":
         assert bench.daemon
         line = bench.daemon.wait_for_error("event=not-served")
         assert "RLIMIT_NOFILE" in line and "another version" not in line
@@ -171,7 +172,7 @@ def test_too_few_descriptors_are_named(bench: Bench, limit: int) -> None:
 
 def test_a_limit_on_the_size_of_files_is_named(bench: Bench) -> None:
     bench.compile(SHORT, "program")
-    program = bench.run_plain("sh", "-c", f"ulimit -f 0; LD_PRELOAD={AGENT} exec ./program")
+    program = bench.run_plain("sh", "-c", f"ulimit -f 0; LD_PRELOAD={AGENT} exec ./program", LIVE_MODE="resident")
     assert bench.daemon
     assert "(File too large)" in bench.daemon.wait_for_error("event=not-served")
     assert program.end() == 0

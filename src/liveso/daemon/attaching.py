@@ -25,7 +25,7 @@ from liveso.store import Store, Version
 
 _LOOK_EVERY, _LOOK_SELDOM = 1.0, 8.0  # seconds, while processes are visited and while none is
 _LOOK_WITH_EVENTS = 60.0  # seconds, where the kernel tells of new processes
-_LOOK_CLOSELY_EVERY = 64  # looks
+_FIRST_LOOKS, _LOOK_CLOSELY_EVERY = 3, 64
 _YOUNGEST = 0.1  # seconds: what is younger may be about to end, or to execute another program
 _SETTLED = 1.0  # seconds: what nobody asked for begins with what lies on disk, and most of it ends soon
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0  # seconds until a process that may not be visited is looked at again
@@ -48,6 +48,7 @@ class Attaching:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._seen: dict[int, int] = {}
         self._is_told = False
+        self._looks = 0
         self._to_look = asyncio.Event()
         self.notes: dict[int, str] = {}
 
@@ -118,16 +119,26 @@ class Attaching:
     async def look_around(self) -> None:
         """Find processes that are to be visited: children of those that are, what an earlier daemon attached, or
         everything."""
-        looks = 0
         while True:
-            found = self._newcomers(is_thorough=looks % _LOOK_CLOSELY_EVERY == 0 or self._is_told)
+            found = self._newcomers(is_thorough=self._looks % _LOOK_CLOSELY_EVERY == 0 or self._is_told)
             for peer in await asyncio.to_thread(list, found):
                 self._supervisor.start(self._take_up(peer))
-            looks += 1
-            pause = _LOOK_WITH_EVENTS if self._is_told else _LOOK_EVERY if self._tasks else _LOOK_SELDOM
+            self._looks += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._to_look.wait(), pause)
+                await asyncio.wait_for(self._to_look.wait(), self._pause())
             self._to_look.clear()
+
+    def _pause(self) -> float:
+        """Seconds until the next look: soon after the first ones, which may have found a process too young."""
+        if self._looks < _FIRST_LOOKS:
+            return _LOOK_EVERY
+        if self._is_told:
+            return _LOOK_WITH_EVENTS
+        return _LOOK_EVERY if self._tasks else _LOOK_SELDOM
+
+    def _look_now(self) -> None:
+        self._looks = 0
+        self._to_look.set()
 
     async def follow_events(self) -> None:
         """Hear of new processes, where the kernel tells this daemon; else they are looked for."""
@@ -139,14 +150,14 @@ class Attaching:
             await asyncio.Event().wait()
             return
         self._is_told = True
-        self._to_look.set()
+        self._look_now()
         try:
             while True:
                 try:
                     async for event in events:
                         self._take_note(event)
                 except EventsLost:
-                    self._to_look.set()
+                    self._look_now()
         finally:
             self._is_told = False
             events.close()

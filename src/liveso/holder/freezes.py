@@ -65,7 +65,7 @@ def freeze(
         _let_run(pid, agent, since + limit)
     say(talk, STILL + SINCE.pack(since))  # where the daemon has gone, the talk is over
     _until_over(talk, pid, agent, stopped)
-    let_all_go(pid, stopped, number_at, result_at, calls)
+    let_all_go(stopped, number_at, result_at, calls)
     say(talk, ENDED)
 
 

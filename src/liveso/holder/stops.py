@@ -28,7 +28,7 @@ _GETREGSET, _SETREGSET, _GETSIGMASK, _SETSIGMASK, _SETOPTIONS = 0x4204, 0x4205, 
 _SYSTEM_CALLS_ARE_MARKED, _FILTERS_ARE_SUSPENDED = 1, 1 << 21  # PTRACE_O_TRACESYSGOOD, PTRACE_O_SUSPEND_SECCOMP
 _MASK_SIZE = 8
 _MOST_REGISTERS = 1 << 16  # bytes
-_ERESTARTNOINTR = 513  # include/linux/errno.h of the kernel
+_ERESTARTNOHAND = 514  # include/linux/errno.h of the kernel
 _NUMBER = struct.Struct("=q")
 _ROUNDS_WITHOUT_PAUSE = 20
 
@@ -175,26 +175,21 @@ def suspend_filters(thread: int) -> bool:
     return False
 
 
-def let_all_go(pid: int, stopped: dict[int, int], number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+def let_all_go(stopped: dict[int, int], number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
     for thread, number in stopped.items():
         if not number and result_at:
-            let_call_go_on(pid, thread, number_at, result_at, calls)
+            let_call_go_on(thread, number_at, result_at, calls)
         ptrace(DETACH, thread, number)
 
 
-def let_call_go_on(pid: int, thread: int, number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+def let_call_go_on(thread: int, number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
     """Let a system call that the stop ended be made again, as if there had been none: the kernel does so for a thread
-    whose call ends with ERESTARTNOINTR. Where a signal waits, the program is to see EINTR."""
+    whose call ends with ERESTARTNOHAND, unless a signal's handler comes in between, which is to see EINTR."""
     registers = bytearray(read_registers(thread, PRSTATUS))
     if not registers:
         return
     number, result = (_NUMBER.unpack_from(registers, at)[0] for at in (number_at, result_at))
-    if number < 0 or number not in calls or result != -errno.EINTR or _has_signal(pid, thread):
+    if number < 0 or number not in calls or result != -errno.EINTR:
         return
-    _NUMBER.pack_into(registers, result_at, -_ERESTARTNOINTR)
+    _NUMBER.pack_into(registers, result_at, -_ERESTARTNOHAND)
     write_registers(thread, PRSTATUS, bytes(registers))
-
-
-def _has_signal(pid: int, thread: int) -> bool:
-    pending, shared, blocked = (int(_field(pid, thread, name) or "0", 16) for name in ("SigPnd", "ShdPnd", "SigBlk"))
-    return bool((pending | shared) & ~blocked)

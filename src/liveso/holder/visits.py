@@ -237,7 +237,7 @@ class _Others:
     def let_go(self) -> None:
         if self._threads:
             it = self._stopped
-            let_all_go(it.pid, self._threads, it.number_at, it.result_at, it.calls)
+            let_all_go(self._threads, it.number_at, it.result_at, it.calls)
             self._held = self.held
             self._threads = {}
 
@@ -289,7 +289,7 @@ def _let_go(stopped: _Stopped, *, has_called: bool) -> None:
         if status < 0:
             return
         _put_back(stopped)
-    let_call_go_on(stopped.pid, stopped.thread, stopped.number_at, stopped.result_at, stopped.calls)
+    let_call_go_on(stopped.thread, stopped.number_at, stopped.result_at, stopped.calls)
     ptrace(DETACH, stopped.thread)
 
 

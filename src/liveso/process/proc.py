@@ -349,11 +349,6 @@ def _stat(pid: int) -> list[str]:
     return _read(pid, "stat").rpartition(")")[2].split()
 
 
-def auxiliary_vector(pid: int, thread: int) -> bytes:
-    """What the kernel told the program when it started (proc(5), /proc/PID/auxv)."""
-    return _read(pid, f"task/{thread}/auxv").encode(errors="surrogateescape")
-
-
 def status_lines(pid: int, thread: int) -> list[str]:
     """What a thread is (proc(5), /proc/PID/status). Raises TargetGone."""
     return _read(pid, f"task/{thread}/status").splitlines()

@@ -59,7 +59,7 @@ class _Judge:
         return ""
 
     def _reason_in(self, frames: Sequence[Frame], is_in_call: bool, call: int | None, is_oldest: bool) -> str:
-        kinds = [self._kinds.of(it.image) for it in frames]
+        kinds = self._kinds_of(frames)
         for unwanted in (Kind.LINKER, Kind.ALLOCATOR):
             if unwanted in kinds:
                 return f"inside {self._name(frames[kinds.index(unwanted)])}, {unwanted.value}"
@@ -84,6 +84,16 @@ class _Judge:
         if called == first:
             return ""
         return self._reason_of_call(frames[called - 1], names, is_in_call, call, has_asked_kernel)
+
+    def _kinds_of(self, frames: Sequence[Frame]) -> list[Kind]:
+        """A function that has the name of the one of libc which it calls stands in front of that, and is no allocator's
+        (the sanitizers of compilers)."""
+        kinds = [self._kinds.of(it.image) for it in frames]
+        for index, (called, frame) in enumerate(zip(frames, frames[1:], strict=False), 1):
+            if kinds[index - 1 : index + 1] == [Kind.LIBC, Kind.ALLOCATOR]:
+                if self._names(frame) & self._names_of_call(called) & _LIBRARY_CALLS:
+                    kinds[index] = Kind.OTHER
+        return kinds
 
     def _reason_of_call(
         self, frame: Frame, names: frozenset[str], is_in_call: bool, call: int | None, has_asked_kernel: bool
