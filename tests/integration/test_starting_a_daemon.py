@@ -59,10 +59,12 @@ def wait_for_end(pid: int) -> None:
 
 
 def is_zombie(pid: int) -> bool:
+    """Whether all its threads have ended: until then it has its files open."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        states = [it.read_text().rpartition(")")[2].split()[0] for it in Path(f"/proc/{pid}/task").glob("*/stat")]
     except OSError:
-        return True
+        return False
+    return set(states) <= {"Z"}
 
 
 def test_it_has_nothing_of_the_programs_limits(idle_bench: Bench) -> None:

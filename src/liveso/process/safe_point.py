@@ -10,6 +10,7 @@ the result that `dlerror` will return, signal masks.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -89,10 +90,10 @@ class _Judge:
         """A function that has the name of the one of libc which it calls stands in front of that, and is no allocator's
         (the sanitizers of compilers)."""
         kinds = [self._kinds.of(it.image) for it in frames]
-        for index, (called, frame) in enumerate(zip(frames, frames[1:], strict=False), 1):
-            if kinds[index - 1 : index + 1] == [Kind.LIBC, Kind.ALLOCATOR]:
-                if self._names(frame) & self._names_of_call(called) & _LIBRARY_CALLS:
-                    kinds[index] = Kind.OTHER
+        for index, (called, frame) in enumerate(pairwise(frames), 1):
+            is_in_front = kinds[index - 1 : index + 1] == [Kind.LIBC, Kind.ALLOCATOR]
+            if is_in_front and self._names(frame) & self._names_of_call(called) & _LIBRARY_CALLS:
+                kinds[index] = Kind.OTHER
         return kinds
 
     def _reason_of_call(
