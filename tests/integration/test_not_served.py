@@ -2,12 +2,9 @@
 
 import os
 import signal
-import subprocess
 from typing import Any
 
-import pytest
-
-from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
+from tests.harness import AGENT, Bench, Program, wait_until
 
 PROGRAM = """
 #include <stdio.h>
@@ -41,19 +38,6 @@ def run_in(bench: Bench, *namespaces: str) -> Program:
     )
     program.wait_for("ready")
     return program
-
-
-@pytest.mark.parametrize("namespaces", [("--mount",), ("--mount", "--net"), ("--root=/",)], ids=" ".join)
-def test_what_sees_other_files(bench: Bench, namespaces: tuple[str, ...]) -> None:
-    program = run_in(bench, *namespaces)
-    if "--mount" in namespaces:
-        assert "it sees other files than the daemon" in note(bench, "program")["note"]
-        shown = subprocess.run([LIVESO, "status"], env=bench.environment, capture_output=True, text=True, check=True)
-        assert "it sees other files than the daemon" in shown.stdout
-    else:
-        wait_until(lambda: any(it["pid"] == program.pid and not it["note"] for it in bench.status()), "it is served")
-    assert program.end() == 0
-    assert program.error_lines == []
 
 
 def test_what_was_told_of_this_daemon_and_does_not_reach_it(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import liveso
 from liveso.daemon.admission import Peer, process_to_visit
-from liveso.daemon.discovery import SEES_OTHER_FILES, path_of_agent
+from liveso.daemon.discovery import path_of_agent
 from liveso.daemon.log import log
 from liveso.daemon.process_events import EventsLost, Kind, ProcessEvent, ProcessEvents
 from liveso.daemon.reach import is_own, is_reached
@@ -20,6 +20,7 @@ from liveso.machine import X86_64
 from liveso.machine.x86_64_calls import X86_64_CALLS
 from liveso.process import Visited, announcement, proc
 from liveso.process.protocol import Mode
+from liveso.process.view import why_unlike
 from liveso.settings import Settings
 from liveso.store import Store, Version
 
@@ -82,8 +83,8 @@ class Attaching:
         until there is something to update."""
         if proc.shares_memory(peer.pid, proc.parent(peer.pid), X86_64_CALLS.kcmp):
             return f"process {peer.pid} is about to execute a program (vfork(2))"
-        if not proc.has_same_root(peer.pid, proc.living_thread(peer.pid)):
-            return f"process {peer.pid}: {SEES_OTHER_FILES}"
+        if reason := why_unlike(peer.pid, proc.living_thread(peer.pid), str(self._store.root)):
+            return f"process {peer.pid}: {reason}"
         version = await asyncio.to_thread(self._store.add, _installed())
         path = await asyncio.to_thread(self._store.prepared, version, _NAME)
         if peer.pid in self._tasks:

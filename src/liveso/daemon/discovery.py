@@ -12,16 +12,13 @@ from liveso.errors import LivesoError, TargetError
 from liveso.process import LoadedObject, announcement, proc
 from liveso.process.proc import Mapping as MappedPart
 from liveso.process.protocol import Mode
+from liveso.process.view import why_unlike
 from liveso.settings import default_socket, is_served
 from liveso.store import Store
 
 _NEVER = re.compile(r"(ld-linux[^/]*|ld64|libc|live)\.so(\.\d+)*$|^ld-linux|^libc-\d")
 _KERNELS = re.compile(r"linux-(vdso|gate)\d*\.so")
 
-SEES_OTHER_FILES = (
-    "it sees other files than the daemon (container, chroot; PrivateTmp or ProtectSystem of systemd): "
-    "run a daemon there"
-)
 _NOT_CONNECTED = "it has live.so and has not connected: it is another daemon's, has just started, or stands still"
 _UNLIKE = (
     "live.so's thread has left it, because its user, groups, capabilities or filters of system calls became other than"
@@ -49,7 +46,9 @@ def mapping_of(it: LoadedObject, mappings: Sequence[MappedPart], starts: Sequenc
     return mappings[index] if index >= 0 and it.headers < mappings[index].end else None
 
 
-def processes_with_agent(socket: Path, connected: Collection[int], notes: Mapping[int, str]) -> Iterator[NotServed]:
+def processes_with_agent(
+    socket: Path, store: str, connected: Collection[int], notes: Mapping[int, str]
+) -> Iterator[NotServed]:
     """The processes that have live.so in their memory and are to be served by way of `socket`, and those with `notes`,
     but those that are `connected`. Why they are not is in the `notes`, or is what can be seen."""
     for name in os.listdir("/proc"):
@@ -59,19 +58,19 @@ def processes_with_agent(socket: Path, connected: Collection[int], notes: Mappin
             pid = int(name)
             is_expected = pid in notes or (path_of_agent(pid) and is_told(pid, socket, connected))
             if pid not in connected and is_expected:
-                note = notes.get(pid) or _why_not_served(pid)
+                note = notes.get(pid) or _why_not_served(pid, store)
                 yield NotServed(pid, proc.command(pid, pid), os.stat(f"/proc/{name}").st_uid, note)
         except (OSError, LivesoError):
             continue
 
 
-def _why_not_served(pid: int) -> str:
+def _why_not_served(pid: int, store: str) -> str:
     """Why a process that has live.so is not served, as far as it is to be seen. Raises LivesoError."""
     with suppress(TargetError):
         said = announcement(pid)
         if said is not None and said.mode is Mode.UNLIKE:
             return _UNLIKE.replace("PID", str(pid))
-    return _NOT_CONNECTED if proc.has_same_root(pid, pid) else SEES_OTHER_FILES
+    return why_unlike(pid, pid, store) or _NOT_CONNECTED
 
 
 def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:

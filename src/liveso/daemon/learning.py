@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from liveso.apply import Target, release_unloaded, running_version, take_over, warm
-from liveso.daemon.discovery import SEES_OTHER_FILES, is_from_disk, mapping_of, why_fixed
+from liveso.daemon.discovery import is_from_disk, mapping_of, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
 from liveso.daemon.protection import Protection
@@ -19,6 +19,7 @@ from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion, decode
 from liveso.process import proc
 from liveso.process.emulation import require_own_program
 from liveso.process.identity import read_identities
+from liveso.process.view import why_unlike
 from liveso.settings import Settings, patterns
 from liveso.store import Store, Version
 
@@ -50,8 +51,8 @@ class Learner:
     async def meet(self, served: ServedTarget) -> None:
         """Take in a target that has just come. Raises TargetError where it cannot be served."""
         target = served.target
-        if not proc.has_same_root(target.pid, target.hello.thread):
-            raise TargetError(SEES_OTHER_FILES)
+        if reason := why_unlike(target.pid, target.hello.thread, str(self._store.root)):
+            raise TargetError(reason)
         require_own_program(target.pid, target.hello.thread)
         target.libraries = await asyncio.to_thread(decode_record, await target.agent.recall(), self._variables)
         await self.learn(served)

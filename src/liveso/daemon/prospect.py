@@ -17,6 +17,7 @@ from liveso.judging import Analyst
 from liveso.plan import PROGRAM, LibraryState, needed_objects, new_dependencies
 from liveso.process import proc
 from liveso.process.identity import Identity, read_file_identity
+from liveso.process.view import has_own_mounts, sees_same
 from liveso.store import Store, Version
 from liveso.verdict import PairAnalysis
 
@@ -70,6 +71,10 @@ class Prospects:
             elif version is None and not wanted.rollback:
                 problem = self._disk.problem(path)
                 prospect.behind[path] = f"cannot be updated: {problem}" if problem else "changes on disk just now"
+            elif version not in (None, state.current) and not self._sees(served, path):
+                reason = "the process sees another file there than the daemon (mount_namespaces(7)): restart it"
+                prospect.behind[path] = f"cannot be updated: {reason}"
+                prospect.unjudged.append((library, version, reason))
             elif version not in (None, state.current):
                 due.append((library, state, version, wanted.rollback))
         if not due:
@@ -99,6 +104,11 @@ class Prospects:
                     library, state, version, image, analysis, needs, rollback, newer
                 )
         return prospect
+
+    def _sees(self, served: ServedTarget, path: str) -> bool:
+        """Whether the file that has changed is the one that the target would load."""
+        pid, thread = served.pid, served.target.hello.thread
+        return not has_own_mounts(pid, thread) or sees_same(pid, thread, path)
 
     async def _why_behind(self, served: ServedTarget, it: Fixed) -> str:
         """Why an object that is left as it is does not do for what was built with what lies on disk now."""

@@ -132,4 +132,6 @@ class Service:
         """The processes that have live.so, and should have connected."""
         connected = frozenset(self.registry.connected) | frozenset(self.registry.targets)
         notes = dict(self.attaching.notes)
-        return await asyncio.to_thread(lambda: list(processes_with_agent(self._socket, connected, notes)))
+        return await asyncio.to_thread(
+            lambda: list(processes_with_agent(self._socket, str(self._store.root), connected, notes))
+        )

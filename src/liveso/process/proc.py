@@ -367,16 +367,3 @@ def folder_of(pid: int, thread: int) -> str:
         return os.readlink(f"/proc/{pid}/task/{thread}/cwd")
     except OSError as error:
         raise TargetGone(f"process {pid} has ended") from error
-
-
-def has_same_root(pid: int, thread: int) -> bool:
-    """Whether the agent's thread sees the same files as the daemon under the same names."""
-    try:
-        theirs, ours = os.stat(f"/proc/{pid}/task/{thread}/root"), os.stat("/")
-        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino) and os.readlink(
-            f"/proc/{pid}/task/{thread}/ns/mnt"
-        ) == os.readlink("/proc/self/ns/mnt")
-    except PermissionError as error:
-        raise TargetError(f"/proc/{pid}/root may not be read; run the daemon as the same user or as root") from error
-    except OSError as error:
-        raise TargetGone(f"process {pid} has ended") from error

@@ -1,0 +1,58 @@
+"""Whether a process sees the same files as the daemon under the same names: it may have another root (chroot(2),
+containers), or mounts of its own (mount_namespaces(7); PrivateTmp, ProtectSystem and others of systemd)."""
+
+import os
+from collections.abc import Callable
+
+from liveso.errors import TargetError, TargetGone
+
+HAS_OTHER_ROOT = "it sees other files than the daemon (container, chroot): run a daemon there"
+
+
+def why_unlike(pid: int, thread: int, store: str) -> str:
+    """Why a process cannot open what the daemon names, above all in the store; empty where it can. Raises TargetGone,
+    TargetError where it may not be looked at."""
+    if not sees_same(pid, thread, "/"):
+        return HAS_OTHER_ROOT
+    if has_own_mounts(pid, thread) and not sees_same(pid, thread, _there_is(store)):
+        return (
+            f"it sees other files than the daemon (PrivateTmp and the like of systemd, unshare(1)), not {store}: set"
+            " LIVE_STORE to a folder that it sees, or run a daemon there"
+        )
+    return ""
+
+
+def _there_is(path: str) -> str:
+    """The path, or the folder above it in which it is yet to be made."""
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def has_own_mounts(pid: int, thread: int) -> bool:
+    """Whether a process is in another mount namespace. Raises as `why_unlike` does."""
+    return _asked(lambda: os.readlink(f"/proc/{pid}/task/{thread}/ns/mnt") != os.readlink("/proc/self/ns/mnt"), pid)
+
+
+def sees_same(pid: int, thread: int, path: str) -> bool:
+    """Whether a path leads a process to the same file as the daemon. Raises as `why_unlike` does."""
+    real = os.path.realpath(path)  # what is a link there would lead the daemon into its own files
+
+    def is_same() -> bool:
+        try:
+            theirs, ours = os.stat(f"/proc/{pid}/task/{thread}/root{real}"), os.stat(real)
+        except FileNotFoundError:
+            os.stat(f"/proc/{pid}/task/{thread}")
+            return False
+        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+
+    return _asked(is_same, pid)
+
+
+def _asked(question: Callable[[], bool], pid: int) -> bool:
+    try:
+        return question()
+    except PermissionError as error:
+        raise TargetError(f"/proc/{pid}/root may not be read; run the daemon as the same user or as root") from error
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
