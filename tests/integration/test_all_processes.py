@@ -53,7 +53,7 @@ def test_a_process_is_left_alone_until_there_is_an_update(bench: Bench) -> None:
     there = bench.run_plain("./wanted-one")
     unwanted = bench.run_plain("./unwanted-one")
     there.wait_for("version 1")
-    serve_all(bench, "command=wanted-*")
+    serve_all(bench, "command=wanted-on*")
     later = bench.run_plain("./wanted-one")
     wait_until(lambda: served(bench) == {there.pid, later.pid}, "both are served, and nothing else")
     assert not has_live_so(there) and not has_live_so(later)

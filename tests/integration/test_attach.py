@@ -327,3 +327,21 @@ def test_programs_that_do_unusual_things_are_updated(bench: Bench, trouble: str)
     before = len(program.lines)
     program.wait_for("version 3", before)
     assert program.process.poll() is None
+
+
+def test_a_process_that_another_daemon_attaches_is_let_go(bench: Bench, tmp_path: Path) -> None:
+    program = bench.run_plain(*build(bench))
+    program.wait_for("version 1")
+    attach(bench, program)
+    update(bench, 2, program)
+    (tmp_path / "other").mkdir()
+    other = Bench(tmp_path / "other")
+    other.start_daemon()
+    try:
+        attach(other, program)
+        bench.link("lib.3.so", "libversion.so")
+        wait_until(lambda: bench.status() == [], "the first daemon lets it go")
+        wait_until(lambda: [it["pid"] for it in other.status()] == [program.pid], "the other one serves it")
+        assert bad(program) == []
+    finally:
+        other.close()

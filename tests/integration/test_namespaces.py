@@ -77,6 +77,9 @@ def test_what_sees_the_same_files_is_updated(bench: Bench, namespaces: str, is_p
     if not is_prepared:
         done = liveso(bench, "attach", pid)
         assert done.stderr == ""
+    bench.library(pid, "libversion.so")
+    (shown,) = [it for it in bench.status() if it["pid"] == pid]
+    assert bool(shown["container"]) == ("--pid" in NAMESPACES[namespaces])
     for version in (2, 3, 1):
         before = len(program.lines)
         bench.update(f"lib.{version}.so", "libversion.so", pid)

@@ -43,4 +43,4 @@ def test_a_process_of_another_namespace_is_in_a_container(monkeypatch: pytest.Mo
         "/user.slice/user-0.slice": "4711",
     }.items():
         monkeypatch.setattr(Path, "read_text", lambda _path, path=path, **_options: f"0::{path}\n")
-        assert belonging.container(4711) == name
+        assert belonging.container_of(4711) == name

@@ -52,13 +52,14 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A process. `note` says why it is not served, where it is not."""
+    """A process. `note` says why it is not served, where it is not; `container` is the one that it runs in."""
 
     pid: int
     command: str
     user: int | None
     note: str
     libraries: tuple[Library, ...]
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def read_status(answer: Mapping[str, Any]) -> Status:
             user=it.get("user"),
             note=it.get("note", ""),
             libraries=_once(_library(library) for library in it.get("libraries", ())),
+            container=it.get("container", ""),
         )
         for it in answer.get("targets", ())
     )

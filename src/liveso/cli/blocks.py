@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liveso.cli.answer import CURRENT, Library, Target, rank
 
@@ -23,13 +23,14 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Block:
     """Processes of which the same is to be said. `current` are the least and the most libraries that are current in one
-    of them, and not among the rows."""
+    of them, and not among the rows. `container` is the one that they run in."""
 
     command: str
     pids: tuple[int, ...]
     note: str
     rows: tuple[Row, ...]
     current: tuple[int, int]
+    container: str = ""
 
     @property
     def is_quiet(self) -> bool:
@@ -53,7 +54,7 @@ def choose(targets: Iterable[Target], what: str) -> list[Target]:
         if what in it.command:
             chosen.append(it)
         elif named := tuple(library for library in it.libraries if what in library.path):
-            chosen.append(Target(it.pid, it.command, it.user, it.note, named))
+            chosen.append(replace(it, libraries=named))
     return chosen
 
 
@@ -63,7 +64,7 @@ def blocks(targets: Iterable[Target], is_verbose: bool) -> list[Block]:
     together: dict[object, list[Target]] = {}
     for it in targets:
         name = it.command if is_verbose else program(it.command)
-        together.setdefault((name, it.note, _said(it, is_verbose)), []).append(it)
+        together.setdefault((name, it.note, it.container, _said(it, is_verbose)), []).append(it)
     return sorted((_block(it, is_verbose) for it in together.values()), key=lambda it: (it.rank, it.command, it.pids))
 
 
@@ -112,6 +113,7 @@ def _block(targets: Sequence[Target], is_verbose: bool) -> Block:
         note=targets[0].note,
         rows=tuple(_row(it) for it in rows.values()),
         current=(min(counts), max(counts)),
+        container=targets[0].container,
     )
 
 

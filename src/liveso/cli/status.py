@@ -14,6 +14,7 @@ from liveso.settings import Settings, read_settings
 __all__ = ["ask_daemon", "status"]
 
 _NONE = "no library is kept up to date"
+_SHOWN_NAME = 12  # characters of a container's
 _MOST_STALE = 3  # functions that are named where few words are asked for
 _RESULT_WIDTH = len(PARTLY)
 
@@ -78,7 +79,8 @@ def _show(screen: Screen, known: Status, targets: list[Target], is_verbose: bool
 
 
 def _show_block(screen: Screen, block: Block, is_verbose: bool) -> None:
-    title = ((block.command, "bold"), f" — {processes(block.pids, is_verbose)}")
+    where = f", in container {block.container[:_SHOWN_NAME]}" if block.container else ""
+    title = ((block.command, "bold"), f" — {processes(block.pids, is_verbose)}{where}")
     if block.is_quiet:
         screen.line(*title, f": {_current(block)}", hang=4)
         return

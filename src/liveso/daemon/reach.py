@@ -23,7 +23,7 @@ _NAMES: dict[str, Callable[[int], Iterable[str]]] = {
     "unit": belonging.units,
     "command": belonging.commands,
     "user": _users,
-    "container": lambda pid: (belonging.container(pid),),
+    "container": lambda pid: (belonging.container_of(pid),),
 }
 """What a process is called, by the word in front of a pattern."""
 

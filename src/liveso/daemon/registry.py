@@ -18,6 +18,7 @@ from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
 from liveso.machine import X86_64
 from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc, rights
+from liveso.process.belonging import container_of
 from liveso.settings import Settings, loglevel, switch
 from liveso.store import Store
 
@@ -168,7 +169,8 @@ class Registry:
             is_atomic = switch(hello.settings.get("LIVE_SWITCH") or self._settings.switch) == "atomic"
         except SettingsError as error:
             raise TargetError(str(error)) from error
-        return ServedTarget(peer, target, proc.command(peer.pid, hello.thread), level, is_visited, is_atomic)
+        command = proc.command(peer.pid, hello.thread)
+        return ServedTarget(peer, target, command, level, is_visited, is_atomic, container_of(peer.pid))
 
     async def _work(self, served: ServedTarget) -> None:
         """Do for one target what is due, one thing after another; a slow one holds up nobody else."""

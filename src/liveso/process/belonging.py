@@ -40,9 +40,16 @@ def is_in_unit(unit: str, pid: int) -> bool:
     return unit in units(pid)
 
 
-def container(pid: int) -> str:
+def container_of(pid: int) -> str:
     """The container that a process runs in: what its control group calls that, else the number of its namespace of
-    processes; empty where this is the daemon's own. Raises OSError, TargetGone."""
+    processes; empty where this is the daemon's own. Raises TargetGone."""
+    try:
+        return _container(pid)
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
+
+
+def _container(pid: int) -> str:
     namespace = _namespace(pid)
     if namespace == _namespace(os.getpid()):
         return ""
@@ -54,7 +61,4 @@ def container(pid: int) -> str:
 
 
 def _namespace(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/pid").strip("pid:[]")
-    except FileNotFoundError as error:
-        raise TargetGone(f"process {pid} has ended") from error
+    return os.readlink(f"/proc/{pid}/ns/pid").strip("pid:[]")

@@ -3,6 +3,7 @@ definition of (gABI, "Dynamic Section", "Hash Table"; the GNU one is that of ld'
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,14 +46,15 @@ class Exports:
     def functions_at(self, address: int) -> frozenset[str]:
         """The names of the exported function whose code is at `address`; none where it is in no such function."""
         if self._functions is None:
-            count = self._count()
-            content = self._memory.content(self._address(tables.DT_SYMTAB), count * _SYMBOL.size)
-            symbols = np.frombuffer(content, tables.SYMBOL)
-            is_function = (symbols["info"] & 0xF == tables.STT_FUNC) & (symbols["section"] != tables.SHN_UNDEF)
-            self._functions = symbols[is_function]
+            self._functions = self._read_functions()
         at, starts = np.uint64((address - self._image.base) % (1 << 64)), self._functions["value"]
         found = self._functions[(starts <= at) & (at - starts < self._functions["size"])]
         return frozenset(self._name(int(it)) for it in found["name"][:64])
+
+    def _read_functions(self) -> Table:
+        count = self._count()
+        content = self._memory.content(self._address(tables.DT_SYMTAB), count * _SYMBOL.size)
+        return _functions_among(content)
 
     def definitions(self, name: str) -> list[range]:
         """What is defined by `name`, in all its versions."""
@@ -152,3 +154,12 @@ class Exports:
         while b"\0" not in found and len(found) < _LONGEST_NAME:
             found += self._memory.content(start + len(found), 32)
         return printable(found.partition(b"\0")[0].decode("utf-8", "replace"))
+
+
+@lru_cache(maxsize=64)
+def _functions_among(symbols: bytes) -> Table:
+    """Those of a symbol table: the same library is in most processes, and looked at in each visit."""
+    found = np.frombuffer(symbols, tables.SYMBOL)
+    is_function = (found["info"] & 0xF == tables.STT_FUNC) & (found["section"] != tables.SHN_UNDEF)
+    functions: Table = found[is_function]
+    return functions

@@ -4,6 +4,7 @@
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from liveso.elf import tables
 from liveso.errors import TargetError
@@ -25,19 +26,38 @@ class Loading(TargetError):
     """The dynamic linker is at work on the list."""
 
 
-def seen_objects(pid: int, thread: int, objects: MappedObjects) -> tuple[LoadedObject, ...]:
-    """What is loaded, without the thread-local blocks, which only the process itself can tell.
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the list: its address, and an object's base address, name and dynamic section."""
 
-    Raises Loading where the list is being changed, TargetError where there is none, as in statically linked programs,
-    TargetGone.
-    """
+    place: int
+    base: int
+    name: str
+    dynamic: int
+
+
+def links(pid: int, thread: int, objects: MappedObjects) -> tuple[Link, ...]:
+    """The list as it is now. Raises Loading where it is being changed, TargetError where there is none, as in
+    statically linked programs, TargetGone."""
     try:
         debugging = _debugging(_program(pid, thread, objects), objects.memory)
-        found = tuple(_object(objects, *link) for link in _links(debugging, objects.memory))
+        found = tuple(_links(debugging, objects.memory))
         _first(debugging, objects.memory)
         return found
     except Unreadable as error:
         raise TargetError(f"its loaded objects cannot be told: {error}") from error
+
+
+def seen_objects(pid: int, thread: int, objects: MappedObjects) -> tuple[LoadedObject, ...]:
+    """What is loaded, without the thread-local blocks, which only the process itself can tell. Raises as `links`."""
+    found = []
+    for link in links(pid, thread, objects):
+        try:
+            image = objects.around(link.dynamic)
+        except Unreadable as error:
+            raise Loading(f"it loads or unloads libraries just now: {error}") from error
+        found.append(LoadedObject(link.name, link.base, image.headers, image.header_count, 0, 0))
+    return tuple(found)
 
 
 def _program(pid: int, thread: int, objects: MappedObjects) -> MappedObject:
@@ -57,14 +77,14 @@ def _debugging(program: MappedObject, memory: Memory) -> int:
     raise Unreadable("it is statically linked, or has not begun yet")
 
 
-def _links(debugging: int, memory: Memory) -> Iterator[tuple[int, str, int]]:
-    """Base address, name and dynamic section of each object."""
-    link = _first(debugging, memory)
+def _links(debugging: int, memory: Memory) -> Iterator[Link]:
+    place = _first(debugging, memory)
     for _object in range(_MOST_OBJECTS):
-        if not link:
+        if not place:
             return
-        base, name, dynamic, link = _LINK.unpack(memory.content(link, _LINK.size))
-        yield base, os.fsdecode(memory.text(name)) if name else "", dynamic
+        base, name, dynamic, following = _LINK.unpack(memory.content(place, _LINK.size))
+        yield Link(place, base, os.fsdecode(memory.text(name)) if name else "", dynamic)
+        place = following
     raise Unreadable("the list has no end")
 
 
@@ -77,8 +97,3 @@ def _first(debugging: int, memory: Memory) -> int:
     if state != _CONSISTENT:
         raise Loading("it loads or unloads libraries just now")
     return int(first)
-
-
-def _object(objects: MappedObjects, base: int, name: str, dynamic: int) -> LoadedObject:
-    image = objects.around(dynamic)
-    return LoadedObject(name, base, image.headers, image.header_count, 0, 0)

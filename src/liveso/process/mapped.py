@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from liveso.elf import printable, tables
 from liveso.machine import Machine
+from liveso.process import proc
 from liveso.process.memory import Memory, Unreadable
 from liveso.process.proc import Mapping
 
@@ -118,6 +119,13 @@ class MappedObjects:
             is_program=_PT_INTERP in ranges,
             is_vdso=not mapping.file.inode,
         )
+
+
+def mapped_now(pid: int, machine: Machine) -> MappedObjects:
+    """What a process has mapped, while it runs. Raises TargetGone, TargetError where it may not be looked at."""
+    thread = proc.living_thread(pid)
+    memory = Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
+    return MappedObjects(memory, proc.mappings(pid, thread), machine)
 
 
 def _file(mapping: Mapping) -> tuple[str, int, str]:

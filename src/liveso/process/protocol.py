@@ -1,7 +1,7 @@
 """The messages between daemon and agent: the twin of agent/protocol.h, which explains them."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -113,6 +113,11 @@ class Transaction:
     through_proc: bool = False
     is_used: bool = False
 
+    @property
+    def undoing(self) -> "Transaction":
+        """What takes its changes back, and leaves the record."""
+        return replace(self, words=_exchanged(self.words), halves=_exchanged(self.halves), record=b"")
+
     def encode(self, added: int, removed: int) -> bytes:
         """The sheet of a transaction that was planned when `added` objects had come and `removed` gone."""
         flags = THROUGH_PROC if self.through_proc else 0
@@ -120,3 +125,9 @@ class Transaction:
             added, removed, flags, len(self.spans), len(self.words), len(self.halves), len(self.record), 0
         )
         return head + self.spans.tobytes() + self.words.tobytes() + self.halves.tobytes() + self.record
+
+
+def _exchanged(changes: Table) -> Table:
+    found = changes.copy()
+    found["expected"], found["value"] = changes["value"], changes["expected"]
+    return found

@@ -3,22 +3,21 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 
 from liveso.errors import TargetError, TargetGone
 from liveso.holder.orders import ALONE, FREE
-from liveso.machine import X86_64, Machine
+from liveso.machine import Machine
 from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
+from liveso.process.announcement import whose
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, new_memory
 from liveso.process.carrying import carry
 from liveso.process.emulation import require_own_program
 from liveso.process.freeze import still, written_down
 from liveso.process.holding import MemoryChanged
-from liveso.process.link_map import seen_objects
-from liveso.process.mapped import MappedObjects
-from liveso.process.memory import Memory
+from liveso.process.link_map import Link, Loading, links, seen_objects
+from liveso.process.mapped import MappedObjects, mapped_now
 from liveso.process.protocol import Piece, Transaction
 from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
@@ -51,6 +50,8 @@ class Visited:
         self._functions: dict[str, int] = {}
         self._live: Arrived | None = None
         self._is_met = False
+        self._listed: ObjectList | None = None
+        self._listed_by: tuple[Link, ...] = ()
         self._errno_distance = 0
         self._static_size = 0
 
@@ -73,7 +74,8 @@ class Visited:
         return self._is_met
 
     async def meet(self) -> None:
-        async with self._visit():
+        async with self._visit() as it:
+            await self._list(it)
             self._is_met = True
 
     def _say_whose(self) -> None:
@@ -104,12 +106,19 @@ class Visited:
                 yield it
 
     async def _find_live(self, it: Visit, objects: MappedObjects) -> None:
-        """Find live.so in the process, or bring it there. Raises TargetGone where it was there before: the process
-        executes another program by now."""
+        """Find live.so in the process, or bring it there. Raises TargetGone where it was there before, or where another
+        daemon's word is there: the process executes another program by now, or is served by that."""
         if self._live is not None and self._live.start not in objects.mappings:
             raise TargetGone(f"process {self._pid} executes another program")
+        found = self._live or arrived(objects)
+        if found is None:
+            self._live = await arrive(it, self._path, objects, self._functions)
+            self._say_whose()
+            return
+        if whose(it.read(found.area, protocol.AREA.size)) not in ("", self._socket):
+            raise TargetGone(f"process {self._pid} is served by another daemon")
         if self._live is None:
-            self._live = arrived(objects) or await arrive(it, self._path, objects, self._functions)
+            self._live = found
             self._say_whose()
 
     async def _errno_of(self, it: Visit) -> int:
@@ -135,26 +144,45 @@ class Visited:
         return [self._live.spare + sum(len(earlier) + 1 for earlier in texts[:index]) for index in range(len(texts))]
 
     def _seen(self) -> MappedObjects:
-        return _seen(self._pid, self._machine)
+        return mapped_now(self._pid, self._machine)
 
     async def list_objects(self) -> ObjectList:
         if not self._is_met:
             return ObjectList(seen_objects(self._pid, self._thread, self._seen()), *_NOT_COUNTED)
+        with suppress(Loading):
+            if self._listed and links(self._pid, self._thread, self._seen()) == self._listed_by:
+                return self._listed
         async with self._visit() as it:
-            assert self._live is not None
-            message = self._live.spare
-            memory, size = message + _MESSAGE_ROOM, _LIST_ROOM - _MESSAGE_ROOM
-            arguments = [message, memory, size]
-            await it.call(self._live.lister, arguments, self._live.place, limit=CALL_LIMIT)
-            head = protocol.HEAD.unpack(it.read(message, protocol.HEAD.size))
-            status, (count, used, added, removed) = head[1], head[2:6]
-            if status != protocol.Status.DONE or used > size:
-                raise TargetError("it has more objects than fit into the list")
-            found = read_objects(it.read(memory, used))
-            if len(found) != count:
-                raise TargetError("the list of its objects is not what it says")
-            limit = await self._static_limit(it)
-        return ObjectList(tuple(_relative(each, it.thread_pointer, limit) for each in found), added, removed)
+            return await self._list(it)
+
+    async def _list(self, it: Visit) -> ObjectList:
+        """The objects, by the process's own word. What is seen from outside before tells later whether they are the
+        same still, as far as can be seen: a commit asks again."""
+        assert self._live is not None
+        with suppress(Loading):
+            self._listed_by = links(self._pid, it.thread, it.objects())
+        message = self._live.spare
+        memory, size = message + _MESSAGE_ROOM, _LIST_ROOM - _MESSAGE_ROOM
+        await it.call(self._live.lister, [message, memory, size], self._live.place, limit=CALL_LIMIT)
+        head = protocol.HEAD.unpack(it.read(message, protocol.HEAD.size))
+        status, (count, used, added, removed) = head[1], head[2:6]
+        if status != protocol.Status.DONE or used > size:
+            raise TargetError("it has more objects than fit into the list")
+        found = read_objects(it.read(memory, used))
+        if len(found) != count:
+            raise TargetError("the list of its objects is not what it says")
+        limit = await self._static_limit(it)
+        self._listed = ObjectList(tuple(_relative(each, it.thread_pointer, limit) for each in found), added, removed)
+        return self._listed
+
+    async def _list_if_possible(self, it: Visit) -> None:
+        """List ahead what is asked for next, after something that is done already."""
+        try:
+            await self._list(it)
+        except TargetGone:
+            raise
+        except TargetError:
+            self._listed = None
 
     async def _static_limit(self, it: Visit) -> int:
         """How far below the thread pointer its static blocks lie, in bytes (ELF TLS, 3)."""
@@ -174,12 +202,14 @@ class Visited:
             handle = await self._call(it, "dlopen", place, mode, alone=True)
             if not handle:
                 raise await self._loader_error(it)
+            await self._list_if_possible(it)
             return Opened(handle, int.from_bytes(it.read(handle, _WORD), "little"))  # l_addr (link.h)
 
     async def close(self, handle: int) -> None:
         async with self._visit() as it:
             if await self._call(it, "dlclose", handle, alone=True) & 0xFFFFFFFF:
                 raise await self._loader_error(it)
+            await self._list_if_possible(it)
 
     async def resolve(self, handle: int, name: str, version: str = "") -> int:
         async with self._visit() as it:
@@ -194,16 +224,25 @@ class Visited:
         return TargetError(f"the dynamic linker says: {await loader_error(it, self._functions, self._live.place)}")
 
     async def commit(self, transaction: Transaction, planned_on: ObjectList) -> bool:
-        now = await self.list_objects()
+        if transaction.is_used:
+            if len(transaction.words):
+                async with self._visit() as it:
+                    await self._require(it, planned_on)
+                await self._write_used(transaction)
+            await self._remember(transaction.record, planned_on)
+            return True
+        await asyncio.to_thread(write_unused, self._pid, self._thread, transaction)
+        try:
+            await self._remember(transaction.record, planned_on)
+        except ObjectsChanged:
+            await asyncio.to_thread(write_unused, self._pid, self._thread, transaction.undoing)
+            raise
+        return True
+
+    async def _require(self, it: Visit, planned_on: ObjectList) -> None:
+        now = await self._list(it)
         if (now.added, now.removed) != (planned_on.added, planned_on.removed):
             raise ObjectsChanged("libraries were loaded or unloaded meanwhile")
-        if transaction.is_used:
-            await self._write_used(transaction)
-        else:
-            await asyncio.to_thread(write_unused, self._pid, self._thread, transaction)
-        if transaction.record:
-            await self._remember(transaction.record)
-        return True
 
     async def _write_used(self, transaction: Transaction) -> None:
         rows = zip(*(transaction.words[name].tolist() for name in ("address", "expected", "value")), strict=True)
@@ -219,10 +258,13 @@ class Visited:
                     except MemoryChanged as error:
                         raise ObjectsChanged(str(error)) from error
 
-    async def _remember(self, record: bytes) -> None:
+    async def _remember(self, record: bytes, planned_on: ObjectList) -> None:
         content = len(record).to_bytes(_WORD, "little") + record
         async with self._visit() as it:
             assert self._live is not None
+            await self._require(it, planned_on)
+            if not record:
+                return
             place = await new_memory(it, self._functions, self._live.place, len(content))
             it.write(place, content)
             before = int.from_bytes(it.read(self._live.area, _WORD), "little")
@@ -281,31 +323,3 @@ def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject
     return LoadedObject(
         it.name, it.base, it.headers, it.header_count, it.tls_module, place if -limit < place < 0 else 0
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """What live.so says in a process: how that is to be served, and by the daemon at which socket."""
-
-    mode: protocol.Mode
-    socket: str
-
-
-def announcement(pid: int) -> Announcement | None:
-    """None where live.so is not there, or says nothing. Raises TargetError."""
-    objects = _seen(pid, X86_64)
-    found = arrived(objects)
-    if found is None:
-        return None
-    area = objects.memory.content(found.area, protocol.AREA.size)
-    _record, _version, mode, *_error, socket = protocol.AREA.unpack(area)
-    if mode not in set(protocol.Mode):
-        return None
-    return Announcement(protocol.Mode(mode), os.fsdecode(socket.partition(b"\0")[0]))
-
-
-def _seen(pid: int, machine: Machine) -> MappedObjects:
-    """What a process has mapped, while it runs."""
-    thread = proc.living_thread(pid)
-    memory = Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
-    return MappedObjects(memory, proc.mappings(pid, thread), machine)
