@@ -1,5 +1,5 @@
 # make · make demo · make test · make test-unit · make test-corpus · make test-distributions
-# make bench · make backtest · make compatibility · make lint · make wheel
+# make torture · make bench · make backtest · make compatibility · make lint · make wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
@@ -84,6 +84,13 @@ wheel: all
 
 clean:
 	rm -rf $(VENV) live.so build dist
+
+# UPDATES: of each of the four runs
+.PHONY: torture
+UPDATES ?= 250
+torture: all
+	@PYTHON=$(PYTHON) tools/system-packages test
+	LIVESO_TORTURE=$(UPDATES) $(VENV)/bin/python -m pytest -s tests/integration/test_torture.py
 
 .PHONY: fuzz
 MUTANTS ?= 20000

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +15,11 @@ import pytest
 
 import liveso
 from liveso.errors import TargetError
+from liveso.holder import orders
 from liveso.machine import X86_64
-from liveso.process import Visited, holding
+from liveso.process import Visited, holding, proc
+from liveso.process.freeze import still
+from liveso.process.holding import NotYetStill, talk
 from liveso.store import Store
 from tests.harness import AGENT, Bench, Program, wait_until
 
@@ -164,4 +169,71 @@ asyncio.run(main())
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
         program.wait_for("version 1", lines + 1)
     wait_until(lambda: "t" not in program.thread_states(), "no thread is held")
+    assert [it for it in program.lines if it.startswith("bad")] == []
+
+
+ATTEMPTS = 100
+
+
+def test_waits_go_on_where_not_all_threads_stop_in_time(idle_bench: Bench) -> None:
+    """Those that stood already, and those that were told to."""
+    program = build(idle_bench, 4, 2)
+
+    async def attempt_all() -> int:
+        late = 0
+        for _each in range(ATTEMPTS):
+            try:
+                async with still(program.pid, 0, 0.0):
+                    pass
+            except NotYetStill:
+                late += 1
+        return late
+
+    assert asyncio.run(attempt_all()) > ATTEMPTS // 10
+    program.wait_for("version 1", len(program.lines))
+    assert [it for it in program.lines if it.startswith("bad")] == []
+
+
+def test_waits_go_on_where_the_thread_to_visit_does_not_stop_in_time(idle_bench: Bench) -> None:
+    program = build(idle_bench, 4, 2)
+
+    async def attempt_all() -> int:
+        late = 0
+        for number in range(ATTEMPTS):
+            threads = proc.thread_numbers(program.pid)
+            try:
+                async with talk(orders.VISIT, program.pid, threads[number % len(threads)], 0.0) as (it, _told):
+                    await it.ask(orders.END, orders.ENDED)
+            except NotYetStill:
+                late += 1
+        return late
+
+    assert asyncio.run(attempt_all()) > ATTEMPTS // 10
+    program.wait_for("version 1", len(program.lines))
+    assert [it for it in program.lines if it.startswith("bad")] == []
+
+
+def test_waits_go_on_where_signals_come_meanwhile_that_nobody_handles(idle_bench: Bench) -> None:
+    """The kernel does not even send these to a thread that nobody traces."""
+    program = build(idle_bench, 0, 0)
+    are_done = threading.Event()
+
+    def send() -> None:
+        while not are_done.is_set():
+            os.kill(program.pid, signal.SIGURG)
+
+    async def freeze_all() -> None:
+        for _each in range(ATTEMPTS):
+            async with still(program.pid, 0, 1.0):
+                pass
+            await asyncio.sleep(0.005)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        asyncio.run(freeze_all())
+    finally:
+        are_done.set()
+        sender.join()
+    program.wait_for("version 1", len(program.lines))
     assert [it for it in program.lines if it.startswith("bad")] == []

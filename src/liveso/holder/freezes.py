@@ -60,12 +60,14 @@ def freeze(
 ) -> None:
     """Hold the threads until the end of the talk. Raises Later, Gone or Problem where that cannot be."""
     since = time.monotonic()
-    stopped = stop_all(pid, agent, since + limit)
-    if agent and state(pid, agent) == "T":
-        _let_run(pid, agent, since + limit)
-    say(talk, STILL + SINCE.pack(since))  # where the daemon has gone, the talk is over
-    _until_over(talk, pid, agent, stopped)
-    let_all_go(stopped, number_at, result_at, calls)
+    stopped = stop_all(pid, agent, since + limit, number_at, result_at, calls)
+    try:
+        if agent and state(pid, agent) == "T":
+            _let_run(pid, agent, since + limit)
+        say(talk, STILL + SINCE.pack(since))  # where the daemon has gone, the talk is over
+        _until_over(talk, pid, agent, stopped)
+    finally:
+        let_all_go(stopped, number_at, result_at, calls)
     say(talk, ENDED)
 
 

@@ -31,6 +31,7 @@ _MOST_REGISTERS = 1 << 16  # bytes
 _ERESTARTNOHAND = 514  # include/linux/errno.h of the kernel
 _NUMBER = struct.Struct("=q")
 _ROUNDS_WITHOUT_PAUSE = 20
+_LATEST_STOP = 5.0  # seconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -59,27 +60,56 @@ def ptrace(request: int, thread: int, data: int = 0, address: int = 0) -> bool:
     return bool(_libc.ptrace(request, thread, address or None, data) == 0)
 
 
-def stop_all(pid: int, besides: int, end: float) -> dict[int, int]:
-    """Stop the threads, also those that others make meanwhile. Returns the signal that each is to go on with, or 0."""
+def stop_all(
+    pid: int, besides: int, end: float, number_at: int, result_at: int, calls: tuple[int, ...]
+) -> dict[int, int]:
+    """Stop the threads, also those that others make meanwhile. Returns the signal that each is to go on with, or 0.
+    Where one does not stop by the time `end`, or may not be stopped, all go on (Later, Problem)."""
     stopped: dict[int, int] = {}
+    waiting: set[int] = set()
     known = {besides}
-    while found := _threads(pid) - known:
-        known |= found
-        waiting = {thread for thread in found if seize(pid, thread)}
-        rounds = 0
-        while waiting:
-            for thread in list(waiting):
-                number = stop_of(pid, thread)
-                if number is not None:
-                    waiting.discard(thread)
-                    if number >= 0:
-                        stopped[thread] = number
-            if waiting and time.monotonic() > end:
-                raise Later(f"thread {min(waiting)} does not stop")
-            rounds += 1
-            if waiting:
-                pause(rounds)
+    try:
+        while found := _threads(pid) - known:
+            known |= found
+            for thread in found:
+                if seize(pid, thread):
+                    waiting.add(thread)
+            rounds = 0
+            while waiting:
+                stopped |= _stops(pid, waiting)
+                if waiting and time.monotonic() > end:
+                    raise Later(f"thread {min(waiting)} does not stop")
+                rounds += 1
+                if waiting:
+                    pause(rounds)
+        return stopped
+    except (Later, Gone, Problem):
+        let_all_go(stopped, number_at, result_at, calls)
+        give_up(pid, waiting, number_at, result_at, calls)
+        raise
+
+
+def _stops(pid: int, waiting: set[int]) -> dict[int, int]:
+    """Those of the threads that stand by now, which wait no more, nor do those that have ended."""
+    stopped = {}
+    for thread in list(waiting):
+        number = stop_of(pid, thread)
+        if number is not None:
+            waiting.discard(thread)
+            if number >= 0:
+                stopped[thread] = number
     return stopped
+
+
+def give_up(pid: int, waiting: set[int], number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+    """Let threads go on that were told to stop, and do not yet. A wait that this ends (EINTR) goes on only for a thread
+    that stands before it is let go; one that cannot be interrupted is in none."""
+    end, rounds = time.monotonic() + _LATEST_STOP, 0
+    while waiting and time.monotonic() < end:
+        let_all_go(_stops(pid, waiting), number_at, result_at, calls)
+        waiting -= {thread for thread in waiting if state(pid, thread) == "D"}
+        rounds += 1
+        pause(rounds)
 
 
 def pause(rounds: int) -> None:
@@ -177,8 +207,7 @@ def suspend_filters(thread: int) -> bool:
 
 def let_all_go(stopped: dict[int, int], number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
     for thread, number in stopped.items():
-        if not number and result_at:
-            let_call_go_on(thread, number_at, result_at, calls)
+        let_call_go_on(thread, number_at, result_at, calls)  # a signal that has no handler ends no wait, either
         ptrace(DETACH, thread, number)
 
 

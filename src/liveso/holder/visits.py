@@ -42,6 +42,7 @@ from liveso.holder.stops import (
     Problem,
     block_signals,
     blocked_signals,
+    give_up,
     let_all_go,
     let_call_go_on,
     ptrace,
@@ -103,7 +104,7 @@ def visit(
 ) -> None:
     """Raises Later, Gone or Problem where the thread cannot be stopped."""
     since = time.monotonic()
-    is_stopped = _stop(pid, thread, since + limit)
+    is_stopped = _stop(pid, thread, since + limit, number_at, result_at, calls)
     are_suspended = suspend_filters(thread)
     stopped = _Stopped(
         pid,
@@ -128,18 +129,19 @@ def visit(
     say(talk, ENDED)
 
 
-def _stop(pid: int, thread: int, end: float) -> bool:
+def _stop(pid: int, thread: int, end: float, number_at: int, result_at: int, calls: tuple[int, ...]) -> bool:
     """Whether its whole process is stopped."""
     if not seize(pid, thread):
         raise Gone(f"thread {thread} has ended")
     while (status := status_of(pid, thread)) is None:
         if time.monotonic() > end:
+            give_up(pid, {thread}, number_at, result_at, calls)
             raise Later(f"thread {thread} does not stop")
         time.sleep(0)
     if status < 0:
         raise Gone(f"thread {thread} has ended")
     if not status >> EVENT:
-        ptrace(DETACH, thread, status)
+        let_all_go({thread: status}, number_at, result_at, calls)
         raise Later(f"a signal has just come to thread {thread}")
     return status & 0xFF != signal.SIGTRAP
 
@@ -228,7 +230,8 @@ class _Others:
         """Raises Later, Gone or Problem where they cannot be held."""
         if not self._threads:
             self._since = time.monotonic()
-            self._threads = stop_all(self._stopped.pid, self._stopped.thread, self._since + limit)
+            it = self._stopped
+            self._threads = stop_all(it.pid, it.thread, self._since + limit, it.number_at, it.result_at, it.calls)
 
     def hold_if_possible(self) -> None:
         with contextlib.suppress(Later, Gone, Problem):
