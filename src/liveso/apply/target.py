@@ -134,11 +134,19 @@ async def close(target: Target, *handles: int) -> None:
     target.listed, target.copies = None, {}
 
 
-async def commit_words(target: Target, objects: ObjectList, words: Table, states: Iterable[LibraryState]) -> None:
-    """Exchange words of the target, which from then on remembers `states`."""
+async def commit_words(
+    target: Target,
+    objects: ObjectList,
+    words: Table,
+    states: Iterable[LibraryState],
+    coming: Iterable[LibraryState] = (),
+) -> None:
+    """Exchange words of the target, which from then on remembers `states`, or in their place those that are `coming`
+    and may be in force when the record is read, or not."""
     protections = proc.protections(target.pid, target.hello.thread, words["address"])
     spans = spans_for_words(protections, words["address"])
     after = target.libraries | {it.path: it for it in states}
-    transaction = Transaction(spans, words, NO_HALVES, encode_record(after), is_used=True)
+    record = encode_record(after | {it.path: it for it in coming})
+    transaction = Transaction(spans, words, NO_HALVES, record, is_used=True)
     await target.agent.commit(transaction, objects)
     target.libraries = after  # also where pages stayed writable that were not: it is in force

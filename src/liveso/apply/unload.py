@@ -38,5 +38,6 @@ async def release_unloaded(target: Target, learned: ObjectList, replaced: frozen
 
 async def _is_redirected(target: Target, state: LibraryState) -> bool:
     """Whether the library at the home's address is the one that was updated, and not the same file that was loaded
-    anew: jumps lead from there to the version that runs. Where none do, it has no functions that anybody remembers."""
-    return state.current == state.home.version or await running_version(target, state) == state.running
+    anew: jumps lead from there to a later version. That may be another one than the record has, in a child that was
+    made (fork), or after a daemon that died, between the jumps and the record."""
+    return state.current == state.home.version or await running_version(target, state) != state.home

@@ -172,7 +172,8 @@ async def _redirect(
     for attempt in range(ATTEMPTS):
         try:
             it = await survey(target, steps)
-            await _remember(target, it.before)  # whoever finds the jumps must know what they took the place of
+            # whoever finds the jumps must know what they took the place of; who finds none, that this is right
+            await _remember(target, it.before, [it.after[step.state.path][0] for step in steps if _goes_home(step)])
             await write_still(target, it.pieces, it.code["place"], size, avoided)
             break
         except (MemoryChanged, ObjectsChanged):
@@ -189,12 +190,16 @@ async def _redirect(
     return it.after
 
 
-async def _remember(target: Target, states: Sequence[LibraryState]) -> None:
-    if not states:
+def _goes_home(step: Step) -> bool:
+    return step.to == step.state.home.version
+
+
+async def _remember(target: Target, states: Sequence[LibraryState], coming: Sequence[LibraryState] = ()) -> None:
+    if not states and not coming:
         return
     for attempt in range(ATTEMPTS):
         try:
-            await commit_words(target, await target.agent.list_objects(), NO_WORDS, states)
+            await commit_words(target, await target.agent.list_objects(), NO_WORDS, states, coming)
             return
         except ObjectsChanged:
             if attempt == ATTEMPTS - 1:
