@@ -36,7 +36,7 @@ def build(bench: Bench) -> None:
 def run_in(bench: Bench, namespaces: str, before: str = ":", environment: str = "") -> tuple[Program, int]:
     """The program in namespaces, after a command there, with its process ID here."""
     build(bench)
-    command = f"unshare {namespaces} sh -c '{before}; exec env {environment} ./program'"
+    command = f"exec unshare {namespaces} sh -c '{before}; exec env {environment} ./program'"
     program = bench.run_plain("sh", "-c", command)
     program.wait_for("version 1")
     return program, pid_of(bench)
@@ -63,8 +63,8 @@ def liveso(bench: Bench, *arguments: str | int) -> subprocess.CompletedProcess[s
 
 NAMESPACES = {
     "mounts": "--mount",
-    "mounts and processes": "--mount --pid --fork --kill-child --mount-proc",
-    "a rootless container": "--user --map-root-user --mount --pid --fork --kill-child --mount-proc --net --ipc --uts",
+    "mounts and processes": "--mount --pid --fork --kill-child=KILL --mount-proc",
+    "a rootless container": "--user --map-root-user --mount --pid --fork --kill-child=KILL --mount-proc --net --ipc",
 }
 
 
@@ -102,7 +102,7 @@ def test_a_library_of_its_own_is_left_alone_when_the_one_of_that_name_changes_he
     (folder / "libversion.so").write_bytes((bench.folder / "lib.1.so").read_bytes())
     bench.compile(PROGRAM, "program", "-Llibraries", "-lversion", f"-Wl,-rpath,{folder}")
     own = f"cp -r {folder} {bench.folder}/own; mount --bind {bench.folder}/own {folder}"
-    command = f"unshare --mount sh -c '{own}; exec ./program'"
+    command = f"exec unshare --mount sh -c '{own}; exec ./program'"
     program = bench.run_plain("sh", "-c", command)
     program.wait_for("version 1")
     pid = pid_of(bench)

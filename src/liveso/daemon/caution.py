@@ -57,7 +57,8 @@ class Caution:
         if len(trial.first) < self._canaries:
             trial.first[process] = 0.0
             return ""
-        return f"{self._canaries} of the processes get it first (canary); this one follows after a quiet minute"
+        first = "one other process goes" if self._canaries == 1 else f"{self._canaries} other processes go"
+        return f"{first} first (canary); this one follows after a quiet minute"
 
     def gives_up(self, served: ServedTarget, path: str, version: Version) -> None:
         """It could not be brought into the target: another one may have its turn."""

@@ -55,6 +55,8 @@ class Learner:
             raise TargetError(reason)
         require_own_program(target.pid, target.hello.thread)
         target.libraries = await asyncio.to_thread(decode_record, await target.agent.recall(), self._variables)
+        if target.libraries:  # it has been updated: what has to be forgotten or given back of that, it must be asked
+            await target.agent.meet()
         await self.learn(served)
         self._results.say(served, 4, f"served, {len(served.libraries)} libraries are kept up to date")
 

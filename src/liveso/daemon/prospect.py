@@ -12,7 +12,7 @@ from liveso.daemon.pins import Rollback
 from liveso.daemon.state import Fixed, Library, ServedTarget
 from liveso.daemon.wanted import WantedVersions
 from liveso.elf import Image, read_image
-from liveso.errors import LivesoError
+from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.judging import Analyst
 from liveso.plan import PROGRAM, LibraryState, needed_objects, new_dependencies
 from liveso.process import proc
@@ -106,9 +106,15 @@ class Prospects:
         return prospect
 
     def _sees(self, served: ServedTarget, path: str) -> bool:
-        """Whether the file that has changed is the one that the target would load."""
+        """Whether the file that has changed is the one that the target would load. Where that may not be looked at, the
+        update will say why."""
         pid, thread = served.pid, served.target.hello.thread
-        return not has_own_mounts(pid, thread) or sees_same(pid, thread, path)
+        try:
+            return not has_own_mounts(pid, thread) or sees_same(pid, thread, path)
+        except TargetGone:
+            raise
+        except TargetError:
+            return True
 
     async def _why_behind(self, served: ServedTarget, it: Fixed) -> str:
         """Why an object that is left as it is does not do for what was built with what lies on disk now."""
