@@ -184,7 +184,7 @@ def test_it_goes_to_the_version_that_is_named_and_forward_by_resume(stepping: Be
     assert "goes into 1 process" in said and f"{bench.folder}/libstep.so" in said
     is_forward(bench, program.pid, 3)
     says(program, 3, 4)
-    assert "is not rolled back anywhere" in declined(bench, 1, "resume", "libstep.so")
+    assert "is not rolled back or held back after a crash anywhere" in declined(bench, 1, "resume", "libstep.so")
     assert not pins(bench)
     build_id = str(bench.library(program.pid, "libstep.so")["build_id"])
     bench.update("lib.2.so", "libstep.so", program.pid)
@@ -286,7 +286,7 @@ def test_a_way_back_that_is_refused_leaves_everything_as_it_was(stepping: Bench)
         is_forward(bench, program.pid, 2)
         assert not pins(bench)
     says(program, 2, 2)
-    assert "is not rolled back anywhere" in declined(bench, 1, "resume", "libstep.so")
+    assert "is not rolled back or held back after a crash anywhere" in declined(bench, 1, "resume", "libstep.so")
 
 
 def test_a_process_that_cannot_go_back_stays_and_the_others_go(stepping: Bench) -> None:
@@ -320,7 +320,7 @@ def test_what_cannot_be_meant_is_said_in_one_line(stepping: Bench) -> None:
     assert "lies on disk" in declined(bench, 1, "rollback", "libstep.so", digest(bench, 1))
     assert "at least 6 hexadecimal digits" in declined(bench, 2, "rollback", "libstep.so", "12345")
     assert "no version in the store" in declined(bench, 1, "rollback", "libstep.so", "0123456789abcdef0123")
-    assert "is not rolled back anywhere" in declined(bench, 1, "resume", "libstep.so")
+    assert "is not rolled back or held back after a crash anywhere" in declined(bench, 1, "resume", "libstep.so")
     assert "none of these processes" in declined(bench, 1, "rollback", "libstep.so", "--target", str(os.getpid()))
     declined(bench, 2, "rollback")
     bench.compile("int other(void) { return 1; }", "libother.so", *SHARED, "-Wl,-soname,libother.so")

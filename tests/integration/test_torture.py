@@ -18,6 +18,7 @@ from tests.integration.test_attach import attach, traces
 PROGRAMS = Path(__file__).parent / "programs"
 UPDATES = int(os.environ.get("LIVESO_TORTURE", "5"))  # of each program
 VERSIONS = 4
+ENOUGH_FOR_CHILDREN = 50  # updates, for one to come while a child lives
 DEATHS, CHILDRENS_DEATHS, IN_A_ROW = 1 / 10, 1 / 4, 1 / 5
 """How often, for an update: the daemon dies, a child does, another change comes at once."""
 LONGEST_DELAY = 0.15  # seconds from a change on disk to the death of the daemon: an update takes as long
@@ -126,5 +127,6 @@ def test_nothing_is_lost_whatever_happens(bench: Bench, suffix: str, is_prepared
         assert threads == before[0]
     assert all(int(it) > 100 for it in sums[sums.index("progress") + 1 :]), sums
     assert int(sums[sums.index("killed") + 1]) <= torture.counts["children"]
-    assert int(sums[sums.index("updated") + 1]) > 0
+    if UPDATES >= ENOUGH_FOR_CHILDREN:
+        assert int(sums[sums.index("updated") + 1]) > 0
     assert late[0] - early[0] < GROWTH and late[1] - early[1] < MORE_MAPPINGS
