@@ -11,8 +11,7 @@ from liveso.process import proc
 from liveso.process.freeze import Freeze
 from liveso.process.holding import NotYetStill, start_holder
 from liveso.process.inside import Inside, functions_inside, threads_inside
-from liveso.process.mapped import MappedObjects
-from liveso.process.memory import Memory
+from liveso.process.mapped import mapped_now
 from liveso.store import Store
 
 _PATIENCE = 15.0  # seconds
@@ -72,9 +71,7 @@ def _in_the_way(it: Inside, states: Iterable[LibraryState], store: Store) -> Not
 
 async def require_outside(target: Target, freeze: Freeze, threads: Iterable[int], ranges: Sequence[range]) -> None:
     """Raise NotYetStill where one of the threads, which stand still, is inside `ranges`."""
-    by = target.hello.thread
-    memory = Memory(lambda address, size: proc.read_memory(target.pid, by, address, size))
-    objects = MappedObjects(memory, proc.mappings(target.pid, by), target.machine)
+    objects = mapped_now(target.pid, target.machine)
     for thread in threads:
         registers = await freeze.registers(thread)
         if registers and functions_inside(registers, objects, ranges) is not None:

@@ -11,7 +11,7 @@ import liveso
 from liveso.daemon.admission import Peer, process_to_visit
 from liveso.daemon.discovery import path_of_agent
 from liveso.daemon.log import log
-from liveso.daemon.process_events import EventsLost, Kind, ProcessEvent, ProcessEvents
+from liveso.daemon.process_events import EventsLost, Kind, ProcessEvent, process_events
 from liveso.daemon.reach import is_own, is_reached
 from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
@@ -144,8 +144,7 @@ class Attaching:
     async def follow_events(self) -> None:
         """Hear of new processes, where the kernel tells this daemon; else they are looked for."""
         try:
-            events = ProcessEvents()
-            await events.answered()
+            events = await process_events()
         except (OSError, TimeoutError) as error:
             log.debug("no-process-events", reason=str(error))
             await asyncio.Event().wait()
@@ -206,7 +205,7 @@ class Attaching:
 
     def _is_reached(self, pid: int) -> bool:
         """Whether nobody named it, but all are to be served."""
-        return self._everything and is_own(pid) and is_reached(pid, self._settings) and not path_of_agent(pid)
+        return self._everything and is_own(pid) and is_reached(pid, self._settings)
 
     async def _take_up(self, peer: Peer) -> None:
         """Visit a process that is to be, once it has run for a moment; also later, where it may not be visited now."""
@@ -216,7 +215,7 @@ class Attaching:
                 await asyncio.sleep(pause)
                 peer.user_now()
                 is_served = peer.pid in self._tasks or self._registry.connected[peer.pid]
-                is_reached = self._is_reached(peer.pid)
+                is_reached = self._is_reached(peer.pid) and not path_of_agent(peer.pid)
                 if is_served or not (is_reached or _is_to_be_visited(peer.pid)):
                     return
                 note = await self._try(peer)

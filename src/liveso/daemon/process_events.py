@@ -95,6 +95,17 @@ class ProcessEvents:
         self._socket.close()
 
 
+async def process_events() -> ProcessEvents:
+    """Listen. Raises OSError, or TimeoutError, where this process may not."""
+    found = ProcessEvents()
+    try:
+        await found.answered()
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
 async def _received(loop: asyncio.AbstractEventLoop, it: socket.socket) -> tuple[bytes, tuple[int, int]]:
     return await loop.sock_recvfrom(it, 4096)
 

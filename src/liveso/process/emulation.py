@@ -1,22 +1,19 @@
 """Programs that another one runs, in its own process, instruction by instruction (valgrind)."""
 
 import os
-import struct
 
 from liveso.elf import tables
 from liveso.errors import TargetError
 from liveso.process import proc
 
-_PAIR = struct.Struct("=QQ")  # getauxval(3)
-_AT_PHDR, _AT_PHENT, _AT_PHNUM = 3, 4, 5
+_AT_PHDR, _AT_PHENT, _AT_PHNUM = 3, 4, 5  # getauxval(3)
 _MOST_SEGMENTS = 64
 
 
 def require_own_program(pid: int, thread: int) -> None:
     """Raise TargetError where the program that the kernel has started cannot load libraries, and so cannot be whose
     libraries are there: it has translated their code already, and would not see what is written over that."""
-    auxiliary = proc.auxiliary_vector(pid, thread)
-    pairs = dict(_PAIR.iter_unpack(auxiliary[: len(auxiliary) // _PAIR.size * _PAIR.size]))
+    pairs = proc.auxiliary_vector(pid, thread)
     size, count = pairs.get(_AT_PHENT, 0), pairs.get(_AT_PHNUM, 0)
     if not size or count > _MOST_SEGMENTS:
         return

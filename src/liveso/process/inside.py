@@ -8,9 +8,8 @@ from liveso.elf.tables import Table
 from liveso.machine import Machine
 from liveso.process import proc
 from liveso.process.holding import NotYetStill
-from liveso.process.mapped import MappedObjects
-from liveso.process.memory import Memory
-from liveso.process.proc import Mapping, StillRuns
+from liveso.process.mapped import MappedObjects, mapped_now
+from liveso.process.proc import StillRuns
 from liveso.process.stack_words import lie_inside, stack_words
 from liveso.process.unwind import unwind
 from liveso.process.visit import visit
@@ -33,11 +32,9 @@ async def threads_inside(pid: int, machine: Machine, ranges: Sequence[range]) ->
     """The threads of a process that are inside `ranges` of code. One whose stack has no address of it is not stopped to
     find out. Raises TargetError where threads may not be stopped, TargetGone."""
     found: list[Inside] = []
-    by = proc.living_thread(pid)
-    memory = Memory(lambda address, size: proc.read_memory(pid, by, address, size))
-    mappings = proc.mappings(pid, by)
+    objects = mapped_now(pid, machine)
     for thread in proc.thread_numbers(pid)[:_MOST_THREADS]:
-        if _is_surely_outside(pid, thread, memory, mappings, ranges):
+        if _is_surely_outside(pid, thread, objects, ranges):
             continue
         with suppress(NotYetStill):
             async with visit(pid, thread, machine) as it:
@@ -63,9 +60,7 @@ def functions_inside(registers: bytes, objects: MappedObjects, ranges: Sequence[
     return () if words is None or _has_address(words, ranges) else None
 
 
-def _is_surely_outside(
-    pid: int, thread: int, memory: Memory, mappings: Sequence[Mapping], ranges: Sequence[range]
-) -> bool:
+def _is_surely_outside(pid: int, thread: int, objects: MappedObjects, ranges: Sequence[range]) -> bool:
     """Whether a thread that waits in a system call has nothing on its stack that could be an address in `ranges`."""
     try:
         at = proc.position(pid, thread)
@@ -73,7 +68,7 @@ def _is_surely_outside(
         return False
     if at is None:
         return True
-    words = stack_words(memory, mappings, at.stack)
+    words = stack_words(objects.memory, objects.mappings, at.stack)
     return words is not None and not _has_address(words, ranges) and not any(at.code in it for it in ranges)
 
 

@@ -13,7 +13,7 @@ from liveso.process.agent import LoadedObject
 from liveso.process.mapped import MappedObject, MappedObjects
 from liveso.process.memory import Memory, Unreadable
 
-_AUXILIARY, _ENTRY = struct.Struct("<QQ"), struct.Struct("<qQ")
+_ENTRY = struct.Struct("<qQ")
 _AT_PHDR = 3  # getauxval(3)
 _DEBUGGING = struct.Struct("<i4xQQi4xQ")  # struct r_debug
 _LINK = struct.Struct("<QQQQ")  # struct link_map, as far as link.h shows it, without l_prev
@@ -62,9 +62,7 @@ def seen_objects(pid: int, thread: int, objects: MappedObjects) -> tuple[LoadedO
 
 def _program(pid: int, thread: int, objects: MappedObjects) -> MappedObject:
     """The image of the program: where the kernel says that its headers lie."""
-    content = proc.auxiliary_vector(pid, thread)
-    whole = content[: len(content) // _AUXILIARY.size * _AUXILIARY.size]
-    return objects.around(dict(_AUXILIARY.iter_unpack(whole)).get(_AT_PHDR, 0))
+    return objects.around(proc.auxiliary_vector(pid, thread).get(_AT_PHDR, 0))
 
 
 def _debugging(program: MappedObject, memory: Memory) -> int:

@@ -21,6 +21,7 @@ _QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
 _PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
 _CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
 _BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
+_AUXILIARY = struct.Struct("=QQ")
 _KCMP_VM = 1
 _LARGEST_PROGRAM = 1 << 30  # bytes
 _LONGEST_COMMAND = 4096  # characters that are shown of a command line
@@ -330,9 +331,10 @@ def environment(pid: int, thread: int) -> dict[str, str]:
     return {name: value for name, _equals, value in pairs if name}
 
 
-def auxiliary_vector(pid: int, thread: int) -> bytes:
-    """What the kernel told the program at its start (getauxval(3))."""
-    return _read_bytes(pid, f"task/{thread}/auxv")
+def auxiliary_vector(pid: int, thread: int) -> dict[int, int]:
+    """What the kernel told the program at its start, by type (getauxval(3))."""
+    content = _read_bytes(pid, f"task/{thread}/auxv")
+    return dict(_AUXILIARY.iter_unpack(content[: len(content) // _AUXILIARY.size * _AUXILIARY.size]))
 
 
 def has_thread(pid: int, thread: int) -> bool:
