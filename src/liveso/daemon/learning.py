@@ -190,7 +190,8 @@ class Learner:
 
 def _path(target: Target, seen: Sighting, kin: ServedTarget | None) -> str:
     """The path by which a library was loaded. A name that is relative was so to the folder that the process was in
-    then: it is in another one by now where that does not lead to what is mapped."""
+    then: it is in another one by now where that leads to another folder than that of what is mapped. (To another file
+    of the same folder it leads where that was replaced meanwhile, or a link to it.)"""
     name = seen.loaded.name
     if os.path.isabs(name):
         return os.path.normpath(name)
@@ -199,7 +200,8 @@ def _path(target: Target, seen: Sighting, kin: ServedTarget | None) -> str:
             return path
     path = os.path.normpath(os.path.join(proc.folder_of(target.pid, target.hello.thread), name))
     file = seen.mapping.file
+    mapped = file.path.removesuffix(" (deleted)") or path
     with suppress(OSError):
-        if os.stat(path).st_ino == file.inode:
+        if os.stat(path).st_ino == file.inode or os.path.dirname(os.path.realpath(path)) == os.path.dirname(mapped):
             return path
-    return file.path.removesuffix(" (deleted)") or path
+    return mapped

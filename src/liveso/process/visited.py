@@ -46,6 +46,7 @@ class Visited:
         self._machine = machine
         self._path = path
         self._turn = asyncio.Lock()
+        self._saying = asyncio.Lock()
         self._process = os.pidfd_open(pid)
         self._functions: dict[str, int] = {}
         self._live: Arrived | None = None
@@ -295,7 +296,9 @@ class Visited:
             return await carry(it, self._live, path, parts, limit)
 
     async def say(self, line: str) -> None:
-        if self._live is not None:
+        if self._live is None:
+            return
+        async with self._saying:  # in the order in which lines come
             (area,) = await self.read([(self._live.area, protocol.AREA.size)])
             *_rest, device, inode, _socket = protocol.AREA.unpack(area)
             await asyncio.to_thread(say, self._process, (device, inode), line)
