@@ -10,6 +10,7 @@ from typing import Any
 
 from liveso.errors import SettingsError, UnsafePath
 from liveso.folders import open_trusted
+from liveso.roots import inside
 
 SOCKET_CURE = "set XDG_RUNTIME_DIR or LIVE_SOCKET to a folder of your own"
 STORE_CURE = "set LIVE_STORE to a folder of your own"
@@ -220,9 +221,10 @@ def _number(name: str, value: Any) -> float:
 
 
 def is_served(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> bool:
-    """Whether a library is to be kept up to date, by the patterns for its path or file name."""
+    """Whether a library is to be kept up to date, by the patterns for its path, as its process has it, or file name."""
+    names = inside(path), os.path.basename(path)
 
     def fits(globs: tuple[str, ...]) -> bool:
-        return any(fnmatch(path, glob) or fnmatch(os.path.basename(path), glob) for glob in globs)
+        return any(fnmatch(name, glob) for name in names for glob in globs)
 
     return not fits(ignore) and (not only or fits(only))

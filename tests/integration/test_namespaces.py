@@ -87,12 +87,15 @@ def test_what_sees_the_same_files_is_updated(bench: Bench, namespaces: str, is_p
     os.kill(pid, 9)
 
 
-def test_a_store_that_it_does_not_see_is_named(bench: Bench) -> None:
+def test_a_process_that_does_not_see_the_store_is_updated(bench: Bench) -> None:
+    """It is as with PrivateTmp, where the store is in /tmp."""
     store = bench.folder / "store"
-    _program, pid = run_in(bench, "--mount", f"mkdir -p {store} && mount -t tmpfs none {store}")
-    done = liveso(bench, "attach", pid)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert "it sees other files than the daemon" in done.stderr and str(store) in done.stderr
+    program, pid = run_in(bench, "--mount", f"mkdir -p {store} && mount -t tmpfs none {store}")
+    assert liveso(bench, "attach", pid).stderr == ""
+    for version in (2, 3, 1):
+        update_in_root(bench, pid, program, bench.folder, version)
+    assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
+    os.kill(pid, 9)
 
 
 def test_a_library_of_its_own_is_left_alone_when_the_one_of_that_name_changes_here(bench: Bench) -> None:
@@ -114,18 +117,97 @@ def test_a_library_of_its_own_is_left_alone_when_the_one_of_that_name_changes_he
     assert program.lines == ["version 1"]
 
 
-def test_another_root_is_named(bench: Bench) -> None:
-    build(bench)
+# how a program is executed with another root, which is ready at $ROOT
+ROOTS = {
+    "chroot": (
+        "exec unshare --mount --propagation private sh -c '"
+        "mount --rbind /proc $ROOT/proc; exec chroot $ROOT $PROGRAM'"
+    ),
+    "a container": (
+        "exec unshare --mount --pid --fork --kill-child=KILL --propagation private sh -c '"
+        "mount --rbind $ROOT $ROOT; mount -t proc none $ROOT/proc; cd $ROOT; pivot_root . old; "
+        "umount -l /old; exec $PROGRAM'"
+    ),
+    "a rootless container": (
+        "exec unshare --user --map-root-user --mount --pid --fork --kill-child=KILL sh -c '"
+        "mount --rbind $ROOT $ROOT; mount -t proc none $ROOT/proc; cd $ROOT; pivot_root . old; "
+        "umount -l /old; exec $PROGRAM'"
+    ),
+    "no /proc": "exec chroot $ROOT $PROGRAM",
+}
+
+
+def make_root(bench: Bench) -> Path:
+    """A folder with all that the program needs: its library is in /opt, by way of an absolute link."""
+    for version in (1, 2, 3):
+        bench.compile(LIBRARY, f"lib.{version}.so", "-O2", "-shared", "-fPIC", f"-DVERSION={version}")
     root = bench.folder / "root"
-    places = ["usr", "lib", "lib64", "bin", str(bench.folder)[1:]]
-    for place in places:
-        (root / place).mkdir(parents=True)
-    mounts = "; ".join(f"mount --rbind /{place} {root}/{place}" for place in places[:-1])
-    copies = f"cp {bench.folder}/program {bench.folder}/lib.1.so {bench.folder}/runtime -r {root}{bench.folder} 2>&1"
-    link = f"ln -s lib.1.so {root}{bench.folder}/libversion.so"
-    program = bench.run_plain(
-        *("unshare", "--mount", "sh", "-c", f"{mounts}; {copies}; {link}; exec chroot {root} {bench.folder}/program")
-    )
-    program.wait_for("version 1")
-    done = liveso(bench, "attach", program.pid)
-    assert done.returncode == 1 and "(container, chroot)" in done.stderr and len(done.stderr.splitlines()) == 1
+    for folder in ("opt", "proc", "old", "lib64"):
+        (root / folder).mkdir(parents=True)
+    bench.link("lib.1.so", "libversion.so")
+    bench.compile(PROGRAM, str(root / "program"), "-L.", "-lversion", "-Wl,-rpath,/opt/current")
+    for line in subprocess.check_output(["ldd", str(root / "program")], text=True).splitlines():
+        for word in line.split():
+            if word.startswith("/"):
+                copy = root / word[1:]
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(Path(word).read_bytes())
+                copy.chmod(0o755)
+    (root / "opt/libraries").mkdir()
+    (root / "opt/current").symlink_to("/opt/libraries")  # what lies there outside is none of its business
+    for version in (1, 2, 3):
+        (root / f"opt/libraries/lib.{version}.so").write_bytes((bench.folder / f"lib.{version}.so").read_bytes())
+    (root / "opt/libraries/libversion.so").symlink_to("/opt/libraries/lib.1.so")
+    return root
+
+
+def run_with_root(bench: Bench, way: str, program: str = "/program") -> tuple[Program, int]:
+    root = make_root(bench)
+    command = ROOTS[way].replace("$ROOT", str(root)).replace("$PROGRAM", program)
+    started = bench.run_plain("sh", "-c", command)
+    started.wait_for("version 1")
+    (pid,) = [
+        int(it.name)
+        for it in Path("/proc").iterdir()
+        if it.name.isdecimal() and _executes(it).endswith("/program") and _is_file(it / "exe", root / "program")
+    ]
+    return started, pid
+
+
+def _is_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def update_in_root(bench: Bench, pid: int, program: Program, folder: Path, version: int) -> None:
+    """Lead the link in a folder to a version, and see it run."""
+    before = len(program.lines)
+    (folder / "new").symlink_to(f"lib.{version}.so")
+    (folder / "new").rename(folder / "libversion.so")
+    bench.wait_for_version(folder / f"lib.{version}.so", "libversion.so", pid)
+    program.wait_for(f"version {version}", before)
+
+
+@pytest.mark.parametrize("way", [way for way in ROOTS if way != "no /proc"])
+def test_a_process_with_another_root_is_updated_to_what_lies_there(bench: Bench, way: str) -> None:
+    program, pid = run_with_root(bench, way)
+    folder = bench.folder / "root/opt/libraries"
+    assert liveso(bench, "attach", pid).stderr == ""
+    assert bench.library(pid, "libversion.so")["path"] == f"/proc/{pid}/root/opt/current/libversion.so"
+    for version in (2, 3, 1, 2):
+        update_in_root(bench, pid, program, folder, version)
+    assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
+    bench.kill_daemon()
+    bench.start_daemon()  # it is known by what it remembers
+    bench.wait_for_library(pid, "libversion.so", result="updated", path=f"/proc/{pid}/root/opt/current/libversion.so")
+    for version in (1, 3):
+        update_in_root(bench, pid, program, folder, version)
+    os.kill(pid, 9)
+
+
+def test_another_root_without_proc_is_named(bench: Bench) -> None:
+    _program, pid = run_with_root(bench, "no /proc")
+    done = liveso(bench, "attach", pid)
+    assert done.returncode == 1 and "it has no /proc" in done.stderr and len(done.stderr.splitlines()) == 1

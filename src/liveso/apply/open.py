@@ -9,14 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
-from liveso.apply.target import ATTEMPTS, NO_SPANS, NO_WORDS, Target, close, commit_words, dynamics_of, list_objects
+from liveso.apply.target import (
+    ATTEMPTS,
+    NO_SPANS,
+    NO_WORDS,
+    Target,
+    close,
+    commit_words,
+    dynamics_of,
+    list_objects,
+    record_of,
+)
 from liveso.code import panic_mark
 from liveso.elf import Image, Symbol, tables
 from liveso.errors import Refused, TargetError
 from liveso.plan.address_map import first_map
 from liveso.plan.dependencies import hidden_dependencies
 from liveso.plan.homes import InCommon, later_map, placement, shape_of
-from liveso.plan.record import LibraryState, LoadedVersion, encode_record
+from liveso.plan.record import LibraryState, LoadedVersion
 from liveso.plan.redirect import Images, versions_led_to
 from liveso.plan.relink import LeftOut, Surroundings, relink
 from liveso.plan.spans import spans_for_code, spans_for_words
@@ -193,7 +203,7 @@ async def _open(
     hidden = hidden_dependencies(image, state.path, [it.name for it in objects.objects])
     found = [await target.agent.open(dependency, _NOW) for dependency in hidden]
     try:
-        return path, await target.agent.open(str(path), _NOW)
+        return path, await target.agent.open_copy(str(path), _NOW)
     finally:
         target.listed = None
         await close(target, *(it.handle for it in found))
@@ -230,7 +240,7 @@ async def _relink(
             spans=np.concatenate([code, spans_for_words(protections, plan.words["address"])]),
             words=plan.words,
             halves=plan.halves,
-            record=encode_record(target.libraries | {state.path: state}),
+            record=record_of(target, target.libraries | {state.path: state}),
             through_proc=through_proc,
         )
         try:

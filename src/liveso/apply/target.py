@@ -1,8 +1,8 @@
 """A target that is being served, and what every step of an update does with it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,10 +11,12 @@ from liveso.errors import TargetError
 from liveso.machine import Machine
 from liveso.plan.jumps import version_led_to
 from liveso.plan.record import LibraryState, LoadedVersion, encode_record
+from liveso.plan.recorded import Spans, decode_record
 from liveso.plan.spans import spans_for_words
 from liveso.process import Agent, Hello, LoadedObject, ObjectList, Transaction, proc
 from liveso.process.objects import Dynamic, read_dynamic
 from liveso.process.protocol import HALF, SPAN, WORD
+from liveso.roots import root_of
 from liveso.store import Version
 
 ATTEMPTS = 25  # at a commit that objects or words which change meanwhile get in the way of
@@ -28,10 +30,10 @@ NO_SPANS = np.zeros(0, SPAN)
 
 @dataclass
 class Target:
-    """A target that is being served, on behalf of `user`. `libraries` are those whose versions are known, by path;
-    `removed` is how many objects it had unloaded when its libraries were learned, and `listed` its objects when they
-    were asked for last. `dynamics` is what is known of them, `copies` of prepared copies that were just opened, by load
-    address."""
+    """A target that is being served, on behalf of `user`. Its files are below `root` (liveso.roots). `libraries` are
+    those whose versions are known, by path; `removed` is how many objects it had unloaded when its libraries were
+    learned, and `listed` its objects when they were asked for last. `dynamics` is what is known of them, `copies` of
+    prepared copies that were just opened, by load address."""
 
     pid: int
     user: int
@@ -46,6 +48,20 @@ class Target:
     has_own_malloc: bool | None = None
     removed: int = 0
     listed: ObjectList | None = None
+    root: str = ""
+
+
+def record_of(target: Target, libraries: Mapping[str, LibraryState]) -> bytes:
+    """The record that the target is to keep: by the paths that its processes know, as children of fork(2) have it."""
+    return encode_record({it.path.removeprefix(target.root): it for it in libraries.values()})
+
+
+def take_record(target: Target, content: bytes, spans: Spans) -> None:
+    """Take in the record that the target kept. Raises TargetError where it is none."""
+    found = decode_record(content, spans)
+    if any(map(root_of, found)):
+        raise TargetError("the target's record of its updates names files of another process")
+    target.libraries = {target.root + path: replace(it, path=target.root + path) for path, it in found.items()}
 
 
 async def dynamics_of(target: Target, objects: Sequence[LoadedObject]) -> dict[LoadedObject, Dynamic]:
@@ -146,7 +162,7 @@ async def commit_words(
     protections = proc.protections(target.pid, target.hello.thread, words["address"])
     spans = spans_for_words(protections, words["address"])
     after = target.libraries | {it.path: it for it in states}
-    record = encode_record(after | {it.path: it for it in coming})
+    record = record_of(target, after | {it.path: it for it in coming})
     transaction = Transaction(spans, words, NO_HALVES, record, is_used=True)
     await target.agent.commit(transaction, objects)
     target.libraries = after  # also where pages stayed writable that were not: it is in force

@@ -15,12 +15,12 @@ from liveso.daemon.process_events import EventsLost, Kind, ProcessEvent, process
 from liveso.daemon.reach import is_own, is_reached
 from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
-from liveso.errors import LivesoError, TargetGone
+from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.machine import X86_64
 from liveso.machine.x86_64_calls import X86_64_CALLS
 from liveso.process import Visited, announcement, proc
 from liveso.process.protocol import Mode
-from liveso.process.view import why_unlike
+from liveso.process.view import root_for
 from liveso.settings import Settings
 from liveso.store import Store, Version
 
@@ -83,14 +83,20 @@ class Attaching:
         until there is something to update."""
         if proc.shares_memory(peer.pid, proc.parent(peer.pid), X86_64_CALLS.kcmp):
             return f"process {peer.pid} is about to execute a program (vfork(2))"
-        if reason := why_unlike(peer.pid, proc.living_thread(peer.pid), str(self._store.root)):
-            return f"process {peer.pid}: {reason}"
+        try:
+            is_elsewhere = root_for(peer.pid, proc.living_thread(peer.pid), str(self._store.root))
+        except TargetGone:
+            raise
+        except TargetError as error:
+            return f"process {peer.pid}: {error}"
+        unseen = str(self._store.root) if is_elsewhere else ""
         version = await asyncio.to_thread(self._store.add, _installed())
         path = await asyncio.to_thread(self._store.prepared, version, _NAME)
         if peer.pid in self._tasks:
             return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        agent = Visited(peer.pid, X86_64, str(path), str(self._settings.socket), meets_at_once=is_asked_for)
+        socket = str(self._settings.socket)
+        agent = Visited(peer.pid, X86_64, str(path), socket, meets_at_once=is_asked_for, unseen=unseen)
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))

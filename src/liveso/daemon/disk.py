@@ -10,6 +10,7 @@ from pathlib import Path
 from liveso.daemon.log import log
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import FileInFlux, ImageError, StoreError
+from liveso.roots import root_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
 from liveso.watch import Settling, Watcher, is_at_work
@@ -98,7 +99,9 @@ class Disk:
 
     def _must_wait(self) -> bool:
         """Whether a package manager has not finished."""
-        before, self._is_waiting = self._is_waiting, is_at_work(self._settings.package_locks)
+        roots = {"", *map(root_of, self._libraries)}
+        locks = [root + lock for root in roots for lock in self._settings.package_locks]
+        before, self._is_waiting = self._is_waiting, is_at_work(locks)
         if self._is_waiting and not before:
             log.info("waiting", reason="a package manager is at work")
         return self._is_waiting

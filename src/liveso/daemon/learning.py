@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-from liveso.apply import Target, release_unloaded, running_version, take_over, warm
+from liveso.apply import Target, release_unloaded, running_version, take_over, take_record, warm
 from liveso.daemon.discovery import is_from_disk, mapping_of, why_fixed
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
@@ -15,11 +15,12 @@ from liveso.daemon.results import Results
 from liveso.daemon.state import Fixed, Library, Result, ServedTarget
 from liveso.elf.data import data_layout
 from liveso.errors import StoreError, TargetError, TargetGone
-from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion, decode_record
+from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion
 from liveso.process import proc
 from liveso.process.emulation import require_own_program
 from liveso.process.identity import read_identities
-from liveso.process.view import why_unlike
+from liveso.process.view import root_for, why_unlike
+from liveso.roots import below, real_path, stat
 from liveso.settings import Settings, patterns
 from liveso.store import Store, Version
 
@@ -51,10 +52,13 @@ class Learner:
     async def meet(self, served: ServedTarget) -> None:
         """Take in a target that has just come. Raises TargetError where it cannot be served."""
         target = served.target
-        if reason := why_unlike(target.pid, target.hello.thread, str(self._store.root)):
+        pid, thread, store = target.pid, target.hello.thread, str(self._store.root)
+        if served.is_visited:
+            target.root = root_for(pid, thread, store)
+        elif reason := why_unlike(pid, thread, store):
             raise TargetError(reason)
-        require_own_program(target.pid, target.hello.thread)
-        target.libraries = await asyncio.to_thread(decode_record, await target.agent.recall(), self._variables)
+        require_own_program(pid, thread)
+        await asyncio.to_thread(take_record, target, await target.agent.recall(), self._variables)
         if target.libraries:  # it has been updated: what has to be forgotten or given back of that, it must be asked
             await target.agent.meet()
         await self.learn(served)
@@ -87,7 +91,7 @@ class Learner:
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, thread = served.target, served.target.hello.thread
         served.memory = proc.memory_use(target.pid, target.hello.thread)
-        served.mapped = proc.mapped_code(target.pid, thread, f"{self._store.root}/")
+        served.mapped = proc.mapped_code(target.pid, thread, self._store.beginnings)
         listed = await target.agent.list_objects()
         mappings = proc.mappings(target.pid, thread)
         starts = [it.start for it in mappings]
@@ -139,7 +143,8 @@ class Learner:
         ignore = patterns(settings.get("LIVE_IGNORE", "")) or self._settings.ignore
         only = patterns(settings.get("LIVE_ONLY", "")) or self._settings.only
         if it.name == PROGRAM:
-            path = proc.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
+            shown = proc.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
+            path = _below_root(target, shown)
             why = "is the program itself"
         else:
             path = _path(target, seen, kin)
@@ -194,14 +199,22 @@ def _path(target: Target, seen: Sighting, kin: ServedTarget | None) -> str:
     of the same folder it leads where that was replaced meanwhile, or a link to it.)"""
     name = seen.loaded.name
     if os.path.isabs(name):
-        return os.path.normpath(name)
+        return target.root + os.path.normpath(name)
     for path, library in kin.libraries.items() if kin else ():
         if library.base == seen.loaded.base:
-            return path
-    path = os.path.normpath(os.path.join(proc.folder_of(target.pid, target.hello.thread), name))
-    file = seen.mapping.file
-    mapped = file.path.removesuffix(" (deleted)") or path
+            return target.root + path.removeprefix(kin.target.root if kin else "")
+    folder, file = proc.folder_of(target.pid, target.hello.thread), seen.mapping.file
+    path = _below_root(target, os.path.normpath(os.path.join(folder, name)))
+    mapped = _below_root(target, file.path.removesuffix(" (deleted)")) if file.path else path
     with suppress(OSError):
-        if os.stat(path).st_ino == file.inode or os.path.dirname(os.path.realpath(path)) == os.path.dirname(mapped):
+        if stat(path).st_ino == file.inode or os.path.dirname(real_path(path)) == os.path.dirname(mapped):
             return path
     return mapped
+
+
+def _below_root(target: Target, shown: str) -> str:
+    """The path of a file of the target that the kernel shows."""
+    try:
+        return below(target.root, shown)
+    except OSError as error:
+        raise TargetGone(f"process {target.pid} has ended") from error

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from liveso.apply import defined_names
 from liveso.daemon.disk import Disk
@@ -18,6 +17,7 @@ from liveso.plan import PROGRAM, LibraryState, needed_objects, new_dependencies
 from liveso.process import proc
 from liveso.process.identity import Identity, read_file_identity
 from liveso.process.view import has_own_mounts, sees_same
+from liveso.roots import root_of, stat
 from liveso.store import Store, Version
 from liveso.verdict import PairAnalysis
 
@@ -110,7 +110,7 @@ class Prospects:
         update will say why."""
         pid, thread = served.pid, served.target.hello.thread
         try:
-            return not has_own_mounts(pid, thread) or sees_same(pid, thread, path)
+            return bool(root_of(path)) or not has_own_mounts(pid, thread) or sees_same(pid, thread, path)
         except TargetGone:
             raise
         except TargetError:
@@ -125,14 +125,14 @@ class Prospects:
 
     def _identity_on_disk(self, path: str) -> Identity | None:
         try:
-            info = os.stat(path)
+            info = stat(path)
         except OSError:
             self._identities.pop(path, None)
             return None
         state = info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
         kept = self._identities.get(path)
         if kept is None or kept[0] != state:
-            kept = self._identities[path] = state, read_file_identity(Path(path))
+            kept = self._identities[path] = state, read_file_identity(path)
         return kept[1]
 
     def _needs(self, served: ServedTarget, library: Library, version: Version) -> tuple[Image, frozenset[str]]:
@@ -188,6 +188,6 @@ def _names(served: ServedTarget) -> Mapping[str, str]:
 def _leads_to(it: Fixed) -> bool:
     """Whether the path of an object without a build ID leads to the file that is mapped."""
     try:
-        return os.stat(it.path).st_ino == it.file.inode and not it.file.is_deleted
+        return stat(it.path).st_ino == it.file.inode and not it.file.is_deleted
     except OSError:
         return False

@@ -42,6 +42,9 @@ class Protection:
             return
         if self._store.version_of(library.file.path):
             return
+        if library.target.root:
+            library.unprotected = "its process sees other files than the daemon"
+            return
         if self._settings.overwrite == "ignore":
             library.unprotected = "switched off (LIVE_OVERWRITE)"
             return

@@ -49,7 +49,7 @@ class Recognition:
         may have come from another user's process. Or the mapped file is read through /proc/PID/map_files, which only
         root may. `kin` is a process of the same user that has the same files mapped.
         """
-        same = kin.libraries.get(path) if kin else None
+        same = kin.libraries.get(kin.target.root + path.removeprefix(served.target.root)) if kin else None
         if same and same.state and same.file == seen.mapping.file:
             version = same.state.home.version
             if version == self._disk.version(path) and await self._is_of(served, seen, version):

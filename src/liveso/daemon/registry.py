@@ -267,5 +267,5 @@ class Registry:
             return
         if memory != served.memory:
             served.memory, served.looks_alike = memory, 0
-        if served.mapped != proc.mapped_code(pid, agents_thread, f"{self._store.root}/"):
+        if served.mapped != proc.mapped_code(pid, agents_thread, self._store.beginnings):
             served.learn_again()

@@ -105,6 +105,9 @@ class Agent(Protocol):
     async def open(self, path: str, mode: int) -> Opened:
         """dlopen(3)"""
 
+    async def open_copy(self, path: str, mode: int) -> Opened:
+        """The same for a copy in the store, which the target need not see."""
+
     async def close(self, handle: int) -> None:
         """dlclose(3)"""
 

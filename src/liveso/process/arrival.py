@@ -12,6 +12,7 @@ from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Unreadable
 from liveso.process.proc import Mapping as Part
 from liveso.process.protocol import AREA, AREA_VERSION, STACK_SIZE
+from liveso.process.unseen import open_unseen
 from liveso.process.visit import Place, Visit
 
 CALL_LIMIT = 20.0
@@ -29,7 +30,7 @@ _PAGE = 4096
 _LIBRARIES = ("libc.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
 _NAMES = ("stub", "area", "stack", "list", "map_parts", "move_parts")
 _FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap", "__errno_location")
-_WHERE_THERE = ("_dl_get_tls_static_info", "errno", "__libc_dlerror_result")
+_WHERE_THERE = ("_dl_get_tls_static_info", "errno", "__libc_dlerror_result", "memfd_create", "close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,17 @@ def functions_of(objects: MappedObjects) -> dict[str, int]:
     return found
 
 
-async def arrive(visit: Visit, path: str, objects: MappedObjects, functions: Mapping[str, int]) -> Arrived:
-    """Let the thread open live.so from a path. Raises TargetError where that cannot be: the process is as it was."""
+async def arrive(
+    visit: Visit, path: str, name_in_memory: str, objects: MappedObjects, functions: Mapping[str, int]
+) -> Arrived:
+    """Let the thread open live.so from a path, which it does not see where there is a `name_in_memory` (open_unseen).
+    Raises TargetError where that cannot be: the process is as it was."""
     stub_at, before = _unused_code(visit, objects)
     top = visit.stack_pointer - _RED_ZONE
     _require_room(visit, objects.mappings, top)
     visit.write(stub_at, visit.calls.stub)
     try:
-        await _open(visit, path, functions, Place(stub_at, top))
+        await _open(visit, path, name_in_memory, functions, Place(stub_at, top))
     except CallTooLong:  # the thread will come back there
         raise
     except BaseException:
@@ -101,16 +105,24 @@ async def arrive(visit: Visit, path: str, objects: MappedObjects, functions: Map
     return found
 
 
-async def _open(visit: Visit, path: str, functions: Mapping[str, int], place: Place) -> None:
+async def _open(visit: Visit, path: str, name_in_memory: str, functions: Mapping[str, int], place: Place) -> None:
     """Open live.so on memory that is made for that: the thread's stack may be small."""
     room = await new_memory(visit, functions, place, _ROOM)
-    visit.write(room, os.fsencode(path) + b"\0")
     large = Place(place.stub, room + _ROOM)
-    handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, standstill=ALONE)
-    reason = "" if handle else await loader_error(visit, functions, large)
+    try:
+        if name_in_memory:
+            handle = await open_unseen(visit, functions, large, room, path, name_in_memory, NOW)
+        else:
+            visit.write(room, os.fsencode(path) + b"\0")
+            handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, standstill=ALONE)
+        reason = "" if handle else f"the dynamic linker says: {await loader_error(visit, functions, large)}"
+    except CallTooLong:
+        raise
+    except TargetError as error:
+        reason = str(error)
     await visit.call(functions["munmap"], [room, _ROOM], place, limit=CALL_LIMIT)
-    if not handle:
-        raise TargetError(f"the dynamic linker says: {reason}")
+    if reason:
+        raise TargetError(reason)
 
 
 async def new_memory(visit: Visit, functions: Mapping[str, int], place: Place, size: int) -> int:

@@ -4,13 +4,13 @@ a path leads elsewhere after an upgrade."""
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from liveso.elf import Image, tables
 from liveso.errors import TargetError
 from liveso.process.agent import Agent, LoadedObject
+from liveso.roots import open_file
 
 _NT_GNU_BUILD_ID = 3
 _LEAST_BUILD_ID = 16  # bytes, of an MD5 or UUID; the default is a SHA-1
@@ -64,7 +64,7 @@ def _build_id(notes: bytes) -> str:
     return ""
 
 
-def read_file_identity(path: Path) -> Identity | None:
+def read_file_identity(path: str) -> Identity | None:
     """The identity that the file at `path` has once it is loaded; None where it is no ELF file for a 64-bit machine."""
     try:
         with open(path, "rb", buffering=0, opener=_open_at_once) as file:
@@ -97,7 +97,7 @@ def _restored(content: bytes, at: int, known: Iterable[tuple[int, bytes]]) -> by
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open_file(path, flags | os.O_NONBLOCK)
 
 
 def may_be(identity: Identity, image: Image) -> bool:

@@ -157,9 +157,9 @@ def _read_protections(pid: int, thread: int) -> list[tuple[int, int, int]]:
     return [(int(start, 16), int(end, 16), _BITS[it]) for start, end, it in rows]
 
 
-def mapped_code(pid: int, thread: int, besides: str) -> frozenset[tuple[str, str]]:
-    """Address and inode of each file that is mapped to be executed, but for those below the folder `besides`: it
-    changes when the process loads or unloads objects by itself."""
+def mapped_code(pid: int, thread: int, besides: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """Address and inode of each file that is mapped to be executed, but for those whose paths begin like one of
+    `besides`: it changes when the process loads or unloads objects by itself."""
     rows = _CODE.findall(_read(pid, f"task/{thread}/maps"))
     return frozenset((start, inode) for start, inode, path in rows if inode != "0" and not path.startswith(besides))
 

@@ -122,6 +122,8 @@ class Resident:
         reply = await self._ask(Message(Kind.OPEN, argument=(mode, 0, 0, 0), text=os.fsencode(path) + b"\0"))
         return Opened(reply.argument[0], reply.argument[1])
 
+    open_copy = open
+
     async def close(self, handle: int) -> None:
         await self._ask(Message(Kind.CLOSE, argument=(handle, 0, 0, 0)))
 

@@ -5,8 +5,22 @@ import os
 from collections.abc import Callable
 
 from liveso.errors import TargetError, TargetGone
+from liveso.roots import open_file
 
 HAS_OTHER_ROOT = "it sees other files than the daemon (container, chroot): run a daemon there"
+
+
+def root_for(pid: int, thread: int, store: str) -> str:
+    """The root below which the daemon finds the files of a process: empty where both see the same, the store among them
+    (liveso.roots). Raises TargetError where the process cannot be given files that it does not see, TargetGone."""
+    if not (reason := why_unlike(pid, thread, store)):
+        return ""
+    root = f"/proc/{pid}/root"
+    try:
+        os.close(open_file(f"{root}/proc/self", os.O_PATH | os.O_NOFOLLOW))
+    except OSError as error:
+        raise TargetError(f"{reason}; it cannot be given others, since it has no /proc") from error
+    return root
 
 
 def why_unlike(pid: int, thread: int, store: str) -> str:

@@ -21,6 +21,7 @@ from liveso.process.mapped import MappedObjects, mapped_now
 from liveso.process.protocol import Piece, Transaction
 from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
+from liveso.process.unseen import open_unseen
 from liveso.process.visit import Visit
 from liveso.process.written import read_ranges, write_memory, write_unused
 
@@ -35,11 +36,15 @@ _NOT_COUNTED = -1, -1  # how many objects were added and removed: a process alon
 
 class Visited:
     """A process, to which the first visit brings live.so from a path, unless it is there: when it is greeted if that
-    `meets_at_once`, else before the first update. `socket` is the daemon's."""
+    `meets_at_once`, else before the first update. `socket` is the daemon's. `unseen` is the folder that copies are in
+    where the process does not see it."""
 
     spared = 0
 
-    def __init__(self, pid: int, machine: Machine, path: str, socket: str, *, meets_at_once: bool) -> None:
+    def __init__(
+        self, pid: int, machine: Machine, path: str, socket: str, *, meets_at_once: bool, unseen: str = ""
+    ) -> None:
+        self._unseen = unseen
         self._meets_at_once = meets_at_once
         self._socket = socket
         self._pid = pid
@@ -113,7 +118,8 @@ class Visited:
             raise TargetGone(f"process {self._pid} executes another program")
         found = self._live or arrived(objects)
         if found is None:
-            self._live = await arrive(it, self._path, objects, self._functions)
+            name = self._name_in_memory(self._path)
+            self._live = await arrive(it, self._path, name, objects, self._functions)
             self._say_whose()
             return
         if whose(it.read(found.area, protocol.AREA.size)) not in ("", self._socket):
@@ -134,6 +140,10 @@ class Visited:
         return await it.call(
             self._functions[name], arguments, self._live.place, limit=CALL_LIMIT, standstill=standstill
         )
+
+    def _name_in_memory(self, copy: str) -> str:
+        """What a copy is called that the process does not see; empty where it does."""
+        return f"liveso/{os.path.relpath(copy, self._unseen)}" if self._unseen else ""
 
     def _put(self, it: Visit, *texts: bytes) -> list[int]:
         """Put texts where a call finds them; their addresses."""
@@ -198,9 +208,19 @@ class Visited:
         return read_ranges(self._pid, self._thread, list(ranges))
 
     async def open(self, path: str, mode: int) -> Opened:
+        return await self._open(path, mode, "")
+
+    async def open_copy(self, path: str, mode: int) -> Opened:
+        return await self._open(path, mode, self._name_in_memory(path))
+
+    async def _open(self, path: str, mode: int, name_in_memory: str) -> Opened:
         async with self._visit() as it:
+            assert self._live is not None
             (place,) = self._put(it, os.fsencode(path))
-            handle = await self._call(it, "dlopen", place, mode, alone=True)
+            if name_in_memory:
+                handle = await open_unseen(it, self._functions, self._live.place, place, path, name_in_memory, mode)
+            else:
+                handle = await self._call(it, "dlopen", place, mode, alone=True)
             if not handle:
                 raise await self._loader_error(it)
             await self._list_if_possible(it)

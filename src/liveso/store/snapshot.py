@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liveso.errors import FileInFlux, StoreError
+from liveso.roots import open_file
 
 _LARGEST_LIBRARY = 1 << 30  # bytes
 _MOST_HOLES = 64 << 20  # bytes; linkers leave some up to the next page, of 2 MiB at most, between segments
@@ -118,7 +119,7 @@ def checked(blocks: Iterable[bytes], digest: str, path: Path) -> Iterator[bytes]
 def _open_regular(path: Path) -> int:
     """Open a file to be read; a device or a FIFO is not even opened, since that alone may do something or wait."""
     try:
-        pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        pinned = open_file(str(path), os.O_PATH)
         try:
             if not stat.S_ISREG(os.fstat(pinned).st_mode):
                 raise StoreError(f"{path}: not a regular file")

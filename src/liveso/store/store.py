@@ -15,6 +15,7 @@ from threading import Lock
 from liveso.elf import Image, read_image
 from liveso.errors import FileInFlux, StoreError
 from liveso.folders import Folder, open_folder, remove_left_overs, seconds_since_change
+from liveso.roots import stat
 from liveso.settings import STORE_CURE
 from liveso.store.accounts import Accounts
 from liveso.store.build_id import read_build_id
@@ -24,6 +25,7 @@ from liveso.store.snapshot import FileIdentity, Snapshot, blocks_of, checked, di
 from liveso.store.version import Version
 
 _ORIGINAL, _CARRIED = "original", "carried"
+_IN_MEMORY = "/memfd:liveso/"  # as the kernel shows a file without a folder (memfd_create(2))
 _PREPARATION = "3"  # another number for another way to prepare: what an earlier liveso left is not used again
 _IMAGES_IN_MEMORY = 256 << 20  # bytes of files
 _FILES_KNOWN = 16384
@@ -55,7 +57,7 @@ class Store:
         store cannot be written, or `owner` has brought too much.
         """
         try:
-            known = self._known_as(os.stat(path))
+            known = self._known_as(stat(str(path)))
         except OSError as error:
             raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
         if known:
@@ -184,8 +186,16 @@ class Store:
                 mode = os.fstat(file.fileno()).st_mode
                 self._write(copies, name, blocks_of(file.fileno()), mode, version.digest)
 
+    @property
+    def beginnings(self) -> tuple[str, str]:
+        """What the path begins with, as the kernel shows it, of a copy that a process has mapped."""
+        return f"{self.root}/", _IN_MEMORY
+
     def version_of(self, path: str) -> Version | None:
-        """The version whose copy in the store `path` is. It may be what a target says, and need not exist."""
+        """The version whose copy in the store `path` is, or has the content of. It may be what a target says, and need
+        not exist."""
+        if path.startswith(_IN_MEMORY):
+            path = f"{self.root}/{path.removeprefix(_IN_MEMORY)}"
         try:
             short, digest, *rest = PurePosixPath(path).relative_to(self.root).parts
             version = Version(digest)

@@ -3,21 +3,25 @@
 import os
 from pathlib import PurePosixPath
 
+from liveso.roots import inside, root_of
+
 _MOST_LINKS = 40  # path_resolution(7)
 
 
 def chain(path: str) -> frozenset[tuple[str, str]]:
-    """Every `(directory, name)` that is looked up on the way to `path`, through all symbolic links.
+    """Every `(directory, name)` that is looked up on the way to `path`, through all symbolic links, which lead nowhere
+    but below the root that it is below (liveso.roots).
 
     Where the way ends early, because an entry is missing, that entry is the last.
     """
     entries: set[tuple[str, str]] = set()
-    waiting = list(reversed(PurePosixPath(path).parts[1:]))
-    folder, links = "/", 0
+    top = root_of(path) or "/"
+    waiting = list(reversed(PurePosixPath(inside(path)).parts[1:]))
+    folder, links = top, 0
     while waiting:
         name = waiting.pop()
         if name == "..":
-            folder = os.path.dirname(folder)
+            folder = top if folder == top else os.path.dirname(folder)
             continue
         entries.add((folder, name))
         here = os.path.join(folder, name)
@@ -33,6 +37,6 @@ def chain(path: str) -> frozenset[tuple[str, str]]:
             break
         parts = PurePosixPath(target).parts
         if target.startswith("/"):
-            folder, parts = "/", parts[1:]
+            folder, parts = top, parts[1:]
         waiting.extend(reversed(parts))
     return frozenset(entries)

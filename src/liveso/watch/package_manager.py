@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from liveso.roots import open_file, stat
+
 _KINDS = ("POSIX", "OFDLCK")
 _LOCK = struct.Struct("hhqqi4x")  # struct flock (fcntl(2)): type, whence, start, length, process
 
@@ -16,7 +18,7 @@ def is_at_work(locks: Iterable[str]) -> bool:
     hidden = []
     for lock in locks:
         try:
-            descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_file(lock, os.O_RDONLY | os.O_NONBLOCK)
         except PermissionError:
             hidden.append(lock)
             continue
@@ -42,7 +44,7 @@ def _is_listed(locks: Iterable[str]) -> bool:
     files = set()
     for lock in locks:
         try:
-            info = os.stat(lock)
+            info = stat(lock)
         except OSError:
             continue
         files.add(f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}")
