@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -150,3 +151,32 @@ def test_a_word_that_is_no_way_to_switch_is_said(bench: Bench) -> None:
     environment = bench.environment | {"LIVE_SWITCH": "later"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "LIVE_SWITCH: 'later' is not one of now, atomic" in done.stderr
+
+
+def removed_code(pid: int) -> list[str]:
+    """What tools that look for processes with old code (needrestart, lsof) find in one: code whose file is no more."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return [it for it in lines if it.endswith(" (deleted)") and "x" in it.split()[1]]
+
+
+@pytest.mark.parametrize("mode", ["visited", "resident"])
+def test_no_code_of_a_removed_file_is_left_once_nobody_runs_it(bench: Bench, mode: str) -> None:
+    """Only then: a worker that goes on in it can still be found by such tools."""
+    program = start(bench, WORKER, LIVE_MODE=mode)
+    program.wait_for("worker works as 1")
+    old = bench.folder / "lib.1.so"
+    bench.update("lib.2.so", "libworking.so", program.pid)
+    old.unlink()
+    bench.wait_for_library(program.pid, "libworking.so", result="updated", in_force=False)
+    assert [it.split()[-2] for it in removed_code(program.pid)] == [str(old)]
+    program.ask("leave")
+    program.wait_for("worker has left")
+    wait_until(lambda: not removed_code(program.pid), "the file that was removed is not mapped any more")
+    bench.wait_for_library(program.pid, "libworking.so", result="updated", in_force=True)
+    bench.compile(LIBRARY.replace("VERSION", "3"), "lib.3.so", "-O2", "-shared", "-fPIC")
+    bench.update("lib.3.so", "libworking.so", program.pid)
+    bench.kill_daemon()
+    bench.start_daemon()  # what is mapped now is known to be the first version still
+    bench.wait_for_library(program.pid, "libworking.so", result="updated", in_force=True)
+    bench.update("lib.2.so", "libworking.so", program.pid)
+    assert program.process.poll() is None

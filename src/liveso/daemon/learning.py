@@ -56,7 +56,7 @@ class Learner:
         if served.is_visited:
             target.root = root_for(pid, thread, store)
         elif reason := why_unlike(pid, thread, store):
-            raise TargetError(reason)
+            raise TargetError(f"{reason}: it can only be visited (`liveso attach`), or served by a daemon there")
         require_own_program(pid, thread)
         await asyncio.to_thread(take_record, target, await target.agent.recall(), self._variables)
         if target.libraries:  # it has been updated: what has to be forgotten or given back of that, it must be asked

@@ -11,6 +11,7 @@ from liveso.apply import Target, function_of, lead_on, stale_threads
 from liveso.daemon.admission import OwnProcess, Peer, peer_of, require_room
 from liveso.daemon.learning import Learner
 from liveso.daemon.log import log
+from liveso.daemon.removed_files import replace_removed_files
 from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import Library, ServedTarget, StaleThread
 from liveso.daemon.supervision import Supervisor
@@ -213,6 +214,8 @@ class Registry:
             are_in_old_code = [await self._see_who_is_inside(served, it) for it in served.libraries.values()]
             if any(are_in_old_code) and not served.follow_at:
                 served.follow_at = [now + _FOLLOW_AGAIN]
+        if is_due:
+            await replace_removed_files(served, self._store)
 
     async def _see_who_is_inside(self, served: ServedTarget, library: Library) -> bool:
         """Whether a thread is in a version that does not run any more, as is noted."""

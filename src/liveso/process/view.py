@@ -7,8 +7,6 @@ from collections.abc import Callable
 from liveso.errors import TargetError, TargetGone
 from liveso.roots import open_file
 
-HAS_OTHER_ROOT = "it sees other files than the daemon (container, chroot): run a daemon there"
-
 
 def root_for(pid: int, thread: int, store: str) -> str:
     """The root below which the daemon finds the files of a process: empty where both see the same, the store among them
@@ -27,12 +25,9 @@ def why_unlike(pid: int, thread: int, store: str) -> str:
     """Why a process cannot open what the daemon names, above all in the store; empty where it can. Raises TargetGone,
     TargetError where it may not be looked at."""
     if not sees_same(pid, thread, "/"):
-        return HAS_OTHER_ROOT
+        return "it sees other files than the daemon (container, chroot)"
     if has_own_mounts(pid, thread) and not sees_same(pid, thread, _there_is(store)):
-        return (
-            f"it sees other files than the daemon (PrivateTmp and the like of systemd, unshare(1)), not {store}: set"
-            " LIVE_STORE to a folder that it sees, or run a daemon there"
-        )
+        return f"it sees other files than the daemon (PrivateTmp and the like of systemd, unshare(1)), not {store}"
     return ""
 
 

@@ -158,11 +158,13 @@ class Store:
                 self._prepared.put((version, variant), digest)
         return self._folder(version) / variant / name
 
-    def carried(self, version: Version, name: str, source: int) -> Path:
+    def carried(self, version: Version, name: str, source: int = -1) -> Path:
         """The path of the version itself, under the library's own name. What the store has lost or spoilt is taken from
-        the open file `source`. Raises StoreError where that is another version."""
+        the open file `source`, if one is given. Raises StoreError where there is none, or it is another version."""
         with self._open(version, make=True) as folder, self._open(version, _CARRIED, make=True) as copies:
             if not self._holds(folder, _ORIGINAL, version.digest):
+                if source < 0:
+                    raise _lost(version)
                 blocks = checked(blocks_of(source), version.digest, self._original(version))
                 try:
                     self._write(folder, _ORIGINAL, blocks, os.fstat(source).st_mode, version.digest)
