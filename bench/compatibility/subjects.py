@@ -1,6 +1,6 @@
 """The programs that are tried, and what changes under them."""
 
-from bench.compatibility.programs import curl, httpd, imagemagick, memcached, nginx, postgresql, python, redis
+from bench.compatibility.programs import curl, httpd, imagemagick, memcached, nginx, postgresql, python, redis, sshd
 from bench.compatibility.subject import Change, Subject
 
 _OPENSSL_LAST = "3.0.20-1~deb12u2"  # the last version before the structures of libssl changed
@@ -68,6 +68,17 @@ SUBJECTS = (
         ),
         memcached.start,
         memcached.connect,
+    ),
+    Subject(
+        "OpenSSH",
+        ("openssh-server",),
+        (
+            *_OPENSSL,
+            _ZLIB,
+            Change(("libsystemd0",), ("libsystemd.so.0",)),
+        ),
+        sshd.start,
+        sshd.connect,
     ),
     Subject(
         "libcurl client",

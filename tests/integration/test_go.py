@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, Program, wait_until
+from tests.harness import LIVESO, Bench, Program, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -41,13 +41,20 @@ def version(program: Program) -> int:
     return int(program.wait_for("version", before).split()[1].rstrip(","))
 
 
+@pytest.mark.parametrize("is_prepared", [True, False], ids=["prepared", "attached"])
 @pytest.mark.parametrize("settings", ["", "GOGC=5 GOMAXPROCS=4"], ids=["plain", "collecting"])
-def test_goroutines_call_and_are_called_while_the_library_changes(bench: Bench, settings: str) -> None:
+def test_goroutines_call_and_are_called_while_the_library_changes(
+    bench: Bench, settings: str, is_prepared: bool
+) -> None:
     """Go's own threads, signals and stacks are left alone: it faults, preempts and collects as it likes."""
     shutil.copy(PROGRAMS / "mixer.h", bench.folder)
     build(bench, 1)
     build_go(bench, "mixer.go", cgo=True)
-    program = bench.run("./program", **dict(pair.split("=", 1) for pair in settings.split()))
+    run = bench.run if is_prepared else bench.run_plain
+    program = run("./program", **dict(pair.split("=", 1) for pair in settings.split()))
+    calls(program)
+    if not is_prepared:
+        subprocess.run([LIVESO, "attach", str(program.pid)], check=True, env=bench.environment, timeout=120)
     bench.library(program.pid, "libmixer.so")
     for number in (2, 3, 4, 5, 1):
         build(bench, number)

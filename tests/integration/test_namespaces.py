@@ -120,18 +120,15 @@ def test_a_library_of_its_own_is_left_alone_when_the_one_of_that_name_changes_he
 # how a program is executed with another root, which is ready at $ROOT
 ROOTS = {
     "chroot": (
-        "exec unshare --mount --propagation private sh -c '"
-        "mount --rbind /proc $ROOT/proc; exec chroot $ROOT $PROGRAM'"
+        "exec unshare --mount --propagation private sh -c 'mount --rbind /proc $ROOT/proc; exec chroot $ROOT $PROGRAM'"
     ),
     "a container": (
         "exec unshare --mount --pid --fork --kill-child=KILL --propagation private sh -c '"
-        "mount --rbind $ROOT $ROOT; mount -t proc none $ROOT/proc; cd $ROOT; pivot_root . old; "
-        "umount -l /old; exec $PROGRAM'"
+        "mount --rbind $ROOT $ROOT; mount -t proc none $ROOT/proc; cd $ROOT; pivot_root . old; exec $PROGRAM'"
     ),
     "a rootless container": (
         "exec unshare --user --map-root-user --mount --pid --fork --kill-child=KILL sh -c '"
-        "mount --rbind $ROOT $ROOT; mount -t proc none $ROOT/proc; cd $ROOT; pivot_root . old; "
-        "umount -l /old; exec $PROGRAM'"
+        "mount --rbind $ROOT $ROOT; mount -t proc none $ROOT/proc; cd $ROOT; pivot_root . old; exec $PROGRAM'"
     ),
     "no /proc": "exec chroot $ROOT $PROGRAM",
 }

@@ -1,4 +1,4 @@
-"""Library files that are on disk no more: a process in which an update is in force gets the store's copy in their place.
+"""Library files that are on disk no more: a process in which an update is in force has the store's copies instead.
 
 Nothing runs otherwise than before. But whoever looks for processes that run what was replaced, by the "(deleted)" in
 their memory maps (needrestart(1), lsof(8)), then finds those that do.
