@@ -13,9 +13,11 @@ PROGRAM = """
 #include <stdio.h>
 #include <unistd.h>
 int version(void), count(void);
-int main(void)
+int main(int count, char **arguments)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (count > 1)
+        fork();
     for (int told = 0;; usleep(10000)) {
         int now = version();
         if (now != told)
@@ -134,16 +136,16 @@ ROOTS = {
 }
 
 
-def make_root(bench: Bench) -> Path:
-    """A folder with all that the program needs: its library is in /opt, by way of an absolute link."""
+def make_root(bench: Bench, name: str) -> Path:
+    """A folder with all that the program of a name needs: its library is in /opt, by way of an absolute link."""
     for version in (1, 2, 3):
         bench.compile(LIBRARY, f"lib.{version}.so", "-O2", "-shared", "-fPIC", f"-DVERSION={version}")
     root = bench.folder / "root"
     for folder in ("opt", "proc", "old", "lib64"):
         (root / folder).mkdir(parents=True)
     bench.link("lib.1.so", "libversion.so")
-    bench.compile(PROGRAM, str(root / "program"), "-L.", "-lversion", "-Wl,-rpath,/opt/current")
-    for line in subprocess.check_output(["ldd", str(root / "program")], text=True).splitlines():
+    bench.compile(PROGRAM, str(root / name), "-L.", "-lversion", "-Wl,-rpath,/opt/current")
+    for line in subprocess.check_output(["ldd", str(root / name)], text=True).splitlines():
         for word in line.split():
             if word.startswith("/"):
                 copy = root / word[1:]
@@ -158,17 +160,16 @@ def make_root(bench: Bench) -> Path:
     return root
 
 
-def run_with_root(bench: Bench, way: str, program: str = "/program") -> tuple[Program, int]:
-    root = make_root(bench)
-    command = ROOTS[way].replace("$ROOT", str(root)).replace("$PROGRAM", program)
+def run_with_root(bench: Bench, way: str, name: str = "program", arguments: str = "") -> tuple[Program, list[int]]:
+    """The program, and the processes that execute it."""
+    root = make_root(bench, name)
+    command = ROOTS[way].replace("$ROOT", str(root)).replace("$PROGRAM", f"/{name} {arguments}")
     started = bench.run_plain("sh", "-c", command)
-    started.wait_for("version 1")
-    (pid,) = [
-        int(it.name)
-        for it in Path("/proc").iterdir()
-        if it.name.isdecimal() and _executes(it).endswith("/program") and _is_file(it / "exe", root / "program")
-    ]
-    return started, pid
+    count = 2 if arguments else 1
+    wait_until(lambda: started.lines.count("version 1") == count, "they run")
+    pids = [int(it.name) for it in Path("/proc").iterdir() if it.name.isdecimal() and _is_file(it / "exe", root / name)]
+    assert len(pids) == count
+    return started, pids
 
 
 def _is_file(path: Path, other: Path) -> bool:
@@ -178,18 +179,22 @@ def _is_file(path: Path, other: Path) -> bool:
         return False
 
 
+def lead_to(folder: Path, version: int) -> None:
+    (folder / "new").symlink_to(f"lib.{version}.so")
+    (folder / "new").rename(folder / "libversion.so")
+
+
 def update_in_root(bench: Bench, pid: int, program: Program, folder: Path, version: int) -> None:
     """Lead the link in a folder to a version, and see it run."""
     before = len(program.lines)
-    (folder / "new").symlink_to(f"lib.{version}.so")
-    (folder / "new").rename(folder / "libversion.so")
+    lead_to(folder, version)
     bench.wait_for_version(folder / f"lib.{version}.so", "libversion.so", pid)
     program.wait_for(f"version {version}", before)
 
 
 @pytest.mark.parametrize("way", [way for way in ROOTS if way != "no /proc"])
 def test_a_process_with_another_root_is_updated_to_what_lies_there(bench: Bench, way: str) -> None:
-    program, pid = run_with_root(bench, way)
+    program, (pid,) = run_with_root(bench, way)
     folder = bench.folder / "root/opt/libraries"
     assert liveso(bench, "attach", pid).stderr == ""
     assert bench.library(pid, "libversion.so")["path"] == f"/proc/{pid}/root/opt/current/libversion.so"
@@ -205,6 +210,30 @@ def test_a_process_with_another_root_is_updated_to_what_lies_there(bench: Bench,
 
 
 def test_another_root_without_proc_is_named(bench: Bench) -> None:
-    _program, pid = run_with_root(bench, "no /proc")
+    _program, (pid,) = run_with_root(bench, "no /proc")
     done = liveso(bench, "attach", pid)
     assert done.returncode == 1 and "it has no /proc" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_containers_are_served_with_all_processes(idle_bench: Bench) -> None:
+    """A parent and its child, each of which has the library below its own root."""
+    bench = idle_bench
+    name = "program-in-a-container"
+    bench.environment["LIVE_ALLOW"] = f"command=/{name}"
+    bench.start_daemon("--all")
+    program, pids = run_with_root(bench, "a container", name, "with-child")
+    folder = bench.folder / "root/opt/libraries"
+    for pid in pids:
+        assert bench.library(pid, "libversion.so")["path"] == f"/proc/{pid}/root/opt/current/libversion.so"
+    for version in (2, 3):
+        before = len(program.lines)
+        lead_to(folder, version)
+        for pid in pids:
+            bench.wait_for_version(folder / f"lib.{version}.so", "libversion.so", pid)
+        wait_until(lambda: program.lines[before:].count(f"version {version}") == 2, "both run it")  # noqa: B023
+    done = liveso(bench, "rollback", "libversion.so")
+    assert done.returncode == 0, done
+    before = len(program.lines)
+    wait_until(
+        lambda: all(bench.library(it, "libversion.so")["result"] == "rolled back" for it in pids), "both go back"
+    )

@@ -15,6 +15,7 @@ from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import WantedVersions, process_of
 from liveso.errors import Declined, ExitCode, LivesoError, StoreError
+from liveso.roots import root_of
 from liveso.store import Store, Version
 
 _LOOK_EVERY = 0.02  # seconds, for results
@@ -163,7 +164,8 @@ class RollingBack:
         before = before if before and before.over == over else None
         pin, choice = before or Pin(path, over), Choice(to, time.time())
         processes = [process_of(served) for served, _it in targets]
-        pin = pin.to(choice, processes) if only_these else pin.everywhere_to(choice)
+        is_theirs = only_these or root_of(path)  # a root's processes have it by their own number
+        pin = pin.to(choice, processes) if is_theirs else pin.everywhere_to(choice)
         return _Attempt(to, pin, before, targets)
 
     def _version(self, path: str, beginning: str, known: set[Version]) -> Version:
