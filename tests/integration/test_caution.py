@@ -92,6 +92,30 @@ def test_what_crashed_one_process_is_held_back_from_the_others(bench: Bench, num
     assert resume(bench).returncode == 1
 
 
+def test_the_next_daemon_holds_it_back_until_it_is_resumed(bench: Bench) -> None:
+    build(bench)
+    cautious(bench, 1)
+    programs = start(bench, 2)
+    bench.link("lib.2.so", "libversion.so")
+    wait_until(lambda: sorted(results(bench).values()) == ["held back", "updated"], "one has it")
+    (first,) = [pid for pid, result in results(bench).items() if result == "updated"]
+    os.kill(first, signal.SIGSEGV)
+    (left,) = [it for it in programs if it.pid != first]
+    bench.wait_for_log("event=crash-after-update")
+    bench.kill_daemon()
+    bench.start_daemon()
+    bench.wait_for_library(left.pid, "libversion.so", result="held back")
+    assert says(bench, left.pid, f"process {first} ended with SIGSEGV")
+    shown = subprocess.run([str(LIVESO), "status"], env=bench.environment, capture_output=True, text=True, timeout=60)
+    assert "liveso resume libversion.so" in next(line for line in shown.stdout.splitlines() if "\tproblem\t" in line)
+    assert resume(bench).returncode == 0
+    left.wait_for("version 2")
+    bench.kill_daemon()
+    bench.start_daemon()
+    bench.wait_for_library(left.pid, "libversion.so", result="updated")
+    assert resume(bench).returncode == 1
+
+
 def test_a_crash_holds_back_this_version_only_and_what_has_it_keeps_it(bench: Bench) -> None:
     build(bench)
     programs = start(bench, 3)

@@ -1,4 +1,7 @@
-"""New versions of libraries go into a few targets first, and no further where one of these crashes."""
+"""New versions of libraries go into a few targets first, and no further where one of these crashes.
+
+A library counts by the path that its processes know it by: containers with the same one learn from each other.
+"""
 
 import os
 import signal
@@ -6,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from liveso.daemon.crashes import Crashes
 from liveso.daemon.log import log
 from liveso.daemon.naming import is_called
 from liveso.daemon.pins import Process
@@ -13,6 +17,7 @@ from liveso.daemon.state import ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import process_of
 from liveso.process.ending import UNKNOWN, ending_of
+from liveso.roots import inside
 from liveso.store import Version
 
 _QUIET = 60.0  # seconds
@@ -37,17 +42,22 @@ class _Trial:
 class Caution:
     """Lets `canaries` of the `targets` have a version first, all of them where it is 0."""
 
-    def __init__(self, canaries: int, supervisor: Supervisor, targets: Mapping[int, ServedTarget]) -> None:
+    def __init__(
+        self, canaries: int, crashes: Crashes, supervisor: Supervisor, targets: Mapping[int, ServedTarget]
+    ) -> None:
         self._canaries = canaries
+        self._crashes = crashes
         self._supervisor = supervisor
         self._targets = targets
-        self._trials: dict[tuple[str, Version], _Trial] = {}
+        self._trials = {known: _Trial(crash=said) for known, said in crashes.read().items()}
+        for (path, version), trial in self._trials.items():
+            supervisor.tell(_subject(path, version), f"{path}: {trial.crash}")
         self._watched = 0
 
     def stands_against(self, served: ServedTarget, path: str, version: Version) -> str:
         """Why a target may not have a version of the library at `path` now; empty where it may. Then it counts as one
         of the first until it has it, or `gives_up`."""
-        trial = self._trials.setdefault((path, version), _Trial())
+        trial = self._trials.setdefault((inside(path), version), _Trial())
         process = process_of(served)
         if trial.crash:
             return trial.crash
@@ -62,19 +72,19 @@ class Caution:
 
     def gives_up(self, served: ServedTarget, path: str, version: Version) -> None:
         """It could not be brought into the target: another one may have its turn."""
-        trial = self._trials.get((path, version))
+        trial = self._trials.get((inside(path), version))
         if trial and not trial.first.get(process_of(served), 1.0):
             del trial.first[process_of(served)]
-            self._try_others(path)
+            self._try_others(inside(path))
 
     def updated(self, served: ServedTarget, path: str, version: Version) -> None:
         """The target runs the version from now on: how it gets on is watched for a minute."""
-        trial = self._trials.setdefault((path, version), _Trial())
+        trial = self._trials.setdefault((inside(path), version), _Trial())
         if process_of(served) in trial.first:
             trial.first[process_of(served)] = time.monotonic()
         if self._watched < _MOST_WATCHED:
             self._watched += 1
-            self._supervisor.start(self._watch(served, path, version, trial))
+            self._supervisor.start(self._watch(served, inside(path), version, trial))
 
     async def _watch(self, served: ServedTarget, path: str, version: Version, trial: _Trial) -> None:
         since = time.monotonic()
@@ -96,6 +106,7 @@ class Caution:
     ) -> None:
         name = os.path.basename(path)
         fact = f"process {served.pid} ended with {number.name} {after:.0f} s after it got this version"
+        fact += f" ({served.command})"
         trial.crash = f"{fact}, which others do not get: `liveso resume {name}` lets them have it"
         log.error(
             "crash-after-update",
@@ -106,7 +117,8 @@ class Caution:
             signal=number.name,
             seconds=round(after, 1),
         )
-        self._supervisor.tell(_subject(path, version), f"{path}: {served.command}, {trial.crash}")
+        self._supervisor.tell(_subject(path, version), f"{path}: {trial.crash}")
+        self._crashes.keep(path, version, trial.crash)
         self._try_others(path)  # they say why they do not get it
 
     def resume(self, library: str) -> Iterator[tuple[str, Version]]:
@@ -114,13 +126,14 @@ class Caution:
         for (path, version), trial in self._trials.items():
             if trial.crash and is_called(path, library):
                 trial.crash, trial.is_over = "", True
+                self._crashes.drop(path, version)
                 self._supervisor.tell(_subject(path, version), "")
                 self._try_others(path)
                 yield path, version
 
     def _try_others(self, path: str) -> None:
         for served in self._targets.values():
-            if path in served.libraries:
+            if any(inside(it) == path for it in served.libraries):
                 served.due.set()
 
     def _drop_ended(self, trial: _Trial) -> None:

@@ -9,6 +9,7 @@ import socket
 from liveso.daemon.allowing import Allowing
 from liveso.daemon.attaching import Attaching
 from liveso.daemon.caution import Caution
+from liveso.daemon.crashes import Crashes
 from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
@@ -54,7 +55,7 @@ class Service:
         learner = Learner(settings, self._store, self._disk, self.protection, results, targets)
         permissions = Permissions(self._store.root)
         self._allowing = Allowing(self._store, permissions)
-        caution = Caution(settings.canary, supervisor, targets)
+        caution = Caution(settings.canary, Crashes(self._store.root), supervisor, targets)
         prospects = Prospects(self._store, analyst, self._disk, self._wanted)
         rollouts = Rollouts(self._store, self._disk, self._wanted, prospects, permissions, caution, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
