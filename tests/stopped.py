@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from liveso.machine import X86_64
-from liveso.process import proc
+from liveso.process import memory_map
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory
 from liveso.process.safe_point import unsafe
@@ -77,7 +77,7 @@ def _look(pid: int, thread: int, memory: int) -> StoppedThread:
     _ptrace(_GETREGSET, thread, _NT_PRSTATUS, ctypes.addressof(area))
     (number,) = struct.unpack_from("<q", registers.raw, X86_64.call_number_at)
     mapped = MappedObjects(
-        Memory(lambda address, size: os.pread(memory, size, address)), proc.mappings(pid, thread), X86_64
+        Memory(lambda address, size: os.pread(memory, size, address)), memory_map.mappings(pid, thread), X86_64
     )
     return StoppedThread(pid, thread, registers.raw, number if number >= 0 else None, mapped)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from liveso.elf import read_image
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from tests.harness import LIVESO, Bench
 
 LIBRARY = """
@@ -64,7 +64,7 @@ def plan_of(*arguments: str | Path, code: int = 0) -> Any:
 
 
 def start_of(pid: int, name: str) -> int:
-    return min(it.start for it in proc.mappings(pid, pid) if it.file and name in it.file.path)
+    return min(it.start for it in memory_map.mappings(pid, pid) if it.file and name in it.file.path)
 
 
 @pytest.mark.parametrize(("compiler", "flags"), BUILDS, ids=str)

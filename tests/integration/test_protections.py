@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from liveso.errors import TargetError, TargetGone
-from liveso.process import proc
+from liveso.process import memory_map
 
 PAGES = 8
 
@@ -27,25 +27,25 @@ def pages() -> Iterator[list[int]]:
 
 def bits(addresses: list[int]) -> list[int]:
     table = np.array(addresses, "<u8")
-    found = proc.protections(os.getpid(), os.getpid(), table)
+    found = memory_map.protections(os.getpid(), os.getpid(), table)
     return [int(found.bits[index]) for index in found.at(table)]
 
 
 def test_both_ways_tell_the_same(pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = bits([page + 8 for page in pages])
     assert asked == [1, 3] * (PAGES // 2)
-    monkeypatch.setattr(proc, "_PROCMAP_QUERY", 0)  # as a kernel that does not know the question
+    monkeypatch.setattr(memory_map, "_PROCMAP_QUERY", 0)  # as a kernel that does not know the question
     assert bits([page + 8 for page in reversed(pages)]) == [3, 1] * (PAGES // 2)
 
 
 @pytest.mark.parametrize("address", [0, 8, (1 << 64) - 8])
-@pytest.mark.parametrize("question", [proc._PROCMAP_QUERY, 0])
+@pytest.mark.parametrize("question", [memory_map._PROCMAP_QUERY, 0])
 def test_what_is_not_mapped_is_an_error(address: int, question: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proc, "_PROCMAP_QUERY", question)
+    monkeypatch.setattr(memory_map, "_PROCMAP_QUERY", question)
     with pytest.raises(TargetError, match="not mapped"):
         bits([address])
 
 
 def test_a_process_that_has_ended_is_gone() -> None:
     with pytest.raises(TargetGone):
-        proc.protections(1 << 22, 1 << 22, np.array([0x1000], "<u8"))
+        memory_map.protections(1 << 22, 1 << 22, np.array([0x1000], "<u8"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from liveso.process import proc
+from liveso.process import memory_map
 from tests.harness import Bench, Program
 from tests.integration.test_attach import attach, traces
 
@@ -89,7 +89,7 @@ def memory(pid: int) -> tuple[int, int]:
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"RssAnon:\s*(\d+) kB", status)
     assert found
-    return int(found[1]) << 10, len(proc.mappings(pid, pid))
+    return int(found[1]) << 10, len(memory_map.mappings(pid, pid))
 
 
 def stall(line: str) -> float:

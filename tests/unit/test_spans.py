@@ -6,7 +6,7 @@ import pytest
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.plan.spans import spans_for_code, spans_for_words
-from liveso.process.proc import Protections
+from liveso.process.memory_map import Protections
 
 READ, WRITE, EXECUTE = 1, 2, 4
 MEMORY = Protections(

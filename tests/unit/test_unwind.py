@@ -11,7 +11,7 @@ from liveso.machine import AARCH64, X86_64
 from liveso.process.exports import Exports
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory, Unreadable
-from liveso.process.proc import MappedFile, Mapping
+from liveso.process.memory_map import MappedFile, Mapping
 from liveso.process.safe_point import unsafe
 from liveso.process.unwind import Stack, unwind
 

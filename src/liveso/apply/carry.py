@@ -7,10 +7,10 @@ from pathlib import Path
 
 from liveso.apply.target import Target
 from liveso.errors import Refused, TargetError
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from liveso.process.agent import Withdrawn
 from liveso.process.holding import NotYetStill, start_holder
-from liveso.process.proc import MappedFile, Mapping
+from liveso.process.memory_map import MappedFile, Mapping
 
 _IDLE_LIMIT = 10.0  # seconds that a request which is under way may take
 _SHORTEST, _LONGEST = 0.25, 2.0  # seconds that the threads that stand already wait for the others
@@ -58,10 +58,10 @@ async def _carry(target: Target, file: MappedFile, copy: str, limit: float) -> C
 
     held = await target.agent.carry(pid, copy, found, limit)
     first = parts[0].start if parts else -1
-    now = next((it.file for it in proc.mappings(pid, thread) if it.start <= first < it.end), file)
+    now = next((it.file for it in memory_map.mappings(pid, thread) if it.start <= first < it.end), file)
     return Carried(now, held)
 
 
 def mappings_of(pid: int, thread: int, file: MappedFile) -> list[Mapping]:
     """What a process has mapped of a file for itself; where it shares a mapping, it wants to see what changes."""
-    return [it for it in proc.mappings(pid, thread) if it.file == file and not it.is_shared]
+    return [it for it in memory_map.mappings(pid, thread) if it.file == file and not it.is_shared]

@@ -31,7 +31,7 @@ from liveso.plan.redirect import Images, versions_led_to
 from liveso.plan.relink import LeftOut, Surroundings, relink
 from liveso.plan.spans import spans_for_code, spans_for_words
 from liveso.plan.thread_locals import ThreadBlocks
-from liveso.process import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, proc
+from liveso.process import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, memory_map
 from liveso.process.objects import Dynamic, Slots, dynamic_of_copy, imported_names, read_words, started_with
 from liveso.store import Store, Version, own_tls_relocations
 from liveso.verdict import PairAnalysis
@@ -234,7 +234,7 @@ async def _relink(
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, analysis, places, around, bound, left_out)
         changed = np.concatenate([plan.halves["address"], plan.words["address"]])
-        protections = proc.protections(target.pid, target.hello.thread, changed)
+        protections = memory_map.protections(target.pid, target.hello.thread, changed)
         code = NO_SPANS if through_proc else spans_for_code(protections, plan.halves["address"])
         transaction = Transaction(
             spans=np.concatenate([code, spans_for_words(protections, plan.words["address"])]),

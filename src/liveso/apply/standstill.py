@@ -11,10 +11,11 @@ from liveso.apply.outside import require_outside
 from liveso.apply.target import Target
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from liveso.process.freeze import Freeze, still, written_down
 from liveso.process.holding import NotYetStill, start_holder
-from liveso.process.proc import Mapping, Position
+from liveso.process.memory_map import Mapping
+from liveso.process.proc import Position
 from liveso.process.protocol import Piece
 from liveso.process.sheet import Sheet
 
@@ -54,7 +55,7 @@ async def _write(
     target: Target, pieces: Sheet, places: Table, size: int, limit: float, avoided: Sequence[range]
 ) -> None:
     pid, spared = target.pid, target.agent.spared
-    mappings = proc.mappings(pid, target.hello.thread)
+    mappings = memory_map.mappings(pid, target.hello.thread)
     async with still(pid, spared, limit) as freeze:
         if len(places):
             for it in proc.positions(pid, spared):

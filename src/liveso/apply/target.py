@@ -13,7 +13,7 @@ from liveso.plan.jumps import version_led_to
 from liveso.plan.record import LibraryState, LoadedVersion, encode_record
 from liveso.plan.recorded import Spans, decode_record
 from liveso.plan.spans import spans_for_words
-from liveso.process import Agent, Hello, LoadedObject, ObjectList, Transaction, proc
+from liveso.process import Agent, Hello, LoadedObject, ObjectList, Transaction, memory_map
 from liveso.process.objects import Dynamic, read_dynamic
 from liveso.process.protocol import HALF, SPAN, WORD
 from liveso.roots import root_of
@@ -159,7 +159,7 @@ async def commit_words(
 ) -> None:
     """Exchange words of the target, which from then on remembers `states`, or in their place those that are `coming`
     and may be in force when the record is read, or not."""
-    protections = proc.protections(target.pid, target.hello.thread, words["address"])
+    protections = memory_map.protections(target.pid, target.hello.thread, words["address"])
     spans = spans_for_words(protections, words["address"])
     after = target.libraries | {it.path: it for it in states}
     record = record_of(target, after | {it.path: it for it in coming})

@@ -10,7 +10,7 @@ from pathlib import Path
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError, TargetError
 from liveso.process import LoadedObject, announcement, proc
-from liveso.process.proc import Mapping as MappedPart
+from liveso.process.memory_map import Mapping as MappedPart
 from liveso.process.protocol import Mode
 from liveso.process.view import why_unlike
 from liveso.settings import default_socket, is_served

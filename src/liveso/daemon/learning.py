@@ -16,7 +16,7 @@ from liveso.daemon.state import Fixed, Library, Result, ServedTarget
 from liveso.elf.data import data_layout
 from liveso.errors import StoreError, TargetError, TargetGone
 from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from liveso.process.emulation import require_own_program
 from liveso.process.identity import read_identities
 from liveso.process.view import root_for, why_unlike
@@ -91,9 +91,9 @@ class Learner:
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, thread = served.target, served.target.hello.thread
         served.memory = proc.memory_use(target.pid, target.hello.thread)
-        served.mapped = proc.mapped_code(target.pid, thread, self._store.beginnings)
+        served.mapped = memory_map.mapped_code(target.pid, thread, self._store.beginnings)
         listed = await target.agent.list_objects()
-        mappings = proc.mappings(target.pid, thread)
+        mappings = memory_map.mappings(target.pid, thread)
         starts = [it.start for it in mappings]
         mapped = {it.base: mapping_of(it, mappings, starts) for it in listed.objects}
         replaced = frozenset(

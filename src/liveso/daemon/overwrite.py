@@ -13,7 +13,7 @@ from liveso.daemon.log import log
 from liveso.daemon.state import ServedTarget
 from liveso.errors import LivesoError, TargetGone
 from liveso.process.agent import AgentSilent
-from liveso.process.proc import MappedFile
+from liveso.process.memory_map import MappedFile
 from liveso.store import Store
 from liveso.watch import Lease, break_time
 

@@ -9,7 +9,7 @@ from liveso.daemon.overwrite import carry_targets
 from liveso.daemon.results import Results
 from liveso.daemon.state import Library, ServedTarget
 from liveso.daemon.supervision import Supervisor
-from liveso.process.proc import MappedFile
+from liveso.process.memory_map import MappedFile
 from liveso.settings import Settings
 from liveso.store import Store
 from liveso.watch import IN_WRITING, Lease, Leases

@@ -9,12 +9,12 @@ from liveso.daemon.disk import Disk
 from liveso.daemon.state import ServedTarget
 from liveso.errors import FileInFlux, LivesoError, StoreError
 from liveso.plan import LibraryState
-from liveso.process import Agent, LoadedObject, proc
+from liveso.process import Agent, LoadedObject, memory_map
 from liveso.process.identity import Identity, is_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
 
-Mappings = Mapping[int, proc.Mapping | None]
+Mappings = Mapping[int, memory_map.Mapping | None]
 """The mapping of each object, by its load address."""
 
 
@@ -24,7 +24,7 @@ class Sighting:
 
     loaded: LoadedObject
     identity: Identity
-    mapping: proc.Mapping
+    mapping: memory_map.Mapping
 
 
 class UnknownVersion(LivesoError):

@@ -18,7 +18,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
 from liveso.machine import X86_64
-from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc, rights
+from liveso.process import Agent, ObjectsChanged, Resident, Visited, memory_map, proc, rights
 from liveso.process.belonging import container_of
 from liveso.settings import Settings, loglevel, switch
 from liveso.store import Store
@@ -270,5 +270,5 @@ class Registry:
             return
         if memory != served.memory:
             served.memory, served.looks_alike = memory, 0
-        if served.mapped != proc.mapped_code(pid, agents_thread, self._store.beginnings):
+        if served.mapped != memory_map.mapped_code(pid, agents_thread, self._store.beginnings):
             served.learn_again()

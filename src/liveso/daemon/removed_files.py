@@ -12,7 +12,7 @@ from liveso.apply import carry
 from liveso.daemon.log import log
 from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.errors import LivesoError, TargetGone
-from liveso.process import proc
+from liveso.process import memory_map
 from liveso.store import Store
 
 _PATIENCE = 2.0  # seconds until the threads of a process stand still: there is another time
@@ -24,7 +24,7 @@ async def replace_removed_files(served: ServedTarget, store: Store) -> None:
     updated = [it for it in served.libraries.values() if _is_in_force(it)] if not served.target.root else []
     if not updated:
         return
-    mappings = proc.mappings(served.pid, served.target.hello.thread)
+    mappings = memory_map.mappings(served.pid, served.target.hello.thread)
     removed = {it.file for it in mappings if it.file.is_deleted}
     for library in updated:
         if library.file in removed:

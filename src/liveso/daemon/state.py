@@ -11,7 +11,7 @@ from liveso.daemon.pins import Rollback
 from liveso.plan import LibraryState
 from liveso.process import proc
 from liveso.process.identity import Identity
-from liveso.process.proc import MappedFile
+from liveso.process.memory_map import MappedFile
 from liveso.store import Version
 
 FIRST_PAUSE = 5.0  # seconds

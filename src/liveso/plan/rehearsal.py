@@ -17,9 +17,9 @@ from liveso.plan.relink import LeftOut, Relinking, Surroundings, relink
 from liveso.plan.thread_locals import ThreadBlocks
 from liveso.plan.transaction import Plan, Step, make_plan, prepare
 from liveso.process import LoadedObject
+from liveso.process.memory_map import Protections
 from liveso.process.objects import dynamic_of_copy, slot_addresses
 from liveso.process.pages import PAGE, Pages
-from liveso.process.proc import Protections
 from liveso.store import Version, own_tls_relocations
 from liveso.verdict import PairAnalysis
 

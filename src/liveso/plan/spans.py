@@ -3,8 +3,8 @@
 import numpy as np
 
 from liveso.elf.tables import Table
+from liveso.process.memory_map import Protections
 from liveso.process.pages import PAGE
-from liveso.process.proc import Protections
 from liveso.process.protocol import SPAN
 
 _WRITABLE = 2  # mmap(2), PROT_WRITE

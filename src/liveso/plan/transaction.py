@@ -33,9 +33,9 @@ from liveso.plan.redirect import (
 from liveso.plan.spans import is_writable
 from liveso.process import LoadedObject
 from liveso.process.holding import MemoryChanged
+from liveso.process.memory_map import Protections
 from liveso.process.objects import Dynamic, Slots
 from liveso.process.pages import PAGE, Pages, pages_between, pages_of
-from liveso.process.proc import Protections
 from liveso.process.protocol import WORD, Piece
 from liveso.store import Version
 from liveso.verdict import PairAnalysis

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from liveso.errors import TargetError, TargetGone
 from liveso.process import protocol
-from liveso.process.proc import Mapping
+from liveso.process.memory_map import Mapping
 from liveso.process.protocol import Transaction
 
 Parts = Callable[[], list[Mapping]]

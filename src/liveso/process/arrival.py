@@ -10,7 +10,7 @@ from liveso.process.exports import Exports
 from liveso.process.holding import CallTooLong
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Unreadable
-from liveso.process.proc import Mapping as Part
+from liveso.process.memory_map import Mapping as Part
 from liveso.process.protocol import AREA, AREA_VERSION, STACK_SIZE
 from liveso.process.unseen import open_unseen
 from liveso.process.visit import Place, Visit

@@ -12,8 +12,8 @@ from liveso.holder.orders import ALONE_FROM_NOW
 from liveso.process import protocol
 from liveso.process.agent import Parts
 from liveso.process.arrival import Arrived
+from liveso.process.memory_map import Mapping
 from liveso.process.pages import PAGE
-from liveso.process.proc import Mapping
 from liveso.process.visit import Visit
 
 _BREAKPOINT = 0xCC  # int3: probes of the kernel's (uprobes) are a matter of x86-64 as long as updates are

@@ -5,9 +5,13 @@ from contextlib import asynccontextmanager
 
 from liveso.errors import TargetError
 from liveso.holder import orders
-from liveso.process.holding import Talk, talk
-from liveso.process.protocol import Piece
+from liveso.process.agent import ObjectsChanged
+from liveso.process.holding import MemoryChanged, Talk, talk
+from liveso.process.protocol import Piece, Transaction
 from liveso.process.sheet import Sheet
+
+_LIMIT = 0.5  # seconds
+_WORD = 8
 
 
 class Freeze:
@@ -68,3 +72,20 @@ async def still(pid: int, besides: int, limit: float) -> AsyncIterator[Freeze]:
                 await freeze.end()
             except TargetError:
                 pass  # the holder has ended, and what it held runs
+
+
+async def write_used(pid: int, transaction: Transaction) -> None:
+    """Exchange the words of a transaction in memory that the process uses, while all its threads stand still. Raises
+    ObjectsChanged where one is not as expected, TargetError."""
+    rows = zip(*(transaction.words[name].tolist() for name in ("address", "expected", "value")), strict=True)
+    pieces = [
+        Piece(address, expected.to_bytes(_WORD, "little"), value.to_bytes(_WORD, "little"))
+        for address, expected, value in rows
+    ]
+    if pieces:
+        with written_down(pieces) as sheet:
+            async with still(pid, 0, _LIMIT) as freeze:
+                try:
+                    await freeze.write(sheet)
+                except MemoryChanged as error:
+                    raise ObjectsChanged(str(error)) from error

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from liveso.elf import printable, tables
 from liveso.machine import Machine
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from liveso.process.memory import Memory, Unreadable
-from liveso.process.proc import Mapping
+from liveso.process.memory_map import Mapping
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")  # gABI, "ELF Header"
 _IDENTIFICATION = b"\x7fELF\x02\x01\x01"  # 64 bits, little-endian
@@ -125,7 +125,7 @@ def mapped_now(pid: int, machine: Machine) -> MappedObjects:
     """What a process has mapped, while it runs. Raises TargetGone, TargetError where it may not be looked at."""
     thread = proc.living_thread(pid)
     memory = Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
-    return MappedObjects(memory, proc.mappings(pid, thread), machine)
+    return MappedObjects(memory, memory_map.mappings(pid, thread), machine)
 
 
 def _file(mapping: Mapping) -> tuple[str, int, str]:

@@ -1,66 +1,20 @@
 """What the kernel shows of a target (proc(5))."""
 
 import ctypes
-import errno
-import fcntl
 import os
-import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from liveso.elf import printable
-from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 
-_PROTECTION = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])", re.M)
-_QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
-_PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
-_CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
-_BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
 _AUXILIARY = struct.Struct("=QQ")
 _KCMP_VM = 1
 _LARGEST_PROGRAM = 1 << 30  # bytes
 _LONGEST_COMMAND = 4096  # characters that are shown of a command line
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-@dataclass(frozen=True, slots=True)
-class MappedFile:
-    """A file as /proc/PID/maps shows it: the same one has the same device and inode, whatever its path is by now."""
-
-    device: str
-    inode: int
-    path: str = field(compare=False)
-
-    @property
-    def is_deleted(self) -> bool:
-        """Whether no path leads to it any more."""
-        return self.path.endswith(" (deleted)")
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """A line of /proc/PID/maps. `protection` is in the bits of mmap(2)."""
-
-    start: int
-    end: int
-    protection: int
-    is_shared: bool
-    offset: int
-    file: MappedFile
-
-    @property
-    def is_writable(self) -> bool:
-        return bool(self.protection & 2)
-
-    @property
-    def is_executable(self) -> bool:
-        return bool(self.protection & 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,97 +25,24 @@ class ThreadCount:
     leader_ended: bool
 
 
-def _read(pid: int, name: str) -> str:
-    return _read_bytes(pid, name).decode(errors="surrogateescape")  # no other ends of lines
+def read_text(pid: int, name: str) -> str:
+    """A file of /proc/PID. Raises TargetGone, TargetError where it may not be read."""
+    return read_bytes(pid, name).decode(errors="surrogateescape")  # no other ends of lines
 
 
-def _read_bytes(pid: int, name: str) -> bytes:
+def read_bytes(pid: int, name: str) -> bytes:
+    """As `read_text`."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError as error:
-        raise _not_readable(pid, name, error) from error
+        raise not_readable(pid, name, error) from error
 
 
-def _not_readable(pid: int, name: str, error: OSError) -> TargetError:
+def not_readable(pid: int, name: str, error: OSError) -> TargetError:
+    """What it means that a file of /proc/PID cannot be read."""
     if isinstance(error, PermissionError):
         return TargetError(f"/proc/{pid}/{name} may not be read; run the daemon as the same user or as root")
     return TargetGone(f"process {pid} has ended")
-
-
-def mappings(pid: int, thread: int) -> list[Mapping]:
-    """The memory map, by one thread of the process: the first one may have ended.
-
-    Raises TargetGone where the process has ended, TargetError where it may not be read.
-    """
-    found = []
-    for line in _read(pid, f"task/{thread}/maps").split("\n")[:-1]:
-        fields = line.split(maxsplit=5)
-        start, _dash, end = fields[0].partition("-")
-        protection = sum(bit for bit, letter in ((1, "r"), (2, "w"), (4, "x")) if letter in fields[1])
-        path = fields[5] if len(fields) > 5 else ""
-        file = MappedFile(fields[3], int(fields[4]), path)
-        found.append(Mapping(int(start, 16), int(end, 16), protection, "s" in fields[1], int(fields[2], 16), file))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Protections:
-    """The protection of some of a process's memory, in the bits of mmap(2): of what lies from each of `starts` to the
-    same one of `ends`, in order."""
-
-    starts: Table
-    ends: Table
-    bits: Table
-
-    def at(self, addresses: Table) -> Table:
-        """Which mapping each address lies in. Raises TargetError where one lies in none."""
-        index = np.searchsorted(self.starts, addresses, side="right").astype("<i8") - 1
-        if len(index) and (index.min() < 0 or (addresses >= self.ends[index]).any()):
-            raise TargetError("memory is not mapped as expected")
-        return index
-
-
-def protections(pid: int, thread: int, addresses: Table) -> Protections:
-    """Those of the mappings that `addresses` lie in, however many others there are. Raises TargetError where one of
-    them is not mapped, TargetGone."""
-    wanted = np.unique(addresses)
-    try:
-        maps = os.open(f"/proc/{pid}/task/{thread}/maps", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _not_readable(pid, "maps", error) from error
-    try:
-        rows = list(_asked(maps, wanted))
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise TargetError("memory is not mapped as expected") from error
-        rows = _read_protections(pid, thread)  # a kernel before 6.11
-    finally:
-        os.close(maps)
-    table = np.array(rows, "<u8").reshape(-1, 3)
-    return Protections(table[:, 0], table[:, 1], table[:, 2].astype("<u4"))
-
-
-def _asked(maps: int, addresses: Table) -> Iterator[tuple[int, int, int]]:
-    """The mappings of sorted addresses (PROCMAP_QUERY, linux/fs.h; its flags are the bits of mmap(2))."""
-    at = 0
-    while at < len(addresses):
-        question = bytearray(_QUERY.pack(_QUERY.size, 0, int(addresses[at]), *[0] * 12))
-        fcntl.ioctl(maps, _PROCMAP_QUERY, question)
-        start, end, flags = _QUERY.unpack(question)[3:6]
-        yield start, end, flags & 7
-        at = int(np.searchsorted(addresses, end))
-
-
-def _read_protections(pid: int, thread: int) -> list[tuple[int, int, int]]:
-    rows = _PROTECTION.findall(_read(pid, f"task/{thread}/maps"))
-    return [(int(start, 16), int(end, 16), _BITS[it]) for start, end, it in rows]
-
-
-def mapped_code(pid: int, thread: int, besides: tuple[str, ...]) -> frozenset[tuple[str, str]]:
-    """Address and inode of each file that is mapped to be executed, but for those whose paths begin like one of
-    `besides`: it changes when the process loads or unloads objects by itself."""
-    rows = _CODE.findall(_read(pid, f"task/{thread}/maps"))
-    return frozenset((start, inode) for start, inode, path in rows if inode != "0" and not path.startswith(besides))
 
 
 def program(pid: int, thread: int) -> bytes:
@@ -179,12 +60,12 @@ def program(pid: int, thread: int) -> bytes:
 
 def command(pid: int, thread: int) -> str:
     """The command line, for people."""
-    return " ".join(_read(pid, f"task/{thread}/cmdline")[:_LONGEST_COMMAND].split("\0")).strip()
+    return " ".join(read_text(pid, f"task/{thread}/cmdline")[:_LONGEST_COMMAND].split("\0")).strip()
 
 
 def users(pid: int) -> frozenset[int]:
     """The users that a process acts as: real, effective, saved, and for files (proc(5), /proc/PID/status)."""
-    for line in _read(pid, "status").splitlines():
+    for line in read_text(pid, "status").splitlines():
         name, _colon, value = line.partition(":")
         if name == "Uid":
             return frozenset(int(it) for it in value.split())
@@ -202,7 +83,7 @@ def memory_use(pid: int, thread: int) -> tuple[int, int]:
             os.close(descriptor)
         return int(fields[0]), int(fields[2])
     except OSError as error:
-        raise _not_readable(pid, "statm", error) from error
+        raise not_readable(pid, "statm", error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +110,7 @@ def positions(pid: int, besides: int) -> list[Position]:
 def position(pid: int, thread: int) -> Position | None:
     """Where one thread is; None where it has ended. Raises TargetError as `positions` does."""
     try:
-        fields = _read(pid, f"task/{thread}/syscall").split()
+        fields = read_text(pid, f"task/{thread}/syscall").split()
         if len(fields) < 3 and _has_ended(pid, thread):
             return None
     except TargetGone:
@@ -248,7 +129,7 @@ def read_memory(pid: int, thread: int, address: int, size: int) -> bytes:
         finally:
             os.close(memory)
     except OSError as error:
-        raise _not_readable(pid, "mem", error) from error
+        raise not_readable(pid, "mem", error) from error
 
 
 def program_path(pid: int, thread: int) -> str:
@@ -285,7 +166,7 @@ def thread_numbers(pid: int) -> list[int]:
 
 
 def _has_ended(pid: int, thread: int) -> bool:
-    return _read(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X")
+    return read_text(pid, f"task/{thread}/stat").rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def exit_status(pid: int) -> int | None:
@@ -298,7 +179,7 @@ def exit_status(pid: int) -> int | None:
 def thread_name(pid: int, thread: int) -> str:
     """What a thread is called (proc(5), comm), for people; empty where it has ended."""
     try:
-        return printable(_read(pid, f"task/{thread}/comm").rstrip("\n"))
+        return printable(read_text(pid, f"task/{thread}/comm").rstrip("\n"))
     except TargetGone:
         return ""
 
@@ -327,13 +208,13 @@ def shares_memory(pid: int, other: int, call: int) -> bool:
 
 def environment(pid: int, thread: int) -> dict[str, str]:
     """The variables that the program started with (environ(7)), as far as they still lie there."""
-    pairs = (it.partition("=") for it in _read(pid, f"task/{thread}/environ").split("\0"))
+    pairs = (it.partition("=") for it in read_text(pid, f"task/{thread}/environ").split("\0"))
     return {name: value for name, _equals, value in pairs if name}
 
 
 def auxiliary_vector(pid: int, thread: int) -> dict[int, int]:
     """What the kernel told the program at its start, by type (getauxval(3))."""
-    content = _read_bytes(pid, f"task/{thread}/auxv")
+    content = read_bytes(pid, f"task/{thread}/auxv")
     return dict(_AUXILIARY.iter_unpack(content[: len(content) // _AUXILIARY.size * _AUXILIARY.size]))
 
 
@@ -348,12 +229,12 @@ def is_stopped(pid: int) -> bool:
 
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on."""
-    return _read(pid, "stat").rpartition(")")[2].split()
+    return read_text(pid, "stat").rpartition(")")[2].split()
 
 
 def status_lines(pid: int, thread: int) -> list[str]:
     """What a thread is (proc(5), /proc/PID/status). Raises TargetGone."""
-    return _read(pid, f"task/{thread}/status").splitlines()
+    return read_text(pid, f"task/{thread}/status").splitlines()
 
 
 def system_call_filters(pid: int, thread: int) -> int:

@@ -27,7 +27,7 @@ from liveso.process.agent import (
     read_objects,
 )
 from liveso.process.freeze import Freeze, still
-from liveso.process.proc import Mapping
+from liveso.process.memory_map import Mapping
 from liveso.process.protocol import Kind, Message, Status, Transaction
 from liveso.process.sheet import Sheet
 

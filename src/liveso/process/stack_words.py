@@ -8,7 +8,7 @@ import numpy as np
 
 from liveso.elf.tables import Table
 from liveso.process.memory import Memory, Unreadable
-from liveso.process.proc import Mapping
+from liveso.process.memory_map import Mapping
 
 _MOST_STACK = 8 << 20  # bytes of one thread that are looked at
 _WORD = 8

@@ -8,7 +8,7 @@ from liveso.errors import TargetError, TargetGone
 from liveso.holder import orders
 from liveso.machine import Machine
 from liveso.machine.calls import Calls, StoppedThread
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from liveso.process.holding import Talk, talk
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory
@@ -103,7 +103,7 @@ class Visit:
 
     def objects(self) -> MappedObjects:
         """What the process has mapped now."""
-        return MappedObjects(Memory(self.read_some), proc.mappings(self.pid, self.thread), self.machine)
+        return MappedObjects(Memory(self.read_some), memory_map.mappings(self.pid, self.thread), self.machine)
 
     def read_some(self, address: int, size: int) -> bytes:
         """Read memory of the process, less than `size` bytes where it ends before."""

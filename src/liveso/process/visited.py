@@ -11,23 +11,21 @@ from liveso.machine import Machine
 from liveso.process import proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
 from liveso.process.announcement import whose
-from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, new_memory
+from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error
 from liveso.process.carrying import carry
 from liveso.process.emulation import require_own_program
-from liveso.process.freeze import still, written_down
-from liveso.process.holding import MemoryChanged
+from liveso.process.freeze import write_used
+from liveso.process.kept_record import keep_record, read_record
 from liveso.process.link_map import Link, Loading, links, seen_objects
 from liveso.process.mapped import MappedObjects, mapped_now
-from liveso.process.protocol import Piece, Transaction
+from liveso.process.protocol import Transaction
 from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
 from liveso.process.unseen import open_unseen
 from liveso.process.visit import Visit
 from liveso.process.written import read_ranges, write_memory, write_unused
 
-_FREEZE_LIMIT = 0.5  # seconds
 _MESSAGE_ROOM, _LIST_ROOM = 1 << 14, 1 << 17  # bytes, of the part of the stack that no call gets to
-_LARGEST_RECORD = 1 << 28  # bytes
 _LONGEST_NAME = 1 << 15  # bytes
 _WORD = 8
 _MODE_AT = 12  # in struct live_area
@@ -249,7 +247,7 @@ class Visited:
             if len(transaction.words):
                 async with self._visit() as it:
                     await self._require(it, planned_on)
-                await self._write_used(transaction)
+                await write_used(self._pid, transaction)
             await self._remember(transaction.record, planned_on)
             return True
         await asyncio.to_thread(write_unused, self._pid, self._thread, transaction)
@@ -265,47 +263,18 @@ class Visited:
         if (now.added, now.removed) != (planned_on.added, planned_on.removed):
             raise ObjectsChanged("libraries were loaded or unloaded meanwhile")
 
-    async def _write_used(self, transaction: Transaction) -> None:
-        rows = zip(*(transaction.words[name].tolist() for name in ("address", "expected", "value")), strict=True)
-        pieces = [
-            Piece(address, expected.to_bytes(_WORD, "little"), value.to_bytes(_WORD, "little"))
-            for address, expected, value in rows
-        ]
-        if pieces:
-            with written_down(pieces) as sheet:
-                async with still(self._pid, 0, _FREEZE_LIMIT) as freeze:
-                    try:
-                        await freeze.write(sheet)
-                    except MemoryChanged as error:
-                        raise ObjectsChanged(str(error)) from error
-
     async def _remember(self, record: bytes, planned_on: ObjectList) -> None:
-        content = len(record).to_bytes(_WORD, "little") + record
         async with self._visit() as it:
             assert self._live is not None
             await self._require(it, planned_on)
             if not record:
                 return
-            place = await new_memory(it, self._functions, self._live.place, len(content))
-            it.write(place, content)
-            before = int.from_bytes(it.read(self._live.area, _WORD), "little")
-            it.write(self._live.area, place.to_bytes(_WORD, "little"))
-            if before:
-                size = int.from_bytes(it.read_some(before, _WORD), "little")
-                await self._call(it, "munmap", before, _WORD + size)
+            await keep_record(it, self._functions, self._live, record)
 
     async def recall(self) -> bytes:
         if self._live is None:
             return b""
-        (head,) = await self.read([(self._live.area, _WORD)])
-        place = int.from_bytes(head, "little")
-        if not place:
-            return b""
-        (head,) = await self.read([(place, _WORD)])
-        size = int.from_bytes(head, "little")
-        if size > _LARGEST_RECORD:
-            raise TargetError("the record of its updates is damaged")
-        return (await self.read([(place + _WORD, size)]))[0]
+        return read_record(self._pid, self._thread, self._live)
 
     async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
         if self._live is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from liveso.process.proc import MappedFile
+from liveso.process.memory_map import MappedFile
 from liveso.store import Version
 
 _BREAK_TIME = 45.0  # seconds, where the kernel does not say

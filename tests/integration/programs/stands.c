@@ -149,7 +149,8 @@ int main(int count, char **arguments)
 	sigaddset(&set, SIGUSR1);
 #define AT(name) if (strcmp(place, name) == 0)
 	AT("epoll_wait")
-	for (ready(), count = epoll_create1(0);;) epoll_wait(count, &event, 1, -1); /* a stop ends it (ptrace(2)) */
+	for (ready(), count = epoll_create1(0);;)
+		epoll_wait(count, &event, 1, -1); /* a stop ends it (ptrace(2)) */
 	AT("poll") ready(), poll(&nothing, 1, -1);
 	AT("ppoll") ready(), ppoll(&nothing, 1, NULL, &set);
 	AT("select") ready(), select(0, NULL, NULL, NULL, NULL);
