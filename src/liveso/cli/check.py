@@ -66,6 +66,11 @@ class Checked:
         return bool(self.refusals) and not self.verdict.refusals(frozenset())
 
     @property
+    def is_right_outside(self) -> bool:
+        """Whether it is applied when no thread is inside the library."""
+        return self.verdict.is_right_outside and not self.refusals
+
+    @property
     def is_asked(self) -> bool:
         """Whether nothing but a person's word is missing."""
         return bool(self.verdict.questions) and not self.verdict.refusals(frozenset())
@@ -236,6 +241,8 @@ def _show(screen: Screen, it: Checked, verbose: bool) -> None:
         line = (f"{applies}, but not to processes that use what is gone or changed", "yellow")
     elif it.is_asked:
         line = (f"{applies}, after a person has allowed it", "yellow")
+    elif it.is_right_outside:
+        line = (f"{applies}, when no thread is inside the library", "green")
     screen.line((it.library, "bold"), f" {it.old} → {it.new}: ", line)
     findings = it.verdict.findings
     shown = findings if verbose else (refusals or findings)[:_SHOWN]
@@ -259,6 +266,7 @@ def _as_json(it: Checked) -> dict[str, object]:
         "applies": not it.refusals and not it.is_asked,
         "depends_on_process": it.depends,
         "asks_person": it.is_asked,
+        "only_outside": it.is_right_outside,
         "findings": [asdict(finding) for finding in it.verdict.findings],
         "changes": asdict(it.summary),
     } | ({"plan": plan_as_json(it.planned)} if it.planned is not None else {})

@@ -80,14 +80,20 @@ class Lifetimes:
                 found.add((index, base))
         return found
 
+    def code(self, index: int) -> Code:
+        """The instructions of a function."""
+        return self._read(index)[0]
+
+    def is_on_stack(self, index: int, address: int) -> bool:
+        """Whether the instruction at an address of a function accesses an object on the stack of one that runs."""
+        base = self._read(index)[1].base_at(address)
+        return base is not None and self._is_frame(index, base)
+
     # --- objects on the stack
 
     def _is_on_stack(self, address: int) -> bool:
         index = self._index(address)
-        if index is None:
-            return False
-        base = self._read(index)[1].base_at(address)
-        return base is not None and self._is_frame(index, base)
+        return index is not None and self.is_on_stack(index, address)
 
     def _is_frame(self, index: int, origin: Origin) -> bool:
         if origin.leads is Leads.FRAME:

@@ -166,7 +166,10 @@ class Rollouts:
     async def _update(self, served: ServedTarget, group: list[Candidate], steps: dict[str, float]) -> bool:
         """Update libraries that go together. False where the target is to be looked at again; LibraryUnloaded too."""
         start = time.perf_counter()
-        changes = [Change(it.state, it.to, it.analysis, served.is_atomic) for it in group]
+        changes = [
+            Change(it.state, it.to, it.analysis, served.is_atomic or it.analysis.verdict.is_right_outside)
+            for it in group
+        ]
         try:
             outcomes = await update(served.target, changes, self._store)
         except (TargetGone, LibraryUnloaded):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from liveso.errors import TargetError
 from liveso.holder.orders import ALONE
 from liveso.process.exports import Exports
-from liveso.process.holding import CallTooLong
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Unreadable
 from liveso.process.memory_map import Mapping as Part
@@ -93,10 +92,9 @@ async def arrive(
     visit.write(stub_at, visit.calls.stub)
     try:
         await _open(visit, path, name_in_memory, functions, Place(stub_at, top))
-    except CallTooLong:  # the thread will come back there
-        raise
     except BaseException:
-        visit.write(stub_at, before)
+        if not visit.is_adrift:  # else the thread will come back there
+            visit.write(stub_at, before)
         raise
     visit.write(stub_at, before)
     found = arrived(visit.objects())
@@ -116,9 +114,9 @@ async def _open(visit: Visit, path: str, name_in_memory: str, functions: Mapping
             visit.write(room, os.fsencode(path) + b"\0")
             handle = await visit.call(functions["dlopen"], [room, NOW], large, limit=CALL_LIMIT, standstill=ALONE)
         reason = "" if handle else f"the dynamic linker says: {await loader_error(visit, functions, large)}"
-    except CallTooLong:
-        raise
     except TargetError as error:
+        if visit.is_adrift:
+            raise
         reason = str(error)
     await visit.call(functions["munmap"], [room, _ROOM], place, limit=CALL_LIMIT)
     if reason:

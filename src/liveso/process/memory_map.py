@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,8 @@ _PROTECTION = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])", re.M)
 _QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
 _PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
 _CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
+_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])([-sp]) ([0-9a-f]+) (\S+) ([0-9]+) *(.*)$", re.M)
+_FILES = 1 << 14
 _BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
 
 
@@ -60,15 +63,16 @@ def mappings(pid: int, thread: int) -> list[Mapping]:
 
     Raises TargetGone where the process has ended, TargetError where it may not be read.
     """
-    found = []
-    for line in read_text(pid, f"task/{thread}/maps").split("\n")[:-1]:
-        fields = line.split(maxsplit=5)
-        start, _dash, end = fields[0].partition("-")
-        protection = sum(bit for bit, letter in ((1, "r"), (2, "w"), (4, "x")) if letter in fields[1])
-        path = fields[5] if len(fields) > 5 else ""
-        file = MappedFile(fields[3], int(fields[4]), path)
-        found.append(Mapping(int(start, 16), int(end, 16), protection, "s" in fields[1], int(fields[2], 16), file))
-    return found
+    return [
+        Mapping(int(start, 16), int(end, 16), _BITS[bits], share == "s", int(offset, 16), _file(device, inode, path))
+        for start, end, bits, share, offset, device, inode, path in _LINE.findall(read_text(pid, f"task/{thread}/maps"))
+    ]
+
+
+@lru_cache(_FILES)
+def _file(device: str, inode: str, path: str) -> MappedFile:
+    """Processes have the same files: each is kept once."""
+    return MappedFile(device, int(inode), path)
 
 
 @dataclass(frozen=True, slots=True)

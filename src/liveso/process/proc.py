@@ -3,6 +3,7 @@
 import ctypes
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from liveso.elf import printable
 from liveso.errors import TargetError, TargetGone
 
 _AUXILIARY = struct.Struct("=QQ")
+_BLOCK = 1 << 16  # bytes
 _KCMP_VM = 1
 _LARGEST_PROGRAM = 1 << 30  # bytes
 _LONGEST_COMMAND = 4096  # characters that are shown of a command line
@@ -32,10 +34,17 @@ def read_text(pid: int, name: str) -> str:
 
 def read_bytes(pid: int, name: str) -> bytes:
     """As `read_text`."""
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+    blocks = []
+    try:  # asked all the time, and so without the cost of a file object
+        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while block := os.read(descriptor, _BLOCK):
+                blocks.append(block)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise not_readable(pid, name, error) from error
+    return b"".join(blocks)
 
 
 def not_readable(pid: int, name: str, error: OSError) -> TargetError:
@@ -191,12 +200,13 @@ def has_memory(pid: int) -> bool:
 
 def living_thread(pid: int) -> int:
     """A thread of a process that has not ended, its first one if that has not. Raises TargetGone where all have."""
-    for thread in sorted(thread_numbers(pid), key=lambda it: it != pid):
-        try:
+    with suppress(TargetGone):
+        if not _has_ended(pid, pid):
+            return pid
+    for thread in thread_numbers(pid):
+        with suppress(TargetGone):
             if not _has_ended(pid, thread):
                 return thread
-        except TargetGone:
-            continue
     raise TargetGone(f"process {pid} has ended")
 
 

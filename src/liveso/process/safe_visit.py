@@ -104,7 +104,8 @@ def in_order(pid: int) -> list[int]:
 @contextmanager
 def kept_errors(it: Visit, errno_at: int, result_at: int) -> Iterator[None]:
     """What the thread's calls leave in errno, and as what dlerror(3) is to say, is as it was after the block: its
-    program may be about to look. The result is at `result_at`, 0 where that is not known."""
+    program may be about to look. The result is at `result_at`, 0 where that is not known. Of a thread that is adrift
+    nobody knows when that would be."""
     errno = it.read(errno_at, 4)
     result = it.read(result_at, 8) if result_at else b""
     if result_at:
@@ -112,6 +113,7 @@ def kept_errors(it: Visit, errno_at: int, result_at: int) -> Iterator[None]:
     try:
         yield
     finally:
-        it.write(errno_at, errno)
-        if result_at:
-            it.write(result_at, result)
+        if not it.is_adrift:
+            it.write(errno_at, errno)
+            if result_at:
+                it.write(result_at, result)

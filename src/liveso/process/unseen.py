@@ -13,7 +13,6 @@ from stat import S_ISREG
 from liveso.errors import TargetError
 from liveso.holder.orders import ALONE
 from liveso.process.descriptors import duplicate
-from liveso.process.holding import CallTooLong
 from liveso.process.visit import Place, Visit
 
 _CLOSES_ON_EXEC, _MAY_BE_SEALED, _NOT_TO_BE_EXECUTED = 1, 2, 8  # MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL
@@ -37,10 +36,9 @@ async def open_unseen(
         text = _written(descriptor, os.fsencode(path))
         it.write(spare, text + b"\0")
         handle = await it.call(functions["dlopen"], [spare, mode], place, limit=_CALL_LIMIT, standstill=ALONE)
-    except CallTooLong:  # the visit is over
-        raise
     except BaseException:
-        await it.call(functions["close"], [descriptor], place, limit=_CALL_LIMIT)
+        if not it.is_adrift:
+            await it.call(functions["close"], [descriptor], place, limit=_CALL_LIMIT)
         raise
     await it.call(functions["close"], [descriptor], place, limit=_CALL_LIMIT)
     if handle and not _call_by_path(it, handle, text, os.fsencode(path)):

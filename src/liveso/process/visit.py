@@ -1,15 +1,16 @@
 """One thread of a process is stopped, makes calls for the daemon, and goes on where it was."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from liveso.errors import TargetError, TargetGone
+from liveso.errors import TargetError
 from liveso.holder import orders
 from liveso.machine import Machine
 from liveso.machine.calls import Calls, StoppedThread
-from liveso.process import memory_map, proc
-from liveso.process.holding import Talk, talk
+from liveso.process import memory_map
+from liveso.process.holding import CallFailed, Talk, talk
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory
 from liveso.process.written import write_memory
@@ -31,7 +32,9 @@ class Place:
 class Visit:
     """A thread that is stopped, `since` a time (time.monotonic()). `suspends_filters` says whether no filter of system
     calls holds for it meanwhile, `is_stopped` whether its whole process was stopped (SIGSTOP). `held` is the longest
-    time in seconds for which all other threads stood still."""
+    time in seconds for which all other threads stood still. One that `is_adrift` was let make a call of which nobody
+    knows whether it is over: who held the thread has died, or does not wait any longer. It comes back by itself, and
+    until then nothing that the call may use is to be touched."""
 
     def __init__(self, pid: int, thread: int, talk: Talk, told: bytes, machine: Machine, calls: Calls) -> None:
         since, blocked, suspends, is_stopped, registers, vectors = orders.STATE.unpack_from(told)
@@ -48,6 +51,9 @@ class Visit:
         self.machine = machine
         self.calls = calls
         self._talk = talk
+        self.is_adrift = False
+        self._objects: MappedObjects | None = None
+        self._memory = -1
 
     @property
     def frame_size(self) -> int:
@@ -62,6 +68,7 @@ class Visit:
         Raises CallFailed where it does not return and never will, CallTooLong where it has not within `limit` seconds:
         then the visit is over.
         """
+        self._objects = None
         calls = self.calls
         result = place.top // _RESULT_SIZE * _RESULT_SIZE - _RESULT_SIZE
         frame_at = (result - calls.frame_size(len(self.stopped.vectors))) // _ALIGNMENT * _ALIGNMENT
@@ -79,7 +86,13 @@ class Visit:
             len(registers),
             *calls.waiting,
         )
-        told = await self._talk.ask(orders.CALL + order + frame + registers, orders.RETURNED)
+        self.is_adrift = True
+        try:
+            told = await self._talk.ask(orders.CALL + order + frame + registers, orders.RETURNED)
+        except CallFailed:
+            self.is_adrift = False
+            raise
+        self.is_adrift = False
         self.held = max(self.held, *orders.HELD.unpack(told))
         return int.from_bytes(self.read(result, _RESULT_SIZE), "little")
 
@@ -102,14 +115,19 @@ class Visit:
         return int.from_bytes(self.stopped.registers[at : at + 8], "little")
 
     def objects(self) -> MappedObjects:
-        """What the process has mapped now."""
-        return MappedObjects(Memory(self.read_some), memory_map.mappings(self.pid, self.thread), self.machine)
+        """What the process has mapped; it was looked at since the thread made its last call."""
+        if self._objects is None:
+            mappings = memory_map.mappings(self.pid, self.thread)
+            self._objects = MappedObjects(Memory(self.read_some), mappings, self.machine)
+        return self._objects
 
     def read_some(self, address: int, size: int) -> bytes:
         """Read memory of the process, less than `size` bytes where it ends before."""
         try:
-            return proc.read_memory(self.pid, self.thread, address, size)
-        except TargetGone:
+            if self._memory < 0:
+                self._memory = os.open(f"/proc/{self.pid}/task/{self.thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._memory, size, address)
+        except (OSError, OverflowError):
             return b""
 
     def read(self, address: int, size: int) -> bytes:
@@ -133,6 +151,9 @@ class Visit:
 
     async def end(self) -> None:
         """Let the thread go on where it was."""
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
         await self._talk.ask(orders.END, orders.ENDED)
 
 

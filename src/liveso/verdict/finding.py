@@ -15,6 +15,8 @@ class Weight(StrEnum):
     """The new version must not replace the old one."""
     REFUSES_IF_NEEDED = "refuses if needed"
     """It must not where something in the target needs the finding's symbol."""
+    OUTSIDE = "outside"
+    """It must not while a thread is inside the library."""
     ASKS = "asks"
     """It must not before a person has said that it may."""
     NOTE = "note"
@@ -71,6 +73,11 @@ class Verdict:
     def questions(self) -> tuple[Finding, ...]:
         """The findings that a person is asked about, where no other stands in the way."""
         return tuple(it for it in self.findings if it.weight is Weight.ASKS)
+
+    @property
+    def is_right_outside(self) -> bool:
+        """Whether the new version may only come when no thread is inside the library."""
+        return any(it.weight is Weight.OUTSIDE for it in self.findings)
 
     @property
     def may_depend_on_target(self) -> bool:

@@ -8,6 +8,7 @@ from liveso.compare.both_codes import BothCodes
 from liveso.compare.changed_uses import ChangedUses
 from liveso.compare.lifetimes import Lifetimes
 from liveso.compare.located_variables import LocatedVariables
+from liveso.compare.rest_of_code import changes_only_stacks
 from liveso.compare.same_objects import SameObjects
 from liveso.debug.compared_types import ComparedTypes
 from liveso.debug.debug_files import DebugSource
@@ -44,6 +45,12 @@ class Pair:
     def lifetimes(self) -> Lifetimes:
         """How long objects of the old version live. Raises ImageError where its functions cannot be read."""
         return Lifetimes(self.old, self.code.matching.old)
+
+    @cached_property
+    def changes_only_stacks(self) -> bool:
+        """Whether what changed in the code is about objects on stacks only. Raises ImageError as `lifetimes` does."""
+        after = Lifetimes(self.new, self.code.matching.new)
+        return changes_only_stacks((self.old, self.new), self.code.matching, (self.lifetimes, after))
 
     @cached_property
     def changed_uses(self) -> ChangedUses:

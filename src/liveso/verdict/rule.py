@@ -38,6 +38,10 @@ def refuse_if_needed(text: str, symbol: tuple[str, str]) -> Difference:
     return Difference(Weight.REFUSES_IF_NEEDED, text, symbol)
 
 
+def only_outside(text: str, **evidence: Any) -> Difference:
+    return Difference(Weight.OUTSIDE, text, **evidence)
+
+
 def note(text: str, **evidence: Any) -> Difference:
     return Difference(Weight.NOTE, text, **evidence)
 

@@ -14,7 +14,7 @@ from liveso.elf import Image, tables
 from liveso.errors import ImageError
 from liveso.verdict.dwarf_rules import opens_its_end
 from liveso.verdict.pair import Pair
-from liveso.verdict.rule import Difference, note, refuse, rule
+from liveso.verdict.rule import Difference, note, only_outside, refuse, rule
 
 _SHOWN = 3
 _FEW = 40  # changes: where there are more, it is another release, and no reader asks who makes what
@@ -78,14 +78,16 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
 @rule("during-call")
 def objects_of_a_call_keep_their_layout(pair: Pair) -> Iterator[Difference]:
     """The same about objects that only live while a function of the library runs: on its stack, and handed to no other
-    than functions of its own. Such an update is right where no thread is inside the library."""
+    than functions of its own. Such an update is right where no thread is inside the library, if such objects live
+    nowhere else: that is known where nothing else changed than what is done with those on stacks."""
     try:
         evidence = pair.variables.evidence
     except ImageError:
         return  # code-comparison says it
     for group in grouped(evidence):
         if _is_taken(pair, group) and _is_of_one_call(pair, group):
-            yield _said(refuse, f"only objects that live during one call changed: {_describe(group)}", group)
+            tell = only_outside if pair.changes_only_stacks else refuse
+            yield _said(tell, f"only objects that live during one call changed: {_describe(group)}", group)
 
 
 def _is_taken(pair: Pair, group: list[Witness]) -> bool:
