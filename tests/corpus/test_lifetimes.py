@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from liveso.elf import read_image
-from liveso.verdict import Finding, judge
+from liveso.verdict import Finding, Verdict, Weight, judge
 
 COMPILERS = ("gcc", "clang")
 
@@ -140,16 +140,23 @@ long state_next(struct state *it) {{ it->c += 5; return it->c * it->d; }}
 """
 
 
-def refusals(folder: Path, compiler: str, body: str) -> tuple[Finding, ...]:
-    """Those of a version in which the structure gets a member in its middle."""
+def verdict(folder: Path, compiler: str, body: str, otherwise: tuple[str, str] = ("", "")) -> Verdict:
+    """That of a version in which the structure gets a member in its middle, and `otherwise` one text is another."""
     versions = []
     for name, member in (("old", ""), ("new", "long inserted;")):
         flags = ("-O2", "-w", "-shared", "-fPIC", "-s", "-Wl,-soname,libsubject.so", "-x", "c", "-")
         text = (STATE + body).format(member)
+        if name == "new":
+            assert otherwise[0] in text
+            text = text.replace(*otherwise)
         subprocess.run([compiler, "-o", folder / name, *flags], input=text, text=True, check=True)
         versions.append(read_image((folder / name).read_bytes()))
     old, new = versions
-    return judge(old, new).refusals(None)
+    return judge(old, new)
+
+
+def refusals(folder: Path, compiler: str, body: str) -> tuple[Finding, ...]:
+    return verdict(folder, compiler, body).refusals(None)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -159,10 +166,46 @@ def refusals(folder: Path, compiler: str, body: str) -> tuple[Finding, ...]:
     ids=["parser", "recursive", "handed on", "in a switch", "kept in a frame"],
 )
 def test_objects_of_one_call_are_told(tmp_path: Path, compiler: str, body: str) -> None:
-    found = refusals(tmp_path, compiler, body)
+    found = [it for it in verdict(tmp_path, compiler, body).findings if it.weight in (Weight.REFUSES, Weight.OUTSIDE)]
     assert found
     assert {it.rule for it in found} == {"during-call"}
     assert all(it.text.startswith("only objects that live during one call changed: ") for it in found)
+
+
+IN_MEMORY = """
+struct state *kept;
+long last(void) {{ return kept ? kept->d * 5 + kept->c : 0; }}
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("body", [PARSER, RECURSIVE, HANDED_ON], ids=["parser", "recursive", "handed on"])
+def test_where_nothing_else_changed_they_may_change_while_no_thread_is_inside(
+    tmp_path: Path, compiler: str, body: str
+) -> None:
+    found = verdict(tmp_path, compiler, body)
+    assert not found.refusals(None) and found.is_right_outside
+
+
+EDITED = {
+    "another function reads such objects in memory, and was edited": (IN_MEMORY, ("kept->d * 5", "kept->b + kept->d")),
+    "a function that reads other objects was edited": (
+        "long other(long *it) {{ return it[3] * 5 + it[2]; }}\n",
+        ("it[3] * 5", "it[3] / 7 + it[4]"),
+    ),
+    "a constant may say where a member is": (
+        "const long places[] = {{24, 40}};\nlong place(int n) {{ return places[n]; }}\n",
+        ("{24, 40}", "{32, 40}"),
+    ),
+}
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("edited", EDITED)
+def test_where_something_else_changed_such_objects_may_live_there(tmp_path: Path, compiler: str, edited: str) -> None:
+    more, otherwise = EDITED[edited]
+    found = verdict(tmp_path, compiler, PARSER + more, otherwise)
+    assert found.refusals(None) and not found.is_right_outside
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -180,3 +180,65 @@ def test_no_code_of_a_removed_file_is_left_once_nobody_runs_it(bench: Bench, mod
     bench.wait_for_library(program.pid, "libworking.so", result="updated", in_force=True)
     bench.update("lib.2.so", "libworking.so", program.pid)
     assert program.process.poll() is None
+
+
+PARSER = """
+struct state { long a, b; MEMBER long c, d; char buffer[200]; };
+#define own __attribute__((noinline)) static
+own long step(struct state *it, long n) { it->c += n; it->d ^= it->c * 3; it->buffer[n & 63]++; return it->d * 9; }
+own long rest(struct state *it) { return it->c * it->d + it->buffer[1] * 7 + it->c / 11; }
+long parse(const char *text, void (*between)(void))
+{
+    struct state it = {1, 2};
+    long n = 0;
+    while (*text)
+        n += step(&it, *text++);
+    between();
+    return n + rest(&it);
+}
+"""
+PARSES = """
+#include <stdio.h>
+long parse(const char *, void (*)(void));
+static void between(void)
+{
+    char line[99];
+    puts("inside");
+    fgets(line, sizeof line, stdin);
+}
+int main(void)
+{
+    char line[99];
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (fgets(line, sizeof line, stdin))
+        printf("result %ld\\n", parse("some text", between));
+}
+"""
+
+
+def test_what_only_lives_during_one_call_changes_when_nobody_is_inside(bench: Bench) -> None:
+    """By itself: nothing asked for an atomic switch."""
+    for version, member in enumerate(("", "long more;"), start=1):
+        flags = ("-O2", "-shared", "-fPIC", "-s", "-Wl,-soname,libworking.so")
+        bench.compile(PARSER.replace("MEMBER", member), f"lib.{version}.so", *flags)
+    bench.link("lib.1.so", "libworking.so")
+    bench.compile(PARSES, "program", "-O1", "-L.", "-lworking", f"-Wl,-rpath,{bench.folder}")
+    command = [str(LIVESO), "check", "lib.1.so", "lib.2.so"]
+    shown = subprocess.run(command, cwd=bench.folder, capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0 and "can be applied live, when no thread is inside the library" in shown.stdout
+    program = bench.run("./program")
+    bench.library(program.pid, "libworking.so")
+    program.ask("begin")
+    program.wait_for("inside")
+    bench.link("lib.2.so", "libworking.so")
+    wait_until(
+        lambda: "is inside the library" in bench.library(program.pid, "libworking.so")["reason"], "it is in the way"
+    )
+    program.ask("leave")
+    result = program.wait_for("result")
+    bench.wait_for_version("lib.2.so", "libworking.so", program.pid)
+    program.ask("begin")
+    program.wait_for("inside", len(program.lines) - 1)
+    program.ask("leave")
+    assert program.wait_for("result", 3) == result
+    assert program.end() == 0
