@@ -45,6 +45,7 @@ test: all
 	$(PYTEST) $(TESTS)
 
 test-unit: all
+	@PYTHON=$(PYTHON) tools/system-packages unit
 	$(PYTEST) tests/unit
 
 # every build of every mutation, where make test takes a part
