@@ -92,15 +92,21 @@ def test_what_crashed_one_process_is_held_back_from_the_others(bench: Bench, num
     assert resume(bench).returncode == 1
 
 
-def test_the_next_daemon_holds_it_back_until_it_is_resumed(bench: Bench) -> None:
+def end_the_first(bench: Bench, number: signal.Signals) -> tuple[int, Program]:
+    """Let one of two programs have a new version, and end by a signal; its process ID, and the other program."""
     build(bench)
     cautious(bench, 1)
     programs = start(bench, 2)
     bench.link("lib.2.so", "libversion.so")
     wait_until(lambda: sorted(results(bench).values()) == ["held back", "updated"], "one has it")
     (first,) = [pid for pid, result in results(bench).items() if result == "updated"]
-    os.kill(first, signal.SIGSEGV)
+    os.kill(first, number)
     (left,) = [it for it in programs if it.pid != first]
+    return first, left
+
+
+def test_the_next_daemon_holds_it_back_until_it_is_resumed(bench: Bench) -> None:
+    first, left = end_the_first(bench, signal.SIGSEGV)
     bench.wait_for_log("event=crash-after-update")
     bench.kill_daemon()
     bench.start_daemon()
@@ -132,13 +138,6 @@ def test_a_crash_holds_back_this_version_only_and_what_has_it_keeps_it(bench: Be
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_end_that_is_no_crash_holds_nothing_back(bench: Bench, number: signal.Signals) -> None:
-    build(bench)
-    cautious(bench, 1)
-    programs = start(bench, 2)
-    bench.link("lib.2.so", "libversion.so")
-    wait_until(lambda: sorted(results(bench).values()) == ["held back", "updated"], "one has it")
-    (first,) = [pid for pid, result in results(bench).items() if result == "updated"]
-    os.kill(first, number)
-    (left,) = [it for it in programs if it.pid != first]
+    _first, left = end_the_first(bench, number)
     bench.wait_for_library(left.pid, "libversion.so", result="updated")
     assert not bench.log_lines("crash-after-update")

@@ -164,6 +164,17 @@ print("end", len(rounds) > 100, flush=True)
 """
 
 
+def there_and_back(bench: Bench, program: Program) -> None:
+    """Update the library and update it back, ask the program what it runs, and let it end."""
+    for version in ORDER:
+        bench.library(program.pid, NAME)
+        bench.update(f"compares.{version}.so", NAME, program.pid)
+        before = len(program.lines)
+        program.ask("")
+        assert program.wait_for("version", before) == f"version {version}"
+    assert program.end() == 0, program.output()
+
+
 @either_way
 def test_bash(bench: Bench, is_prepared: bool) -> None:
     compile_versions(bench)
@@ -185,13 +196,7 @@ def test_a_rust_program(bench: Bench, is_prepared: bool) -> None:
     command = ["rustc", "-Copt-level=2", "-L.", "-lcompares", "-Clink-arg=-Wl,-rpath,$ORIGIN", "-o", "program"]
     subprocess.run([*command, PROGRAMS / "counts.rs"], check=True, cwd=bench.folder)
     program = start(bench, is_prepared, "./program")
-    for version in ORDER:
-        bench.library(program.pid, NAME)
-        bench.update(f"compares.{version}.so", NAME, program.pid)
-        before = len(program.lines)
-        program.ask("")
-        assert program.wait_for("version", before) == f"version {version}"
-    assert program.end() == 0, program.output()
+    there_and_back(bench, program)
     assert program.lines[-1] == "end 0 true" and not own_errors(program)
 
 
@@ -200,13 +205,7 @@ def test_cpython(bench: Bench, is_prepared: bool) -> None:
     compile_versions(bench)
     bench.link("compares.1.so", NAME)
     program = start(bench, is_prepared, sys.executable, "-c", PYTHON, bench.folder / NAME)
-    for version in ORDER:
-        bench.library(program.pid, NAME)
-        bench.update(f"compares.{version}.so", NAME, program.pid)
-        before = len(program.lines)
-        program.ask("")
-        assert program.wait_for("version", before) == f"version {version}"
-    assert program.end() == 0, program.output()
+    there_and_back(bench, program)
     assert program.lines[-1] == "end True" and not own_errors(program)
 
 

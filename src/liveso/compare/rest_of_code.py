@@ -3,8 +3,6 @@ kinds that live elsewhere, if there are any, are seen by code that is the same i
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from liveso.code import Code
 from liveso.compare.alignment import aligned
 from liveso.compare.lifetimes import Lifetimes
@@ -13,7 +11,6 @@ from liveso.compare.matching_blocks import TooDifferent
 from liveso.elf import Image
 
 _MOST_FUNCTIONS = 100  # that changed: another release has thousands
-_NEAREST = -256  # bytes: no member is so far before the address that leads to it
 _OF_CODE = ("import", "function", "own code", "constant")
 
 
@@ -61,20 +58,6 @@ def _is_about_stacks(lifetimes: Lifetimes, index: int, code: Code, instructions:
             if it.place.kind not in _OF_CODE:
                 return False
         elif it.form.base and not lifetimes.is_on_stack(index, it.address):
-            return False
-    return True
-
-
-def _are_the_same(old: list[bytes], new: list[bytes]) -> bool:
-    """But for what leads from a table to code that lies before it, as jump tables do: that moves with the code."""
-    if [len(it) for it in old] != [len(it) for it in new]:
-        return False
-    for one, other in zip(old, new, strict=True):
-        words = [np.frombuffer(it[: len(it) // 4 * 4], "<i4") for it in (one, other)]
-        differs = words[0] != words[1]
-        if (words[0][differs] >= _NEAREST).any() or (words[1][differs] >= _NEAREST).any():
-            return False
-        if one[len(one) // 4 * 4 :] != other[len(other) // 4 * 4 :]:
             return False
     return True
 
