@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from bench.backtest.releases import Release
+from bench.locks import locked
 from liveso.errors import PackageError
 from liveso.packages import unpack
-from tests.once import locked
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 RELEASE = "bookworm"
@@ -71,6 +71,5 @@ def _ask(command: str, *arguments: str) -> str:
 def _release() -> Release:
     """The release with lists that are fresh, or were when the last package was asked for by another process."""
     release = Release(RELEASE, "amd64", _CACHE / f"lists-{RELEASE}")
-    with locked(release.folder):
-        release.refresh()
+    release.refresh()
     return release

@@ -1,6 +1,7 @@
 """Which library packages of a Debian release have two versions on offer, by an apt configuration of its own."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,10 @@ from pathlib import Path
 from debian.deb822 import Packages
 from debian.debian_support import Version
 
+from bench.locks import locked
+
 _SUITES = {"debian": ("{0}", "{0}-updates"), "debian-security": ("{0}-security",)}
+_FRESH = 600  # seconds
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -48,7 +52,14 @@ class Release:
         return tuple(part for name, value in settings.items() for part in ("-o", f"{name}={value}"))
 
     def refresh(self) -> None:
-        """Fetch the lists. Raises CalledProcessError where apt cannot."""
+        """Fetch the lists, where nobody did lately. Raises CalledProcessError where apt cannot."""
+        fetched = self.folder / "fetched"
+        with locked(self.folder):
+            if not fetched.exists() or not 0 <= time.time() - fetched.stat().st_mtime < _FRESH:
+                self._fetch()
+                fetched.touch()
+
+    def _fetch(self) -> None:
         for folder in ("lists/partial", "cache/archives/partial"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
         lines = [

@@ -12,6 +12,7 @@ from debian.debian_support import Version
 
 from bench.backtest.releases import Release
 from bench.compatibility.subject import Change
+from bench.locks import locked
 from liveso.packages import libraries_in, unpack
 
 _ARCHITECTURE = "amd64"
@@ -77,7 +78,9 @@ class Offers:
         return tuple(found)
 
     def _unpacked(self, release: str, package: str, version: str) -> Path:
-        return unpack(package, version, self.folder / "packages", self.release(release).options)
+        packages = self.folder / "packages"
+        with locked(packages):
+            return unpack(package, version, packages, self.release(release).options)
 
     def version(self, release: str, package: str) -> str:
         return self._versions(release, package)[-1]
@@ -94,8 +97,12 @@ class Offers:
         wanted = self._with_dependencies(release, packages)
         name = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:16]
         root = self.folder / "roots" / f"{release}-{packages[0]}-{name}"
-        if root.exists():
-            return root
+        with locked(root):
+            if not root.exists():
+                self._make_root(root, release, wanted)
+        return root
+
+    def _make_root(self, root: Path, release: str, wanted: list[str]) -> None:
         partial, archives = root.with_name(f".{root.name}"), root.with_name(f".{root.name}.archives")
         for folder in (partial, archives):
             shutil.rmtree(folder, ignore_errors=True)
@@ -111,7 +118,6 @@ class Offers:
                 raise NotOffered(f"{archive.name} cannot be unpacked")
         shutil.rmtree(archives)
         partial.rename(root)
-        return root
 
     def _with_dependencies(self, release: str, packages: tuple[str, ...]) -> list[str]:
         """`packages` and the libraries that they need, with their versions, as apt would install them on an empty

@@ -10,7 +10,6 @@ import pytest
 from bench.compatibility.offers import Offers
 from tests.harness import LIVESO, Bench, Program
 from tests.integration.test_real_programs import CACHE, NAME, ORDER, PYTHON, compile_versions
-from tests.once import locked
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make namespaces here")
 
@@ -25,8 +24,7 @@ exec unshare --mount --pid --fork --kill-child=KILL --propagation private sh -c 
 def root(bench: Bench) -> Path:
     """The container's root, which is Debian 13 as far as it is needed."""
     packages = ("python3.13-minimal", "python3.13", "libc6", "libgcc-s1", "zlib1g")
-    with locked(CACHE / "offers"):
-        offered = Offers(CACHE).root("trixie", packages)
+    offered = Offers(CACHE).root("trixie", packages)
     root = bench.folder / "root"
     subprocess.run(["cp", "-a", offered, root], check=True)
     for folder in ("proc", "old", "opt"):

@@ -18,7 +18,6 @@ from bench.compatibility.site import Site, digest
 from bench.compatibility.subjects import SUBJECTS
 from tests.harness import AGENT, LIVESO, Bench, Program
 from tests.integration.test_virtual_machines import PROGRAMS, put
-from tests.once import locked
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "compatibility"
 ORDER = (2, 1)
@@ -87,8 +86,7 @@ def test_a_service(name: str, is_prepared: bool) -> None:
     if name == "OpenSSH" and os.geteuid() != 0:
         pytest.skip("it takes connections as root only")
     subject = next(it for it in SUBJECTS if it.name == name)
-    with locked(CACHE / "offers"):
-        root = Offers(CACHE).root(*subject.root)
+    root = Offers(CACHE).root(*subject.root)
     with tempfile.TemporaryDirectory(prefix="liveso-real-", ignore_cleanup_errors=True) as folder:
         site = SiteWithLibrary(Path(folder), root, {})
         site.is_prepared = is_prepared

@@ -108,6 +108,7 @@ class Caution:
         fact = f"process {served.pid} ended with {number.name} {after:.0f} s after it got this version"
         fact += f" ({served.command})"
         trial.crash = f"{fact}, which others do not get: `liveso resume {name}` lets them have it"
+        self._crashes.keep(path, version, trial.crash)  # before it is said: the daemon may end any time
         log.error(
             "crash-after-update",
             pid=served.pid,
@@ -118,7 +119,6 @@ class Caution:
             seconds=round(after, 1),
         )
         self._supervisor.tell(_subject(path, version), f"{path}: {trial.crash}")
-        self._crashes.keep(path, version, trial.crash)
         self._try_others(path)  # they say why they do not get it
 
     def resume(self, library: str) -> Iterator[tuple[str, Version]]:
