@@ -25,7 +25,7 @@ from liveso.code import (
 from liveso.elf import Image, read_image
 from liveso.elf.data import constant_sections, constant_span, data_layout
 from liveso.verdict import Weight, judge
-from tests.corpus.emitted import DTPOFF32, GOTTPOFF, RELATIVE, TLSGD, Linked, linked
+from tests.corpus.emitted import DTPOFF32, GOTTPOFF, RELATIVE, TLSDESC, TLSGD, Linked, linked
 from tests.corpus.ways import LEVELS, LLD, MOLD, SOURCES, Way, compilers_by, linker_folder, linkers_among, stripped
 
 LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc", "Rust": "in_rs.rs"}
@@ -39,6 +39,8 @@ FLAGS = (
     (),
     ("-ftls-model=local-dynamic",),
     ("-ftls-model=initial-exec",),
+    ("-mtls-dialect=gnu2",),
+    ("-mtls-dialect=gnu2", "-ftls-model=local-dynamic"),
     ("-fno-plt", "-fcf-protection=full"),
     ("-mcmodel=medium",),
     ("-march=x86-64-v3",),
@@ -63,8 +65,10 @@ def _can_be_built(way: Way) -> bool:
         return way.linker == "bfd" or (way.linker == "lld" and way.compiler.startswith("clang"))
     if "-mcmodel=medium" in way.flags and way.linker in ("lld", "mold"):
         return False  # some of their versions cannot
+    if "-mtls-dialect=gnu2" in way.flags and not way.compiler.startswith("gcc"):
+        return False
     # C++ has thread-local variables of other libraries, which these are not for
-    return way.language == "C" or not any(it.startswith("-ftls-model") for it in way.flags)
+    return way.language == "C" or not any("tls-" in it for it in way.flags)
 
 
 def ways() -> list[Way]:
@@ -139,9 +143,13 @@ def test_what_is_recovered_is_what_the_linker_applied(tmp_path: Path, way: Way) 
         assert start in found_tables and targets <= found_targets
 
 
+_WHOLE_BLOCK = "_TLS_MODULE_BASE_"  # what linkers call it
+
+
 def _thread_locals_are_found(image: Image, expected: Linked) -> None:
     found = thread_local_references(image)
-    wanted = {it.place for it in expected.emitted if it.kind in (TLSGD, DTPOFF32, GOTTPOFF) and it.section}
+    kinds = (TLSGD, DTPOFF32, GOTTPOFF, TLSDESC)
+    wanted = {it.place for it in expected.emitted if it.kind in kinds and it.section and it.symbol != _WHOLE_BLOCK}
     missed = wanted - set(found.table["place"].tolist())
     assert set(found.table["place"].tolist()) <= wanted
     assert not missed or found.unclear  # what moves is refused then
@@ -152,10 +160,6 @@ static int n, table[100000] = {1};
 int bump(int at) { return n += table[at]++; }
 int *address(void) { return table + n; }
 """
-THREAD_LOCAL = """
-static __thread int a = 1, b = 2, c;
-int bump(int n) { return a += n, b -= n, c ^= a + b; }
-"""
 REFUSED = {
     "large model": (FAR, ("-mcmodel=large",), "large code model"),
     "large model without unwind table": (
@@ -165,8 +169,6 @@ REFUSED = {
     ),
     "far variables": (FAR, ("-mcmodel=medium", "-mlarge-data-threshold=64"), "-mcmodel=medium"),
     "addresses in the code": (FAR, ("-fno-pic", "-mcmodel=large", "-Wl,-z,notext"), "text relocations"),
-    "descriptors": (THREAD_LOCAL, ("-mtls-dialect=gnu2",), "TLS descriptors"),
-    "a descriptor of the block": (THREAD_LOCAL, ("-mtls-dialect=gnu2", "-ftls-model=local-dynamic"), "TLS descriptors"),
 }
 
 

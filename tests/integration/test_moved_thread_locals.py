@@ -141,6 +141,15 @@ def build(bench: Bench, compiler: str, *flags: str) -> None:
     bench.link("libmoved.1.so", "libmoved.so")
 
 
+def build_program(bench: Bench, is_loaded_later: bool) -> None:
+    linked = ("-O2", "-pthread", "-L.", "-lmoved", "-Wl,-rpath,$ORIGIN")
+    if is_loaded_later:
+        bench.compile(PROGRAM, "libworkers.so", "-fPIC", "-shared", "-Dmain=work_for_ever", *linked)
+        bench.compile(LOADER, "program", "-O2", "-pthread")
+    else:
+        bench.compile(PROGRAM, "program", *linked)
+
+
 class Model:
     """What the program must say: its own reckoning of each thread's variables."""
 
@@ -177,12 +186,13 @@ def ask(program: Program, question: str = "") -> list[str]:
     return program.lines[before:-1]
 
 
+DESCRIPTORS = "-mtls-dialect=gnu2"
 MODELS = [
-    (compiler, level, model)
+    (compiler, level, f"-ftls-model={model}")
     for compiler, level, model in itertools.product(
         ("gcc", "clang"), ("-O0", "-O2"), ("global-dynamic", "local-dynamic")
     )
-]
+] + [("gcc", level, DESCRIPTORS) for level in ("-O0", "-O2", "-O3")]
 
 
 @pytest.mark.parametrize(("compiler", "level", "model"), MODELS, ids=[" ".join(it) for it in MODELS])
@@ -190,7 +200,7 @@ MODELS = [
 def test_each_thread_keeps_its_variables_from_version_to_version(
     bench: Bench, compiler: str, level: str, model: str, is_stripped: bool
 ) -> None:
-    build(bench, compiler, level, f"-ftls-model={model}", *(["-s"] if is_stripped else []))
+    build(bench, compiler, level, model, *(["-s"] if is_stripped else []))
     bench.compile(PROGRAM, "program", "-O2", "-pthread", "-L.", "-lmoved", "-Wl,-rpath,$ORIGIN")
     program = bench.run("./program")
     bench.library(program.pid, "libmoved.so")
@@ -208,6 +218,55 @@ def test_each_thread_keeps_its_variables_from_version_to_version(
     assert program.end() == 0
 
 
+COUNTING = """
+#include <stdio.h>
+static __thread int calls;
+__thread long exported = 5;
+static __thread struct { int numbers[9]; } last;
+int *limit(int at) { return &last.numbers[at]; }
+int show(char *line, unsigned long size)
+{
+	last.numbers[calls % 9] += VERSION;
+	exported += calls++;
+	return snprintf(line, size, "version %d: %d %ld %d", VERSION, calls, exported, last.numbers[1]);
+}
+static __thread long hits;
+void hit(void) { hits++; }
+long all_hits(void) { return hits; }
+void choose(int at) { last.numbers[at] = 0; }
+void call_it(const char *text) { calls += !text; }
+long add_up(int n) { return n; }
+"""
+
+
+@pytest.mark.parametrize("with_descriptors", [{1, 3}, {2}, {2, 3}], ids=str)
+@pytest.mark.parametrize("is_loaded_later", [False, True], ids=["at start", "later"])
+def test_versions_ask_for_their_variables_in_different_ways(
+    idle_bench: Bench, with_descriptors: set[int], is_loaded_later: bool
+) -> None:
+    """With descriptors or without: a block's place is a fixed one, or not, as the first version is."""
+    bench = idle_bench
+    bench.environment["LIVE_POLICY"] = "elf"  # of code that is made in another way, too little can be compared
+    bench.start_daemon()
+    for version in (1, 2, 3):
+        dialect = [DESCRIPTORS] if version in with_descriptors else []
+        flags = ("-O2", "-fPIC", "-shared", "-s", "-Wl,-soname,libmoved.so", f"-DVERSION={version}", *dialect)
+        bench.compile(COUNTING, f"libmoved.{version}.so", *flags)
+    bench.link("libmoved.1.so", "libmoved.so")
+    build_program(bench, is_loaded_later)
+    program = bench.run("./program")
+    bench.library(program.pid, "libmoved.so")
+    exported = 5
+    for calls, version in enumerate((1, 2, 3, 1, 3, 2), start=1):
+        bench.link(f"libmoved.{version}.so", "libmoved.so")
+        bench.wait_for_version(f"libmoved.{version}.so", "libmoved.so", program.pid)
+        exported += calls - 1
+        second = 2 if calls > 1 else 0
+        line = f"version {version}: {calls} {exported} {second}"
+        assert ask(program, "thread" if calls == 1 else "") == [line, line]
+    assert ask(program, "thread")[1:] == ["version 2: 1 5 0", "version 2: 7 26 2"]
+
+
 LOADER = """
 #include <dlfcn.h>
 int main(void)
@@ -218,11 +277,12 @@ int main(void)
 """
 
 
-def test_blocks_of_a_library_that_is_loaded_later_a_child_and_a_new_daemon(bench: Bench) -> None:
-    build(bench, "gcc", "-O2", "-s")
-    flags = ("-O2", "-fPIC", "-shared", "-pthread", "-Dmain=work_for_ever")
-    bench.compile(PROGRAM, "libworkers.so", *flags, "-L.", "-lmoved", "-Wl,-rpath,$ORIGIN")
-    bench.compile(LOADER, "program", "-O2", "-pthread")
+@pytest.mark.parametrize("flags", [(), (DESCRIPTORS,)], ids=["", "descriptors"])
+def test_blocks_of_a_library_that_is_loaded_later_a_child_and_a_new_daemon(
+    bench: Bench, flags: tuple[str, ...]
+) -> None:
+    build(bench, "gcc", "-O2", "-s", *flags)
+    build_program(bench, is_loaded_later=True)
     program = bench.run("./program")
     bench.library(program.pid, "libmoved.so")
     expected, names = Model(), ["1-thread", "main"]

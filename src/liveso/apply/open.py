@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liveso.apply.descriptors import read_descriptors, static_function
 from liveso.apply.target import (
     ATTEMPTS,
     NO_SPANS,
@@ -229,7 +230,8 @@ async def _relink(
     first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.panic_mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target, may_be_old=attempt == 0)
-        around = _surroundings(target, state, objects, first_mark)
+        around = await _surroundings(target, state, objects, loaded, images)
+        around = replace(around, panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, analysis, places, around, bound, left_out)
@@ -260,7 +262,9 @@ def _first_panic_mark(state: LibraryState, loaded: LoadedVersion, images: Images
     return None
 
 
-def _surroundings(target: Target, state: LibraryState, objects: ObjectList, panic_mark: int | None) -> Surroundings:
+async def _surroundings(
+    target: Target, state: LibraryState, objects: ObjectList, loaded: LoadedVersion, images: Images
+) -> Surroundings:
     owner = next((it for it in objects.objects if it.base == state.home.base), None)
     if owner is None:
         raise Refused("the library was unloaded meanwhile")
@@ -268,7 +272,13 @@ def _surroundings(target: Target, state: LibraryState, objects: ObjectList, pani
     # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
     static = {module: it for module, it in distances.items() if -_AGENT_STACK < it < 0}
     versions = tuple((it.base, it.base + it.size) for it in state.versions)
-    return Surroundings(versions, ThreadBlocks(owner.tls_module, static), panic_mark)
+    blocks = ThreadBlocks(owner.tls_module, static)
+    module = next((it.tls_module for it in objects.objects if it.base == loaded.base), _NO_MODULE)
+    descriptors = await read_descriptors(target.agent, images[loaded.version], loaded.base, module)
+    if descriptors and owner.tls_module in static:
+        function = await static_function(target.agent, state.home, images[state.home.version], static[owner.tls_module])
+        blocks = replace(blocks, static_function=function)
+    return Surroundings(versions, replace(blocks, descriptors=descriptors))
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

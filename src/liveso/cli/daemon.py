@@ -1,3 +1,4 @@
+import gc
 from dataclasses import replace
 
 import click
@@ -24,7 +25,10 @@ def daemon(on_demand: bool, everything: bool, switch: str | None, canary: int | 
     as far as the settings allow and deny them (LIVE_ALLOW, LIVE_DENY).
     """
     settings = read_settings()  # what is wrong there is said before the rest is loaded
+    gc.disable()  # nothing that is loaded from here on is ever garbage
     from liveso.daemon import run_daemon
 
+    gc.freeze()
+    gc.enable()
     canary = settings.canary if canary is None else canary
     run_daemon(replace(settings, switch=switch or settings.switch, canary=canary), on_demand, everything)

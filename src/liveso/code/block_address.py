@@ -66,6 +66,8 @@ class BlockAddress:
                 return Effect((held[0] or UNKNOWN) | (held[1] or UNKNOWN), access, is_unclear)
             if it.mnemonic == "add" and held[0] is not None and it.imm_size == self._machine.displacement_size:
                 return self._access(it, it.imm_offset, it.operands[1].imm, held[0], True)
+            if it.mnemonic == "add" and held[0] is not None and self._is_thread_pointer(it, memory):
+                return Effect(held[0])
             if it.mnemonic == "add" and memory is None and any(held) and not all(held):
                 return Effect(held[0] or held[1], access, is_unclear)
         if it.mnemonic not in _ONLY_READ and not _is_cleared(it):
@@ -160,6 +162,15 @@ class BlockAddress:
         if len(found) == 1 and not is_scaled and is_address and not memory.disp:
             return Effect(found[0])
         return Effect(is_unclear=any(None not in sites for sites in found))
+
+    def _is_thread_pointer(self, it: capstone.CsInsn, memory: capstone.x86.X86OpMem | None) -> bool:
+        """Whether an operand is the word that holds its own address (ELF TLS, 3.4.6): descriptors yield what comes on
+        top of it."""
+        return (
+            memory is not None
+            and not (memory.base or memory.index or memory.disp)
+            and it.reg_name(memory.segment) == self._machine.thread_segment
+        )
 
     def _access(self, it: capstone.CsInsn, at: int, number: int, sites: Sites, is_address: bool) -> Effect:
         known = frozenset(site for site in sites if site is not None)

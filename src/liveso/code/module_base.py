@@ -1,5 +1,9 @@
 """Follow the address of a module's thread-local block through the functions that ask for it: local dynamic access (ELF
-TLS, 4.2), where code asks once for the block and adds each variable's place in it by itself."""
+TLS, 4.2), where code asks once for the block and adds each variable's place in it by itself.
+
+Code that asks by a descriptor (https://www.fsfla.org/~lxoliva/writeups/TLS/RFC-TLSDESC-x86.txt) gets how far the block
+lies from the thread pointer, and adds that, too. Such a call keeps all registers but its result.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,6 +18,7 @@ from liveso.elf.tables import Table
 from liveso.errors import ImageError
 
 _IDLE = ("nop", "endbr")
+_FURTHEST = 32  # instructions between the reference to a descriptor and its call
 _MOST_STEPS = 100_000  # instructions to look at, some again: ten seconds
 
 
@@ -40,6 +45,11 @@ class _Tracer:
         self._machine, self._sites = image.machine, sites
         self._functions = DecodedFunctions(image, functions, last_calls)
         self._block = BlockAddress(image.machine, image.block_size)
+        relocations = image.relocations
+        self._descriptors = frozenset(
+            relocations["offset"][relocations["type"] == image.machine.tls_descriptor].tolist()
+        )
+        self._asking: set[int] = set()
         self._entered: dict[int, Holders] = {}
         self._waiting: dict[int, deque[int]] = {}
         self._work: deque[int] = deque()
@@ -58,7 +68,7 @@ class _Tracer:
     def accesses(self) -> Accesses:
         """What the instructions do with that which registers hold in the end."""
         found: dict[int, Access] = {}
-        unclear = {site for site in self._sites if self._functions.index(site) is None}
+        unclear = set(self._sites - self._asking)
         for address, holders in self._entered.items():
             instruction = self._functions.instruction(address)
             if instruction is None:
@@ -123,11 +133,17 @@ class _Tracer:
         if it.mnemonic.startswith(_IDLE):
             yield following, holders
         elif it.group(capstone.CS_GRP_CALL):
-            kept = self._machine.kept_registers
-            after = {name: sites for name, sites in holders.items() if isinstance(name, tuple) or name in kept}
-            site = self._site_before(index, it)
-            if site is not None:
-                after[self._machine.result_register] = frozenset((site,))
+            descriptor = self._descriptor_reference(index, it)
+            kept, result = self._machine.kept_registers, self._machine.result_register
+            after = {
+                name: sites
+                for name, sites in holders.items()
+                if isinstance(name, tuple) or name in kept or (descriptor is not None and name != result)
+            }
+            site = self._site_before(index, it) if descriptor is None else descriptor
+            if site in self._sites:
+                self._asking.add(site)
+                after[result] = frozenset((site,))
             self._leaves(index, after)
             if self._functions.returns(it):
                 yield following, after
@@ -157,8 +173,30 @@ class _Tracer:
         before = self._functions[index].before.get(it.address)
         if before is None or not before.disp_size:
             return None
-        place = before.address + int(before.disp_offset)
-        return place if place in self._sites else None
+        return int(before.address + before.disp_offset)
+
+    def _descriptor_reference(self, index: int, it: capstone.CsInsn) -> int | None:
+        """The address of the displacement by which code refers to the descriptor that a call asks, if it is one."""
+        result = self._machine.result_register
+        operand = it.operands[0] if it.operands else None
+        if not self._descriptors or operand is None or operand.type != capstone.CS_OP_MEM:
+            return None
+        if it.reg_name(operand.mem.base) != result or operand.mem.index or operand.mem.disp:
+            return None
+        before = self._functions[index].before
+        earlier = before.get(it.address)
+        for _step in range(_FURTHEST):
+            if earlier is None or earlier.group(capstone.CS_GRP_CALL):
+                return None
+            if result in {
+                self._machine.register_parts.get(earlier.reg_name(n), earlier.reg_name(n))
+                for n in earlier.regs_access()[1]
+            }:
+                leads_to = earlier.address + earlier.size + earlier.disp if earlier.disp_size else None
+                is_one = earlier.mnemonic == "lea" and leads_to in self._descriptors
+                return int(earlier.address + earlier.disp_offset) if is_one else None
+            earlier = before.get(earlier.address)
+        return None
 
 
 def _computes(it: capstone.CsInsn) -> bool:

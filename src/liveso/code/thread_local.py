@@ -105,13 +105,18 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
     modules |= _module_descriptors(image)
     kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}
     for offset, kind, index, addend in table[np.isin(table["type"], sorted(kinds))].tolist():
-        if offset not in modules and (index == 0 or image.symbols[index].is_defined):
+        if offset not in modules and _is_own(image, index):
             slot = offset - (machine.word if kind == machine.tls_offset else 0)
             found[slot] = addend + (image.symbols[index].value if index else 0)
     for slot, place in found.items():
         if not 0 <= place <= image.block_size:
             raise ImageError(f"the slot at {slot:#x} leads out of its thread-local storage, to {place:+#x}")
     return ThreadLocalSlots(found, modules)
+
+
+def _is_own(image: Image, symbol: int) -> bool:
+    """Whether a relocation by the symbol with this index is about the image's own variables."""
+    return symbol == 0 or image.symbols[symbol].is_defined
 
 
 def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
@@ -133,8 +138,22 @@ def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
 def _module_descriptors(image: Image) -> frozenset[int]:
     """The descriptors that stand for all of the block (`_TLS_MODULE_BASE_`)."""
     table = image.relocations[image.relocations["type"] == image.machine.tls_descriptor]
-    first = frozenset(table["offset"][(table["symbol"] == 0) & (table["addend"] == 0)].tolist())
-    return _with_places_added(image, first)
+    first = frozenset(
+        offset
+        for offset, _kind, index, addend in table.tolist()
+        if _is_own(image, index) and addend + (image.symbols[index].value if index else 0) == 0
+    )
+    if image.machine.adds_place is not None:
+        return _with_places_added(image, first)
+    return frozenset(it for it in first if _may_be_of_block(image, it))
+
+
+def _may_be_of_block(image: Image, descriptor: int) -> bool:
+    """Whether code adds places in the block to what a descriptor yields, or may do so: else it is the first
+    variable's."""
+    sites = slot_references(image, frozenset((descriptor,)))[0]
+    followed = _followed(image, sites)
+    return bool(followed.found) or not set(sites["place"].tolist()).isdisjoint(followed.unclear)
 
 
 def _with_places_added(image: Image, slots: frozenset[int]) -> frozenset[int]:

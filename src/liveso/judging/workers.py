@@ -1,6 +1,7 @@
 """Processes in which files are read and judged: what one does to its own memory or time, no other feels."""
 
 import asyncio
+import gc
 import os
 import resource
 import shutil
@@ -70,6 +71,7 @@ def _limit_this_process(folder: str) -> None:
     threading.Thread(target=_end_with_daemon, args=(folder,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the daemon
     os.nice(_NICENESS)
+    gc.freeze()  # what was loaded is never garbage
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (min(_MEMORY_LIMIT, hard) if hard >= 0 else _MEMORY_LIMIT, hard))
 

@@ -22,7 +22,8 @@ class Machine:
     the instruction follows; `address_opcode` forms an address without access, `load_opcode` loads what lies at one, and
     `compare_opcodes` compare two operands; under the mask that is the first of `whole_word`, the byte before equals its
     second where they are about whole words. `general_dynamic_prefix` stands before the instruction that forms the
-    address of a thread-local variable's slot, and not before that of the module's. Arguments are passed in
+    address of a thread-local variable's slot, and not before that of the module's; where `thread_segment` begins, a
+    word has the thread pointer. Arguments are passed in
     `argument_registers`, in this order, results in
     `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
     names of parts to the whole register's. `far_section` is the flag of sections that displacements do not reach.
@@ -91,6 +92,7 @@ class Machine:
     address_opcode: int = 0
     load_opcode: int = 0
     general_dynamic_prefix: bytes = b""
+    thread_segment: str = ""
     compare_opcodes: tuple[int, ...] = ()
     whole_word: tuple[int, int] = (0, 0)
     far_section: int = 0

@@ -99,6 +99,7 @@ X86_64 = Machine(
     relative_operand=(0xC7, 0x05),
     address_opcode=0x8D,
     general_dynamic_prefix=b"\x66",  # ELF Handling for Thread-Local Storage, 4.1.6; local dynamic has none (4.2.6)
+    thread_segment="fs",  # 3.4.6 of the same
     load_opcode=0x8B,
     compare_opcodes=(0x39, 0x3B),
     whole_word=(0xF8, 0x48),  # REX.W

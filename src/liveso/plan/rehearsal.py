@@ -14,13 +14,13 @@ from liveso.plan.address_map import first_map
 from liveso.plan.homes import in_common, later_map, placement, shape_of
 from liveso.plan.record import LibraryState, LoadedVersion, encode_record
 from liveso.plan.relink import LeftOut, Relinking, Surroundings, relink
-from liveso.plan.thread_locals import ThreadBlocks
+from liveso.plan.thread_locals import Descriptor, ThreadBlocks
 from liveso.plan.transaction import Plan, Step, make_plan, prepare
 from liveso.process import LoadedObject
 from liveso.process.memory_map import Protections
 from liveso.process.objects import dynamic_of_copy, slot_addresses
 from liveso.process.pages import PAGE, Pages
-from liveso.store import Version, own_tls_relocations
+from liveso.store import Version, own_descriptors, own_tls_relocations
 from liveso.verdict import PairAnalysis
 
 OLD_BASE = 0x7F00_0000_0000
@@ -28,6 +28,8 @@ _SPACE = 1 << 24  # bytes between the versions
 _LARGEST = 1 << 30  # bytes
 _READ, _WRITE, _EXECUTE = 1, 2, 4  # mmap(2)
 _FIRST_MODULE, _LATER_MODULE = 1, 2
+_STATIC_FUNCTION = OLD_BASE - _SPACE  # the dynamic linker lies somewhere else
+_PAIRS, _PAIR_SIZE = OLD_BASE + (1 << 40), 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def rehearse(old: Image, new: Image, versions: tuple[Version, Version], analysis
     mark = panic_mark(old)
     around = Surroundings(
         tuple((it.base, it.base + it.size) for it in (first, second)),
-        ThreadBlocks(_FIRST_MODULE, {_FIRST_MODULE: -max(old.block_size, 1)}),
+        _thread_blocks(old, new),
         OLD_BASE + mark.address if mark else None,
     )
     relinking = relink(new, analysis, placement(common, addresses, later), around, bound, LeftOut({}))
@@ -80,6 +82,17 @@ def rehearse(old: Image, new: Image, versions: tuple[Version, Version], analysis
     plan = make_plan([prepare(step, {})], slots, dynamics, pages, protections, old.machine)
     after, unled = plan.after[library]
     return Rehearsal(first, second, relinking, plan, unled, len(encode_record({library: after})))
+
+
+def _thread_blocks(old: Image, new: Image) -> ThreadBlocks:
+    """Those of a process that started with the old version; pairs that descriptors lead to are behind all else."""
+    places = own_descriptors(new)
+    descriptors = {
+        int(new.relocations["offset"][row]): Descriptor(0, _PAIRS + place * _PAIR_SIZE, _LATER_MODULE, place, 0)
+        for row, place in places.items()
+    }
+    static = {_FIRST_MODULE: -max(old.block_size, 1)}
+    return ThreadBlocks(_FIRST_MODULE, static, descriptors, _STATIC_FUNCTION)
 
 
 def _addresses_by_name(image: Image, base: int) -> dict[str, int]:
@@ -112,7 +125,8 @@ def _loaded(image: Image, base: int, by_name: dict[str, int]) -> tuple[bytearray
 
 def _put(memory: bytearray, base: int, changes: Table, size: int) -> None:
     for address, _expected, value in changes.tolist():
-        memory[address - base : address - base + size] = value.to_bytes(size, "little")
+        if address in range(base, base + len(memory)):
+            memory[address - base : address - base + size] = value.to_bytes(size, "little")
 
 
 def _pages(parts: Sequence[tuple[int, bytearray]]) -> Pages:

@@ -1,7 +1,8 @@
 """Relink the references of a version to its thread-local variables, which live in the blocks that threads have."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,20 +14,38 @@ from liveso.plan.address_map import EACH_THREAD, AddressMap, block_start, in_blo
 from liveso.plan.displacements import displacements
 from liveso.plan.homes import Placement
 from liveso.process.protocol import HALF
-from liveso.store import own_tls_relocations, room_for_modules
+from liveso.store import own_descriptors, own_tls_relocations, room_for_modules
 
 Words = list[tuple[int, int, int]]
 """Words to change: address, present value, new value."""
 
 
 @dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A TLS descriptor as the dynamic linker made it for a variable of the version that is opened: the `function` in
+    its first word, and its second, the address of a pair of module and place, which are here, too,
+    with the `generation` of modules that glibc keeps behind them."""
+
+    function: int
+    pair: int
+    module: int
+    place: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadBlocks:
     """The thread-local blocks of a target: `module` is the module ID of the version that the target loaded by itself;
     `static` are the distances from the thread pointer of the blocks that have a fixed one, in bytes, by module ID.
+    `descriptors` are those of the version that is opened, by their offsets; `static_function` stands in the first word
+    of descriptors for static blocks, whose second is the variable's distance from the thread pointer; 0 where it is not
+    known.
     """
 
     module: int
     static: dict[int, int]
+    descriptors: Mapping[int, Descriptor] = field(default_factory=dict)
+    static_function: int = 0
 
 
 def relink_thread_locals(
@@ -42,17 +61,20 @@ def relink_thread_locals(
             "program to get it"
         )
     words = _slot_words(new, references, placement.map, blocks)
+    words += _descriptor_words(new, references, placement.map, blocks)
     if not is_moved:
         return words, np.zeros(0, HALF)
     led_to = {it.place: in_block(placement.led_to(it.place, EACH_THREAD + it.offset)) for it in references.accesses}
     rows = references.table[np.isin(references.table["place"], sorted(led_to))]
     places = np.array([led_to[place][1] for place in rows["place"].tolist()], "<i8")
     modules = _module_of_each_site(references, led_to, blocks)
-    pairs = _pairs(new, modules)
     sites = references.sites[np.isin(references.sites["place"], sorted(modules))]
-    asked = np.array([pairs[modules[site]] for site in sites["place"].tolist()], "<i8")
-    for module, pair in pairs.items():
-        words += [(base + pair, 0, module), (base + pair + new.machine.word, 0, 0)]
+    wanted = [(modules[place], target in blocks.descriptors) for place, target in sites[["place", "target"]].tolist()]
+    asked_by = _rooms(new, wanted)
+    asked = np.array([asked_by[it] for it in wanted], "<i8")
+    for (module, is_descriptor), room in asked_by.items():
+        filling = _descriptor_of(module, base + room, blocks, new.machine.word) if is_descriptor else (module, 0)
+        words += [(base + room + index * new.machine.word, 0, value) for index, value in enumerate(filling)]
     return words, np.concatenate([displacements(rows, base, places + base), displacements(sites, base, asked + base)])
 
 
@@ -62,6 +84,8 @@ def _slot_words(new: Image, references: ThreadLocalReferences, loaded: AddressMa
     machine, words = new.machine, []
     for row in own_tls_relocations(new):
         offset, kind, index, _addend = new.relocations[row].item()
+        if kind == machine.tls_descriptor:
+            continue
         if offset in references.slots.modules:
             words.append((offset, blocks.module))
             continue
@@ -83,6 +107,26 @@ def _slot_words(new: Image, references: ThreadLocalReferences, loaded: AddressMa
     return [(loaded.base + offset, new.word_at(offset), value) for offset, value in words]
 
 
+def _descriptor_words(new: Image, references: ThreadLocalReferences, loaded: AddressMap, blocks: ThreadBlocks) -> Words:
+    """The words of descriptors, or of the pairs of module and place that they lead to."""
+    words, word = [], new.machine.word
+    for row in own_descriptors(new):
+        offset = int(new.relocations["offset"][row])
+        is_block = offset in references.slots.modules
+        at = 0 if is_block else references.slots.variables.get(offset)
+        made = blocks.descriptors.get(offset)
+        if made is None or at is None:
+            raise Refused(f"its TLS descriptor at {offset:#x} is none that liveso knows; restart the program to get it")
+        module, place = (blocks.module, 0) if is_block else in_block(loaded.home(EACH_THREAD + at))
+        if blocks.static_function and module in blocks.static:
+            start, before = loaded.base + offset, (made.function, made.pair)
+            after = blocks.static_function, (blocks.static[module] + place) % (1 << 8 * word)
+        else:
+            start, before, after = made.pair, (made.module, made.place), (module, place)
+        words += [(start, before[0], after[0]), (start + word, before[1], after[1])]
+    return words
+
+
 def _module_of_each_site(
     references: ThreadLocalReferences, led_to: dict[int, tuple[int, int]], blocks: ThreadBlocks
 ) -> dict[int, int]:
@@ -100,10 +144,18 @@ def _module_of_each_site(
     return {site: module for site, (module,) in found.items() if module != blocks.module}
 
 
-def _pairs(new: Image, modules: dict[int, int]) -> dict[int, int]:
-    """A pair of module and place for each module that is asked for, by its address relative to the load address."""
-    room, size = room_for_modules(new), 2 * new.machine.word
-    wanted = sorted(set(modules.values()))
-    if len(wanted) * size > len(room):
+def _rooms(new: Image, wanted: list[tuple[int, bool]]) -> dict[tuple[int, bool], int]:
+    """Room for each module that is asked for, and whether by a descriptor, by its address relative to the load
+    address."""
+    room, asked = room_for_modules(new), sorted(set(wanted))
+    if len(asked) > len(room):
         raise Refused("its thread-local variables live in too many blocks; restart the program to get it")
-    return dict(zip(wanted, room[::size], strict=False))
+    return dict(zip(asked, room, strict=False))
+
+
+def _descriptor_of(module: int, room: int, blocks: ThreadBlocks, word: int) -> tuple[int, ...]:
+    """The words of a descriptor for a module's block, at the address `room`."""
+    if blocks.static_function and module in blocks.static:
+        return blocks.static_function, blocks.static[module] % (1 << 8 * word)
+    made = next(iter(blocks.descriptors.values()))
+    return made.function, room + 2 * word, module, 0, made.generation

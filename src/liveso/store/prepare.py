@@ -3,7 +3,7 @@
 It differs from the version only in what the dynamic linker owns, so that opening it runs none of its code and
 gives it no state of its own: initialisers, finalisers and thread-local storage are switched off, and so is the name by
 which another object could get it instead of the library. Only a version that has new thread-local variables keeps its
-block for them.
+block for them, and one that asks for its variables by TLS descriptors, so that the dynamic linker makes these.
 """
 
 from collections.abc import Iterator
@@ -21,10 +21,16 @@ _SWITCHED_OFF = (
     tables.DT_FINI_ARRAYSZ,
     tables.DT_SONAME,
 )
+MODULE_ROOM = 5
+"""The words for a descriptor, and for the pair of module and place behind it with what glibc keeps there, too."""
 # ld.so ignores unknown tags; this one is in the range for operating systems (gABI, "Dynamic Section") and unused there
 _IGNORED_TAG = 0x6000_1000
 _VERSION_FLAGS_OFFSET = 4  # of Elf64_Vernaux
-_MODULE_PAIRS = 4
+_MODULES = 4
+# more than that of any program's own block: the dynamic linker gives such a block no place at a fixed distance from the
+# thread pointer, of which a process has few
+_TOO_ALIGNED = 1 << 16
+_SEGMENT_ALIGNMENT, _INFO, _ADDEND = 48, 8, 16  # of Elf64_Phdr, Elf64_Rela
 
 
 def prepare(image: Image, left_out: frozenset[int] = frozenset(), *, keeps_block: bool = False) -> bytes:
@@ -38,8 +44,13 @@ def prepare(image: Image, left_out: frozenset[int] = frozenset(), *, keeps_block
     for index, (tag, _value) in enumerate(image.dynamic.tolist()):
         if tag in _SWITCHED_OFF:
             _put(content, image.dynamic_offset + index * tables.DYNAMIC.itemsize, _IGNORED_TAG + tag, 8)
-    for index in np.flatnonzero(image.segments["type"] == tables.PT_TLS).tolist() if not keeps_block else ():
-        _put(content, image.segments_offset + index * tables.SEGMENT.itemsize, tables.PT_NULL, 4)
+    descriptors = own_descriptors(image)
+    for index in np.flatnonzero(image.segments["type"] == tables.PT_TLS).tolist():
+        start = image.segments_offset + index * tables.SEGMENT.itemsize
+        if descriptors:
+            _put(content, start + _SEGMENT_ALIGNMENT, _TOO_ALIGNED, 8)
+        elif not keeps_block:
+            _put(content, start, tables.PT_NULL, 4)
     if room := room_for_modules(image):
         index = _last_load(image)
         header = image.segments[index : index + 1].copy()
@@ -47,20 +58,24 @@ def prepare(image: Image, left_out: frozenset[int] = frozenset(), *, keeps_block
         start = image.segments_offset + index * tables.SEGMENT.itemsize
         content[start : start + tables.SEGMENT.itemsize] = header.tobytes()
     for index in [*own_tls_relocations(image), *left_out]:
-        _put(content, image.relocations_offset[index] + 8, image.machine.none, 4)
+        _put(content, image.relocations_offset[index] + _INFO, image.machine.none, 4)
+    for index, place in descriptors.items():
+        start = image.relocations_offset[index]
+        _put(content, start + _INFO, image.machine.tls_descriptor, 8)  # without a symbol: of the copy itself
+        _put(content, start + _ADDEND, place, 8)
     for offset in _needed_versions(image) if left_out else ():
         _put(content, offset + _VERSION_FLAGS_OFFSET, tables.VER_FLG_WEAK, 2)
     return bytes(content)
 
 
 def room_for_modules(image: Image) -> range:
-    """The addresses, behind all that an image has in memory, where its prepared copy has room for pairs of module and
-    place (ELF TLS, 3.4.6): for thread-local blocks other than its home's. Empty where it has none."""
+    """The addresses, behind all that an image has in memory, where its prepared copy has room for MODULE_ROOM words
+    each: for thread-local blocks other than its home's. Empty where it has none."""
     last = image.segments[_last_load(image)]
     if image.segment(tables.PT_TLS) is None or not int(last["flags"]) & tables.PF_W:
         return range(0)
-    start = -(-image.size_in_memory // image.machine.word) * image.machine.word
-    return range(start, start + _MODULE_PAIRS * 2 * image.machine.word)
+    start, size = -(-image.size_in_memory // image.machine.word) * image.machine.word, MODULE_ROOM * image.machine.word
+    return range(start, start + _MODULES * size, size)
 
 
 def _last_load(image: Image) -> int:
@@ -82,6 +97,15 @@ def own_tls_relocations(image: Image) -> list[int]:
         for row in rows.tolist()
         if image.relocations["symbol"][row] == 0 or image.symbols[image.relocations["symbol"][row]].is_defined
     ]
+
+
+def own_descriptors(image: Image) -> dict[int, int]:
+    """Those of `own_tls_relocations` that are about TLS descriptors, by their rows. The prepared copy has them, too:
+    only the dynamic linker can make a descriptor. There each has a place of its own, which is here, and none of a
+    variable, since the dynamic linker makes one pair of module and place for all that are about the same place."""
+    table = image.relocations
+    rows = [it for it in own_tls_relocations(image) if table["type"][it] == image.machine.tls_descriptor]
+    return {row: image.block_size + number for number, row in enumerate(rows, 1)}
 
 
 def _put(content: bytearray, offset: int, number: int, size: int) -> None:

@@ -26,7 +26,7 @@ from liveso.store.version import Version
 
 _ORIGINAL, _CARRIED = "original", "carried"
 _IN_MEMORY = "/memfd:liveso/"  # as the kernel shows a file without a folder (memfd_create(2))
-_PREPARATION = "3"  # another number for another way to prepare: what an earlier liveso left is not used again
+_PREPARATION = "4"  # another number for another way to prepare: what an earlier liveso left is not used again
 _IMAGES_IN_MEMORY = 256 << 20  # bytes of files
 _FILES_KNOWN = 16384
 _MOST_ALIKE = 256  # versions

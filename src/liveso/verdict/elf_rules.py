@@ -212,10 +212,6 @@ def relocations_are_known(pair: Pair) -> Iterator[Difference]:
     known = machine.slot_relocations | machine.tls_relocations | {machine.none}
     for number in sorted(set(pair.new.relocations["type"].tolist()) - known):
         yield impossible(f"it has relocations of type {number}, which liveso does not know")
-    if machine.can_be_updated and (pair.new.relocations["type"] == machine.tls_descriptor).any():
-        yield impossible(
-            "it uses TLS descriptors (-mtls-dialect=gnu2), which liveso does not lead to the old variables yet"
-        )
 
 
 @rule("undecoded-code")

@@ -20,14 +20,25 @@ public class Counter {
     static volatile boolean ends;
     static final java.util.Set<Integer> versions = java.util.concurrent.ConcurrentHashMap.newKeySet();
 
-    static void callAllTheWhile() {
+    static final java.util.concurrent.atomic.AtomicIntegerArray rounds =
+            new java.util.concurrent.atomic.AtomicIntegerArray(4);
+
+    static void callAllTheWhile(int thread) {
         int[] values = {1, 2, 3};
         while (!ends) {
             versions.add(byName(values) / 1000);
             versions.add(registered(5) / 1000);
             byte[][] garbage = new byte[50][1000];
             versions.add(garbage.length == 50 ? versionOf() : -1);
+            rounds.incrementAndGet(thread);
         }
+    }
+
+    /** What a call returned before, a thread may note long afterwards. */
+    static void awaitRounds() throws InterruptedException {
+        for (int i = 0; i < rounds.length(); i++)
+            for (int before = rounds.get(i); rounds.get(i) == before;)
+                Thread.sleep(1);
     }
 
     static int versionOf() {
@@ -38,14 +49,16 @@ public class Counter {
         System.load(arguments[0]);
         register();
         long handle = open();
-        Thread[] threads = new Thread[4];
+        Thread[] threads = new Thread[rounds.length()];
         for (int i = 0; i < threads.length; i++) {
-            threads[i] = new Thread(Counter::callAllTheWhile);
+            int number = i;
+            threads[i] = new Thread(() -> callAllTheWhile(number));
             threads[i].start();
         }
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
         System.out.println("ready");
         while (in.readLine() != null) {
+            awaitRounds();
             versions.clear();
             System.gc();
             int asked = ask(handle);
