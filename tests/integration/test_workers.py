@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -35,15 +36,28 @@ def judged(bench: Bench) -> None:
     bench.wait_for_result(program.pid, "libbase.so", "updated")
 
 
+def judge_with_others(bench: Bench, version: int) -> None:
+    """Kill the processes that judge, and let the daemon judge a version of libbase.so."""
+    assert bench.daemon
+    for pid in children_below(bench.daemon.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    put(bench, BASE, "libbase.so", version)
+    bench.wait_for_version("libbase.so", "libbase.so", bench.programs[-1].pid)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_they_end_with_the_daemon_and_leave_nothing(idle_bench: Bench, number: int) -> None:
+@pytest.mark.parametrize("are_first", [True, False], ids=["the first ones", "later ones"])
+def test_they_end_with_the_daemon_and_leave_nothing(idle_bench: Bench, number: int, are_first: bool) -> None:
     bench = idle_bench
     with TemporaryDirectory() as folder:
         bench.environment["TMPDIR"] = folder
         daemon = bench.start_daemon()
         judged(bench)
+        if not are_first:
+            judge_with_others(bench, 3)
         workers = children_below(daemon.pid)
-        assert len(workers) >= 2 and os.listdir(folder)
+        assert len(workers) >= 2 and bool(os.listdir(folder)) != are_first
         os.kill(daemon.pid, number)
         wait_until(lambda: not [pid for pid in workers if is_running(pid)], "the end of all that judge")
         wait_until(lambda: not os.listdir(folder), lambda: f"the end of {os.listdir(folder)}")
@@ -52,13 +66,8 @@ def test_they_end_with_the_daemon_and_leave_nothing(idle_bench: Bench, number: i
 
 def test_one_that_dies_is_made_again(bench: Bench) -> None:
     judged(bench)
-    assert bench.daemon
-    for pid in children_below(bench.daemon.pid):
-        if "forkserver" in command_of(pid):
-            os.kill(pid, signal.SIGKILL)
     for version in (3, 4):
-        put(bench, BASE, "libbase.so", version)
-        bench.wait_for_version("libbase.so", "libbase.so", bench.programs[-1].pid)
+        judge_with_others(bench, version)
 
 
 def children_below(pid: int) -> list[int]:
@@ -68,10 +77,15 @@ def children_below(pid: int) -> list[int]:
         shown = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(waiting.pop())], capture_output=True, text=True
         ).stdout
-        new = [int(it) for it in shown.split() if "multiprocessing" in command_of(int(it))]
+        new = [int(it) for it in shown.split() if is_a_judge(int(it))]
         found += new
         waiting += new
     return found
+
+
+def is_a_judge(pid: int) -> bool:
+    """The first ones have the daemon's own command line."""
+    return any(it in command_of(pid) for it in ("liveso daemon", "multiprocessing"))
 
 
 def command_of(pid: int) -> str:

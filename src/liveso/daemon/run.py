@@ -18,6 +18,7 @@ from liveso.daemon.service import Service
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import DaemonFailed, DaemonRunning, StoreError, UnsafePath
 from liveso.folders import Folder, open_folder
+from liveso.judging import Workers
 from liveso.process.holding import start_holder
 from liveso.settings import SOCKET_CURE, Settings
 
@@ -31,15 +32,16 @@ def run_daemon(settings: Settings, on_demand: bool, everything: bool = False) ->
     Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used, or could be
     changed by other users.
     """
+    shed_inherited_limits()
+    os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
+    workers = Workers()
     with _runtime_folder(settings.socket.parent) as folder, _only_daemon(folder, settings.lock.name):
         if on_demand:
             with _told(settings.log):
                 start_log(folder, settings.log.name)
         else:
             start_log()
-        shed_inherited_limits()
-        os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
-        asyncio.run(_serve(settings, folder, on_demand, everything))
+        asyncio.run(_serve(settings, workers, folder, on_demand, everything))
 
 
 def _runtime_folder(path: Path) -> Folder:
@@ -87,10 +89,10 @@ def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
     return listener
 
 
-async def _serve(settings: Settings, folder: Folder, on_demand: bool, everything: bool) -> None:
+async def _serve(settings: Settings, workers: Workers, folder: Folder, on_demand: bool, everything: bool) -> None:
     start_holder()
     supervisor = Supervisor()
-    service = Service(settings, supervisor, everything=everything)
+    service = Service(settings, workers, supervisor, everything=everything)
     command = _listen(folder, settings.command_socket, socket.SOCK_STREAM, 0o600)
     # children of root's targets may have given up their rights by the time a new daemon is there
     agents = _listen(folder, settings.socket, socket.SOCK_SEQPACKET, 0o666 if os.geteuid() == 0 else 0o600)

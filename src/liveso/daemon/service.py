@@ -40,14 +40,13 @@ _PROTECT_EVERY = 1.0  # seconds
 class Service:
     """Everything that one daemon knows and does. Runs in one event loop; computing goes to threads and processes."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, *, everything: bool) -> None:
+    def __init__(self, settings: Settings, workers: Workers, supervisor: Supervisor, *, everything: bool) -> None:
         self._socket = settings.socket
         self._supervisor = supervisor
         self._store = Store(settings.store)
-        self._workers = Workers()
         targets: dict[int, ServedTarget] = {}
         results = Results(supervisor, self._store)
-        analyst = Analyst(self._store, Policy(settings.policy), self._workers)
+        analyst = Analyst(self._store, Policy(settings.policy), workers)
         self._disk = Disk(self._store, settings, supervisor, self._changed)
         self._pins = Pins(self._store.root)
         self._wanted = WantedVersions(self._disk, self._pins)
@@ -64,7 +63,6 @@ class Service:
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""
-        self._supervisor.start(self._workers.warm())
         self._disk.run()
         self._supervisor.vital("accept", lambda: self._accept(agents))
         self._supervisor.vital("look around", self.registry.look_around)

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process, set_executable, util
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from liveso.errors import ImageError
@@ -29,15 +30,20 @@ _Result = TypeVar("_Result")
 
 
 class Workers:
-    """A pool of processes. They end with the daemon, however that ends."""
+    """A pool of processes. They end with the daemon, however that ends.
+
+    The first ones are forked from the process that makes this, which has one thread then, and nothing open that is the
+    daemon's alone: they have loaded what they need. Later ones take a second to load it.
+    """
 
     def __init__(self) -> None:
         self.count = max(2, os.cpu_count() or 2)
+        self._pool = ProcessPoolExecutor(self.count, get_context("fork"), initializer=_limit_this_process)
+        self._pool.submit(os.getpid)  # all are forked with the first piece of work
+
+    def _start_again(self) -> ProcessPoolExecutor:
         if not os.access(sys.executable, os.X_OK):  # no path leads to the interpreter for this user
             set_executable("/proc/self/exe")
-        self._pool = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
         context = get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
         os.environ["PYTHONWARNINGS"] = _EXPECTED  # of the process that cleans up behind a daemon that ends at once
@@ -59,17 +65,14 @@ class Workers:
             except BrokenProcessPool:
                 if pool is self._pool:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    self._pool = self._start()
+                    self._pool = self._start_again()
         raise ImageError(f"it cannot be judged: that ended the process which did it, or took over {_TIME_LIMIT} s")
 
-    async def warm(self) -> None:
-        """Start one ahead: it takes a second to load what it works with."""
-        await self.run(os.getpid)
 
-
-def _limit_this_process(folder: str) -> None:
+def _limit_this_process(folder: str = "") -> None:
     threading.Thread(target=_end_with_daemon, args=(folder,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the daemon
+    Path("/proc/self/comm").write_text("liveso-judge")  # the first ones have the daemon's command line
     os.nice(_NICENESS)
     gc.freeze()  # what was loaded is never garbage
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -77,11 +80,12 @@ def _limit_this_process(folder: str) -> None:
 
 
 def _end_with_daemon(folder: str) -> None:
-    """A daemon that was killed cannot remove the folder of its sockets."""
+    """A daemon that was killed cannot remove the folder of its sockets, if it has one."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
