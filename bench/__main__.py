@@ -76,6 +76,21 @@ def calls(bench: Bench) -> dict[str, float]:
     }
 
 
+def alone(bench: Bench) -> dict[str, float]:
+    """What a program with one thread does without locks, updated and in a plain process."""
+    build(bench, "calls")
+    bench.compile(PROGRAMS / "alone.cc", "alone", "-O2", "-L.", "-lbench", "-Wl,-rpath,$ORIGIN", compiler="g++")
+    live, plain = bench.run("./alone", LIVE_LOGLEVEL="0"), bench.run_plain("./alone")
+    bench.library(live.pid, "libbench.so")
+    switch(bench, live, 2)
+    pairs = [(ask_all(live), ask_all(plain)) for _ in range(ROUNDS)]
+    names = ("copies of a shared_ptr", "putc")
+    return {
+        f"{name}, updated / plain": statistics.median(it[0][n] / it[1][n] for it in pairs)
+        for n, name in enumerate(names)
+    }
+
+
 def latency(bench: Bench) -> dict[str, float]:
     """From the rename to the first call that runs new code, for versions that are new to the process and for versions
     that are loaded already, and the daemon's own account of its steps."""
@@ -114,17 +129,29 @@ def latency(bench: Bench) -> dict[str, float]:
 
 
 def start_up(bench: Bench) -> dict[str, float]:
-    """The time that a program which does nothing takes, with the daemon running."""
+    """The time that programs take which do next to nothing, with the daemon running."""
     bench.compile("int main(void) { return 0; }", "nothing", "-O2")
+    quiet = {**bench.environment, "LIVE_LOGLEVEL": "0"}
 
-    def run(environment: dict[str, str]) -> float:
+    def run(command: list[str], environment: dict[str, str]) -> float:
         start = time.perf_counter()
-        subprocess.run([bench.folder / "nothing"], env=environment, check=True)
+        subprocess.run(command, env=environment, check=True)
         return (time.perf_counter() - start) * 1e3
 
-    quiet = {**bench.environment, "LIVE_LOGLEVEL": "0"}
-    pairs = [(run({**quiet, "LD_PRELOAD": str(AGENT)}), run(quiet)) for _ in range(5 * ROUNDS)]
-    return {"start-up, more than without (ms)": statistics.median(it[0] - it[1] for it in pairs)}
+    def pairs(command: list[str], rounds: int) -> list[tuple[float, float]]:
+        return [(run(command, {**quiet, "LD_PRELOAD": str(AGENT)}), run(command, quiet)) for _ in range(rounds)]
+
+    def ratio(command: list[str], rounds: int) -> float:
+        return statistics.median(live / plain for live, plain in pairs(command, rounds))
+
+    nothing = pairs([str(bench.folder / "nothing")], 5 * ROUNDS)
+    many = "for i in {1..500}; do /bin/true; done"
+    return {
+        "start-up, more than without (ms)": statistics.median(live - plain for live, plain in nothing),
+        "start-up of /bin/true, with / without": ratio(["/bin/true"], 10 * ROUNDS),
+        "start-up of python3 -c pass, with / without": ratio(["/usr/bin/python3", "-c", "pass"], 2 * ROUNDS),
+        "bash starts /bin/true 500 times, with / without": ratio(["/bin/bash", "-c", many], 7),
+    }
 
 
 def status_start(bench: Bench) -> dict[str, float]:
@@ -289,6 +316,7 @@ def main() -> None:
     measurements: tuple[Callable[[Bench], dict[str, float]], ...] = (
         *(
             calls,
+            alone,
             latency,
             start_up,
             status_start,

@@ -14,12 +14,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from liveso.code import functions
+from liveso.compare.both_codes import BothCodes
+from liveso.compare.same_objects import find_same_constants
 from liveso.elf import read_image
 from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict
 from liveso.verdict.judge import LAYERS
@@ -65,7 +68,8 @@ def judge_by_layer(old: Path, new: Path) -> dict[str, float | str]:
     seconds: dict[str, float | str] = {}
     begin = time.monotonic()
     images = read_image(old.read_bytes()), read_image(new.read_bytes())
-    pair = Pair(*images, DebugSource())
+    code = BothCodes(*images)
+    pair = Pair(code, DebugSource(), partial(find_same_constants, code))
     seconds["reading"] = time.monotonic() - begin
     found: list[Finding] = []
     for layer, rules in LAYERS.items():

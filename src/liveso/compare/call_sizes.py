@@ -49,6 +49,8 @@ class SizeComparison:
             return
         for argument in a.constants.keys() & b.constants.keys():
             old, new = a.constants[argument], b.constants[argument]
+            if old == new:
+                continue
             if a.callee is None or b.callee is None:
                 is_size, callee = old % 8 == new % 8 == 0, "a function pointer"
             else:
@@ -57,7 +59,7 @@ class SizeComparison:
                     for allocators, place in zip(self._versions.allocators, (a.callee, b.callee), strict=True)
                 )
                 callee = a.callee.name or "an allocator of its own"
-            if old != new and is_size:
+            if is_size:
                 yield Witness(Kind.SIZE, old, new, self._versions.name(i), a.address, b.address, callee)
 
     def _objects(self, old: list[CallSite], new: list[CallSite], i: int) -> Iterator[Witness]:

@@ -1,5 +1,7 @@
 """Which constants, tables and functions of a version are those of the one before it, and keep their address."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,66 +22,59 @@ from liveso.compare.tables import match_tables
 from liveso.errors import ImageError
 
 
+@dataclass(frozen=True, slots=True)
+class SameConstants:
+    """Which constant tables are the same, and which constants: those with the same content, and those that code knows
+    by their address. With the functions, by their indexes, that are the same because they stand in rows of tables that
+    have a name, or are formed together."""
+
+    tables: tuple[Piece, ...]
+    constants: tuple[Piece, ...]
+    compared: CompanionConstants
+    in_rows: list[tuple[int, int]]
+    formed_together: list[tuple[int, int]]
+
+    @property
+    def in_order(self) -> tuple[Piece, ...]:
+        """Constants and tables of all kinds, in the order of addresses."""
+        found = *self.tables, *self.constants, *self.compared.pieces
+        return tuple(sorted(found, key=lambda it: it.start))
+
+
+def find_same_constants(code: BothCodes) -> SameConstants:
+    """By names, contents and the code of both versions. Raises ImageError where that cannot be read for tables; where
+    it cannot for constants, which the rule code-comparison says, there are none."""
+    old, new, references = code.old, code.new, (code.old_references, code.references)
+    partners = partners_of_compared(old, new, code.matching)
+    in_rows, together = list(functions_of_named_rows(old, new, references)), formed_together(code.matching, references)
+    certain = certain_pairs(old, new, code.matching, in_rows, together)
+    to_constants = references[0].to_constants, references[1].to_constants
+    tables = match_tables(old, new, code.matching, to_constants, certain, certain_partners(new, partners))
+    constants: tuple[Piece, ...] = ()
+    with suppress(ImageError):
+        constants = same_constants(old, new, code.matching, tuple(named_constants(old, new)))
+    compared = CompanionConstants((), ())
+    with suppress(ImageError):
+        compared = match_constants(old, new, code.matching, partners, (*tables, *constants))
+    return SameConstants(tables, constants, compared, in_rows, together)
+
+
 @dataclass(frozen=True)
 class SameObjects:
-    """Finds them by names, contents and the code of both versions, each kind when it is asked for, and once."""
+    """Finds them when they are asked for, and once; constants and tables by `find_constants`."""
 
     code: BothCodes
     variables: LocatedVariables
-
-    @property
-    def all_constants(self) -> tuple[Piece, ...]:
-        """Constants and tables of all kinds, in the order of addresses. Raises ImageError as `tables` does."""
-        found = *self.tables, *self.constants, *self.compared_constants.pieces
-        return tuple(sorted(found, key=lambda it: it.start))
+    find_constants: Callable[[], SameConstants]
 
     @cached_property
-    def tables(self) -> tuple[Piece, ...]:
-        """Which constant tables are the same. Raises ImageError where code cannot be read."""
-        code = self.code
-        certain = certain_pairs(code.old, code.new, code.matching, self._in_rows, self._formed_together)
-        constants = code.old_references.to_constants, code.references.to_constants
-        compared = certain_partners(code.new, self._partners_of_compared)
-        return match_tables(code.old, code.new, code.matching, constants, certain, compared)
-
-    @cached_property
-    def constants(self) -> tuple[Piece, ...]:
-        """Which constants have the same content, as far as code can be read."""
-        code = self.code
-        try:
-            return same_constants(code.old, code.new, code.matching, tuple(named_constants(code.old, code.new)))
-        except ImageError:
-            return ()  # the rule code-comparison says it
-
-    @cached_property
-    def compared_constants(self) -> CompanionConstants:
-        """Which constants that code knows by their address are the same, as far as code can be read."""
-        code = self.code
-        try:
-            known = *self.tables, *self.constants
-            return match_constants(code.old, code.new, code.matching, self._partners_of_compared, known)
-        except ImageError:
-            return CompanionConstants((), ())  # the rule code-comparison says it
+    def constants(self) -> SameConstants:
+        """Raises ImageError where code cannot be read."""
+        return self.find_constants()
 
     @cached_property
     def functions(self) -> tuple[SameFunction, ...]:
-        """Which functions that a process may remember are the same, as far as code can be read."""
-        code = self.code
-        try:
-            known = code.old_references, self._in_rows, self._formed_together, self.tables, self.variables.shared
-            return same_functions(code.old, code.new, code.matching, *known)
-        except ImageError:
-            return ()  # the rule code-comparison says it
-
-    @cached_property
-    def _partners_of_compared(self) -> dict[int, set[int]]:
-        return partners_of_compared(self.code.old, self.code.new, self.code.matching)
-
-    @cached_property
-    def _in_rows(self) -> list[tuple[int, int]]:
-        code = self.code
-        return list(functions_of_named_rows(code.old, code.new, (code.old_references, code.references)))
-
-    @cached_property
-    def _formed_together(self) -> list[tuple[int, int]]:
-        return formed_together(self.code.matching, (self.code.old_references, self.code.references))
+        """Which functions that a process may remember are the same. Raises ImageError where code cannot be read."""
+        code, found = self.code, self.constants
+        known = code.old_references, found.in_rows, found.formed_together, found.tables, self.variables.shared
+        return same_functions(code.old, code.new, code.matching, *known)

@@ -1,12 +1,16 @@
 """The verdict over a pair of versions: all layers, one after another."""
 
 from dataclasses import replace
+from functools import partial
 
 from liveso.code import References
+from liveso.compare.both_codes import BothCodes
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction
+from liveso.compare.same_objects import find_same_constants
 from liveso.debug.debug_files import DebugSource
 from liveso.elf import Image, printable
 from liveso.errors import ImageError
+from liveso.side_by_side import Meanwhile
 from liveso.verdict import (
     dwarf_rules,
     element_size,
@@ -50,6 +54,8 @@ JUDGING_FAILED = "judging-failed"
 """The rule of findings that say that a part of the judgement could not be made."""
 _LONGEST_SAID = 200  # characters of an error
 
+_MANY_FUNCTIONS = 1000
+
 _NO_SERVER = DebugSource()
 
 
@@ -64,20 +70,34 @@ def judge(
 
     Raises nothing: what cannot be judged, for whatever reason, is refused, with a finding that has its name.
     """
-    pair = Pair(old, new, debug_source, references)
+    code = BothCodes(old, new, references)
     layers = LAYERS if policy in (Policy.STRICT, Policy.ASK) else {"ELF": LAYERS["ELF"]}
     if old.machine != new.machine:
         layers = {"ELF": (elf_rules.machine_stays,)}  # nothing else can be compared
     found: list[Finding] = []
-    for layer, rules in layers.items():
-        for rule in rules:
-            _apply(rule, layer, pair, found)
-    facts = _facts(pair, found)
+    # while the rules about variables are applied, from the cheapest on
+    with Meanwhile(partial(find_same_constants, code), is_worth_it=_is_large(code)) as constants:
+        pair = Pair(code, debug_source, constants.result)
+        for layer, rules in layers.items():
+            for rule in rules:
+                _apply(rule, layer, pair, found)
+        facts = _facts(pair, found)
     if policy is Policy.FORCE:
         found = [it if it.weight is Weight.IMPOSSIBLE else replace(it, weight=Weight.NOTE) for it in found]
     if policy is Policy.ASK:
         found = [replace(it, weight=Weight.ASKS) if _is_of_meaning(it) else it for it in found]
     return Verdict(tuple(sorted(found, key=_telling)), *facts)
+
+
+def _is_large(code: BothCodes) -> bool:
+    """Whether it has so many functions that two processes are faster. All that both need of them is read before."""
+    if code.old.machine != code.new.machine:
+        return False
+    try:
+        known = code.old_references, code.references, code.matching
+    except Exception:  # the rules meet it again, and say it
+        return False
+    return len(known[-1].pairs) > _MANY_FUNCTIONS
 
 
 def _is_of_meaning(it: Finding) -> bool:
@@ -104,7 +124,7 @@ def _facts(pair: Pair, found: list[Finding]) -> _Facts:
     if pair.old.machine != pair.new.machine:
         return None, None, (), ()
     try:
-        return *_correspondences(pair), _tables(pair), pair.same.functions
+        return *_correspondences(pair), *_same(pair)
     except Exception as error:  # as in `_apply`
         found.append(failure("ELF", "matching variables, tables and functions", error, Weight.IMPOSSIBLE))
         return None, None, (), ()
@@ -130,11 +150,13 @@ def _correspondences(pair: Pair) -> tuple[Correspondence | None, Correspondence 
         return None, None
 
 
-def _tables(pair: Pair) -> tuple[Piece, ...]:
+def _same(pair: Pair) -> tuple[tuple[Piece, ...], tuple[SameFunction, ...]]:
+    constants: tuple[Piece, ...] = ()
     try:
-        return pair.same.all_constants
+        constants = pair.same.constants.in_order
+        return constants, pair.same.functions
     except ImageError:
-        return ()  # without functions, no table is known
+        return constants, ()  # without functions, no table is known
 
 
 _WEIGHTS, _MOST_TELLING = list(Weight), ("DWARF", "ELF", "witness", "layout", "state", "meaning")

@@ -1,15 +1,15 @@
 """A pair of versions, as rules see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from liveso.code import References
 from liveso.compare.both_codes import BothCodes
 from liveso.compare.changed_uses import ChangedUses
 from liveso.compare.lifetimes import Lifetimes
 from liveso.compare.located_variables import LocatedVariables
 from liveso.compare.rest_of_code import changes_only_stacks
-from liveso.compare.same_objects import SameObjects
+from liveso.compare.same_objects import SameConstants, SameObjects
 from liveso.debug.compared_types import ComparedTypes
 from liveso.debug.debug_files import DebugSource
 from liveso.elf import Image
@@ -17,21 +17,24 @@ from liveso.elf import Image
 
 @dataclass(frozen=True)
 class Pair:
-    """The version that runs, the one that may replace it, where to look for debug information, and the new one's
-    references if they are known already. What is asked of them is worked out once."""
+    """The `code` of the version that runs and of the one that may replace it, where to look for debug information, and
+    what finds the constants that are the same. What is asked of them is worked out once."""
 
-    old: Image
-    new: Image
+    code: BothCodes
     debug_source: DebugSource
-    known_references: References | None = None
+    find_constants: Callable[[], SameConstants]
+
+    @property
+    def old(self) -> Image:
+        return self.code.old
+
+    @property
+    def new(self) -> Image:
+        return self.code.new
 
     @cached_property
     def types(self) -> ComparedTypes:
         return ComparedTypes((self.old, self.new), self.debug_source)
-
-    @cached_property
-    def code(self) -> BothCodes:
-        return BothCodes(self.old, self.new, self.known_references)
 
     @cached_property
     def variables(self) -> LocatedVariables:
@@ -39,7 +42,7 @@ class Pair:
 
     @cached_property
     def same(self) -> SameObjects:
-        return SameObjects(self.code, self.variables)
+        return SameObjects(self.code, self.variables, self.find_constants)
 
     @cached_property
     def lifetimes(self) -> Lifetimes:

@@ -184,7 +184,7 @@ def constants_are_known_again(pair: Pair) -> Iterator[Difference]:
     """Code compares a pointer that the process keeps with the address of a constant (`if (it->text != empty)`), which
     is another one in the new version, or may be: what was stored before the update is taken for something else."""
     try:
-        found = pair.same.compared_constants.unclear
+        found = pair.same.constants.compared.unclear
     except ImageError:
         return  # code-comparison says it
     name = _namer(pair.new)
@@ -198,7 +198,10 @@ def constants_are_known_again(pair: Pair) -> Iterator[Difference]:
 
 def _with_home(pair: Pair) -> frozenset[int]:
     """The functions of the new version whose address stays that of the old version's."""
-    return frozenset(it.new for it in pair.same.functions if it.place is not None)
+    try:
+        return frozenset(it.new for it in pair.same.functions if it.place is not None)
+    except ImageError:
+        return frozenset()  # code-comparison says it
 
 
 _WORDS = {
