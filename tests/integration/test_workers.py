@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -62,6 +63,14 @@ def test_they_end_with_the_daemon_and_leave_nothing(idle_bench: Bench, number: i
         wait_until(lambda: not [pid for pid in workers if is_running(pid)], "the end of all that judge")
         wait_until(lambda: not os.listdir(folder), lambda: f"the end of {os.listdir(folder)}")
     assert not any("semaphore" in line for line in daemon.error_lines)
+
+
+def test_they_have_nothing_open_that_is_the_daemons(bench: Bench) -> None:
+    judged(bench)
+    assert bench.daemon
+    for pid in children_below(bench.daemon.pid):
+        links = [os.readlink(it) for it in Path(f"/proc/{pid}/fd").iterdir() if int(it.name) > 2]
+        assert links and all(it == "/dev/null" or it.startswith("pipe:") for it in links), links
 
 
 def test_one_that_dies_is_made_again(bench: Bench) -> None:

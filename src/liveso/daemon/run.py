@@ -32,16 +32,17 @@ def run_daemon(settings: Settings, on_demand: bool, everything: bool = False) ->
     Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used, or could be
     changed by other users.
     """
-    shed_inherited_limits()
-    os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
-    workers = Workers()
-    with _runtime_folder(settings.socket.parent) as folder, _only_daemon(folder, settings.lock.name):
-        if on_demand:
-            with _told(settings.log):
-                start_log(folder, settings.log.name)
-        else:
-            start_log()
-        asyncio.run(_serve(settings, workers, folder, on_demand, everything))
+    with _runtime_folder(settings.socket.parent) as folder:
+        shed_inherited_limits()
+        os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
+        workers = Workers()
+        with _only_daemon(folder, settings.lock.name):
+            if on_demand:
+                with _told(settings.log):
+                    start_log(folder, settings.log.name)
+            else:
+                start_log()
+            asyncio.run(_serve(settings, workers, folder, on_demand, everything))
 
 
 def _runtime_folder(path: Path) -> Folder:

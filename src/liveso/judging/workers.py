@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context, parent_process, set_executable, util
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -32,13 +33,15 @@ _Result = TypeVar("_Result")
 class Workers:
     """A pool of processes. They end with the daemon, however that ends.
 
-    The first ones are forked from the process that makes this, which has one thread then, and nothing open that is the
-    daemon's alone: they have loaded what they need. Later ones take a second to load it.
+    The first ones are forked from the process that makes this, which has one thread then: they have loaded what they
+    need, and close what was open. Later ones take a second to load it.
     """
 
     def __init__(self) -> None:
         self.count = max(2, os.cpu_count() or 2)
-        self._pool = ProcessPoolExecutor(self.count, get_context("fork"), initializer=_limit_this_process)
+        self._pool = ProcessPoolExecutor(
+            self.count, get_context("fork"), initializer=_leave_daemon, initargs=(_open_descriptors(),)
+        )
         self._pool.submit(os.getpid)  # all are forked with the first piece of work
 
     def _start_again(self) -> ProcessPoolExecutor:
@@ -69,7 +72,24 @@ class Workers:
         raise ImageError(f"it cannot be judged: that ended the process which did it, or took over {_TIME_LIMIT} s")
 
 
-def _limit_this_process(folder: str = "") -> None:
+def _open_descriptors() -> list[int]:
+    """Those of this process, without its standard streams."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that lists them is there no more
+            os.fstat(int(name))
+            found.append(int(name))
+    return [it for it in found if it > 2]
+
+
+def _leave_daemon(open_before: list[int]) -> None:
+    """What must be free when the daemon ends, as the claim to start one, would be held by this process."""
+    for it in open_before:
+        os.close(it)
+    _limit_this_process("")
+
+
+def _limit_this_process(folder: str) -> None:
     threading.Thread(target=_end_with_daemon, args=(folder,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the daemon
     Path("/proc/self/comm").write_text("liveso-judge")  # the first ones have the daemon's command line
