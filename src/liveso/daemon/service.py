@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import resource
+import select
 import socket
 
 from liveso.daemon.allowing import Allowing
@@ -33,6 +34,9 @@ from liveso.verdict import Policy
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_WITHOUT_ROOM = 1.0  # seconds
 _DESCRIPTORS_FOR_OTHERS = 128  # the command's connections, watches, leases, sheets
+_GATHERED = (
+    0.02  # seconds: programs that a shell starts by the hundred are not slowed down by a daemon that looks at each
+)
 _PRUNE_EVERY = 600.0  # seconds
 _PROTECT_EVERY = 1.0  # seconds
 
@@ -93,7 +97,8 @@ class Service:
             if connection:
                 connection.setblocking(False)
                 self._supervisor.start(self.registry.serve(connection))
-                await asyncio.sleep(0)  # many may wait: each is counted, and the daemon's other work goes on
+                # many may wait: each is counted, and the daemon's other work goes on
+                await asyncio.sleep(0 if _waits(listener) else _GATHERED)
             else:
                 await asyncio.sleep(_PAUSE_WITHOUT_ROOM)
 
@@ -134,3 +139,10 @@ class Service:
         return await asyncio.to_thread(
             lambda: list(processes_with_agent(self._socket, str(self._store.root), connected, notes))
         )
+
+
+def _waits(listener: socket.socket) -> bool:
+    """Whether somebody has connected who was not met yet."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
