@@ -18,6 +18,7 @@ from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.code.ways import Ways
 from liveso.elf import Image, Section, once_per_image, tables
 from liveso.elf.data import constant_sections, constant_span, data_layout
+from liveso.elf.sets import among, distinct
 from liveso.elf.tables import Table
 from liveso.machine import CodeWords, Part
 
@@ -71,7 +72,7 @@ def _ways(image: Image, section: Section, words: CodeWords) -> Ways:
     before, inside = holders(known, places)
     stretch = np.where(inside, before * 2 + 1, before * 2 + 2)
     ending = np.array(sorted(last_calls(stub_names(image, slot_names(image)))), "<i8")
-    called = _numbers(np.unique(np.fromiter(_callable(image, words), "<i8")), section)
+    called = _numbers(distinct(np.fromiter(_callable(image, words), "<i8")), section)
     thrown = _thrown(image, section, words)
     return Ways(image.machine, words, section.address, stretch, called, ending, thrown)
 
@@ -82,7 +83,7 @@ def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
     rows = rows[(rows["start"] >= section.address) & (rows["end"] <= section.end)]
     rows = rows[(rows["pad"] >= section.address) & (rows["pad"] < section.end)]
     silent = nothrow_calls(stub_names(image, slot_names(image)))
-    calls = np.flatnonzero(words.calls & ~np.isin(words.target, np.array(sorted(silent), "<i8")))
+    calls = np.flatnonzero(words.calls & ~among(words.target, np.array(sorted(silent), "<i8")))
     first, last = ((rows[name] - section.address) // 4 for name in ("start", "end"))
     low, high = np.searchsorted(calls, first), np.searchsorted(calls, last)
     numbers = [calls[one:other] for one, other in zip(low.tolist(), high.tolist(), strict=True)]
@@ -99,8 +100,8 @@ def _numbers(addresses: Table, section: Section) -> Table:
 def _callable(image: Image, words: CodeWords) -> Iterator[int]:
     yield from (it.value for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC)
     yield from image.relocations["addend"][image.relocations["type"] == image.machine.relative].tolist()
-    yield from np.unique(words.target[words.calls & (words.target >= 0)]).tolist()
-    yield from np.unique(words.number[words.part == Part.WHOLE]).tolist()
+    yield from distinct(words.target[words.calls & (words.target >= 0)]).tolist()
+    yield from distinct(words.number[words.part == Part.WHOLE]).tolist()
 
 
 def _in_section(image: Image, section: Section, words: CodeWords) -> AddressParts:
@@ -132,8 +133,8 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
     unclear = [_pages(places, pages, origins, lost[~by_itself[lost]])]
     unclear.append(np.stack([places[origins[origin[doubtful]]], certain, certain + 1], axis=1))
     alone = _single(words, places, inside)
-    alone = alone[~np.isin(alone["place"], rows["page"])]
-    certain_rows = np.unique(np.concatenate([rows[~doubtful], alone]))
+    alone = alone[~among(alone["place"], rows["page"])]
+    certain_rows = distinct(np.concatenate([rows[~doubtful], alone]))
     formed = certain_rows[certain_rows["forms_address"]]
     numbers = (formed["place"].astype("<i8") - section.address) // 4
     fixed = (range(it.address, it.end) for it in constant_sections(image))
@@ -169,7 +170,7 @@ def _single(words: CodeWords, places: Table, own: Table) -> Table:
 
 def _differ(rows: Table) -> Table:
     """Those at whose places other addresses are formed, too."""
-    pairs = np.unique(rows[["place", "target"]])
+    pairs = distinct(rows[["place", "target"]])
     places, counts = np.unique(pairs["place"], return_counts=True)
-    found: Table = np.isin(rows["place"], places[counts > 1])
+    found: Table = among(rows["place"], places[counts > 1])
     return found

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from liveso.code.register_flow import RegisterFlow
+from liveso.elf.sets import among, distinct
 from liveso.elf.tables import Table
 from liveso.machine import Part
 
@@ -100,7 +101,7 @@ def _uses(flow: RegisterFlow, origins: _Origins) -> tuple[Table, Table]:
     is_base = (words.base[at] == register) & np.isin(part, (*_REACHING, Part.ACCESS_THEN_SUM))
     is_use = is_base | (part == Part.INDEX)
     escaping = np.concatenate([found[~is_use], followed.undecoded, followed.handed])
-    return np.unique(found[is_use], axis=0), np.unique(escaping[:, 2])
+    return np.unique(found[is_use], axis=0), distinct(escaping[:, 2])
 
 
 class _Mixing:
@@ -112,11 +113,11 @@ class _Mixing:
 
     def of(self, known: _Origins, uses: Table) -> Table:
         keys = uses[:, 0] * _REGISTERS + uses[:, 1]
-        asked = np.unique(keys[~np.isin(keys, self._clean)])
+        asked = distinct(keys[~among(keys, self._clean)])
         pairs = np.stack([asked // _REGISTERS, asked % _REGISTERS], axis=1)
-        mixed = asked[self.flow.have_other_origins(pairs, np.unique(known.at), is_frame_known=True)]
+        mixed = asked[self.flow.have_other_origins(pairs, distinct(known.at), is_frame_known=True)]
         self._clean = np.concatenate([self._clean, np.setdiff1d(asked, mixed)])
-        found: Table = np.isin(keys, mixed)
+        found: Table = among(keys, mixed)
         return found
 
 
@@ -124,7 +125,7 @@ def _is_alone(known: _Origins, uses: Table) -> Table:
     """Whether one address comes to each use, from which it is known how far the place is."""
     rows = np.unique(np.stack([uses[:, 0], known.base[uses[:, 2]], known.value[uses[:, 2]]], axis=1), axis=0)
     numbers, counts = np.unique(rows[:, 0], return_counts=True)
-    found: Table = ~np.isin(uses[:, 0], numbers[counts > 1]) & known.is_certain[uses[:, 2]]
+    found: Table = ~among(uses[:, 0], numbers[counts > 1]) & known.is_certain[uses[:, 2]]
     return found
 
 
@@ -171,9 +172,9 @@ def _reached(
     for name in ("number", "target"):
         seconds[name] += second[is_pair]
     return Reached(
-        np.unique(np.concatenate([rows[is_certain & (is_elsewhere | is_anchor[origin])], seconds])),
-        np.unique(np.concatenate([bound, both])),
-        np.unique(places[known.at[is_anchor]]),
+        distinct(np.concatenate([rows[is_certain & (is_elsewhere | is_anchor[origin])], seconds])),
+        distinct(np.concatenate([bound, both])),
+        distinct(places[known.at[is_anchor]]),
     )
 
 

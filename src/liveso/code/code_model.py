@@ -5,6 +5,7 @@ import numpy as np
 from liveso.code.mask import displacements
 from liveso.elf import Image, Section, tables
 from liveso.elf.data import is_linker_owned
+from liveso.elf.sets import among
 from liveso.elf.tables import Table
 
 _NEAR = 4096  # bytes from the place whose address is taken, in the same function
@@ -42,7 +43,7 @@ def _adds_distance(image: Image, section: Section, bases: list[int]) -> bool:
     for base in bases:
         places = base - distances
         near = places[np.abs(places - (at + section.address)) <= _NEAR]
-        if len(near) and np.isin(near, _formed(image, section, content, numbers)).any():
+        if len(near) and among(near, _formed(image, section, content, numbers)).any():
             return True
     return False
 

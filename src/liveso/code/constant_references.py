@@ -8,6 +8,7 @@ from liveso.code.constants import distances
 from liveso.code.references import References, pages_of, slot_references
 from liveso.elf import Image
 from liveso.elf.data import constant_span
+from liveso.elf.sets import among, distinct
 from liveso.errors import ImageError
 
 
@@ -21,8 +22,8 @@ def with_references_to(image: Image, references: References, constants: frozense
         raise ImageError(f"its code at {undecoded[0]:#x} cannot be decoded, and may refer to a constant")
     rows = rows[rows["forms_address"]]
     words = distances(image)
-    words = words[np.isin(words["target"], np.array(sorted(constants), "<u8"))]
+    words = words[among(words["target"], np.array(sorted(constants), "<u8"))]
     if not len(rows) and not len(words):
         return references
     pages = np.concatenate([references.pages, pages_of(image, rows["place"])])
-    return replace(references, constants=np.concatenate([references.constants, rows, words]), pages=np.unique(pages))
+    return replace(references, constants=np.concatenate([references.constants, rows, words]), pages=distinct(pages))

@@ -16,6 +16,7 @@ from liveso.code.reference import REFERENCE, Row
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, once_per_image
 from liveso.elf.data import constant_sections
+from liveso.elf.sets import among, distinct
 from liveso.elf.tables import Table
 
 FORMING = 7  # bytes of an instruction that forms an address
@@ -55,7 +56,7 @@ def formed_constants(image: Image) -> Formed:
 
 def _formed_in_parts(image: Image, spans: list[range]) -> Formed:
     rows = np.concatenate([address_parts(image).rows, address_parts(image).reached.rows])
-    rows = np.unique(rows[rows["forms_address"]][["place", "target"]])
+    rows = distinct(rows[rows["forms_address"]][["place", "target"]])
     inside = np.zeros(len(rows), np.bool_)
     for span in spans:
         inside |= (rows["target"] >= span.start) & (rows["target"] < span.stop)
@@ -81,7 +82,7 @@ def _formed(image: Image, section: Section) -> tuple[Table, Table]:
 def constant_starts(image: Image) -> Table:
     """The addresses in constants that code may form or reach by a distance, that words hold, or that symbols name:
     sorted, each once. Raises ImageError as `functions` does."""
-    return np.union1d(_formed_or_named(image), distances(image)["target"].astype("<i8"))
+    return distinct(np.concatenate([_formed_or_named(image), distances(image)["target"].astype("<i8")]))
 
 
 @once_per_image
@@ -89,7 +90,7 @@ def _formed_or_named(image: Image) -> Table:
     relocations = image.relocations
     pointed = relocations["addend"][relocations["type"] == image.machine.relative]
     named = np.array([it.value for it in image.symbols if it.is_defined], "<i8")
-    found = np.unique(np.concatenate([formed_constants(image).targets, pointed.astype("<i8"), named]))
+    found = distinct(np.concatenate([formed_constants(image).targets, pointed.astype("<i8"), named]))
     starts: Table = found[_are_constant(image, found)]
     return starts
 
@@ -119,7 +120,7 @@ def relative_tables(image: Image) -> frozenset[int]:
     lead_to_constants = _are_constant(image, starts + first) & _are_constant(image, starts + second)
     lead_to_constants &= (first < 0) | (first >= 2 * _HALF)
     extended = _formed_where_words_are_extended(image)
-    return frozenset(starts[leads_to_code | (lead_to_constants & np.isin(starts, extended))].tolist())
+    return frozenset(starts[leads_to_code | (lead_to_constants & among(starts, extended))].tolist())
 
 
 @once_per_image
@@ -198,7 +199,7 @@ def _tables_of_distances(image: Image) -> Iterator[int]:
     """Those of the `relative_tables` whose words code adds to their own address, soon after it loaded them."""
     formed, known = formed_constants(image), functions(image)
     starts, ends = known["start"].astype("<i8"), np.append(known["end"].astype("<i8"), 0)
-    rows = np.isin(formed.targets, sorted(relative_tables(image)))
+    rows = among(formed.targets, np.array(sorted(relative_tables(image)), "<i8"))
     for place, target in zip(formed.places[rows].tolist(), formed.targets[rows].tolist(), strict=True):
         index = int(np.searchsorted(starts, place, side="right")) - 1
         end = max(place, min(int(ends[index]), place + _AS_FAR))
@@ -232,6 +233,6 @@ def _formed_where_words_are_extended(image: Image) -> Table:
         if section.is_code and section.has_bytes:
             extending.append(image.machine.extended_words(image.section_bytes(section)) + section.address)
     starts = known["start"].astype("<i8")
-    functions_with = np.unique(np.searchsorted(starts, np.concatenate(extending), side="right"))
-    found: Table = formed.targets[np.isin(np.searchsorted(starts, formed.places, side="right"), functions_with)]
+    functions_with = distinct(np.searchsorted(starts, np.concatenate(extending), side="right"))
+    found: Table = formed.targets[among(np.searchsorted(starts, formed.places, side="right"), functions_with)]
     return found

@@ -12,6 +12,7 @@ from liveso.code.decode import decode
 from liveso.code.functions import functions
 from liveso.code.mask import displacements
 from liveso.elf import Image, Section, tables
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 
 ENTRY = np.dtype([("function", "<u8"), ("place", "<u8")])
@@ -32,7 +33,7 @@ def entries(image: Image, addresses: Table) -> Table:
         return np.zeros(0, ENTRY)
     borders = _Borders(image, known)
     found: dict[int, tuple[int, int]] = {}
-    for address in np.unique(addresses).astype("<i8").tolist():
+    for address in distinct(addresses).astype("<i8").tolist():
         is_marked = image.bytes_at(address, len(machine.entry_mark)) == machine.entry_mark
         place = address + len(machine.entry_mark) * is_marked
         end = borders.end_of(address)
@@ -52,7 +53,7 @@ class _Borders:
         self._starts, self._ends = known["start"].astype("<i8"), known["end"].astype("<i8")
         sizes = {it.value: it.size for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC}
         self._sizes = sizes
-        self._all = np.unique(np.concatenate([self._starts, np.array(sorted(sizes), "<i8")]))
+        self._all = distinct(np.concatenate([self._starts, np.array(sorted(sizes), "<i8")]))
         following = sorted(it.address for it in image.sections if it.is_allocated and it.size)
         self._sections = [
             range(it.address, next((start for start in following if start >= it.end), it.end))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from liveso.elf import Image, once_per_image, tables
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
 
@@ -61,7 +62,7 @@ def _with_ends(image: Image, starts: Table, descriptions: Table) -> Table:
     lengths = _words(frames, places)
     if (lengths == 0xFFFFFFFF).any():
         raise ImageError("its unwind table (.eh_frame) has entries of the 64-bit format")
-    _check_encodings(image, np.unique(descriptions + 4 - _words(frames, places + 4).astype("<i8")))
+    _check_encodings(image, distinct(descriptions + 4 - _words(frames, places + 4).astype("<i8")))
     if ((descriptions + 8 + _words(frames, places + 8).astype("<i4")) != starts).any():
         raise ImageError("its unwind table (.eh_frame) and the index of it (.eh_frame_hdr) do not agree")
     ends = starts + _words(frames, places + 12)

@@ -9,6 +9,7 @@ from liveso.code.form import Operation
 from liveso.code.instructions import Code, Reader
 from liveso.code.shapes import Shapes
 from liveso.elf import Image
+from liveso.elf.sets import among
 from liveso.machine import Machine
 
 
@@ -18,7 +19,7 @@ def handed_functions(image: Image, shapes: Shapes) -> dict[int, frozenset[str]]:
     if not image.machine.can_be_updated:
         return {}
     starts = shapes.functions["start"].astype("<i8")
-    fields = shapes.fields[np.isin(shapes.fields["target"], starts)]
+    fields = shapes.fields[among(shapes.fields["target"], starts)]
     places = fields["place"].astype("<i8")
     inside = np.searchsorted(starts, places, side="right") - 1
     forming: dict[int, set[int]] = defaultdict(set)

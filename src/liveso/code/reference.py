@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from liveso.elf import Image, tables
+from liveso.elf.sets import among
 from liveso.elf.tables import Table, have_equal_fields
 
 REFERENCE = np.dtype([("place", "<u8"), ("target", "<u8"), ("displacement", "<i4"), ("forms_address", "?")])
@@ -72,7 +73,7 @@ class References:
         if not (len(anchored) or len(self.anchors)):
             return listed
         rows = np.concatenate([listed, anchored])
-        return rows[~np.isin(rows["place"], self.anchors)]
+        return rows[~among(rows["place"], self.anchors)]
 
     @property
     def may_be_incomplete(self) -> bool:

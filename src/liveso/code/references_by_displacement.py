@@ -21,6 +21,7 @@ from liveso.code.reference import REFERENCE, References, Row, function_starts
 from liveso.code.start_up import is_start_up, start_up_stubs
 from liveso.elf import Image, Section
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION, constant_span, data_layout, is_linker_owned
+from liveso.elf.sets import among
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
 from liveso.side_by_side import side_by_side
@@ -70,7 +71,7 @@ class _Code:
         mask, value = self.image.machine.relative_operand
         opcode, operand = self.bytes[: max(0, len(self.targets) - 2)], self.bytes[1 : max(1, len(self.targets) - 1)]
         places = np.flatnonzero((opcode == self.image.machine.address_opcode) & (operand & mask == value)) + 2
-        found: Table = places[np.isin(self.targets[places], np.array(sorted(addresses), "<i8"))]
+        found: Table = places[among(self.targets[places], np.array(sorted(addresses), "<i8"))]
         return found
 
     def follows_operand(self, places: Table) -> Table:
@@ -132,7 +133,7 @@ def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[i
     rows: list[Row] = []
     undecoded: list[int] = []
     for code in _code_sections(image) if slots else ():
-        candidates = np.flatnonzero(np.isin(code.targets, near)) + code.start
+        candidates = np.flatnonzero(among(code.targets, near)) + code.start
         stretches = list(_by_stretch(candidates, known, code.section))
         read = side_by_side(partial(_references, code), stretches)
         for (stretch, places), (found, stop) in zip(stretches, read, strict=True):

@@ -7,6 +7,7 @@ from liveso.code.functions import functions, holders
 from liveso.code.reference import BOUND, PAGE, REFERENCE, References, function_starts
 from liveso.elf import Image
 from liveso.elf.data import constant_span, data_layout
+from liveso.elf.sets import among, distinct
 from liveso.elf.tables import Table
 
 
@@ -16,17 +17,17 @@ def data_references(image: Image) -> References:
     rows = found.rows[["place", "target", "number", "forms_address"]]
     variables, constants = (_inside(rows["target"], it) for it in (data_layout(image).span, constant_span(image)))
     starts = np.array(sorted(function_starts(image, known)), "<i8")
-    forms = rows["forms_address"] & np.isin(rows["target"], starts)
+    forms = rows["forms_address"] & among(rows["target"], starts)
     is_outside = ~holders(known, found.rows["place"])[1]
-    outside = len(np.unique(found.rows["place"][variables & is_outside]))
+    outside = len(distinct(found.rows["place"][variables & is_outside]))
 
     places, doubtful = [], 0
     for lost in (found.undecoded, found.unclear):
         to_variables = _may_lead_into(lost, data_layout(image).span)
         _before, inside = holders(known, lost[:, 0])
         may = to_variables | _may_lead_into(lost, constant_span(image)) | _may_lead_to(lost, starts)
-        places.append(tuple(np.unique(lost[may & inside, 0]).tolist()))
-        doubtful += len(np.unique(lost[to_variables & ~inside, 0]))
+        places.append(tuple(distinct(lost[may & inside, 0]).tolist()))
+        doubtful += len(distinct(lost[to_variables & ~inside, 0]))
     undecoded, unclear = places
     reached = found.reached.rows
     anchored = [reached[_inside(reached["target"], it)] for it in (data_layout(image).span, constant_span(image))]
@@ -41,7 +42,7 @@ def data_references(image: Image) -> References:
         doubtful,
         constants=_references(rows[constants]),
         functions=_references(rows[forms]),
-        pages=np.unique(np.concatenate([pages, *(_pages(it) for it in anchored)])),
+        pages=distinct(np.concatenate([pages, *(_pages(it) for it in anchored)])),
         anchored=_references(anchored[0]),
         anchored_constants=_references(anchored[1]),
         bound=bound.astype(BOUND),
@@ -52,22 +53,22 @@ def data_references(image: Image) -> References:
 def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[int, ...]]:
     """Those to certain words, and the instructions in functions that may lead to one, but cannot be followed."""
     found, wanted = address_parts(image), np.array(sorted(slots), "<i8")
-    rows = found.rows[np.isin(found.rows["target"], wanted)]
+    rows = found.rows[among(found.rows["target"], wanted)]
     lost = np.concatenate([found.undecoded, found.unclear])
     lost = lost[_may_lead_to(lost, wanted) & holders(functions(image), lost[:, 0])[1]]
-    return _references(rows), tuple(np.unique(lost[:, 0]).tolist())
+    return _references(rows), tuple(distinct(lost[:, 0]).tolist())
 
 
 def pages_of(image: Image, places: Table) -> Table:
     """The PAGE rows of references at `places`: none for those whose instruction holds all."""
     rows = address_parts(image).rows
-    return _pages(rows[np.isin(rows["place"], places) & (rows["place"] != rows["page"])])
+    return _pages(rows[among(rows["place"], places) & (rows["place"] != rows["page"])])
 
 
 def _pages(rows: Table) -> Table:
     found = np.zeros(len(rows), PAGE)
     found["place"], found["page"] = rows["place"], rows["page"]
-    return np.unique(found)
+    return distinct(found)
 
 
 def _references(rows: Table) -> Table:
@@ -75,7 +76,7 @@ def _references(rows: Table) -> Table:
     found = np.zeros(len(rows), REFERENCE)
     found["place"], found["target"] = rows["place"], rows["target"]
     found["displacement"], found["forms_address"] = rows["number"], rows["forms_address"]
-    return np.unique(found)
+    return distinct(found)
 
 
 def _inside(targets: Table, span: range) -> Table:

@@ -4,6 +4,7 @@ import numpy as np
 
 from liveso.code.references import References
 from liveso.elf import Image, tables
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 
 
@@ -14,7 +15,7 @@ def remembered_functions(image: Image, references: References) -> Table:
     The lists of constructors and destructors do not count: the dynamic linker runs those of the version that it loaded
     by itself, which belong together."""
     exported = [it.value for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC]
-    return np.unique(
+    return distinct(
         np.concatenate([np.array(exported, "<i8"), _in_words(image), references.functions["target"].astype("<i8")])
     )
 
@@ -24,6 +25,6 @@ def _in_words(image: Image) -> Table:
     for it in image.sections:
         if it.type in (tables.SHT_INIT_ARRAY, tables.SHT_FINI_ARRAY):
             table = table[(table["offset"] < it.address) | (table["offset"] >= it.end)]
-    addends = np.unique(table["addend"])
+    addends = distinct(table["addend"])
     found: Table = addends[image.are_code(addends)]
     return found

@@ -15,6 +15,7 @@ from liveso.compare.correspondence import Piece
 from liveso.compare.matching import Matching
 from liveso.compare.texts import is_text
 from liveso.elf import Image, Section, tables
+from liveso.elf.sets import among, distinct
 
 _Compared = tuple[ComparedConstant, ...]
 
@@ -116,9 +117,9 @@ def _partners(matching: Matching, old: _Compared, new: _Compared) -> dict[int, s
 
 def _referring(side: Shapes, addresses: set[int]) -> list[int]:
     """The functions that have one of some addresses in a field, by their indexes."""
-    places = side.fields["place"][np.isin(side.fields["target"], sorted(addresses))]
+    places = side.fields["place"][among(side.fields["target"], np.array(sorted(addresses), "<i8"))]
     indexes = np.searchsorted(side.functions["start"], places, side="right").astype("<i8") - 1
-    return [it for it in np.unique(indexes).tolist() if it >= 0]
+    return [it for it in distinct(indexes).tolist() if it >= 0]
 
 
 def _content(image: Image, side: Shapes, at: int) -> bytes:
@@ -130,7 +131,7 @@ def _content(image: Image, side: Shapes, at: int) -> bytes:
     end = constant_end(image, at, section)
     whole = image.bytes_at(at, end - at)
     read = side.fields["target"]
-    for border in np.unique(read[(read > at) & (read < end)]).tolist():
+    for border in distinct(read[(read > at) & (read < end)]).tolist():
         if is_text(whole[: border - at]):
             end = border
             break

@@ -16,6 +16,7 @@ from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.compare.matching import Matching
 from liveso.elf import Image, tables
 from liveso.elf.data import data_layout
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 
 _OFTEN = 2
@@ -28,8 +29,8 @@ def _counted_on(old: Image, new: Image, pairs: Mapping[int, int], unchanged: fro
     """The functions that old code which still runs must not be led on from: it calls them directly, so that it may know
     their code and count on registers that the new version changes. Those are `unchanged` that have the same shape."""
     seen = branches(old)
-    called = np.unique(seen["target"])
-    local = [it for it in np.intersect1d(called, sorted(pairs)).tolist() if it not in unchanged]
+    called = distinct(seen["target"])
+    local = [it for it in called.tolist() if it in pairs and it not in unchanged]
     outside = np.zeros(len(seen), np.bool_)
     for section in old.sections:
         if section.name.startswith(".plt"):

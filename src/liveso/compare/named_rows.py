@@ -10,6 +10,7 @@ from liveso.code import References, constant_starts
 from liveso.compare.texts import first_text
 from liveso.elf import Image
 from liveso.elf.data import constant_sections, data_layout
+from liveso.elf.sets import distinct
 
 _AS_FAR = 4  # words to a text on either side
 _LONGEST = 256  # bytes of a text
@@ -38,7 +39,7 @@ def _rows(image: Image, references: References) -> dict[_Row, int]:
     functions = words[image.are_code(words["addend"])]
     if not len(functions):
         return {}
-    every = np.unique(image.relocations["offset"]).tolist()
+    every = distinct(image.relocations["offset"]).tolist()
     texts = _texts(image, words["offset"].tolist(), words["addend"].tolist())
     places, borders = sorted(texts), _borders(image, references)
     found = []
@@ -58,7 +59,7 @@ def _borders(image: Image, references: References) -> list[int]:
     pointed = image.relocations["addend"][image.relocations["type"] == image.machine.relative].astype("<i8")
     pointed = pointed[(pointed >= span.start) & (pointed <= span.stop)]
     code = (it["target"].astype("<i8") for it in (references.to_variables, references.to_constants))
-    found: list[int] = np.unique(np.concatenate([constant_starts(image), pointed, *code, np.array(ends)])).tolist()
+    found: list[int] = distinct(np.concatenate([constant_starts(image), pointed, *code, np.array(ends)])).tolist()
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from liveso.elf import Image
 from liveso.elf.data import data_layout
+from liveso.elf.sets import among
 from liveso.elf.tables import Table
 from liveso.plan.packed import HOME, STRETCH, unpacked
 
@@ -85,7 +86,7 @@ class AddressMap:
             found[inside] = (home + ats - start)[inside]
         known = self._homes_of_functions
         if known:
-            for row in np.flatnonzero(np.isin(ats, np.fromiter(known, "<i8", len(known)))).tolist():
+            for row in np.flatnonzero(among(ats, np.fromiter(known, "<i8", len(known)))).tolist():
                 found[row] = known[int(ats[row])]
         return found
 
@@ -123,7 +124,7 @@ class AddressMap:
         """Not of what two functions of the earlier version became, which has two."""
         rows = self.entries
         ats, counts = np.unique(rows["at"], return_counts=True)
-        rows = rows[np.isin(rows["at"], ats[counts == 1])]
+        rows = rows[among(rows["at"], ats[counts == 1])]
         return dict(zip(rows["at"].tolist(), rows["home"].tolist(), strict=True))
 
 

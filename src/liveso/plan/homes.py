@@ -8,6 +8,7 @@ import numpy as np
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.elf import Image
 from liveso.elf.data import constant_span, data_layout
+from liveso.elf.sets import among
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.plan.address_map import EACH_THREAD, AddressMap, Stretch
@@ -171,7 +172,7 @@ class Placement:
     def all_led_to(self, places: Table, ats: Table) -> Table:
         """The same for many references at once."""
         found = self.map.homes(ats)
-        for row in np.flatnonzero(np.isin(places, np.array(sorted(self.elsewhere), places.dtype))).tolist():
+        for row in np.flatnonzero(among(places, np.array(sorted(self.elsewhere), places.dtype))).tolist():
             found[row] = self.elsewhere[int(places[row])]
         return found
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from liveso.elf.sets import among
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.machine import Machine
@@ -27,7 +28,7 @@ def wanted_code(to: LoadedVersion, homes: Table, machine: Machine) -> Table:
     back = np.zeros(len(own), CODE)
     back["place"], back["content"] = own["place"].astype("<u8") + np.uint64(to.base), own["content"]
     entries = homes["at"].astype("<i8") + to.base
-    leads_on = (homes["home"].astype("<i8") != entries) & ~np.isin(homes["place"], back["place"])
+    leads_on = (homes["home"].astype("<i8") != entries) & ~among(homes["place"], back["place"])
     places, entries = homes["place"][leads_on], entries[leads_on]
     distances = entries - places.astype("<i8") - machine.jump_size
     if len(distances) and not (distances.min() >= -_REACH and distances.max() < _REACH):
@@ -71,7 +72,7 @@ def with_overwritten(state: LibraryState, present: Table, size: int) -> LibraryS
         inside = present[(present["place"] >= it.base) & (present["place"] < it.base + it.size)]
         offsets = (inside["place"] - np.uint64(it.base)).astype("<u4")
         known = it.overwritten
-        is_new = ~np.isin(offsets, known["place"])
+        is_new = ~among(offsets, known["place"])
         rows = np.zeros(int(is_new.sum()), OVERWRITTEN)
         rows["place"] = offsets[is_new]
         rows["content"][:, :size] = inside["content"][is_new][:, :size]

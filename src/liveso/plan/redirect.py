@@ -12,6 +12,7 @@ from liveso.code import function_names
 from liveso.compare.correspondence import SameFunction
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import constant_span
+from liveso.elf.sets import among, distinct
 from liveso.elf.tables import Table
 from liveso.plan.address_map import EACH_THREAD
 from liveso.plan.record import LibraryState, LoadedVersion
@@ -75,7 +76,7 @@ def versions_led_to(slots: Slots, state: LibraryState) -> list[LoadedVersion]:
     bases, ends = np.array([(it.base, it.base + it.size) for it in ordered], "<u8").reshape(-1, 2).T
     index = np.searchsorted(bases, slots.value, side="right").astype("<i8") - 1
     inside = (index >= 0) & (slots.value < ends[np.maximum(index, 0)]) if len(ordered) else index >= 0
-    return [ordered[it] for it in np.unique(index[inside]).tolist()]
+    return [ordered[it] for it in distinct(index[inside]).tolist()]
 
 
 def call_slots(dynamics: Mapping[LoadedObject, Dynamic], kind: int) -> Table:
@@ -84,7 +85,7 @@ def call_slots(dynamics: Mapping[LoadedObject, Dynamic], kind: int) -> Table:
         it.relocations["offset"][it.relocations["type"] == kind] + np.uint64(owner.base)
         for owner, it in dynamics.items()
     ]
-    return np.unique(np.concatenate([*found, np.zeros(0, "<u8")]))
+    return distinct(np.concatenate([*found, np.zeros(0, "<u8")]))
 
 
 def moved_slots(slots: Slots, moves: Mapping[int, int]) -> Table:
@@ -125,7 +126,7 @@ def stale_functions(slots: Slots, state: LibraryState, images: Images, to: Versi
     PLT stubs, which unbound slots lead to, are no such code. The lists of initialisers and finalisers are no slots, nor
     is the data of a version whose variables live elsewhere, nor are its tables that do.
     """
-    left = ~np.isin(slots.value, homes["home"])
+    left = ~among(slots.value, homes["home"])
     for it in state.versions:
         left &= ~_is_unused(slots.address, it, images[it.version])
     found: dict[int, str] = {}
@@ -138,7 +139,7 @@ def stale_functions(slots: Slots, state: LibraryState, images: Images, to: Versi
                 low, high = loaded.base + section.address, loaded.base + section.end
                 is_stale |= left & (slots.value >= low) & (slots.value < high)
         names = {address: name for name, address in function_names(image).items()} if is_stale.any() else {}
-        for value in np.unique(slots.value[is_stale]).tolist():
+        for value in distinct(slots.value[is_stale]).tolist():
             at = value - loaded.base
             found[value] = names.get(at, f"the function at {at:#x}").partition("@")[0]
     return [found[value] for value in sorted(found)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.process.memory_map import Protections
 from liveso.process.pages import PAGE
@@ -19,7 +20,7 @@ def is_writable(protections: Protections, addresses: Table) -> Table:
 def spans_for_words(protections: Protections, addresses: Table) -> Table:
     """The pages around words at `addresses` that are not writable now, as runs. Raises TargetError where one of the
     addresses is not mapped."""
-    pages = np.unique(addresses // PAGE)
+    pages = distinct(addresses // PAGE)
     index = protections.at(pages * PAGE)
     closed = ~is_writable(protections, pages * PAGE)
     pages, index = pages[closed], index[closed]
@@ -33,7 +34,7 @@ def spans_for_words(protections: Protections, addresses: Table) -> Table:
 
 def spans_for_code(protections: Protections, addresses: Table) -> Table:
     """The mappings that code at `addresses` lies in, whole: nothing executes them yet. Raises TargetError likewise."""
-    index = np.unique(protections.at(addresses))
+    index = distinct(protections.at(addresses))
     spans = np.zeros(len(index), SPAN)
     spans["start"], spans["protection"] = protections.starts[index], protections.bits[index]
     spans["size"] = protections.ends[index] - protections.starts[index]

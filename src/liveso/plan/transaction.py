@@ -12,6 +12,7 @@ import numpy as np
 
 from liveso.compare.correspondence import SameFunction
 from liveso.compare.initial import changed_words
+from liveso.elf.sets import among, distinct
 from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.machine import Machine
@@ -141,7 +142,7 @@ def pages_wanted(prepared: Sequence[Preparation], slots: Table, machine: Machine
         found += [pages_of(np.array(words, "<u8"), machine.word), pages_of(it.table_places, machine.word)]
         found.append(pages_of(it.code["place"], machine.jump_size))
         found.append(pages_between((at, at + size) for own, home, size in it.copied for at in (own, home)))
-    every: Table = np.unique(np.concatenate(found))
+    every: Table = distinct(np.concatenate(found))
     return every
 
 
@@ -156,7 +157,7 @@ def make_plan(
     """`slots` are the addresses of those of all objects, `dynamics`. Raises Refused where one of the versions cannot go
     in, MemoryChanged where what holds for one of them does not for another."""
     live = Slots(slots, pages.words(slots))
-    calls = np.isin(slots, call_slots(dynamics, machine.jump_slot))
+    calls = among(slots, call_slots(dynamics, machine.jump_slot))
     words: dict[str, list[Table]] = {it: [] for it in KINDS}
     code = [np.zeros(0, CODE)]
     before: list[LibraryState] = []
@@ -190,7 +191,7 @@ def _word_pieces(words: Table, jumps: Table, pages: Pages, protections: Protecti
     on those where a jump changes, too."""
     size, word = machine.word, f"<u{machine.word}"
     is_closed = ~is_writable(protections, words["address"])
-    is_closed &= ~np.isin(words["address"] // PAGE, pages_of(jumps["place"], machine.jump_size))
+    is_closed &= ~among(words["address"] // PAGE, pages_of(jumps["place"], machine.jump_size))
     closed = np.sort(words[is_closed], order="address")
     rows = np.zeros(len(closed), CODE)
     rows["place"] = closed["address"]
@@ -230,7 +231,7 @@ def _require_own(it: Step, present: Table) -> None:
     size = image.machine.jump_size
     offsets = present["place"].astype("<i8") - first.base
     is_untouched = (offsets >= 0) & (offsets < first.size)
-    is_untouched &= ~np.isin(offsets, first.overwritten["place"])
+    is_untouched &= ~among(offsets, first.overwritten["place"])
     contents = present["content"][is_untouched][:, :size]
     for at, content in zip(offsets[is_untouched].tolist(), contents, strict=True):
         if content.tobytes() != image.bytes_at(at, size):

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.process.proc import not_readable, read_text
@@ -95,7 +96,7 @@ class Protections:
 def protections(pid: int, thread: int, addresses: Table) -> Protections:
     """Those of the mappings that `addresses` lie in, however many others there are. Raises TargetError where one of
     them is not mapped, TargetGone."""
-    wanted = np.unique(addresses)
+    wanted = distinct(addresses)
     try:
         maps = os.open(f"/proc/{pid}/task/{thread}/maps", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

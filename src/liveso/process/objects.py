@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liveso.elf import Image, tables
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.machine import Machine
@@ -121,7 +122,7 @@ def slot_addresses(dynamics: Mapping[LoadedObject, Dynamic], prepared: Container
     """
     addresses = [it.slots + np.uint64(owner.base) for owner, it in dynamics.items()]
     addresses += [it.blank_slots + np.uint64(owner.base) for owner, it in dynamics.items() if owner.base in prepared]
-    every: Table = np.unique(np.concatenate([*addresses, np.zeros(0, "<u8")]))
+    every: Table = distinct(np.concatenate([*addresses, np.zeros(0, "<u8")]))
     return every
 
 

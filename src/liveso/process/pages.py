@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.process.agent import Agent
 
@@ -50,14 +51,14 @@ class Pages:
 def pages_of(addresses: Table, size: int = 1) -> Table:
     """The numbers of the pages that hold `size` bytes, a page at most, from each address."""
     addresses = addresses.astype("<u8")
-    found: Table = np.unique(np.r_[addresses // PAGE, (addresses + np.uint64(size - 1)) // PAGE])
+    found: Table = distinct(np.r_[addresses // PAGE, (addresses + np.uint64(size - 1)) // PAGE])
     return found
 
 
 def pages_between(ranges: Iterable[tuple[int, int]]) -> Table:
     """The numbers of the pages that hold what lies from one address to another."""
     found = [np.arange(start // PAGE, (end + PAGE - 1) // PAGE, dtype="<u8") for start, end in ranges]
-    every: Table = np.unique(np.concatenate([*found, np.zeros(0, "<u8")]))
+    every: Table = distinct(np.concatenate([*found, np.zeros(0, "<u8")]))
     return every
 
 

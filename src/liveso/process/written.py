@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 from liveso.process.agent import WordChanged
@@ -55,7 +56,7 @@ def write_unused(pid: int, thread: int, transaction: Transaction) -> None:
     """Make the changes of a transaction in memory that nothing uses yet, all of them or none. Raises WordChanged where
     something is not as expected, TargetError."""
     words, halves = transaction.words, transaction.halves
-    numbers = np.union1d(pages_of(words["address"], 8), pages_of(halves["address"], 4))
+    numbers = distinct(np.concatenate([pages_of(words["address"], 8), pages_of(halves["address"], 4)]))
     parts = runs(numbers)
     before = read_ranges(pid, thread, parts)
     pages = Pages(numbers, np.frombuffer(bytearray(b"".join(before)), np.uint8))
