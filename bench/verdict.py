@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +21,9 @@ from rich.table import Table
 
 from liveso.code import functions
 from liveso.compare.both_codes import BothCodes
-from liveso.compare.same_objects import find_same_constants
 from liveso.elf import read_image
 from liveso.verdict import DebugSource, Finding, KeptVerdicts, Policy, Verdict
-from liveso.verdict.judge import LAYERS
-from liveso.verdict.pair import Pair
+from liveso.verdict.judge import LAYERS, paired
 from tests.packages import LIBRARIES, package
 
 _LLVM = f"{LIBRARIES}/libLLVM-14.so.1"
@@ -64,18 +61,21 @@ def _with_one_changed_function(content: bytes) -> bytes:
 
 
 def judge_by_layer(old: Path, new: Path) -> dict[str, float | str]:
-    """Seconds for reading both files and for each layer, the peak of memory in MiB, and the strongest finding."""
+    """Seconds for reading both files, for what their code refers to, and for each layer, the peak of memory in MiB, and
+    the strongest finding."""
     seconds: dict[str, float | str] = {}
     begin = time.monotonic()
     images = read_image(old.read_bytes()), read_image(new.read_bytes())
     code = BothCodes(*images)
-    pair = Pair(code, DebugSource(), partial(find_same_constants, code))
     seconds["reading"] = time.monotonic() - begin
     found: list[Finding] = []
-    for layer, rules in LAYERS.items():
-        begin = time.monotonic()
-        found.extend(finding for rule in rules for finding in rule.findings(layer, pair))
-        seconds[layer] = time.monotonic() - begin
+    begin = time.monotonic()
+    with paired(code, DebugSource()) as pair:
+        seconds["code"] = time.monotonic() - begin
+        for layer, rules in LAYERS.items():
+            begin = time.monotonic()
+            found.extend(finding for rule in rules for finding in rule.findings(layer, pair))
+            seconds[layer] = time.monotonic() - begin
     seconds["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     refusals = Verdict(tuple(found)).refusals(None)
     seconds["sees"] = refusals[0].text if refusals else "nothing that refuses"
@@ -114,7 +114,7 @@ def main() -> None:
     console = Console(width=200 if not os.isatty(1) else None)
     table = Table(title="the verdict by layer, in seconds; and abidiff beside it")
     columns: dict[str, Callable[[float], str]] = {
-        **dict.fromkeys(("reading", *LAYERS, "process"), "{:.2f}".format),
+        **dict.fromkeys(("reading", "code", *LAYERS, "process"), "{:.2f}".format),
         "kept": lambda seconds: f"{1000 * seconds:.0f} ms",
         "MiB": "{:.0f}".format,
     }

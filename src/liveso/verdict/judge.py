@@ -1,5 +1,7 @@
 """The verdict over a pair of versions: all layers, one after another."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -75,9 +77,7 @@ def judge(
     if old.machine != new.machine:
         layers = {"ELF": (elf_rules.machine_stays,)}  # nothing else can be compared
     found: list[Finding] = []
-    # while the rules about variables are applied, from the cheapest on
-    with Meanwhile(partial(find_same_constants, code), is_worth_it=_is_large(code)) as constants:
-        pair = Pair(code, debug_source, constants.result)
+    with paired(code, debug_source) as pair:
         for layer, rules in layers.items():
             for rule in rules:
                 _apply(rule, layer, pair, found)
@@ -87,6 +87,14 @@ def judge(
     if policy is Policy.ASK:
         found = [replace(it, weight=Weight.ASKS) if _is_of_meaning(it) else it for it in found]
     return Verdict(tuple(sorted(found, key=_telling)), *facts)
+
+
+@contextmanager
+def paired(code: BothCodes, debug_source: DebugSource) -> Iterator[Pair]:
+    """What rules are applied to. Of large libraries, a second process matches constants, while the rules that come
+    first are about variables."""
+    with Meanwhile(partial(find_same_constants, code), is_worth_it=_is_large(code)) as constants:
+        yield Pair(code, debug_source, constants.result)
 
 
 def _is_large(code: BothCodes) -> bool:
