@@ -1,11 +1,10 @@
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench
+from tests.harness import Bench, let_all_pass
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +34,7 @@ def idle_bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
 @pytest.fixture
 def common(tmp_path: Path) -> Path:
     """A folder for everybody, as /tmp is, on a way that all may go."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder == Path(tempfile.gettempdir()):
-            break
-        folder.chmod(0o755)
+    let_all_pass(tmp_path)
     common = tmp_path / "tmp"
     common.mkdir()
     common.chmod(0o1777)
