@@ -3,6 +3,7 @@
 import numpy as np
 
 from liveso.elf import Image
+from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.plan.record import LoadedVersion
 from liveso.plan.thread_locals import Descriptor
@@ -40,21 +41,20 @@ async def read_descriptors(agent: Agent, image: Image, base: int, module: int) -
 async def static_function(agent: Agent, home: LoadedVersion, image: Image, distance: int) -> int:
     """The function in descriptors for variables whose distance from the thread pointer is known, as one has it of the
     `home`, whose block is `distance` away; 0 where it has none such."""
-    for row in own_descriptors(image):
-        index, addend = (int(image.relocations[name][row]) for name in ("symbol", "addend"))
-        place = addend + (image.symbols[index].value if index else 0)
-        address = np.array([home.base + int(image.relocations["offset"][row])], "<u8")
-        ((function, argument),) = await _words(agent, address, 2, image.machine.word)
-        return function if argument == (distance + place) % (1 << 8 * image.machine.word) else 0
-    return 0
+    row = next(iter(own_descriptors(image)), None)
+    if row is None:
+        return 0
+    offset, _kind, index, addend = image.relocations[row].item()
+    place = addend + (image.own_value(index) or 0)
+    ((function, argument),) = await _words(agent, np.array([home.base + offset], "<u8"), 2, image.machine.word)
+    return function if argument == (distance + place) % (1 << 8 * image.machine.word) else 0
 
 
-async def _words(agent: Agent, addresses: np.ndarray, count: int, word: int) -> list[list[int]]:
+async def _words(agent: Agent, addresses: Table, count: int, word: int) -> list[list[int]]:
     """So many words from each of the addresses on. Raises Refused where they lead nowhere."""
     rows = addresses[:, None] + np.arange(count, dtype="<u8") * np.uint64(word)
-    every, order = np.unique(rows, return_inverse=True)
-    if not len(every) or (every % np.uint64(word)).any():
+    if not rows.size or (rows % np.uint64(word)).any():
         raise Refused("its TLS descriptors lead nowhere; restart the program to get it")
-    values = await read_words(agent, every)
-    found: list[list[int]] = values[order.reshape(rows.shape)].tolist()
+    values = await read_words(agent, rows.ravel())
+    found: list[list[int]] = values.reshape(rows.shape).tolist()
     return found

@@ -23,6 +23,7 @@ from liveso.apply.target import (
 )
 from liveso.code import panic_mark
 from liveso.elf import Image, Symbol, tables
+from liveso.elf.sets import among, distinct
 from liveso.errors import Refused, TargetError
 from liveso.plan.address_map import first_map
 from liveso.plan.dependencies import hidden_dependencies
@@ -159,8 +160,11 @@ async def load(
 
 async def _module_of(target: Target, opened: Opened) -> int:
     """The module ID of a version that has a thread-local block of its own."""
-    objects = await target.agent.list_objects()
-    return next((it.tls_module for it in objects.objects if it.base == opened.base), _NO_MODULE)
+    return _module_at(opened.base, await target.agent.list_objects())
+
+
+def _module_at(base: int, objects: ObjectList) -> int:
+    return next((it.tls_module for it in objects.objects if it.base == base), _NO_MODULE)
 
 
 async def _rows_bound_to_home(
@@ -225,13 +229,13 @@ async def _relink(
     by_name = image.relocations[
         (image.relocations["symbol"] != 0) & np.isin(image.relocations["type"], sorted(target.machine.slot_relocations))
     ]
-    offsets = np.setdiff1d(by_name["offset"], image.relocations["offset"][sorted(left_out.rows)])
+    offsets = distinct(by_name["offset"])
+    offsets = offsets[~among(offsets, image.relocations["offset"][sorted(left_out.rows)])]
     analysis = opening.analysis
     first_mark = await asyncio.to_thread(_first_panic_mark, state, loaded, images) if analysis.panic_mark else None
     for attempt in range(ATTEMPTS):
         objects = await list_objects(target, may_be_old=attempt == 0)
-        around = await _surroundings(target, state, objects, loaded, images)
-        around = replace(around, panic_mark=first_mark)
+        around = replace(await _surroundings(target, state, objects, loaded, images), panic_mark=first_mark)
         values = await read_words(target.agent, offsets + np.uint64(loaded.base))
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, analysis, places, around, bound, left_out)
@@ -272,13 +276,11 @@ async def _surroundings(
     # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
     static = {module: it for module, it in distances.items() if -_AGENT_STACK < it < 0}
     versions = tuple((it.base, it.base + it.size) for it in state.versions)
-    blocks = ThreadBlocks(owner.tls_module, static)
-    module = next((it.tls_module for it in objects.objects if it.base == loaded.base), _NO_MODULE)
-    descriptors = await read_descriptors(target.agent, images[loaded.version], loaded.base, module)
+    agent, module, function = target.agent, _module_at(loaded.base, objects), 0
+    descriptors = await read_descriptors(agent, images[loaded.version], loaded.base, module)
     if descriptors and owner.tls_module in static:
-        function = await static_function(target.agent, state.home, images[state.home.version], static[owner.tls_module])
-        blocks = replace(blocks, static_function=function)
-    return Surroundings(versions, replace(blocks, descriptors=descriptors))
+        function = await static_function(agent, state.home, images[state.home.version], static[owner.tls_module])
+    return Surroundings(versions, ThreadBlocks(owner.tls_module, static, descriptors, function))
 
 
 async def forget(target: Target, state: LibraryState, version: Version) -> None:

@@ -116,7 +116,7 @@ class _Mixing:
         asked = distinct(keys[~among(keys, self._clean)])
         pairs = np.stack([asked // _REGISTERS, asked % _REGISTERS], axis=1)
         mixed = asked[self.flow.have_other_origins(pairs, distinct(known.at), is_frame_known=True)]
-        self._clean = np.concatenate([self._clean, np.setdiff1d(asked, mixed)])
+        self._clean = np.concatenate([self._clean, asked[~among(asked, mixed)]])
         found: Table = among(keys, mixed)
         return found
 

@@ -84,7 +84,7 @@ class BlockAddress:
             return holders
         followed = self.effect(it, holders).followed
         stack = self._machine.stack_pointer
-        written = {self._whole(it.reg_name(register)) for register in it.regs_access()[1]}
+        written = self.written(it)
         first = it.operands[0] if it.operands else None
         place = self._place(it, first) if first is not None else None
         is_store = place is not None and it.mnemonic not in (*_ONLY_READ, "push")
@@ -110,6 +110,10 @@ class BlockAddress:
             if target is not None:
                 after[target] = followed
         return after
+
+    def written(self, it: capstone.CsInsn) -> set[str]:
+        """The registers, whole, that an instruction writes."""
+        return {self._whole(it.reg_name(register)) for register in it.regs_access()[1]}
 
     def looks_like_one(self, it: capstone.CsInsn) -> bool:
         """Whether an instruction has a small number in four bytes, as the linker leaves it."""

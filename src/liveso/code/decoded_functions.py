@@ -10,6 +10,7 @@ import capstone
 from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
+from liveso.machine import Machine
 
 ENDS = ("ud2", "hlt", "int3")
 """What begins the names of instructions behind which nothing runs."""
@@ -104,10 +105,8 @@ class DecodedFunctions:
         operand = it.operands[0] if it.operands else None
         if operand is None or operand.type != capstone.CS_OP_MEM:
             return target_of(it)
-        if operand.mem.index or it.reg_name(operand.mem.base) != self._machine.program_counter:
-            return None
-        slot = int(it.address + it.size + operand.mem.disp)
-        return self._slots.get(slot, slot)
+        slot = relative_address(it, operand, self._machine)
+        return None if slot is None else self._slots.get(slot, slot)
 
     @cached_property
     def _slots(self) -> dict[int, int]:
@@ -121,6 +120,13 @@ def target_of(it: capstone.CsInsn) -> int | None:
     """The address that a branch names."""
     operand = it.operands[0] if it.operands else None
     return int(operand.imm) if operand is not None and operand.type == capstone.CS_OP_IMM else None
+
+
+def relative_address(it: capstone.CsInsn, operand: capstone.x86.X86Op, machine: Machine) -> int | None:
+    """The address that an operand in memory has, where an instruction says it relative to itself."""
+    if operand.mem.index or it.reg_name(operand.mem.base) != machine.program_counter:
+        return None
+    return int(it.address + it.size + operand.mem.disp)
 
 
 def plain_name(it: capstone.CsInsn) -> str:

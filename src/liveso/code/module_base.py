@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import capstone
 
 from liveso.code.block_address import Access, BlockAddress, Holders, joined
-from liveso.code.decoded_functions import ENDS, DecodedFunctions, plain_name, target_of
+from liveso.code.decoded_functions import ENDS, DecodedFunctions, plain_name, relative_address, target_of
 from liveso.elf import Image
 from liveso.elf.tables import Table
 from liveso.errors import ImageError
@@ -188,12 +188,11 @@ class _Tracer:
         for _step in range(_FURTHEST):
             if earlier is None or earlier.group(capstone.CS_GRP_CALL):
                 return None
-            if result in {
-                self._machine.register_parts.get(earlier.reg_name(n), earlier.reg_name(n))
-                for n in earlier.regs_access()[1]
-            }:
-                leads_to = earlier.address + earlier.size + earlier.disp if earlier.disp_size else None
-                is_one = earlier.mnemonic == "lea" and leads_to in self._descriptors
+            if result in self._block.written(earlier):
+                is_one = (
+                    earlier.mnemonic == "lea"
+                    and relative_address(earlier, earlier.operands[1], self._machine) in self._descriptors
+                )
                 return int(earlier.address + earlier.disp_offset) if is_one else None
             earlier = before.get(earlier.address)
         return None

@@ -105,18 +105,14 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
     modules |= _module_descriptors(image)
     kinds = {machine.tls_offset, machine.tls_static_offset, machine.tls_descriptor}
     for offset, kind, index, addend in table[np.isin(table["type"], sorted(kinds))].tolist():
-        if offset not in modules and _is_own(image, index):
+        value = image.own_value(index)
+        if offset not in modules and value is not None:
             slot = offset - (machine.word if kind == machine.tls_offset else 0)
-            found[slot] = addend + (image.symbols[index].value if index else 0)
+            found[slot] = addend + value
     for slot, place in found.items():
         if not 0 <= place <= image.block_size:
             raise ImageError(f"the slot at {slot:#x} leads out of its thread-local storage, to {place:+#x}")
     return ThreadLocalSlots(found, modules)
-
-
-def _is_own(image: Image, symbol: int) -> bool:
-    """Whether a relocation by the symbol with this index is about the image's own variables."""
-    return symbol == 0 or image.symbols[symbol].is_defined
 
 
 def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:
@@ -141,7 +137,7 @@ def _module_descriptors(image: Image) -> frozenset[int]:
     first = frozenset(
         offset
         for offset, _kind, index, addend in table.tolist()
-        if _is_own(image, index) and addend + (image.symbols[index].value if index else 0) == 0
+        if (value := image.own_value(index)) is not None and addend + value == 0
     )
     if image.machine.adds_place is not None:
         return _with_places_added(image, first)

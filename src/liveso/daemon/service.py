@@ -34,9 +34,8 @@ from liveso.verdict import Policy
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_WITHOUT_ROOM = 1.0  # seconds
 _DESCRIPTORS_FOR_OTHERS = 128  # the command's connections, watches, leases, sheets
-_GATHERED = (
-    0.02  # seconds: programs that a shell starts by the hundred are not slowed down by a daemon that looks at each
-)
+# seconds: programs that a shell starts by the hundred are not slowed down by a daemon that looks at each
+_GATHERED = 0.02
 _PRUNE_EVERY = 600.0  # seconds
 _PROTECT_EVERY = 1.0  # seconds
 

@@ -186,6 +186,14 @@ class Image:
     def section_bytes(self, section: Section) -> bytes:
         return self.content[section.offset : section.offset + section.size] if section.has_bytes else b""
 
+    def own_value(self, symbol: int) -> int | None:
+        """The value that the symbol with this index gives a relocation: 0 where that has none (STN_UNDEF; gABI, "Symbol
+        Table"), None where another object defines it."""
+        if symbol == 0:
+            return 0
+        it = self.symbols[symbol]
+        return it.value if it.is_defined else None
+
     @cached_property
     def _filled(self) -> "FilledMemory":
         return FilledMemory(self.segments)

@@ -47,6 +47,16 @@ class ThreadBlocks:
     descriptors: Mapping[int, Descriptor] = field(default_factory=dict)
     static_function: int = 0
 
+    def distance(self, module: int, place: int, word: int) -> int | None:
+        """From the thread pointer to a place in a module's block, as `word` bytes hold it; None where it has no fixed
+        one."""
+        return (self.static[module] + place) % (1 << 8 * word) if module in self.static else None
+
+    def static_descriptor(self, module: int, place: int, word: int) -> tuple[int, int] | None:
+        """The two words of a descriptor that leads to a place at a fixed distance, where there can be one."""
+        distance = self.distance(module, place, word) if self.static_function else None
+        return None if distance is None else (self.static_function, distance)
+
 
 def relink_thread_locals(
     new: Image, references: ThreadLocalReferences, placement: Placement, blocks: ThreadBlocks
@@ -100,8 +110,8 @@ def _slot_words(new: Image, references: ThreadLocalReferences, loaded: AddressMa
                 words.append((offset + machine.word, place))
         elif kind == machine.tls_offset:
             words.append((offset, place))
-        elif module in blocks.static:
-            words.append((offset, (blocks.static[module] + place) % (1 << 8 * machine.word)))
+        elif (distance := blocks.distance(module, place, machine.word)) is not None:
+            words.append((offset, distance))
         else:
             raise Refused("its thread-local variables have no fixed place in this process; restart the program")
     return [(loaded.base + offset, new.word_at(offset), value) for offset, value in words]
@@ -118,10 +128,9 @@ def _descriptor_words(new: Image, references: ThreadLocalReferences, loaded: Add
         if made is None or at is None:
             raise Refused(f"its TLS descriptor at {offset:#x} is none that liveso knows; restart the program to get it")
         module, place = (blocks.module, 0) if is_block else in_block(loaded.home(EACH_THREAD + at))
-        if blocks.static_function and module in blocks.static:
-            start, before = loaded.base + offset, (made.function, made.pair)
-            after = blocks.static_function, (blocks.static[module] + place) % (1 << 8 * word)
-        else:
+        start, before = loaded.base + offset, (made.function, made.pair)
+        after = blocks.static_descriptor(module, place, word)
+        if after is None:
             start, before, after = made.pair, (made.module, made.place), (module, place)
         words += [(start, before[0], after[0]), (start + word, before[1], after[1])]
     return words
@@ -155,7 +164,5 @@ def _rooms(new: Image, wanted: list[tuple[int, bool]]) -> dict[tuple[int, bool],
 
 def _descriptor_of(module: int, room: int, blocks: ThreadBlocks, word: int) -> tuple[int, ...]:
     """The words of a descriptor for a module's block, at the address `room`."""
-    if blocks.static_function and module in blocks.static:
-        return blocks.static_function, blocks.static[module] % (1 << 8 * word)
     made = next(iter(blocks.descriptors.values()))
-    return made.function, room + 2 * word, module, 0, made.generation
+    return blocks.static_descriptor(module, 0, word) or (made.function, room + 2 * word, module, 0, made.generation)

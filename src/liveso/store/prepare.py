@@ -92,11 +92,7 @@ def _needed_versions(image: Image) -> Iterator[int]:
 def own_tls_relocations(image: Image) -> list[int]:
     """The rows of `image.relocations` that concern its own thread-local storage: relinking writes their words."""
     rows = np.flatnonzero(np.isin(image.relocations["type"], sorted(image.machine.tls_relocations)))
-    return [
-        row
-        for row in rows.tolist()
-        if image.relocations["symbol"][row] == 0 or image.symbols[image.relocations["symbol"][row]].is_defined
-    ]
+    return [row for row in rows.tolist() if image.own_value(int(image.relocations["symbol"][row])) is not None]
 
 
 def own_descriptors(image: Image) -> dict[int, int]:
