@@ -148,6 +148,11 @@ class Program:
             self.process.wait()
 
 
+def seen_from_here(pid: int, path: str) -> str:
+    """The path by which the daemon knows a file of a process with another root."""
+    return f"/proc/{pid}/root{path}"
+
+
 def containing(text: str) -> Callable[[str], bool]:
     """The fact that a text contains another, for `Bench.wait_for_library`."""
     return lambda value: text in value

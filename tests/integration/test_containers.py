@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.compatibility.offers import Offers
-from tests.harness import LIVESO, Bench, Program
+from tests.harness import LIVESO, Bench, Program, seen_from_here
 from tests.integration.test_real_programs import CACHE, NAME, ORDER, PYTHON, compile_versions
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make namespaces here")
@@ -62,7 +62,7 @@ def test_a_newer_cpython_with_a_newer_c_library(bench: Bench, root: Path) -> Non
     pid = process_in(root)
     done = subprocess.run([LIVESO, "attach", str(pid)], env=bench.environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert bench.library(pid, NAME)["path"] == f"/proc/{pid}/root/opt/{NAME}"
+    assert bench.library(pid, NAME)["path"] == seen_from_here(pid, f"/opt/{NAME}")
     for version in (*ORDER, *ORDER):
         (root / "opt/new").symlink_to(f"compares.{version}.so")
         (root / "opt/new").rename(root / "opt" / NAME)

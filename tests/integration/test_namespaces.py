@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
+from tests.harness import AGENT, LIVESO, Bench, Program, seen_from_here, wait_until
 
 LIBRARY = "static int calls; int version(void) { calls++; return VERSION; } int count(void) { return calls; }"
 PROGRAM = """
@@ -197,13 +197,16 @@ def test_a_process_with_another_root_is_updated_to_what_lies_there(bench: Bench,
     program, (pid,) = run_with_root(bench, way)
     folder = bench.folder / "root/opt/libraries"
     assert liveso(bench, "attach", pid).stderr == ""
-    assert bench.library(pid, "libversion.so")["path"] == f"/proc/{pid}/root/opt/current/libversion.so"
+    path = seen_from_here(pid, "/opt/current/libversion.so")
+    assert bench.library(pid, "libversion.so")["path"] == path
     for version in (2, 3, 1, 2):
         update_in_root(bench, pid, program, folder, version)
     assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
     bench.kill_daemon()
     bench.start_daemon()  # it is known by what it remembers
-    bench.wait_for_library(pid, "libversion.so", result="updated", path=f"/proc/{pid}/root/opt/current/libversion.so")
+    bench.wait_for_library(
+        pid, "libversion.so", result="updated", path=seen_from_here(pid, "/opt/current/libversion.so")
+    )
     for version in (1, 3):
         update_in_root(bench, pid, program, folder, version)
     os.kill(pid, 9)
@@ -224,7 +227,7 @@ def test_containers_are_served_with_all_processes(idle_bench: Bench) -> None:
     program, pids = run_with_root(bench, "a container", name, "with-child")
     folder = bench.folder / "root/opt/libraries"
     for pid in pids:
-        assert bench.library(pid, "libversion.so")["path"] == f"/proc/{pid}/root/opt/current/libversion.so"
+        assert bench.library(pid, "libversion.so")["path"] == seen_from_here(pid, "/opt/current/libversion.so")
     for version in (2, 3):
         before = len(program.lines)
         lead_to(folder, version)

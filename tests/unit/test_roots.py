@@ -9,16 +9,17 @@ from liveso.roots import below, inside, open_file, real_path, root_of, stat
 from liveso.watch.chain import chain
 
 ROOT = f"/proc/{os.getpid()}/root"
+OTHER = "/proc/17/root"
 
 
 @pytest.mark.parametrize(
     ("path", "root"),
     [
         ("/usr/lib/libz.so.1", ""),
-        ("/proc/17/root/usr/lib/libz.so.1", "/proc/17/root"),
+        (f"{OTHER}/usr/lib/libz.so.1", OTHER),
         ("/proc/17/rooted/libz.so.1", ""),
         ("/proc/self/root/libz.so.1", ""),
-        ("/srv/proc/17/root/libz.so.1", ""),
+        (f"/srv{OTHER}/libz.so.1", ""),
     ],
 )
 def test_the_root_of_a_path(path: str, root: str) -> None:
