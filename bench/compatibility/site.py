@@ -95,7 +95,7 @@ class Site:
             stdin=stream,
             stdout=stream if client else self._log,
             stderr=self._log,
-            start_new_session=True,
+            process_group=0,
             **_other_user(as_root),
         )
         self.started.append(process)

@@ -33,7 +33,6 @@ from liveso.holder.stops import (
     CONT,
     EVENT,
     INTERRUPT,
-    PAUSE,
     PRSTATUS,
     SINGLESTEP,
     Gone,
@@ -75,10 +74,12 @@ def _let_run(pid: int, agent: int, end: float) -> None:
     """Where the whole process is stopped (SIGSTOP): let the agent's thread go on for as long as it is held."""
     if not seize(pid, agent, interrupt=False):  # one that stands still already tells so at once
         raise Gone(f"process {pid} has ended")
+    rounds = 0
     while stop_of(pid, agent) is None:
         if time.monotonic() > end:
             raise Later("the agent does not stop")
-        time.sleep(PAUSE)
+        rounds += 1
+        pause(rounds)
     ptrace(CONT, agent)
 
 
@@ -175,8 +176,9 @@ def _write_pieces(pid: int, thread: int, content: memoryview) -> bytes:
 def _withdraw(sheet: int, pid: int, agent: int) -> None:
     """Tell the agent not to begin; where it has begun, wait until it is done."""
     os.pwrite(sheet, _TRUE, _WITHDRAWN)
-    end = time.monotonic() + _LONGEST_CARRY
+    end, rounds = time.monotonic() + _LONGEST_CARRY, 0
     while os.pread(sheet, 4, _BEGUN) == _TRUE and os.pread(sheet, 4, _DONE) != _TRUE:
         if time.monotonic() > end or state(pid, agent) in ("Z", "X", ""):
             return
-        time.sleep(PAUSE)
+        rounds += 1
+        pause(rounds)

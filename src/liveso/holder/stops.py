@@ -10,7 +10,6 @@ from pathlib import Path
 
 SEIZE = 0x4206  # the requests are the same on every machine
 CONT, SINGLESTEP, DETACH, SYSCALL, INTERRUPT = 7, 9, 17, 24, 0x4207
-PAUSE = 0.0005  # seconds
 EVENT = 8
 """A status (si_status, ptrace(2)) has the signal in its lowest byte, and above it the event, where the stop is no
 signal's."""
@@ -30,7 +29,8 @@ _MASK_SIZE = 8
 _MOST_REGISTERS = 1 << 16  # bytes
 _ERESTARTNOHAND = 514  # include/linux/errno.h of the kernel
 _NUMBER = struct.Struct("=q")
-_ROUNDS_WITHOUT_PAUSE = 20
+_ROUNDS_WITHOUT_PAUSE, _ROUNDS_WITH_SHORT_PAUSE = 20, 200
+_SHORT_PAUSE, _PAUSE = 0.00005, 0.0005  # seconds
 _LATEST_STOP = 5.0  # seconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -113,8 +113,9 @@ def give_up(pid: int, waiting: set[int], number_at: int, result_at: int, calls: 
 
 
 def pause(rounds: int) -> None:
-    """Between two looks at threads: most stop at once."""
-    time.sleep(PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
+    """Between two looks at threads: most stop at once, and the others need the processor for it."""
+    if rounds > _ROUNDS_WITHOUT_PAUSE:
+        time.sleep(_PAUSE if rounds > _ROUNDS_WITH_SHORT_PAUSE else _SHORT_PAUSE)
 
 
 def _threads(pid: int) -> set[int]:

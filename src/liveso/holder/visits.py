@@ -45,6 +45,7 @@ from liveso.holder.stops import (
     give_up,
     let_all_go,
     let_call_go_on,
+    pause,
     ptrace,
     read_registers,
     seize,
@@ -56,7 +57,6 @@ from liveso.holder.stops import (
 
 _AT_A_SYSTEM_CALL = signal.SIGTRAP | 0x80  # PTRACE_O_TRACESYSGOOD
 _MOST_ORDER = 1 << 16  # bytes
-_ROUNDS_WITHOUT_PAUSE, _PAUSE = 200, 0.0001  # seconds
 _LONGEST_STANDSTILL = 0.02  # seconds that other threads stand while the call gets nowhere: one of them may be needed
 _HOLD_AGAIN = 0.05  # seconds
 
@@ -133,11 +133,13 @@ def _stop(pid: int, thread: int, end: float, number_at: int, result_at: int, cal
     """Whether its whole process is stopped."""
     if not seize(pid, thread):
         raise Gone(f"thread {thread} has ended")
+    rounds = 0
     while (status := status_of(pid, thread)) is None:
         if time.monotonic() > end:
             give_up(pid, {thread}, number_at, result_at, calls)
             raise Later(f"thread {thread} does not stop")
-        time.sleep(0)
+        rounds += 1
+        pause(rounds)
     if status < 0:
         raise Gone(f"thread {thread} has ended")
     if not status >> EVENT:
@@ -259,7 +261,7 @@ def _until_end(stopped: _Stopped, call: _Call, others: _Others) -> None:
                 may_hold = False
             if time.monotonic() > end:
                 raise _TooLong
-            time.sleep(_PAUSE if rounds > _ROUNDS_WITHOUT_PAUSE else 0)
+            pause(rounds)
         if status < 0:
             raise Gone(f"thread {stopped.thread} has ended")
         if status == _AT_A_SYSTEM_CALL:
@@ -287,8 +289,10 @@ def _let_go(stopped: _Stopped, *, has_called: bool) -> None:
         write_registers(stopped.thread, PRSTATUS, bytes(registers))
         ptrace(INTERRUPT, stopped.thread)
         ptrace(CONT, stopped.thread)
+        rounds = 0
         while (status := status_of(stopped.pid, stopped.thread)) is None:
-            time.sleep(0)
+            rounds += 1
+            pause(rounds)
         if status < 0:
             return
         _put_back(stopped)

@@ -117,7 +117,7 @@ def start_holder() -> socket.socket:
                 executable="/proc/self/exe",  # also where no path leads there for this user
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                start_new_session=True,
+                process_group=0,
                 cwd="/",
                 env={"LIVE_DISABLE": "1", "PATH": os.defpath},
             )
