@@ -37,6 +37,7 @@ from liveso.holder.stops import (
     SINGLESTEP,
     Gone,
     Later,
+    SystemCalls,
     let_all_go,
     pause,
     ptrace,
@@ -54,19 +55,17 @@ _WITHDRAWN, _BEGUN, _DONE = 0, 4, 12  # offsets of words (struct live_carry, age
 _TRUE = (1).to_bytes(4, "little")
 
 
-def freeze(
-    talk: socket.socket, pid: int, agent: int, limit: float, number_at: int, result_at: int, *calls: int
-) -> None:
+def freeze(talk: socket.socket, pid: int, agent: int, limit: float, system_calls: SystemCalls) -> None:
     """Hold the threads until the end of the talk. Raises Later, Gone or Problem where that cannot be."""
     since = time.monotonic()
-    stopped = stop_all(pid, agent, since + limit, number_at, result_at, calls)
+    stopped = stop_all(pid, agent, since + limit, system_calls)
     try:
         if agent and state(pid, agent) == "T":
             _let_run(pid, agent, since + limit)
         say(talk, STILL + SINCE.pack(since))  # where the daemon has gone, the talk is over
         _until_over(talk, pid, agent, stopped)
     finally:
-        let_all_go(stopped, number_at, result_at, calls)
+        let_all_go(stopped, system_calls)
     say(talk, ENDED)
 
 

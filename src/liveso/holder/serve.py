@@ -8,7 +8,7 @@ import threading
 
 from liveso.holder.freezes import freeze
 from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, REQUEST, VISIT, say
-from liveso.holder.stops import Gone, Later, Problem
+from liveso.holder.stops import Gone, Later, Problem, SystemCalls
 from liveso.holder.visits import visit
 
 _WORK = {FREEZE: freeze, VISIT: visit}
@@ -26,15 +26,17 @@ def serve() -> None:
         request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
         if not request:
             return
-        kind, *facts = REQUEST.unpack(request)
-        threading.Thread(target=_work, args=(kind, socket.socket(fileno=descriptors[0]), facts)).start()
+        kind, pid, thread, limit, number_at, result_at, *interrupted = REQUEST.unpack(request)
+        system_calls = SystemCalls(number_at, result_at, frozenset(interrupted))
+        talk = socket.socket(fileno=descriptors[0])
+        threading.Thread(target=_work, args=(kind, talk, pid, thread, limit, system_calls)).start()
 
 
-def _work(kind: bytes, talk: socket.socket, facts: list[int]) -> None:
+def _work(kind: bytes, talk: socket.socket, pid: int, thread: int, limit: float, system_calls: SystemCalls) -> None:
     with talk:
         answer = b""
         try:
-            _WORK[kind](talk, *facts)
+            _WORK[kind](talk, pid, thread, limit, system_calls)
         except Later as error:
             answer = LATER + str(error).encode()
         except Gone as error:

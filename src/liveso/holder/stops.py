@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 SEIZE = 0x4206  # the requests are the same on every machine
@@ -50,6 +51,16 @@ class Problem(Exception):
     """The threads may not be stopped."""
 
 
+@dataclass(frozen=True, slots=True)
+class SystemCalls:
+    """What is needed to let system calls go on that a stop ends (orders.REQUEST): where a thread's registers have the
+    number and the result of one, in bytes, and the numbers of those that the kernel ends with EINTR."""
+
+    number_at: int
+    result_at: int
+    interrupted: frozenset[int]
+
+
 class _Area(ctypes.Structure):
     """struct iovec"""
 
@@ -60,9 +71,7 @@ def ptrace(request: int, thread: int, data: int = 0, address: int = 0) -> bool:
     return bool(_libc.ptrace(request, thread, address or None, data) == 0)
 
 
-def stop_all(
-    pid: int, besides: int, end: float, number_at: int, result_at: int, calls: tuple[int, ...]
-) -> dict[int, int]:
+def stop_all(pid: int, besides: int, end: float, system_calls: SystemCalls) -> dict[int, int]:
     """Stop the threads, also those that others make meanwhile. Returns the signal that each is to go on with, or 0.
     Where one does not stop by the time `end`, or may not be stopped, all go on (Later, Problem)."""
     stopped: dict[int, int] = {}
@@ -84,8 +93,8 @@ def stop_all(
                     pause(rounds)
         return stopped
     except (Later, Gone, Problem):
-        let_all_go(stopped, number_at, result_at, calls)
-        give_up(pid, waiting, number_at, result_at, calls)
+        let_all_go(stopped, system_calls)
+        give_up(pid, waiting, system_calls)
         raise
 
 
@@ -101,12 +110,12 @@ def _stops(pid: int, waiting: set[int]) -> dict[int, int]:
     return stopped
 
 
-def give_up(pid: int, waiting: set[int], number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+def give_up(pid: int, waiting: set[int], system_calls: SystemCalls) -> None:
     """Let threads go on that were told to stop, and do not yet. A wait that this ends (EINTR) goes on only for a thread
     that stands before it is let go; one that cannot be interrupted is in none."""
     end, rounds = time.monotonic() + _LATEST_STOP, 0
     while waiting and time.monotonic() < end:
-        let_all_go(_stops(pid, waiting), number_at, result_at, calls)
+        let_all_go(_stops(pid, waiting), system_calls)
         waiting -= {thread for thread in waiting if state(pid, thread) == "D"}
         rounds += 1
         pause(rounds)
@@ -206,20 +215,20 @@ def suspend_filters(thread: int) -> bool:
     return False
 
 
-def let_all_go(stopped: dict[int, int], number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+def let_all_go(stopped: dict[int, int], system_calls: SystemCalls) -> None:
     for thread, number in stopped.items():
-        let_call_go_on(thread, number_at, result_at, calls)  # a signal that has no handler ends no wait, either
+        let_call_go_on(thread, system_calls)  # a signal that has no handler ends no wait, either
         ptrace(DETACH, thread, number)
 
 
-def let_call_go_on(thread: int, number_at: int, result_at: int, calls: tuple[int, ...]) -> None:
+def let_call_go_on(thread: int, system_calls: SystemCalls) -> None:
     """Let a system call that the stop ended be made again, as if there had been none: the kernel does so for a thread
     whose call ends with ERESTARTNOHAND, unless a signal's handler comes in between, which is to see EINTR."""
     registers = bytearray(read_registers(thread, PRSTATUS))
     if not registers:
         return
-    number, result = (_NUMBER.unpack_from(registers, at)[0] for at in (number_at, result_at))
-    if number < 0 or number not in calls or result != -errno.EINTR:
+    number, result = (_NUMBER.unpack_from(registers, at)[0] for at in (system_calls.number_at, system_calls.result_at))
+    if number < 0 or number not in system_calls.interrupted or result != -errno.EINTR:
         return
-    _NUMBER.pack_into(registers, result_at, -_ERESTARTNOHAND)
+    _NUMBER.pack_into(registers, system_calls.result_at, -_ERESTARTNOHAND)
     write_registers(thread, PRSTATUS, bytes(registers))
