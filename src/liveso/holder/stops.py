@@ -33,6 +33,7 @@ _NUMBER = struct.Struct("=q")
 _ROUNDS_WITHOUT_PAUSE, _ROUNDS_WITH_SHORT_PAUSE = 20, 200
 _SHORT_PAUSE, _PAUSE = 0.00005, 0.0005  # seconds
 _LATEST_STOP = 5.0  # seconds
+_YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -144,7 +145,17 @@ def seize(pid: int, thread: int, *, interrupt: bool = True) -> bool:
     tracer = _field(pid, thread, "TracerPid")
     if tracer not in ("", "0"):
         raise Problem(f"process {tracer} traces it already")
-    raise Problem(f"its threads may not be held still (ptrace: {reason})")
+    raise Problem(f"its threads may not be held still (ptrace: {reason}){_what_yama_says()}")
+
+
+def _what_yama_says() -> str:
+    """Which daemon may trace where the kernel restricts that further (Yama, proc(5): ptrace_scope)."""
+    try:
+        scope = _YAMA.read_text().strip()
+    except OSError:
+        return ""
+    who = {"1": "a user's daemon may only where it was there before the program", "2": "only root's daemon may"}
+    return f"; with kernel.yama.ptrace_scope={scope} {who.get(scope, 'nobody may')}" if scope != "0" else ""
 
 
 def status_of(pid: int, thread: int) -> int | None:
