@@ -12,7 +12,6 @@ from liveso.process.agent import Withdrawn
 from liveso.process.holding import NotYetStill, start_holder
 from liveso.process.memory_map import MappedFile, Mapping
 
-_IDLE_LIMIT = 10.0  # seconds that a request which is under way may take
 _SHORTEST, _LONGEST = 0.25, 2.0  # seconds that the threads that stand already wait for the others
 _PAUSE = 0.3  # seconds for them to get on before the next attempt
 
@@ -37,7 +36,7 @@ async def carry(target: Target, file: MappedFile, copy: Path, end: float) -> Car
     limit = _SHORTEST
     while True:
         try:
-            async with asyncio.timeout(_IDLE_LIMIT):
+            async with asyncio.timeout(max(limit, end - time.monotonic())):
                 return await _carry(target, file, str(copy), limit)
         except TimeoutError as error:
             raise TargetError("its agent is busy with something else") from error

@@ -19,7 +19,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.errors import DaemonFailed, DaemonRunning, StoreError, UnsafePath
 from liveso.folders import Folder, open_folder
 from liveso.judging import Workers
-from liveso.process.holding import start_holder
+from liveso.process.holding import start_holder, wait_for_holder
 from liveso.settings import SOCKET_CURE, Settings
 
 _BACKLOG = 1024
@@ -100,6 +100,7 @@ async def _serve(settings: Settings, workers: Workers, folder: Folder, on_demand
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.end.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGIO, service.protection.let_writers_go_on)
+    await wait_for_holder()
     log.info("started", pid=os.getpid(), socket=str(settings.socket), store=str(settings.store))
     supervisor.vital("api", lambda: make_server(service).serve(sockets=[command]))
     service.start(agents)

@@ -8,6 +8,9 @@ import contextlib
 import socket
 import struct
 
+READY = b"r"
+"""What is said first, before any request."""
+
 CALLS_AT_MOST = 16
 FREEZE, VISIT = b"f", b"v"
 REQUEST = struct.Struct(f"=ciidHH{CALLS_AT_MOST}h")

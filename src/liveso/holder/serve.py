@@ -1,13 +1,11 @@
 """Takes requests until the daemon has gone."""
 
-import contextlib
-import os
 import signal
 import socket
 import threading
 
 from liveso.holder.freezes import freeze
-from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, REQUEST, VISIT, say
+from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, READY, REQUEST, VISIT, say
 from liveso.holder.stops import Gone, Later, Problem, SystemCalls
 from liveso.holder.visits import visit
 
@@ -16,12 +14,11 @@ _WORK = {FREEZE: freeze, VISIT: visit}
 
 def serve() -> None:
     """Each request has a thread of its own, which lets go what it held. Signals are for the daemon: this ends after
-    it. What is held stands still for as long as this waits for a processor, so it goes before others (sched(7))."""
+    it."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # where it may not, it waits for a processor as others do
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
     control = socket.socket(fileno=0)
+    say(control, READY)
     while True:
         request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
         if not request:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import liveso
@@ -99,7 +99,15 @@ def _call_facts() -> list[int]:
     return [machine.call_number_at, machine.call_result_at, *calls, *(-1 for _ in range(rest))]
 
 
-_START = "import sys; sys.path.append(sys.argv[1]); from liveso.holder.serve import serve; serve()"
+_START = """
+import sys
+sys.path.append(sys.argv[1])
+from liveso.holder.priority import go_before_others
+go_before_others()  # what is imported takes long where others keep the processors busy
+from liveso.holder.serve import serve
+serve()
+"""
+_LONGEST_START = 30.0  # seconds
 
 _control: socket.socket | None = None
 _process: subprocess.Popen[bytes] | None = None
@@ -123,3 +131,9 @@ def start_holder() -> socket.socket:
             )
         _control = ours
     return _control
+
+
+async def wait_for_holder() -> None:
+    """Wait until the process runs that holds threads still, where it does not yet: who needs it may have no time."""
+    with suppress(TimeoutError, OSError):
+        await asyncio.wait_for(asyncio.to_thread(start_holder().recv, len(orders.READY)), _LONGEST_START)
