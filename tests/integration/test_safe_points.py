@@ -141,6 +141,17 @@ def test_a_signal_handler_that_interrupted_a_safe_point_is_at_one(tmp_path: Path
             assert [frame.is_signal_frame for frame in it.stack().frames].count(True) == 1
 
 
+@pytest.mark.parametrize("function", ["kill", "sigprocmask", "pthread_sigmask"])
+def test_a_signal_handler_is_at_a_safe_point_in_the_call_that_let_its_signal_come(
+    tmp_path: Path, function: str
+) -> None:
+    """A process that a handler made, and which never returns from it, is there for good."""
+    with standing(tmp_path, build(tmp_path, "-O2"), f"handler-in-{function}") as running:
+        settled(running.pid, "")
+        with stopped(running.pid) as it:
+            assert [frame.is_signal_frame for frame in it.stack().frames].count(True) == 1
+
+
 def test_a_signal_handler_that_interrupted_the_allocator_is_not_at_a_safe_point(tmp_path: Path) -> None:
     with standing(tmp_path, build(tmp_path, "-O2"), "handler-in-malloc") as running:
         assert re.search(

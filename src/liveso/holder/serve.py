@@ -20,7 +20,10 @@ def serve() -> None:
     control = socket.socket(fileno=0)
     say(control, READY)
     while True:
-        request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
+        try:
+            request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
+        except ConnectionResetError:  # it ended before it had read what was said
+            return
         if not request:
             return
         kind, pid, thread, limit, number_at, result_at, *interrupted = REQUEST.unpack(request)

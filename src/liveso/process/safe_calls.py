@@ -34,6 +34,14 @@ _TRANSFERS = """
 TRANSFERS = frozenset(_TRANSFERS.split())
 """What an allocator may do with a lock held: it reads its settings, writes a report, yields to who has the lock."""
 
+_LETS_SIGNALS_COME = """
+    sigprocmask pthread_sigmask sigsetmask sigblock sighold sigrelse kill killpg tgkill sigqueue
+    alarm setitimer ualarm timer_settime
+"""
+LETS_SIGNALS_COME = frozenset(_LETS_SIGNALS_COME.split())
+"""Where a signal is delivered at the latest that could not be before: a handler that does not return (PostgreSQL's
+postmaster makes processes in one) leaves them at their system call for good. They hold no lock."""
+
 _LOCKS = """
     pthread_mutex_lock pthread_mutex_timedlock pthread_mutex_clocklock mtx_lock mtx_timedlock
     pthread_cond_wait pthread_cond_timedwait pthread_cond_clockwait cnd_wait cnd_timedwait

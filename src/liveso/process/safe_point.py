@@ -18,12 +18,12 @@ from liveso.code.mask import displacements
 from liveso.process.kinds import CLONE, START, Kind, Kinds
 from liveso.process.mapped import MappedObject, MappedObjects
 from liveso.process.memory import Unreadable
-from liveso.process.safe_calls import CLOCKS, LOCKS, STREAMS, TRANSFERS, WAITS
+from liveso.process.safe_calls import CLOCKS, LETS_SIGNALS_COME, LOCKS, STREAMS, TRANSFERS, WAITS
 from liveso.process.unwind import Frame, Stack
 from liveso.process.waiting import waits_by_itself
 
 _LARGEST_FUNCTION = 4096  # bytes
-_LIBRARY_CALLS = WAITS | TRANSFERS | LOCKS | STREAMS
+_LIBRARY_CALLS = WAITS | TRANSFERS | LETS_SIGNALS_COME | LOCKS | STREAMS
 
 
 def unsafe(stack: Stack, call: int | None, objects: MappedObjects, registers: bytes) -> str:

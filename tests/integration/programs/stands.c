@@ -81,6 +81,16 @@ static void on_signal(int number)
 	stand();
 }
 
+static const sigset_t *with_pending_signal(void)
+{
+	static sigset_t blocked;
+	sigaddset(&blocked, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	signal(SIGUSR1, on_signal);
+	kill(getpid(), SIGUSR1);
+	return &blocked;
+}
+
 static int find_libc(struct dl_phdr_info *info, size_t size, void *data)
 {
 	(void)size, (void)data;
@@ -202,6 +212,9 @@ int main(int count, char **arguments)
 		sigaction(SIGUSR1, &action, NULL);
 		spin();
 	}
+	AT("handler-in-kill") signal(SIGUSR1, on_signal), kill(getpid(), SIGUSR1);
+	AT("handler-in-sigprocmask") sigprocmask(SIG_UNBLOCK, with_pending_signal(), NULL);
+	AT("handler-in-pthread_sigmask") pthread_sigmask(SIG_UNBLOCK, with_pending_signal(), NULL);
 	AT("handler-in-malloc")
 	{
 		dl_iterate_phdr(find_libc, NULL);
