@@ -264,7 +264,6 @@ def test_stacks_are_complete_while_exceptions_are_thrown(tmp_path: Path) -> None
     program = tmp_path / "throwing"
     subprocess.run(["g++", "-O2", "-o", program, tmp_path / "throwing.cc"], check=True)
     said: list[str] = []
-    unwinder_is_known: list[bool] = []
     with standing(tmp_path, program) as running:
         for _round in range(200):
             _let_run(running.pid)
@@ -273,13 +272,10 @@ def test_stacks_are_complete_while_exceptions_are_thrown(tmp_path: Path) -> None
                 is_oldest = bool(stack.frames) and stack.frames[-1].image.name == program.name
             assert is_oldest or not stack.is_complete
             assert reason or not _reaches_linker(stack.frames)
-            is_in_unwinder = bool(stack.frames) and stack.frames[0].image.name.startswith("libgcc_s.")
-            assert stack.is_complete or is_in_unwinder
-            if is_in_unwinder:
-                unwinder_is_known.append(stack.is_complete)
+            assert stack.is_complete or stack.frames[0].image.name.startswith("libgcc_s.")
             said.append(reason)
     assert said.count("") >= 10
-    assert unwinder_is_known.count(True) > 2 * unwinder_is_known.count(False)
+    assert sum("not known" in it for it in said) <= 10
 
 
 def _let_run(pid: int) -> None:

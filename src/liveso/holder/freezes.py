@@ -27,6 +27,7 @@ from liveso.holder.orders import (
     WATCHED,
     WRITE,
     WRITTEN,
+    hear,
     say,
 )
 from liveso.holder.stops import (
@@ -47,6 +48,7 @@ from liveso.holder.stops import (
     status_of,
     stop_all,
     stop_of,
+    wait_for_stop,
 )
 
 _LONGEST_CARRY = 60.0  # seconds
@@ -73,12 +75,8 @@ def _let_run(pid: int, agent: int, end: float) -> None:
     """Where the whole process is stopped (SIGSTOP): let the agent's thread go on for as long as it is held."""
     if not seize(pid, agent, interrupt=False):  # one that stands still already tells so at once
         raise Gone(f"process {pid} has ended")
-    rounds = 0
-    while stop_of(pid, agent) is None:
-        if time.monotonic() > end:
-            raise Later("the agent does not stop")
-        rounds += 1
-        pause(rounds)
+    if wait_for_stop(pid, agent, end) is None:
+        raise Later("the agent does not stop")
     ptrace(CONT, agent)
 
 
@@ -87,10 +85,7 @@ def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, in
     they are held."""
     sheet = -1
     while True:
-        try:
-            order, descriptors, _flags, _address = socket.recv_fds(talk, 1 + THREAD.size, 1)
-        except OSError:
-            order = b""
+        order, descriptors = hear(talk, 1 + THREAD.size)
         if order[:1] == STEP:
             _step(pid, THREAD.unpack(order[1:])[0], stopped)
             say(talk, STEPPED)

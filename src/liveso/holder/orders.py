@@ -69,3 +69,13 @@ def say(talk: socket.socket, text: bytes) -> bool:
         talk.send(text)
         return True
     return False
+
+
+def hear(talk: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """What is said next, of at most `size` bytes, and a descriptor that comes with it; nothing where the daemon has
+    gone."""
+    try:
+        text, descriptors, _flags, _address = socket.recv_fds(talk, size, 1)
+        return text, descriptors
+    except OSError:
+        return b"", []

@@ -5,7 +5,7 @@ import socket
 import threading
 
 from liveso.holder.freezes import freeze
-from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, READY, REQUEST, VISIT, say
+from liveso.holder.orders import FREEZE, GONE, LATER, PROBLEM, READY, REQUEST, VISIT, hear, say
 from liveso.holder.stops import Gone, Later, Problem, SystemCalls
 from liveso.holder.visits import visit
 
@@ -20,10 +20,7 @@ def serve() -> None:
     control = socket.socket(fileno=0)
     say(control, READY)
     while True:
-        try:
-            request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
-        except ConnectionResetError:  # it ended before it had read what was said
-            return
+        request, descriptors = hear(control, REQUEST.size)
         if not request:
             return
         kind, pid, thread, limit, number_at, result_at, *interrupted = REQUEST.unpack(request)

@@ -172,6 +172,15 @@ def status_of(pid: int, thread: int) -> int | None:
     return found.si_status
 
 
+def wait_for_stop(pid: int, thread: int, end: float) -> int | None:
+    """Its status (status_of) once it stands, or has ended; None where it still runs at the time `end`."""
+    rounds = 0
+    while (status := status_of(pid, thread)) is None and time.monotonic() <= end:
+        rounds += 1
+        pause(rounds)
+    return status
+
+
 def stop_of(pid: int, thread: int) -> int | None:
     """None while a thread runs, -1 if it has ended, or the signal that was on its way to it when it stopped, or 0."""
     status = status_of(pid, thread)

@@ -4,6 +4,7 @@ Whenever this process dies, the thread gets back by itself: before it is sent in
 (rt_sigreturn(2)) has all that it was, and no step in between leaves it without a way there.
 """
 
+import math
 import signal
 import socket
 import time
@@ -20,6 +21,7 @@ from liveso.holder.orders import (
     STATE,
     STILL,
     TOO_LONG,
+    hear,
     say,
 )
 from liveso.holder.stops import (
@@ -38,12 +40,11 @@ from liveso.holder.stops import (
     give_up,
     let_all_go,
     let_call_go_on,
-    pause,
     ptrace,
     read_registers,
     seize,
-    status_of,
     suspend_filters,
+    wait_for_stop,
     write_registers,
 )
 
@@ -80,13 +81,10 @@ def _stop(pid: int, thread: int, end: float, system_calls: SystemCalls) -> bool:
     """Whether its whole process is stopped."""
     if not seize(pid, thread):
         raise Gone(f"thread {thread} has ended")
-    rounds = 0
-    while (status := status_of(pid, thread)) is None:
-        if time.monotonic() > end:
-            give_up(pid, {thread}, system_calls)
-            raise Later(f"thread {thread} does not stop")
-        rounds += 1
-        pause(rounds)
+    status = wait_for_stop(pid, thread, end)
+    if status is None:
+        give_up(pid, {thread}, system_calls)
+        raise Later(f"thread {thread} does not stop")
     if status < 0:
         raise Gone(f"thread {thread} has ended")
     if not status >> EVENT:
@@ -98,7 +96,7 @@ def _stop(pid: int, thread: int, end: float, system_calls: SystemCalls) -> bool:
 def _serve(talk: socket.socket, stopped: Stopped) -> None:
     has_called, others = False, Others(stopped)
     try:
-        while (order := _next_order(talk))[:1] == CALL:
+        while (order := hear(talk, _MOST_ORDER)[0])[:1] == CALL:
             try:
                 make_call(stopped, call_of(order[1:]), others)
                 has_called = True
@@ -116,14 +114,6 @@ def _serve(talk: socket.socket, stopped: Stopped) -> None:
         others.let_go()
 
 
-def _next_order(talk: socket.socket) -> bytes:
-    """Nothing where the daemon has gone."""
-    try:
-        return talk.recv(_MOST_ORDER)
-    except OSError:
-        return b""
-
-
 def _let_go(stopped: Stopped, *, has_called: bool) -> None:
     """The thread goes on where it was. After a call it stands before the system call that would bring it there, which
     would end one that is to be made again (nanosleep(2)): the kernel's own way back is taken instead."""
@@ -133,11 +123,8 @@ def _let_go(stopped: Stopped, *, has_called: bool) -> None:
         write_registers(stopped.thread, PRSTATUS, bytes(registers))
         ptrace(INTERRUPT, stopped.thread)
         ptrace(CONT, stopped.thread)
-        rounds = 0
-        while (status := status_of(stopped.pid, stopped.thread)) is None:
-            rounds += 1
-            pause(rounds)
-        if status < 0:
+        status = wait_for_stop(stopped.pid, stopped.thread, math.inf)
+        if status is None or status < 0:
             return
         _put_back(stopped)
     let_call_go_on(stopped.thread, stopped.system_calls)
