@@ -16,6 +16,7 @@ from typing import Any
 from liveso.cli.status import ask_daemon
 from liveso.errors import NoDaemon
 from liveso.settings import read_settings
+from tests.daemons import ForkedDaemon
 
 LIMIT = 120.0  # seconds: generous, for a loaded machine
 BIN = Path(sys.executable).parent
@@ -54,17 +55,8 @@ def let_all_pass(folder: Path) -> None:
 class Program:
     """A running program; its output is collected line by line."""
 
-    def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [str(part) for part in command],
-            env=dict(environment),
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
+    def __init__(self, process: subprocess.Popen[str] | ForkedDaemon) -> None:
+        self.process = process
         self.lines: list[str] = []
         self.error_lines: list[str] = []
         self._readers = [
@@ -73,6 +65,21 @@ class Program:
         ]
         for reader in self._readers:
             reader.start()
+
+    @classmethod
+    def start(cls, command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> "Program":
+        return cls(
+            subprocess.Popen(
+                [str(part) for part in command],
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+        )
 
     @property
     def pid(self) -> int:
@@ -210,9 +217,7 @@ class Bench:
 
     def start_daemon(self, *options: str) -> Program:
         """Start a daemon in the foreground, and wait until it listens."""
-        # an interrupted run of tests takes its daemons with it
-        command = ["setpriv", "--pdeathsig", "KILL", str(LIVESO), "daemon", *options]
-        daemon = Program(command, self.environment, self.folder)
+        daemon = Program(ForkedDaemon(options, self.environment, self.folder))
         self.daemon = daemon
         self.programs.append(daemon)
         daemon.wait_for_error("event=started")
@@ -224,13 +229,13 @@ class Bench:
 
     def run(self, *command: str | Path, **environment: str) -> Program:
         """Run a program with live.so."""
-        program = Program(command, {**self.environment, "LD_PRELOAD": str(AGENT), **environment}, self.folder)
+        program = Program.start(command, {**self.environment, "LD_PRELOAD": str(AGENT), **environment}, self.folder)
         self.programs.append(program)
         return program
 
     def run_plain(self, *command: str | Path, **environment: str) -> Program:
         """Run a program without live.so."""
-        program = Program(command, {**self.environment, **environment}, self.folder)
+        program = Program.start(command, {**self.environment, **environment}, self.folder)
         self.programs.append(program)
         return program
 

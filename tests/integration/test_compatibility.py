@@ -17,9 +17,6 @@ _LIBRARIES = {
     "memcached": {"libsasl2.so.2", "libevent-2.1.so.7"},
 }
 
-# they unpack programs below one folder, and would disturb one another
-pytestmark = pytest.mark.xdist_group("compatibility")
-
 
 @pytest.fixture(scope="module")
 def offers() -> Offers:

@@ -55,7 +55,6 @@ def ask(program: Program) -> str:
     return program.wait_for("version", before)
 
 
-@pytest.mark.xdist_group("compatibility")
 def test_a_newer_cpython_with_a_newer_c_library(bench: Bench, root: Path) -> None:
     program = bench.run_plain("sh", "-c", CONTAINER, PROGRAM=PYTHON)
     program.wait_for("ready")

@@ -81,7 +81,6 @@ def runs_everywhere(site: SiteWithLibrary, version: str) -> bool:
 
 @either_way
 @pytest.mark.parametrize("name", ["Redis", "PostgreSQL", "OpenSSH"])
-@pytest.mark.xdist_group("compatibility")
 def test_a_service(name: str, is_prepared: bool) -> None:
     if name == "OpenSSH" and os.geteuid() != 0:
         pytest.skip("it takes connections as root only")

@@ -48,7 +48,7 @@ def build(folder: Path, *options: str, compiler: str = "gcc", source: str = "sta
 @contextmanager
 def standing(folder: Path, program: Path, *arguments: str, **environment: str) -> Iterator[Program]:
     """The program, once it is where it is to stand."""
-    running = Program([program, *arguments], {"PATH": os.environ["PATH"], **environment}, folder)
+    running = Program.start([program, *arguments], {"PATH": os.environ["PATH"], **environment}, folder)
     try:
         running.wait_for("ready")
         yield running
