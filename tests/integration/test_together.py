@@ -1,13 +1,15 @@
 """Libraries that need each other are updated together, or not at all."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
 
-from tests.harness import Bench, Program, wait_until
+from tests.harness import LIVESO, Bench, Program, containing, wait_until
 
 BASE = """
 static int calls;
@@ -168,6 +170,46 @@ def test_one_needs_what_only_the_other_new_one_has(bench: Bench, program: Progra
     bench.wait_for_version("next/libtop.so", "libtop.so", program.pid)
     says(program, "top 3, base 3, new, 50")
     assert program.end() == 0
+
+
+def replace(bench: Bench, folder: str, name: str) -> None:
+    shutil.copy(bench.folder / folder / name, bench.folder / f"{name}.dpkg-new")
+    os.rename(bench.folder / f"{name}.dpkg-new", bench.folder / name)
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["never opened", "opened before"])
+def test_who_comes_long_before_what_it_needs_waits_for_that(bench: Bench, program: Program, is_known: bool) -> None:
+    build(bench, 2, "two")
+    if is_known:
+        for folder, line in (("two", "top 2, base 2, new, 50"), ("one", "top 1, base 1")):
+            install(bench, folder)
+            bench.wait_for_version(f"{folder}/libtop.so", "libtop.so", program.pid)
+            bench.wait_for_version(f"{folder}/libbase.so.1", "libbase.so.1", program.pid)
+            says(program, line)
+    replace(bench, "two", "libtop.so")
+    if is_known:
+        library = bench.wait_for_library(program.pid, "libtop.so", result="held back", waits_for=["libbase.so.1"])
+        assert "needs libbase.so.1, which offers base_" in library["reason"], library
+    else:
+        bench.wait_for_library(program.pid, "libtop.so", result="refused", reason=containing("libbase.so.1"))
+    says(program, "top 1, base 1")
+    replace(bench, "two", "libbase.so.1")
+    bench.wait_for_version("two/libtop.so", "libtop.so", program.pid)
+    says(program, "top 2, base 2, new, 50")
+    assert program.end() == 0
+
+
+def test_going_back_alone_to_what_needs_a_newer_version_of_another_waits(bench: Bench, program: Program) -> None:
+    build(bench, 2, "two")
+    for folder in ("two", "one"):
+        install(bench, folder)
+        bench.wait_for_version(f"{folder}/libtop.so", "libtop.so", program.pid)
+        bench.wait_for_version(f"{folder}/libbase.so.1", "libbase.so.1", program.pid)
+    version = hashlib.sha256((bench.folder / "two/libtop.so").read_bytes()).hexdigest()
+    asked = [str(LIVESO), "rollback", "libtop.so", version]
+    done = subprocess.run(asked, env=bench.environment, capture_output=True, text=True)
+    assert done.returncode != 0 and "libbase.so.1" in done.stdout + done.stderr, done
+    says(program, "top 1, base 1")
 
 
 def test_what_only_new_versions_have_goes_on_to_the_newest_of_one_library(bench: Bench, program: Program) -> None:

@@ -86,15 +86,15 @@ def children_below(pid: int) -> list[int]:
         shown = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(waiting.pop())], capture_output=True, text=True
         ).stdout
-        new = [int(it) for it in shown.split() if is_a_judge(int(it))]
+        new = [int(it) for it in shown.split() if is_a_judge(int(it), pid)]
         found += new
         waiting += new
     return found
 
 
-def is_a_judge(pid: int) -> bool:
+def is_a_judge(pid: int, daemon: int) -> bool:
     """The first ones have the daemon's own command line."""
-    return any(it in command_of(pid) for it in ("liveso daemon", "multiprocessing"))
+    return command_of(pid) == command_of(daemon) or "multiprocessing" in command_of(pid)
 
 
 def command_of(pid: int) -> str:

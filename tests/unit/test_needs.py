@@ -63,3 +63,13 @@ def test_groups_are_what_is_connected_by_needs() -> None:
 def test_what_goes_elsewhere_than_to_what_lies_on_disk_holds_back_what_needs_it() -> None:
     choice = choose(needs(top="base", base=""), ["base"], refusing())
     assert choice == Choice(frozenset({"base"}), {}, {"top": "base"})
+
+
+def test_what_only_a_version_offers_that_does_not_run_is_waited_for() -> None:
+    def unmet(path: str, going: frozenset[str]) -> str:
+        return "base" if path == "top" and "base" not in going else ""
+
+    both = choose(needs(top="base", base="", above="top"), [], refusing(), unmet)
+    assert both.going == {"top", "base", "above"}
+    choice = choose(needs(top="base", above="top"), [], refusing(), unmet)
+    assert (choice.going, choice.held_back) == (frozenset(), {"top": "base", "above": "top"})

@@ -13,7 +13,7 @@ from liveso.daemon.wanted import WantedVersions
 from liveso.elf import Image, read_image
 from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.judging import Analyst
-from liveso.plan import PROGRAM, LibraryState, needed_objects, new_dependencies
+from liveso.plan import PROGRAM, LibraryState, Offers, needed_objects, new_dependencies
 from liveso.process import proc
 from liveso.process.identity import Identity, read_file_identity
 from liveso.process.view import has_own_mounts, sees_same
@@ -79,7 +79,7 @@ class Prospects:
                 due.append((library, state, version, wanted.rollback))
         if not due:
             return prospect
-        going = {(library.path, version) for library, _state, version, _rollback in due}
+        there = served.running().items() | {(library.path, version) for library, _state, version, _rollback in due}
         fixed = {it.path: why for it in served.fixed.values() if (why := await self._why_behind(served, it))}
         prospect.behind.update(fixed)
         analyses = await asyncio.gather(
@@ -95,7 +95,7 @@ class Prospects:
                 prospect.unjudged.append((library, version, str(analysis)))
             elif isinstance(analysis, BaseException):
                 raise analysis
-            elif library.tried and library.tried <= going:
+            elif library.tried and library.tried <= there:
                 prospect.behind[library.path] = f"is refused: {library.reason}"
             else:
                 image, needs = await asyncio.to_thread(self._needs, served, library, version)
@@ -158,6 +158,15 @@ class Prospects:
             for it in updated
             if it.path != library.path
             and any(names.get(name) == library.path for name in self._store.image(it.current).needed)
+        )
+
+    def offers(self, served: ServedTarget) -> Offers:
+        """What is offered by those libraries of a target that have had several versions."""
+        states = [it.state for it in served.libraries.values() if it.state and len(it.state.versions) > 1]
+        image = self._store.image
+        return Offers(
+            {it.path: image(it.current) for it in states},
+            {it.path: [image(one.version) for one in it.versions if one.version != it.current] for it in states},
         )
 
     def _offered_by_program(self, served: ServedTarget) -> frozenset[str]:

@@ -24,6 +24,8 @@ _SEE = "`liveso status` lists libraries and their versions"
 
 Named = list[tuple[ServedTarget, Library]]
 
+_ANSWERS = (Result.REFUSED, Result.HELD_BACK, Result.WAITING)
+
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
@@ -243,7 +245,7 @@ class RollingBack:
             if self._targets.get(served.pid) is not served or served.libraries.get(library.path) is not library:
                 continue  # it has ended, or has unloaded the library
             rollback = self._wanted.of(served, library.path).rollback
-            is_said = library.refused == it.to and library.result in (Result.REFUSED, Result.WAITING)
+            is_said = library.refused == it.to and library.result in _ANSWERS
             if library.state and library.state.current == it.to:
                 report.running.append(served)
             elif rollback is None or rollback.to != it.to:

@@ -15,8 +15,9 @@ from liveso.daemon.prospect import Candidate, Prospect, Prospects
 from liveso.daemon.results import Results
 from liveso.daemon.state import FIRST_PAUSE, ServedTarget
 from liveso.daemon.wanted import WantedVersions
+from liveso.elf import Symbol
 from liveso.errors import LivesoError, Refused, TargetGone
-from liveso.plan import choose, groups
+from liveso.plan import choose, groups, unmet_need
 from liveso.process.holding import CannotHold
 from liveso.store import Store
 from liveso.verdict import Finding, Weight, describe
@@ -25,6 +26,7 @@ _LONGEST_PAUSE = 600.0  # seconds before a target whose threads cannot be held s
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile, or some of those that go together turn out to be unable
 
 Refusals = Callable[[str, frozenset[str]], tuple[Finding, ...]]
+Unmet = Callable[[str, frozenset[str]], tuple[str, Symbol] | None]
 
 
 class Rollouts:
@@ -90,7 +92,13 @@ class Rollouts:
         needs = {path: it.needs for path, it in candidates.items()}
         # a version that goes back finds what it was built with, or what came after that
         waits_for = {path: frozenset[str]() if it.rollback else it.needs for path, it in candidates.items()}
-        choice = choose(waits_for, prospect.behind, lambda path, going: describe(refusals(path, going)))
+        unmet = await self._unmet(served, candidates)
+        choice = choose(
+            waits_for,
+            prospect.behind,
+            lambda path, going: describe(refusals(path, going)),
+            lambda path, going: found[0] if (found := unmet(path, going)) else "",
+        )
         for path in choice.refused:
             it, findings = candidates[path], refusals(path, choice.going | {path})
             if _are_questions(findings):
@@ -104,6 +112,8 @@ class Rollouts:
                 is_waiting = _are_questions(refusals(other, choice.going | {other}))
                 why = "waits for a person" if is_waiting else f"is refused: {choice.refused[other]}"
             it, name = candidates[path], os.path.basename(other)
+            if found := unmet(path, choice.going):
+                why = f"offers {found[1]} only in a version that does not run"
             self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
         if choice.going and not served.target.agent.is_met:
             await self._meet(served, [candidates[path] for path in choice.going])
@@ -157,6 +167,16 @@ class Rollouts:
 
         return refusals
 
+    async def _unmet(self, served: ServedTarget, candidates: Mapping[str, Candidate]) -> Unmet:
+        """What each candidate refers to that nothing which runs will offer, if just some of them go."""
+        offers = await asyncio.to_thread(self._prospects.offers, served)
+
+        def unmet(path: str, going: frozenset[str]) -> tuple[str, Symbol] | None:
+            new = {other: candidates[other].image for other in going}
+            return unmet_need(candidates[path].image, path, offers.if_going(new))
+
+        return unmet
+
     async def _questions(self, it: Candidate) -> tuple[Finding, ...]:
         """What a person is still to be asked about a candidate."""
         found = it.analysis.verdict.questions
@@ -183,6 +203,8 @@ class Rollouts:
             if not it.rollback:
                 self._caution.updated(served, it.library.path, it.to)
         served.pause = FIRST_PAUSE
+        if any(it.tried for it in served.libraries.values()):
+            served.due.set()  # what did not succeed without these may do so now
         return True
 
     def _did_not_succeed(self, served: ServedTarget, group: list[Candidate], error: LivesoError) -> None:
@@ -196,7 +218,8 @@ class Rollouts:
             self._caution.gives_up(served, it.library.path, it.to)
             if culprit in ("", it.library.path):
                 self._results.refused(served, it.library, it.to, _told(it, reason), details)
-                it.library.tried = frozenset((one.library.path, one.to) for one in group)
+                going = {one.library.path: one.to for one in group}
+                it.library.tried = frozenset((served.running() | going).items())
         if isinstance(error, CannotHold):
             for it in group:
                 it.library.is_tried_again = True

@@ -46,11 +46,11 @@ class StaleThread:
 class Library:
     """A library in one target, which loaded it at address `base`. `soname` is what others name it by.
 
-    `tried` is the transaction that did not succeed, by path and version of each library in it, so that the same is not
-    tried again. `file` is what the target has mapped as its first version; `unprotected` says why it would not survive
-    that this is overwritten in place. `waits_for` are the names of libraries that hold it back, and
-    `stale` those of functions whose old code pointers still lead to; `inside` are the threads that were in old code
-    when they were last looked at. What was refused only because threads were not to be held still `is_tried_again` by
+    `tried` is the transaction that did not succeed, by path and version of what it and the other libraries would have
+    run, so that the same is not tried again. `file` is what the target has mapped as its first version; `unprotected`
+    says why it would not survive that this is overwritten in place. `waits_for` are the names of libraries that hold it
+    back, and `stale` those of functions whose old code pointers still lead to; `inside` are the threads that were in
+    old code when they were last looked at. What was refused only because threads were not to be held still `is_tried_again` by
     itself. `rollback` is how it was rolled back to what runs. One that `is_new` was not looked at yet, whether it was
     rolled back in the process that this one came from.
     """
@@ -133,6 +133,10 @@ class ServedTarget:
     @property
     def pid(self) -> int:
         return self.target.pid
+
+    def running(self) -> dict[str, Version]:
+        """The version of each library that runs, by path, where that is known."""
+        return {path: it.state.current for path, it in self.libraries.items() if it.state}
 
     def find_thread(self) -> None:
         """The thread by which a process is looked at that is visited may have ended. Raises TargetGone."""

@@ -2,7 +2,7 @@
 
 from liveso.plan.address_map import AddressMap
 from liveso.plan.dependencies import new_dependencies
-from liveso.plan.needs import PROGRAM, Choice, choose, groups, needed_objects
+from liveso.plan.needs import PROGRAM, Choice, Offers, choose, groups, needed_objects, unmet_need
 from liveso.plan.record import LibraryState, LoadedVersion
 from liveso.plan.recorded import decode_record
 
@@ -12,9 +12,11 @@ __all__ = [
     "Choice",
     "LibraryState",
     "LoadedVersion",
+    "Offers",
     "choose",
     "decode_record",
     "groups",
     "needed_objects",
     "new_dependencies",
+    "unmet_need",
 ]

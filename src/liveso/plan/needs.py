@@ -1,10 +1,10 @@
 """What goes together: a version is applied only where each library that it needs runs what it was built with."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from liveso.elf import Image, tables
+from liveso.elf import Image, Symbol, tables
 
 _GLIBC = re.compile(
     r"(ld-linux[^/]*|ld64|lib(c|m|mvec|dl|rt|pthread|resolv|util|anl|nss_[a-z]+|BrokenLocale|thread_db))\.so\.\d+$"
@@ -29,10 +29,11 @@ def choose(
     needs: Mapping[str, frozenset[str]],
     behind: Iterable[str],
     refusal: Callable[[str, frozenset[str]], str],
+    unmet: Callable[[str, frozenset[str]], str] = lambda path, going: "",
 ) -> Choice:
     """The most libraries that can go. `needs` has, for each that might, what its new version needs; `behind` are those
     that will not run what lies on disk, also if they go elsewhere; `refusal` says why one may not go if just those
-    given go, or nothing.
+    given go, or nothing; `unmet` then names the one that does not offer what it refers to, or none.
 
     A library that others need goes even if they stay: its own verdict says that old users find it unchanged.
     """
@@ -42,7 +43,9 @@ def choose(
         out = {path: reason for path in sorted(going) if (reason := refusal(path, going))}
         refused.update(out)
         stays |= out.keys()
-        waiting = {path: min(needs[path] & stays) for path in going - out.keys() if needs[path] & stays}
+        left = sorted(going - out.keys())
+        waiting = {path: min(needs[path] & stays) for path in left if needs[path] & stays}
+        waiting |= {path: other for path in left if path not in waiting and (other := unmet(path, going))}
         held_back.update(waiting)
         stays |= waiting.keys()
         if not out and not waiting:
@@ -80,3 +83,35 @@ def needed_objects(
     if from_program and from_program - provided():
         found.add(PROGRAM)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What libraries of a target that have several versions loaded offer, by path: the version that runs, and those
+    that do not, which are still there for what was bound to them."""
+
+    running: Mapping[str, Image]
+    left: Mapping[str, Sequence[Image]]
+
+    def if_going(self, new: Mapping[str, Image]) -> "Offers":
+        """What is offered once these go to `new` versions."""
+        return Offers({**self.running, **new}, self.left)
+
+
+def unmet_need(image: Image, path: str, offers: Offers) -> tuple[str, Symbol] | None:
+    """A symbol that the version `image` of the library at `path` refers to, and only a version of another library
+    offers that does not run, with the path of that: it would mix both versions of it."""
+    for symbol in image.symbols:
+        is_needed = not symbol.is_defined and symbol.name and symbol.binding != tables.STB_WEAK
+        if is_needed and not any(_is_offered(symbol, it) for it in offers.running.values()):
+            for other, versions in offers.left.items():
+                if other != path and any(_is_offered(symbol, it) for it in versions):
+                    return other, symbol
+    return None
+
+
+def _is_offered(symbol: Symbol, image: Image) -> bool:
+    """Whether the dynamic linker would find the symbol there, with its version or where one of both has none."""
+    if symbol.version:
+        return symbol.key in image.defined or (symbol.name, "") in image.defined
+    return symbol.name in image.by_name
