@@ -254,6 +254,13 @@ def system_call_filters(pid: int, thread: int) -> int:
     return max(int(values.get("Seccomp_filters", 0)), int(values.get("Seccomp", 0)) > 0)
 
 
+def has_shadow_stack(pid: int, thread: int) -> bool:
+    """Whether the processor compares where a thread's calls return to with a stack of its own (Linux,
+    Documentation/arch/x86/shstk.rst)."""
+    lines = [line for line in status_lines(pid, thread) if line.startswith("x86_Thread_features:")]
+    return any("shstk" in line.split() for line in lines)
+
+
 def folder_of(pid: int, thread: int) -> str:
     """The working folder of the agent's thread: what relative names of libraries are relative to."""
     try:

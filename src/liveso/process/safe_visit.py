@@ -68,13 +68,18 @@ async def _attempt(
                 return str(error)
             except TargetGone:
                 return ""
-            reason = "" if anywhere else _why_not(it, objects)
+            reason = _why_never(it) or ("" if anywhere else _why_not(it, objects))
             if reason:
                 return f"thread {thread} is {reason}"
             if not may_be_first or time.monotonic() - since <= _LONGEST_JUDGEMENT:
                 stack.push_async_exit(attempt.pop_all())
                 return it, objects
             may_be_first = False
+
+
+def _why_never(it: Visit) -> str:
+    """Why the thread is let make no call anywhere: one that nobody called would not return."""
+    return "guarded by a shadow stack" if proc.has_shadow_stack(it.pid, it.thread) else ""
 
 
 def _why_not(it: Visit, objects: MappedObjects) -> str:

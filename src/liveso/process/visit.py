@@ -77,7 +77,6 @@ class Visit:
         order = orders.CALL_ORDER.pack(
             limit,
             standstill,
-            calls.number_at,
             calls.way_back,
             calls.next_at,
             place.stub + calls.stub_end,
