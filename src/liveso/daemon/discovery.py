@@ -90,14 +90,13 @@ def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:
 
 def _socket_of(pid: int) -> str:
     """The socket that a program was told to connect to; empty where it was told none (environ(7))."""
-    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    variables = proc.read_bytes(pid, "environ").split(b"\0")
     return next((os.fsdecode(it[12:]) for it in variables if it.startswith(b"LIVE_SOCKET=")), "")
 
 
 def path_of_agent(pid: int) -> str:
     """Where a process has live.so from; empty where it has none. Raises OSError."""
-    with Path(f"/proc/{pid}/maps").open("rb") as file:
-        for line in file:
-            if line.endswith((b"/live.so\n", b"/live.so (deleted)\n")):
-                return os.fsdecode(line[line.index(b"/") :]).rstrip("\n").removesuffix(" (deleted)")
+    for line in proc.read_bytes(pid, "maps").splitlines():
+        if line.endswith((b"/live.so", b"/live.so (deleted)")):
+            return os.fsdecode(line[line.index(b"/") :]).removesuffix(" (deleted)")
     return ""

@@ -6,12 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from liveso.apply import carry, mappings_of
 from liveso.daemon.log import log
 from liveso.daemon.state import ServedTarget
-from liveso.errors import LivesoError, TargetGone
+from liveso.errors import LivesoError, TargetError, TargetGone
+from liveso.process import proc
 from liveso.process.agent import AgentSilent
 from liveso.process.memory_map import MappedFile
 from liveso.store import Store
@@ -100,8 +100,8 @@ def _is_one_coming(file: MappedFile, known: set[int]) -> bool:
     for name in os.listdir("/proc"):
         if name.isdecimal() and int(name) not in known:
             try:
-                text = Path(f"/proc/{name}/maps").read_text(errors="replace")
-            except OSError:
+                text = proc.read_text(int(name), "maps")
+            except TargetError:
                 continue
             if f" {file.device} {file.inode} " in text and "/live.so\n" in text:
                 return True

@@ -19,6 +19,7 @@ from liveso.elf import Symbol
 from liveso.errors import LivesoError, Refused, TargetGone
 from liveso.plan import choose, groups, unmet_need
 from liveso.process.holding import CannotHold
+from liveso.process.withheld import MemoryWithheld
 from liveso.store import Store
 from liveso.verdict import Finding, Weight, describe
 
@@ -220,7 +221,7 @@ class Rollouts:
                 self._results.refused(served, it.library, it.to, _told(it, reason), details)
                 going = {one.library.path: one.to for one in group}
                 it.library.tried = frozenset((served.running() | going).items())
-        if isinstance(error, CannotHold):
+        if isinstance(error, CannotHold | MemoryWithheld):
             for it in group:
                 it.library.is_tried_again = True
             asyncio.get_running_loop().call_later(served.pause, served.try_again)

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 
 from liveso.errors import TargetError
+from liveso.process.withheld import MemoryWithheld
 
 _PAGE = 4096
 _MOST_PAGES = 2048
@@ -66,10 +67,12 @@ class Memory:
         return page
 
     def fresh(self, address: int, size: int) -> bytes:
-        """What lies there now, less than `size` bytes where memory ends before. Raises Unreadable."""
+        """What lies there now, less than `size` bytes where memory ends before. Raises Unreadable, MemoryWithheld."""
         if not 0 <= address < _END or not 0 <= size <= _LARGEST:
             raise Unreadable(f"{size} bytes at {address:#x} cannot be read")
         try:
             return self._read(address, size)
+        except MemoryWithheld:
+            raise
         except (OSError, TargetError) as error:
             raise Unreadable(f"memory at {address:#x} cannot be read") from error

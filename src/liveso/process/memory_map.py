@@ -15,6 +15,7 @@ from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.process.proc import not_readable, read_text
+from liveso.process.withheld import in_time
 
 _PROTECTION = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])", re.M)
 _QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
@@ -96,7 +97,11 @@ class Protections:
 def protections(pid: int, thread: int, addresses: Table) -> Protections:
     """Those of the mappings that `addresses` lie in, however many others there are. Raises TargetError where one of
     them is not mapped, TargetGone."""
-    wanted = distinct(addresses)
+    table = in_time(pid, lambda: _protections(pid, thread, distinct(addresses)))
+    return Protections(table[:, 0], table[:, 1], table[:, 2].astype("<u4"))
+
+
+def _protections(pid: int, thread: int, wanted: Table) -> Table:
     try:
         maps = os.open(f"/proc/{pid}/task/{thread}/maps", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -109,8 +114,7 @@ def protections(pid: int, thread: int, addresses: Table) -> Protections:
         rows = _read_protections(pid, thread)  # a kernel before 6.11
     finally:
         os.close(maps)
-    table = np.array(rows, "<u8").reshape(-1, 3)
-    return Protections(table[:, 0], table[:, 1], table[:, 2].astype("<u4"))
+    return np.array(rows, "<u8").reshape(-1, 3)
 
 
 def _asked(maps: int, addresses: Table) -> Iterator[tuple[int, int, int]]:

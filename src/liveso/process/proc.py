@@ -9,9 +9,12 @@ from pathlib import Path
 
 from liveso.elf import printable
 from liveso.errors import TargetError, TargetGone
+from liveso.process.withheld import in_time
 
 _AUXILIARY = struct.Struct("=QQ")
 _BLOCK = 1 << 16  # bytes
+_OF_MEMORY = ("maps", "environ", "cmdline")
+"""The files of a process that say what is in its memory."""
 _KCMP_VM = 1
 _LARGEST_PROGRAM = 1 << 30  # bytes
 _LONGEST_COMMAND = 4096  # characters that are shown of a command line
@@ -34,6 +37,12 @@ def read_text(pid: int, name: str) -> str:
 
 def read_bytes(pid: int, name: str) -> bytes:
     """As `read_text`."""
+    if name.endswith(_OF_MEMORY):
+        return in_time(pid, lambda: _read_bytes(pid, name))
+    return _read_bytes(pid, name)
+
+
+def _read_bytes(pid: int, name: str) -> bytes:
     blocks = []
     try:  # asked all the time, and so without the cost of a file object
         descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -130,7 +139,12 @@ def position(pid: int, thread: int) -> Position | None:
 
 
 def read_memory(pid: int, thread: int, address: int, size: int) -> bytes:
-    """Read memory from outside, by one thread of the process: less than `size` bytes where it ends before."""
+    """Read memory from outside, by one thread of the process: less than `size` bytes where it ends before. Raises
+    TargetGone, TargetError where it may not be read, MemoryWithheld."""
+    return in_time(pid, lambda: _read_memory(pid, thread, address, size))
+
+
+def _read_memory(pid: int, thread: int, address: int, size: int) -> bytes:
     try:
         memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -13,6 +13,7 @@ from liveso.process import memory_map
 from liveso.process.holding import CallFailed, Talk, talk
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory
+from liveso.process.withheld import in_time
 from liveso.process.written import write_memory
 
 _STOP_LIMIT = 0.25  # seconds within which a thread is to stop
@@ -121,11 +122,12 @@ class Visit:
         return self._objects
 
     def read_some(self, address: int, size: int) -> bytes:
-        """Read memory of the process, less than `size` bytes where it ends before."""
+        """Read memory of the process, less than `size` bytes where it ends before. Raises MemoryWithheld."""
         try:
             if self._memory < 0:
                 self._memory = os.open(f"/proc/{self.pid}/task/{self.thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(self._memory, size, address)
+            memory = self._memory
+            return in_time(self.pid, lambda: os.pread(memory, size, address))
         except (OSError, OverflowError):
             return b""
 

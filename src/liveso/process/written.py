@@ -11,11 +11,16 @@ from liveso.errors import TargetError, TargetGone
 from liveso.process.agent import WordChanged
 from liveso.process.pages import Pages, pages_of, runs
 from liveso.process.protocol import Transaction
+from liveso.process.withheld import in_time
 
 
 def read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[bytes]:
     """Read memory by one thread of the process: `ranges` are address and size. Raises TargetError where some of it is
-    not mapped, TargetGone."""
+    not mapped, TargetGone, MemoryWithheld."""
+    return in_time(pid, lambda: _read_ranges(pid, thread, ranges))
+
+
+def _read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[bytes]:
     found = []
     try:
         memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -40,7 +45,11 @@ def read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[by
 
 
 def write_memory(pid: int, thread: int, address: int, content: bytes) -> None:
-    """Write memory, whatever its protection. Raises TargetError where that cannot be."""
+    """Write memory, whatever its protection. Raises TargetError where that cannot be, MemoryWithheld."""
+    in_time(pid, lambda: _write_memory(pid, thread, address, content))
+
+
+def _write_memory(pid: int, thread: int, address: int, content: bytes) -> None:
     try:
         memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDWR | os.O_CLOEXEC)
         try:
