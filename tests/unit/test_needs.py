@@ -1,8 +1,13 @@
 """Which libraries of a target may go to new versions, and which must wait for which."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from liveso.plan import Choice, choose, groups
+import pytest
+
+from liveso.elf import Image, read_image
+from liveso.plan import Choice, Offers, choose, groups, unmet_need
+from tests.unit.images import compile_library
 
 NOTHING: dict[str, frozenset[str]] = {}
 
@@ -73,3 +78,37 @@ def test_what_only_a_version_offers_that_does_not_run_is_waited_for() -> None:
     assert both.going == {"top", "base", "above"}
     choice = choose(needs(top="base", above="top"), [], refusing(), unmet)
     assert (choice.going, choice.held_back) == (frozenset(), {"top": "base", "above": "top"})
+
+
+def library(folder: Path, text: str) -> Image:
+    return read_image(compile_library(folder, text=text))
+
+
+USER = "int %s(void); int made(void) { return %s(); }"
+OLD, NEW = "int one(void) { return 1; }", "int one(void) { return 1; } int two(void) { return 2; }"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("one", ""), ("two", "base"), ("strlen", ""), ("unknown", "")])
+def test_what_is_offered_by_a_version_that_does_not_run_is_unmet(tmp_path: Path, name: str, expected: str) -> None:
+    user, old, new = (library(tmp_path, text) for text in (USER % (name, name), OLD, NEW))
+    found = unmet_need(user, "user", Offers({"base": old}, {"base": [old, new]}))
+    assert (found[0] if found else "", found[1].name if found else "") == (expected, name if expected else "")
+
+
+def test_it_is_not_where_the_version_goes_in_too_or_another_library_offers_it(tmp_path: Path) -> None:
+    user, old, new = (library(tmp_path, text) for text in (USER % ("two", "two"), OLD, NEW))
+    offers = Offers({"base": old}, {"base": [new]})
+    assert unmet_need(user, "user", offers)
+    assert not unmet_need(user, "user", offers.if_going({"base": new}))
+    assert not unmet_need(user, "user", Offers({"base": old, "other": new}, {"base": [new]}))
+    assert not unmet_need(user, "base", offers)  # its own versions
+
+
+def test_one_with_a_version_is_not_met_by_another_version_of_it(tmp_path: Path) -> None:
+    new, folder = library(tmp_path, NEW), tmp_path / "user"
+    folder.mkdir()
+    link = ("-Wl,--no-as-needed", f"-L{tmp_path}", "-l:whole.so")
+    user = read_image(compile_library(folder, *link, text=USER % ("two", "two")))
+    assert next(it for it in user.symbols if it.name == "two").version == "TWO"
+    other = library(tmp_path, NEW.replace("two", "second"))
+    assert unmet_need(user, "user", Offers({"base": other}, {"base": [new]}))

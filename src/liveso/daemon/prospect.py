@@ -160,13 +160,14 @@ class Prospects:
             and any(names.get(name) == library.path for name in self._store.image(it.current).needed)
         )
 
-    def offers(self, served: ServedTarget) -> Offers:
-        """What is offered by those libraries of a target that have had several versions."""
-        states = [it.state for it in served.libraries.values() if it.state and len(it.state.versions) > 1]
+    def offers(self, served: ServedTarget, *, by_all: bool) -> Offers:
+        """What is offered by the libraries of a target, or only by those that have several versions."""
+        states = [it.state for it in served.libraries.values() if it.state]
+        updated = [it for it in states if len(it.versions) > 1]
         image = self._store.image
         return Offers(
-            {it.path: image(it.current) for it in states},
-            {it.path: [image(one.version) for one in it.versions if one.version != it.current] for it in states},
+            {it.path: image(it.current) for it in (states if by_all else updated)},
+            {it.path: [image(one.version) for one in it.versions if one.version != it.current] for it in updated},
         )
 
     def _offered_by_program(self, served: ServedTarget) -> frozenset[str]:

@@ -17,7 +17,7 @@ from liveso.daemon.state import FIRST_PAUSE, ServedTarget
 from liveso.daemon.wanted import WantedVersions
 from liveso.elf import Symbol
 from liveso.errors import LivesoError, Refused, TargetGone
-from liveso.plan import choose, groups, unmet_need
+from liveso.plan import Offers, choose, groups, unmet_need
 from liveso.process.holding import CannotHold
 from liveso.process.withheld import MemoryWithheld
 from liveso.store import Store
@@ -170,12 +170,13 @@ class Rollouts:
 
     async def _unmet(self, served: ServedTarget, candidates: Mapping[str, Candidate]) -> Unmet:
         """What each candidate refers to that nothing which runs will offer, if just some of them go."""
-        offers = await asyncio.to_thread(self._prospects.offers, served)
-
-        def unmet(path: str, going: frozenset[str]) -> tuple[str, Symbol] | None:
-            new = {other: candidates[other].image for other in going}
-            return unmet_need(candidates[path].image, path, offers.if_going(new))
-
+        for by_all in (False, True):  # the images of all are seldom needed
+            offers = await asyncio.to_thread(self._prospects.offers, served, by_all=by_all)
+            unmet = _unmet_with(offers, candidates)
+            if not any(
+                unmet(path, going) for path in candidates for going in (frozenset({path}), frozenset(candidates))
+            ):
+                break
         return unmet
 
     async def _questions(self, it: Candidate) -> tuple[Finding, ...]:
@@ -226,6 +227,14 @@ class Rollouts:
                 it.library.is_tried_again = True
             asyncio.get_running_loop().call_later(served.pause, served.try_again)
             served.pause = min(2 * served.pause, _LONGEST_PAUSE)
+
+
+def _unmet_with(offers: Offers, candidates: Mapping[str, Candidate]) -> Unmet:
+    def unmet(path: str, going: frozenset[str]) -> tuple[str, Symbol] | None:
+        new = {other: candidates[other].image for other in going}
+        return unmet_need(candidates[path].image, path, offers.if_going(new))
+
+    return unmet
 
 
 def _needed_by_newer(path: str, going: frozenset[str], candidates: Mapping[str, Candidate]) -> tuple[Finding, ...]:

@@ -87,8 +87,8 @@ def needed_objects(
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What libraries of a target that have several versions loaded offer, by path: the version that runs, and those
-    that do not, which are still there for what was bound to them."""
+    """What libraries of a target offer, by path: in the version that runs, and in those that do not, which are still
+    there for what was bound to them."""
 
     running: Mapping[str, Image]
     left: Mapping[str, Sequence[Image]]
@@ -101,17 +101,20 @@ class Offers:
 def unmet_need(image: Image, path: str, offers: Offers) -> tuple[str, Symbol] | None:
     """A symbol that the version `image` of the library at `path` refers to, and only a version of another library
     offers that does not run, with the path of that: it would mix both versions of it."""
-    for symbol in image.symbols:
-        is_needed = not symbol.is_defined and symbol.name and symbol.binding != tables.STB_WEAK
-        if is_needed and not any(_is_offered(symbol, it) for it in offers.running.values()):
-            for other, versions in offers.left.items():
-                if other != path and any(_is_offered(symbol, it) for it in versions):
-                    return other, symbol
+    left = {other: versions for other, versions in offers.left.items() if other != path}
+    for symbol in image.symbols if left else ():
+        if symbol.is_defined or not symbol.name or symbol.binding == tables.STB_WEAK:
+            continue
+        found = next((other for other, it in left.items() if any(_is_certainly_offered(symbol, one) for one in it)), "")
+        if found and not any(_may_be_offered(symbol, it) for it in offers.running.values()):
+            return found, symbol
     return None
 
 
-def _is_offered(symbol: Symbol, image: Image) -> bool:
-    """Whether the dynamic linker would find the symbol there, with its version or where one of both has none."""
-    if symbol.version:
-        return symbol.key in image.defined or (symbol.name, "") in image.defined
-    return symbol.name in image.by_name
+def _is_certainly_offered(symbol: Symbol, image: Image) -> bool:
+    return symbol.key in image.defined if symbol.version else symbol.name in image.by_name
+
+
+def _may_be_offered(symbol: Symbol, image: Image) -> bool:
+    """Whether the dynamic linker would find the symbol there: it takes one without a version for one with."""
+    return _is_certainly_offered(symbol, image) or (symbol.name, "") in image.defined
