@@ -1,11 +1,12 @@
 """A target whose memory is in a file that does not come: neither the others nor the daemon wait for it."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, Program
+from tests.harness import LIMIT, LIVESO, Bench, Program
 from tests.withholding import WithheldFile
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -53,6 +54,9 @@ def test_nobody_else_waits_for_memory_that_does_not_come(served: Bench, withheld
     served.wait_for_version("lib.2.so", "libversion.so", others[-1].pid)
     served.update("lib.3.so", "libversion.so", *(it.pid for it in others))
     assert [answer(it, "", "version") for it in others] == ["version 3"] * 3
+    command = [str(LIVESO), "attach", "--command", "nobody"]
+    asked = subprocess.run(command, env=served.environment, capture_output=True, text=True, timeout=LIMIT)
+    assert asked.returncode and "nobody" in asked.stderr  # it looked at the command lines of all
     withheld.give(bytes.fromhex(withholding.lines[-2]))
     served.wait_for_version("lib.3.so", "libversion.so", withholding.pid)
     assert answer(withholding, "", "version") == "version 3"
