@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import SubprocessError
@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.compatibility.load import Load, Sample
 from bench.compatibility.offers import NotOffered, Offers, Replacement
-from bench.compatibility.site import Broken, Site, digest
+from bench.compatibility.site import Broken, Mapped, Site, digest
 from bench.compatibility.subject import Change, Subject
 from liveso.errors import PackageError
 
@@ -117,11 +117,21 @@ def _wait_until_known(site: Site, libraries: dict[str, Path]) -> None:
     """Wait until some process has loaded each library, and the daemon knows it in each that has."""
 
     def is_known() -> bool:
-        mapped = site.mapped(libraries)
-        known = {it for it, row in site.status().items() if row["version"]}
+        mapped, status = _lasting(site, libraries)
+        known = {it for it, row in status.items() if row["version"]}
         return {it.name for it in mapped} == libraries.keys() and mapped <= known
 
     site.wait_until(is_known, "the daemon does not know each library, or no process has loaded it")
+
+
+def _lasting(site: Site, libraries: Iterable[str]) -> tuple[set[Mapped], dict[Mapped, dict[str, Any]]]:
+    """The processes that have loaded some of the libraries, but for those that come or go just now, and what the daemon
+    says of all: a server that makes a process for each connection has some that are too young to be known."""
+    names = list(libraries)
+    before = site.mapped(names)
+    time.sleep(_POLL)
+    status = site.status()
+    return before & site.mapped(names), status
 
 
 def _change(
@@ -177,8 +187,8 @@ def _wait_until_settled(site: Site, wanted: dict[str, str], moment: float) -> st
     end = time.monotonic() + _LIMIT
     while True:
         site.check()
-        status = site.status()
-        open_ends = {it for it in site.mapped(wanted) if not _is_settled(status.get(it), wanted[it.name], moment)}
+        mapped, status = _lasting(site, wanted)
+        open_ends = {it for it in mapped if not _is_settled(status.get(it), wanted[it.name], moment)}
         if not open_ends:
             return ""
         if time.monotonic() > end:
@@ -186,7 +196,6 @@ def _wait_until_settled(site: Site, wanted: dict[str, str], moment: float) -> st
             row = status.get(one)
             said = f"{row['result']} {row['reason']} {row['note']}" if row else "not known to the daemon"
             return f"neither updated nor refused in {len(open_ends)} cases; {one.name} in {one.pid}: {said}"
-        time.sleep(_POLL)
 
 
 def _is_settled(row: dict[str, Any] | None, wanted: str, moment: float) -> bool:
@@ -196,7 +205,9 @@ def _is_settled(row: dict[str, Any] | None, wanted: str, moment: float) -> bool:
 
 
 def _verdict(rows: list[dict[str, Any]], before: str, wanted: str) -> tuple[str, str]:
-    """The verdict that all processes share, and its reason."""
+    """The verdict that all processes share, but those that executed a program since and began with what lies on disk,
+    and its reason."""
+    rows = [it for it in rows if it["result"] != "current" or it["versions_loaded"] > 1 or it["version"] == before]
     results, versions = {row["result"] for row in rows}, {row["version"] for row in rows}
     if versions == {wanted} and results <= {"updated", "current"}:
         return "applies", ""

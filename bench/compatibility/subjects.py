@@ -1,5 +1,7 @@
 """The programs that are tried, and what changes under them."""
 
+from dataclasses import replace
+
 from bench.compatibility.programs import curl, httpd, imagemagick, memcached, nginx, postgresql, python, redis, sshd
 from bench.compatibility.subject import Change, Subject
 
@@ -73,7 +75,7 @@ SUBJECTS = (
         "OpenSSH",
         ("openssh-server",),
         (
-            *_OPENSSL,
+            *(replace(it, libraries=_TLS[:1]) for it in _OPENSSL),
             _ZLIB,
             Change(("libsystemd0",), ("libsystemd.so.0",)),
         ),
