@@ -37,8 +37,8 @@ demo: all
 	@$(MAKE) --no-print-directory -C examples/hello_world demo
 	@$(MAKE) --no-print-directory -C examples/python_extension demo
 
-# two workers more than processors, for many tests wait; TESTS: which files, or options of pytest
-PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 2)) --dist loadgroup
+# one worker more than processors, for many tests wait; TESTS: which files, or options of pytest
+PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadgroup
 
 test: all
 	@PYTHON=$(PYTHON) tools/system-packages test
