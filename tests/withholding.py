@@ -15,7 +15,7 @@ _ENTRY = struct.Struct("<4QII")
 _LOOKUP, _FORGET, _GETATTR, _OPEN, _READ, _INIT, _OPENDIR, _INTERRUPT, _BATCH_FORGET = 1, 2, 3, 14, 15, 26, 27, 36, 42
 _DONE = {18, 25, 29}  # FUSE_RELEASE, FUSE_FLUSH, FUSE_RELEASEDIR
 _WITHOUT_ANSWER = {_FORGET, _INTERRUPT, _BATCH_FORGET}
-_ROOT, _FILE = 1, 2
+_FILE = 2  # its number; 1 is the folder's
 _NAME = b"page"
 _MNT_DETACH = 2
 
@@ -53,6 +53,7 @@ class WithheldFile:
             try:
                 request = os.read(self._device, 1 << 17)
             except OSError:
+                os.close(self._device)
                 return
             _size, kind, number, node, *_rest = _HEADER.unpack_from(request)
             if kind in _WITHOUT_ANSWER:

@@ -125,13 +125,23 @@ def build(bench: Bench, version: int, folder: str, *flags: str) -> None:
     )
 
 
-def install(bench: Bench, folder: str) -> None:
-    """Both files take their places as dpkg does it: unpacked beside, and then renamed one after the other."""
-    names = ("libtop.so", "libbase.so.1")
-    for name in names:
+NAMES = ("libtop.so", "libbase.so.1")
+
+
+def install(bench: Bench, folder: str, *names: str) -> None:
+    """Both files, or those with `names`, take their places as dpkg does it: unpacked beside, and then renamed one after
+    the other."""
+    for name in names or NAMES:
         shutil.copy(bench.folder / folder / name, bench.folder / f"{name}.dpkg-new")
-    for name in names:
+    for name in names or NAMES:
         os.rename(bench.folder / f"{name}.dpkg-new", bench.folder / name)
+
+
+def bring(bench: Bench, folder: str, program: Program) -> None:
+    """Install both files, and wait until the program runs them."""
+    install(bench, folder)
+    for name in NAMES:
+        bench.wait_for_version(f"{folder}/{name}", name, program.pid)
 
 
 @pytest.fixture(params=["linked", "local", "global"])
@@ -159,9 +169,7 @@ def test_one_needs_what_only_the_other_new_one_has(bench: Bench, program: Progra
     says(program, "top 1, base 1")
     for version in (2, 3):
         build(bench, version, "next")
-        install(bench, "next")
-        bench.wait_for_version("next/libtop.so", "libtop.so", program.pid)
-        bench.wait_for_version("next/libbase.so.1", "libbase.so.1", program.pid)
+        bring(bench, "next", program)
         says(program, f"top {version}, base {version}, new, 50")
     install(bench, "one")
     bench.wait_for_version("one/libtop.so", "libtop.so", program.pid)
@@ -172,28 +180,21 @@ def test_one_needs_what_only_the_other_new_one_has(bench: Bench, program: Progra
     assert program.end() == 0
 
 
-def replace(bench: Bench, folder: str, name: str) -> None:
-    shutil.copy(bench.folder / folder / name, bench.folder / f"{name}.dpkg-new")
-    os.rename(bench.folder / f"{name}.dpkg-new", bench.folder / name)
-
-
 @pytest.mark.parametrize("is_known", [False, True], ids=["never opened", "opened before"])
 def test_who_comes_long_before_what_it_needs_waits_for_that(bench: Bench, program: Program, is_known: bool) -> None:
     build(bench, 2, "two")
     if is_known:
         for folder, line in (("two", "top 2, base 2, new, 50"), ("one", "top 1, base 1")):
-            install(bench, folder)
-            bench.wait_for_version(f"{folder}/libtop.so", "libtop.so", program.pid)
-            bench.wait_for_version(f"{folder}/libbase.so.1", "libbase.so.1", program.pid)
+            bring(bench, folder, program)
             says(program, line)
-    replace(bench, "two", "libtop.so")
+    install(bench, "two", "libtop.so")
     if is_known:
         library = bench.wait_for_library(program.pid, "libtop.so", result="held back", waits_for=["libbase.so.1"])
         assert "needs libbase.so.1, which offers base_" in library["reason"], library
     else:
         bench.wait_for_library(program.pid, "libtop.so", result="refused", reason=containing("libbase.so.1"))
     says(program, "top 1, base 1")
-    replace(bench, "two", "libbase.so.1")
+    install(bench, "two", "libbase.so.1")
     bench.wait_for_version("two/libtop.so", "libtop.so", program.pid)
     says(program, "top 2, base 2, new, 50")
     assert program.end() == 0
@@ -202,9 +203,7 @@ def test_who_comes_long_before_what_it_needs_waits_for_that(bench: Bench, progra
 def test_going_back_alone_to_what_needs_a_newer_version_of_another_waits(bench: Bench, program: Program) -> None:
     build(bench, 2, "two")
     for folder in ("two", "one"):
-        install(bench, folder)
-        bench.wait_for_version(f"{folder}/libtop.so", "libtop.so", program.pid)
-        bench.wait_for_version(f"{folder}/libbase.so.1", "libbase.so.1", program.pid)
+        bring(bench, folder, program)
     version = hashlib.sha256((bench.folder / "two/libtop.so").read_bytes()).hexdigest()
     asked = [str(LIVESO), "rollback", "libtop.so", version]
     done = subprocess.run(asked, env=bench.environment, capture_output=True, text=True)

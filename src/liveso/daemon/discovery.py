@@ -74,7 +74,7 @@ def _why_not_served(pid: int, store: str) -> str:
 
 
 def is_told(pid: int, socket: Path, connected: Collection[int]) -> bool:
-    """Whether a process with live.so is to be served by way of `socket`. Raises OSError, TargetGone.
+    """Whether a process with live.so is to be served by way of `socket`. Raises OSError, TargetError.
 
     A live.so that is too old to say so may be in a program that writes a title over its variables (nginx's workers): it
     has the socket of the process which made it, which may be one that is `connected`."""
@@ -95,7 +95,7 @@ def _socket_of(pid: int) -> str:
 
 
 def path_of_agent(pid: int) -> str:
-    """Where a process has live.so from; empty where it has none. Raises OSError."""
+    """Where a process has live.so from; empty where it has none. Raises TargetError."""
     for line in proc.read_bytes(pid, "maps").splitlines():
         if line.endswith((b"/live.so", b"/live.so (deleted)")):
             return os.fsdecode(line[line.index(b"/") :]).removesuffix(" (deleted)")

@@ -113,7 +113,7 @@ class Rollouts:
                 is_waiting = _are_questions(refusals(other, choice.going | {other}))
                 why = "waits for a person" if is_waiting else f"is refused: {choice.refused[other]}"
             it, name = candidates[path], os.path.basename(other)
-            if found := unmet(path, choice.going):
+            if (found := unmet(path, choice.going)) and found[0] == other:
                 why = f"offers {found[1]} only in a version that does not run"
             self._results.held_back(served, it.library, it.to, name, f"it needs {name}, which {why}")
         if choice.going and not served.target.agent.is_met:

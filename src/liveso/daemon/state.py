@@ -50,9 +50,9 @@ class Library:
     run, so that the same is not tried again. `file` is what the target has mapped as its first version; `unprotected`
     says why it would not survive that this is overwritten in place. `waits_for` are the names of libraries that hold it
     back, and `stale` those of functions whose old code pointers still lead to; `inside` are the threads that were in
-    old code when they were last looked at. What was refused only because threads were not to be held still
-    `is_tried_again` by itself. `rollback` is how it was rolled back to what runs. One that `is_new` was not looked at
-    yet, whether it was rolled back in the process that this one came from.
+    old code when they were last looked at. What was refused only because threads were not to be held still, or memory
+    did not come, `is_tried_again` by itself. `rollback` is how it was rolled back to what runs. One that `is_new` was
+    not looked at yet, whether it was rolled back in the process that this one came from.
     """
 
     target: Target
