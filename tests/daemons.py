@@ -79,6 +79,7 @@ def _forks() -> socket.socket:
 def _serve() -> None:
     """Fork what is asked for on standard input, and tell each one's number and exit status, until that is closed."""
     _end_with_the_parent()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `liveso daemon` does
     gc.disable()
     import liveso.daemon  # noqa: F401 - all that a daemon loads
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import liveso
 from liveso.daemon.admission import Peer, process_to_visit
-from liveso.daemon.discovery import path_of_agent
 from liveso.daemon.log import log
+from liveso.daemon.lookout import path_of_agent
 from liveso.daemon.process_events import EventsLost, Kind, ProcessEvent, process_events
 from liveso.daemon.reach import is_own, is_reached
 from liveso.daemon.registry import Registry

@@ -11,9 +11,9 @@ from liveso.daemon.allowing import Allowing
 from liveso.daemon.attaching import Attaching
 from liveso.daemon.caution import Caution
 from liveso.daemon.crashes import Crashes
-from liveso.daemon.discovery import processes_with_agent
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
+from liveso.daemon.lookout import Lookout
 from liveso.daemon.permissions import Permissions
 from liveso.daemon.pins import Pins
 from liveso.daemon.prospect import Prospects
@@ -45,6 +45,7 @@ class Service:
 
     def __init__(self, settings: Settings, workers: Workers, supervisor: Supervisor, *, everything: bool) -> None:
         self._socket = settings.socket
+        self._lookout = Lookout()
         self._supervisor = supervisor
         self._store = Store(settings.store)
         targets: dict[int, ServedTarget] = {}
@@ -136,7 +137,7 @@ class Service:
         connected = frozenset(self.registry.connected) | frozenset(self.registry.targets)
         notes = dict(self.attaching.notes)
         return await asyncio.to_thread(
-            lambda: list(processes_with_agent(self._socket, str(self._store.root), connected, notes))
+            lambda: list(self._lookout.not_served(self._socket, str(self._store.root), connected, notes))
         )
 
 
