@@ -31,6 +31,19 @@ $(STAMP): $(PACKAGES) $(SOURCES)
 	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PIP) --quiet --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
+# live.so for another machine: live-MACHINE.so
+MACHINE ?= $(shell uname -m)
+BUILD := build/agent-$(MACHINE)
+.PHONY: agent
+agent: live-$(MACHINE).so
+
+live-$(MACHINE).so: $(PACKAGES) $(wildcard src/liveso/agent/*.[ch]) meson.build
+	@tools/system-packages $(MACHINE)
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH meson setup $(if $(wildcard $(BUILD)/build.ninja),--wipe) \
+		--cross-file tools/cross/$(MACHINE).ini $(BUILD) >/dev/null
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH ninja --quiet -C $(BUILD) live.so
+	@cp $(BUILD)/live.so $@
+
 demo: all
 	@PYTHON=$(PYTHON) tools/system-packages demo
 	@$(MAKE) --no-print-directory -C examples/fibonacci demo
@@ -84,7 +97,7 @@ wheel: all
 	@tools/wheel dist
 
 clean:
-	rm -rf $(VENV) live.so build dist
+	rm -rf $(VENV) live.so live-*.so build dist
 
 # UPDATES: of each of the four runs
 .PHONY: torture

@@ -114,7 +114,7 @@ async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Resident]]:
             while True:
                 connection, _address = await asyncio.get_running_loop().sock_accept(listener)
                 connection.setblocking(False)
-                it = Resident(connection)
+                it = Resident(connection, os.getpid())
                 tasks.append(asyncio.create_task(it.receive_until_gone()))
                 found.put_nowait(it)
 
@@ -199,7 +199,7 @@ def test_an_answer_with_another_number_is_dropped() -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             ours.setblocking(False)
-            it = Resident(ours)
+            it = Resident(ours, os.getpid())
             receiving = asyncio.create_task(it.receive_until_gone())
             asking = asyncio.create_task(it.close(1))
             loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.machine import X86_64
 from liveso.plan.address_map import AddressMap
-from liveso.plan.jumps import patches, present_code, version_led_to, wanted_code, with_overwritten
+from liveso.plan.jumps import led_to, patches, present_code, version_at, wanted_code, with_overwritten
 from liveso.plan.packed import HOME, pack, unpacked
 from liveso.plan.record import LibraryState, LoadedVersion
 from liveso.process.pages import PAGE, Pages, one_page_each, pages_of
@@ -30,7 +30,7 @@ def memory_of(numbers: Table) -> Pages:
 
 def applied(pages: Pages, to: LoadedVersion) -> Pages:
     memory = pages.memory.copy()
-    for it in patches(wanted_code(to, HOMES, X86_64), pages, SIZE):
+    for it in patches(wanted_code(to, HOMES, X86_64)[0], pages, SIZE):
         assert pages.between(it.address, it.address + len(it.expected)).tobytes() == it.expected
         at = int(pages.offsets(np.array([it.address], "<u8"))[0])
         memory[at : at + len(it.content)] = np.frombuffer(it.content, np.uint8)
@@ -38,7 +38,7 @@ def applied(pages: Pages, to: LoadedVersion) -> Pages:
 
 
 def test_jumps_lead_to_the_new_version_and_what_they_overwrote_comes_back() -> None:
-    code = wanted_code(SECOND, HOMES, X86_64)
+    code, _far = wanted_code(SECOND, HOMES, X86_64)
     numbers = pages_of(code["place"], SIZE)
     assert numbers.tolist() == [0x10, 0x11, 0x12]
     before = memory_of(numbers)
@@ -51,15 +51,15 @@ def test_jumps_lead_to_the_new_version_and_what_they_overwrote_comes_back() -> N
         content = row["content"][:SIZE].tobytes()
         assert content[:1] == b"\xe9"
         assert place + SIZE + int.from_bytes(content[1:], "little", signed=True) == SECOND.base + at
-        assert version_led_to(state, place, content, X86_64) == state.versions[1]
+        assert version_at(state, led_to(place, content, X86_64)) == state.versions[1]
     assert with_overwritten(state, again, SIZE) == state  # a jump is never taken for the function's own code
     assert applied(after, state.home).memory.tobytes() == before.memory.tobytes()
     own = before.contents(np.array([0x10204], "<u8"), SIZE).tobytes()
-    assert version_led_to(state, 0x10204, own, X86_64) == state.home
+    assert version_at(state, led_to(0x10204, own, X86_64)) == state.home
 
 
 def test_only_pages_that_change_are_written_and_neighbours_together() -> None:
-    code = wanted_code(SECOND, HOMES, X86_64)
+    code, _far = wanted_code(SECOND, HOMES, X86_64)
     pages = memory_of(pages_of(code["place"], SIZE))
     assert [(it.address, len(it.content)) for it in patches(code, pages, SIZE)] == [(0x10000, 3 * PAGE)]
     assert [(it.address, len(it.content)) for it in patches(code[:1], pages, SIZE)] == [(0x10000, PAGE)]
@@ -67,8 +67,8 @@ def test_only_pages_that_change_are_written_and_neighbours_together() -> None:
 
 
 def test_a_version_gets_its_own_code_back_also_where_the_one_that_runs_does_not_have_the_function() -> None:
-    state = with_overwritten(STATE, present_of(wanted_code(SECOND, HOMES, X86_64)), SIZE)
-    code = wanted_code(state.home, HOMES[:0], X86_64)
+    state = with_overwritten(STATE, present_of(wanted_code(SECOND, HOMES, X86_64)[0]), SIZE)
+    code, _far = wanted_code(state.home, HOMES[:0], X86_64)
     assert code["place"].tolist() == [0x10204, 0x11FFE]
     assert [row["content"][:SIZE].tobytes() for row in code] == [b"\1" * SIZE] * 2
 

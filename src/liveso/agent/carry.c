@@ -5,15 +5,21 @@
 #include "live.h"
 #include "system.h"
 
-enum { PAGE = 4096, BREAKPOINT = 0xcc /* int3; probes are a matter of x86-64 as long as updates are */ };
+enum { PAGE = 4096 };
+
+#ifdef __x86_64__
+static const unsigned char breakpoint[] = {0xcc}; /* int3 */
+#else
+static const unsigned char breakpoint[] = {0xa0, 0x00, 0x20, 0xd4}; /* brk #5 (BRK64_OPCODE_UPROBES) */
+#endif
 
 /* A breakpoint that the kernel has set (uprobes) belongs to the first file: in a copy of its page it would end the
  * program. A debugger's is not here: then the threads could not have been stopped. */
 static void leave_out_probes(char *now, const char *file)
 {
-	for (size_t i = 0; i < PAGE; i++)
-		if ((unsigned char)now[i] == BREAKPOINT)
-			now[i] = file[i];
+	for (size_t i = 0; i < PAGE; i += sizeof breakpoint)
+		if (live_same(&now[i], breakpoint, sizeof breakpoint))
+			live_copy(&now[i], &file[i], sizeof breakpoint);
 }
 
 /* Let the new mapping hold what the old one holds in the page at `at`: its own copy, where that is not the file's. */

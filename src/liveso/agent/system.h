@@ -5,6 +5,7 @@
 #ifndef LIVE_SYSTEM_H
 #define LIVE_SYSTEM_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -72,7 +73,15 @@ static inline bool live_protect(uint64_t start, uint64_t size, int protection)
 static inline bool live_reach(long call, void *here, uint64_t address, size_t size)
 {
 	struct iovec local = {here, size}, remote = {(void *)(uintptr_t)address, size};
-	return syscall(call, (long)gettid(), &local, 1L, &remote, 1L, 0L) == (ssize_t)size;
+	ssize_t done = syscall(call, (long)gettid(), &local, 1L, &remote, 1L, 0L);
+	if (done < 0 && errno == ENOSYS) { /* an emulator, or a kernel without these */
+		bool reads = call == SYS_process_vm_readv;
+		int memory = live_open("/proc/self/mem", reads ? O_RDONLY : O_RDWR);
+		done = reads ? live_read_at(memory, here, size, (off_t)address)
+			     : live_write_at(memory, here, size, (off_t)address);
+		live_close(memory);
+	}
+	return done == (ssize_t)size;
 }
 
 /* As mempcpy(3). */

@@ -95,6 +95,35 @@ static void read_memory(struct live_message *message, int sheet)
 	message->argument[0] = count;
 }
 
+/* An emulator shows a process what it knows of its memory, and the kernel what it made of that. */
+static uint64_t copy_map(struct live_message *message, int sheet)
+{
+	char part[1024];
+	uint64_t bytes = 0;
+	ssize_t size = -1;
+	int map = live_open("/proc/self/maps", O_RDONLY);
+	while (map >= 0 && (size = live_read(map, part, sizeof part)) > 0 && put(sheet, part, (size_t)size, bytes))
+		bytes += (uint64_t)size;
+	message->status = size == 0 ? LIVE_DONE : LIVE_NO_MEMORY;
+	if (map >= 0)
+		live_close(map);
+	return bytes;
+}
+
+/* What is asked for is what is given, or nothing: MAP_FIXED would take the place of what somebody else has mapped. */
+static void make_room(struct live_message *message)
+{
+	uint64_t start = message->argument[0], size = message->argument[1];
+	long found = syscall(SYS_mmap, start, size, (long)(PROT_READ | PROT_EXEC), (long)(MAP_PRIVATE | MAP_ANONYMOUS),
+			     -1L, 0L);
+	if (found != -1 && (uint64_t)found != start) {
+		live_unmap((void *)found, size);
+		errno = EEXIST;
+		found = -1;
+	}
+	message->status = found == -1 ? LIVE_NO_MEMORY : LIVE_DONE;
+}
+
 static void tell_loader_error(struct live_message *message)
 {
 	const char *reason = dlerror();
@@ -163,7 +192,7 @@ static void exclude_forks(void)
 static bool is_complete(const struct live_message *message, int sheet)
 {
 	bool needs_sheet = message->kind == LIVE_LIST || message->kind == LIVE_READ || message->kind == LIVE_COMMIT ||
-			   message->kind == LIVE_RECALL || message->kind == LIVE_CARRY;
+			   message->kind == LIVE_RECALL || message->kind == LIVE_CARRY || message->kind == LIVE_MAP;
 	bool needs_text = message->kind == LIVE_OPEN || message->kind == LIVE_RESOLVE || message->kind == LIVE_CARRY;
 	return !(needs_sheet && sheet < 0) &&
 	       !(needs_text && (message->text_size == 0 || message->text[message->text_size - 1] != 0));
@@ -189,7 +218,7 @@ bool live_work(struct live_message *message, int sheet)
 		return true;
 	}
 	bool uses_loader = message->kind != LIVE_READ && message->kind != LIVE_RECALL && message->kind != LIVE_SAY &&
-			   message->kind != LIVE_CARRY;
+			   message->kind != LIVE_CARRY && message->kind != LIVE_MAP;
 	bool stay = true;
 	if (uses_loader)
 		exclude_forks();
@@ -223,6 +252,12 @@ bool live_work(struct live_message *message, int sheet)
 	case LIVE_CARRY:
 		message->status = live_carry(sheet, message->text, &message->argument[0]);
 		message->text_size = 0;
+		break;
+	case LIVE_MAP:
+		message->argument[0] = copy_map(message, sheet);
+		break;
+	case LIVE_ROOM:
+		make_room(message);
 		break;
 	case LIVE_LEAVE:
 		stay = false;

@@ -5,7 +5,6 @@ from liveso.apply.target import Target, commit_words, dynamics_of, in_use, list_
 from liveso.plan.homes import entries_by_home
 from liveso.plan.redirect import call_slots, moved_slots
 from liveso.plan.spans import is_writable
-from liveso.process import memory_map
 from liveso.process.objects import Slots, read_words
 
 
@@ -22,7 +21,7 @@ async def lead_on(target: Target) -> None:
         dynamics = await dynamics_of(target, in_use(target, objects.objects, frozenset()))
         places = call_slots(dynamics, target.machine.jump_slot)
         words = moved_slots(Slots(places, await read_words(target.agent, places)), entries)
-        protections = memory_map.protections(target.pid, target.hello.thread, words["address"])
+        protections = await target.agent.protections(words["address"])
         words = words[is_writable(protections, words["address"])]
         if len(words):
             await commit_words(target, objects, words, [])

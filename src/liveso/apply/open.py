@@ -33,7 +33,7 @@ from liveso.plan.redirect import Images, versions_led_to
 from liveso.plan.relink import LeftOut, Surroundings, relink
 from liveso.plan.spans import spans_for_code, spans_for_words
 from liveso.plan.thread_locals import ThreadBlocks
-from liveso.process import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged, memory_map
+from liveso.process import LoadedObject, ObjectList, ObjectsChanged, Opened, Transaction, WordChanged
 from liveso.process.objects import Dynamic, Slots, dynamic_of_copy, imported_names, read_words, started_with
 from liveso.store import Store, Version, own_tls_relocations
 from liveso.verdict import PairAnalysis
@@ -240,7 +240,7 @@ async def _relink(
         bound = dict(zip(offsets.tolist(), values.tolist(), strict=True))
         plan = relink(image, analysis, places, around, bound, left_out)
         changed = np.concatenate([plan.halves["address"], plan.words["address"]])
-        protections = memory_map.protections(target.pid, target.hello.thread, changed)
+        protections = await target.agent.protections(changed)
         code = NO_SPANS if through_proc else spans_for_code(protections, plan.halves["address"])
         transaction = Transaction(
             spans=np.concatenate([code, spans_for_words(protections, plan.words["address"])]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from liveso.apply.target import Target
 from liveso.code import function_names
+from liveso.errors import TargetError
 from liveso.plan.record import LibraryState
 from liveso.process import proc
 from liveso.process.freeze import Freeze
@@ -48,6 +49,8 @@ async def wait_until_outside(target: Target, states: Sequence[LibraryState], sto
 
     Raises NotYetStill, which names a thread that stays there, TargetError where that cannot be told.
     """
+    if target.agent.is_translated:
+        raise TargetError("an emulator runs the program: whether a thread is inside the library cannot be told")
     start_holder()
     ranges = [code for it in states for code in await asyncio.to_thread(code_of, it, store)]
     end, pause = time.monotonic() + _PATIENCE, _SHORTEST

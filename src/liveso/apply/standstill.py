@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from liveso.apply.from_inside import write_from_inside
 from liveso.apply.outside import require_outside
 from liveso.apply.target import Target
 from liveso.elf.tables import Table
@@ -37,6 +38,9 @@ async def write_still(
     if not pieces:
         return
     start_holder()
+    if target.agent.is_translated:
+        await write_from_inside(target, pieces)
+        return
     end, limit = time.monotonic() + _PATIENCE, _SHORTEST
     places = np.sort(places.astype("<u8"))
     with written_down(pieces) as sheet:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from liveso.apply.target import Target, dynamics_of, in_use, list_objects, prepared_copies
 from liveso.plan.transaction import Plan, Step, make_plan, pages_wanted, prepare
-from liveso.process import LoadedObject, memory_map
+from liveso.process import LoadedObject
 from liveso.process.objects import Dynamic, imported_names, slot_addresses
 from liveso.process.pages import one_page_each, read_pages
 
@@ -18,7 +18,7 @@ async def survey(target: Target, steps: Sequence[Step]) -> Plan:
     copies = await _copies(target, dynamics)
     prepared = [prepare(it, copies) for it in steps]
     pages = await read_pages(target.agent, pages_wanted(prepared, slots, target.machine))
-    protections = memory_map.protections(target.pid, target.hello.thread, one_page_each(pages.numbers))
+    protections = await target.agent.protections(one_page_each(pages.numbers))
     return make_plan(prepared, slots, dynamics, pages, protections, target.machine)
 
 

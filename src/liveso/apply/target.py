@@ -9,11 +9,12 @@ import numpy as np
 from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.machine import Machine
-from liveso.plan.jumps import version_led_to
+from liveso.plan.islands import ISLAND_SIZE
+from liveso.plan.jumps import led_to, version_at
 from liveso.plan.record import LibraryState, LoadedVersion, encode_record
 from liveso.plan.recorded import Spans, decode_record
 from liveso.plan.spans import spans_for_words
-from liveso.process import Agent, Hello, LoadedObject, ObjectList, Transaction, memory_map
+from liveso.process import Agent, Hello, LoadedObject, ObjectList, Transaction
 from liveso.process.objects import Dynamic, read_dynamic
 from liveso.process.protocol import HALF, SPAN, WORD
 from liveso.roots import root_of
@@ -133,10 +134,19 @@ async def running_version(target: Target, state: LibraryState) -> LoadedVersion:
         rows = it.map.entries
         if len(rows):
             place = int(rows["place"][0])
-            found = await target.agent.read([(place, target.machine.jump_size)])
-            if version_led_to(state, place, found[0], target.machine) == it:
+            (content,) = await target.agent.read([(place, target.machine.jump_size)])
+            if await _version_led_to(target, state, led_to(place, content, target.machine)) == it:
                 return it
     return state.home if any(it.map.functions for it in state.versions) else by_record
+
+
+async def _version_led_to(target: Target, state: LibraryState, address: int) -> LoadedVersion | None:
+    """The version that a jump to `address` leads to, which may be that of an island."""
+    found, jump = version_at(state, address), target.machine.jump
+    if found is None and jump is not None and jump.led_on is not None:
+        (content,) = await target.agent.read([(address, ISLAND_SIZE)])
+        found = version_at(state, jump.led_on(np.frombuffer(content, "<u8").tolist()) or 0)
+    return found
 
 
 async def close(target: Target, *handles: int) -> None:
@@ -159,7 +169,7 @@ async def commit_words(
 ) -> None:
     """Exchange words of the target, which from then on remembers `states`, or in their place those that are `coming`
     and may be in force when the record is read, or not."""
-    protections = memory_map.protections(target.pid, target.hello.thread, words["address"])
+    protections = await target.agent.protections(words["address"])
     spans = spans_for_words(protections, words["address"])
     after = target.libraries | {it.path: it for it in states}
     record = record_of(target, after | {it.path: it for it in coming})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from liveso.apply.open import Opening, forget, learn_home, load
 from liveso.apply.outside import wait_until_outside
 from liveso.apply.permission import require_able
+from liveso.apply.room import make_room
 from liveso.apply.standstill import undo, write_still
 from liveso.apply.survey import survey
 from liveso.apply.target import ATTEMPTS, NO_WORDS, Target, commit_words
@@ -16,6 +17,7 @@ from liveso.elf import Image, tables
 from liveso.errors import LivesoError, Refused, TargetError, TargetGone
 from liveso.plan.homes import agree, in_common
 from liveso.plan.imports import Provider, later_imports
+from liveso.plan.islands import NoRoom
 from liveso.plan.record import LibraryState
 from liveso.plan.transaction import Step, about
 from liveso.process import ObjectsChanged, TakenBack
@@ -176,6 +178,8 @@ async def _redirect(
             await _remember(target, it.before, [it.after[step.state.path][0] for step in steps if _goes_home(step)])
             await write_still(target, it.pieces, it.code["place"], size, avoided)
             break
+        except NoRoom as error:
+            steps = await make_room(target, steps, error.places)
         except (MemoryChanged, ObjectsChanged):
             if attempt == ATTEMPTS - 1:
                 raise

@@ -26,9 +26,7 @@ def daemon(on_demand: bool, everything: bool, switch: str | None, canary: int | 
     as far as the settings allow and deny them (LIVE_ALLOW, LIVE_DENY).
     """
     settings = read_settings()  # what is wrong there is said before the rest is loaded
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # threads of numpy that nothing here needs
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads of numpy that nothing here needs
     gc.disable()  # nothing that is loaded from here on is ever garbage
     from liveso.daemon import run_daemon
 

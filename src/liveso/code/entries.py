@@ -4,6 +4,7 @@ The jump takes the place of the first instructions. Nothing but the function's o
 branch may lead into it; one that goes back to the entry from inside is a loop, which would be left half-way.
 """
 
+import struct
 from collections import defaultdict
 
 import numpy as np
@@ -14,6 +15,7 @@ from liveso.code.mask import displacements
 from liveso.elf import Image, Section, tables
 from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
+from liveso.machine import CodeWords
 
 ENTRY = np.dtype([("function", "<u8"), ("place", "<u8")])
 """The address of a function, and that at which the jump can be written."""
@@ -22,6 +24,7 @@ BRANCH = np.dtype([("end", "<i8"), ("target", "<i8"), ("is_call", "?")])
 """Where a branch ends and leads to, and whether it is a call."""
 
 _FAR = 4  # bytes of a displacement
+_WORD = 4  # bytes of an instruction, where all have one size
 _LONGEST_INSTRUCTION = 15  # bytes
 
 
@@ -32,17 +35,33 @@ def entries(image: Image, addresses: Table) -> Table:
     if not machine.jump_size:
         return np.zeros(0, ENTRY)
     borders = _Borders(image, known)
+    is_guarded = _is_guarded(image)
     found: dict[int, tuple[int, int]] = {}
     for address in distinct(addresses).astype("<i8").tolist():
-        is_marked = image.bytes_at(address, len(machine.entry_mark)) == machine.entry_mark
+        is_marked = _begins(image, address, machine.entry_mark)
         place = address + len(machine.entry_mark) * is_marked
+        is_free = not (is_guarded and _begins(image, address, machine.guarded_entry))
         end = borders.end_of(address)
-        if end is not None and borders.is_free(end, place + machine.jump_size):
+        if is_free and end is not None and borders.is_free(end, place + machine.jump_size):
             found[address] = place, end
     rows = np.array([(address, place, end) for address, (place, end) in found.items()], "<i8").reshape(-1, 3)
     led_into = _led_into(image, known, rows)
     kept = [(address, place) for address, place, _end in rows.tolist() if address not in led_into]
     return np.array(kept, ENTRY)
+
+
+def _is_guarded(image: Image) -> bool:
+    """Whether indirect branches may only lead to marks in this image (Linux gABI extensions, "Program Property")."""
+    property_of = struct.pack("<II", image.machine.guard_property, _WORD)
+    for section in image.sections:
+        if section.name == ".note.gnu.property" and image.machine.guard_property:
+            _before, found, value = image.section_bytes(section).partition(property_of)
+            return bool(found and value[:1] and value[0] & 1)
+    return False
+
+
+def _begins(image: Image, address: int, mark: bytes) -> bool:
+    return bool(mark) and image.bytes_at(address, len(mark)) == mark
 
 
 class _Borders:
@@ -109,6 +128,8 @@ def _led_into(image: Image, known: Table, rows: Table) -> set[int]:
             if source >= 0 and branch_end > ends[source]:  # hand-written, and constants lie between
                 start = max(int(ends[source]), section.address)
             suspects[start].append((function, branch_end, leads_to))
+    if image.machine.code_words is not None:  # what looks like a branch is one
+        return {function for hits_of in suspects.values() for function, _end, _target in hits_of}
     for start, hits_of in suspects.items():
         stop = max(branch_end for _function, branch_end, _target in hits_of) + _LONGEST_INSTRUCTION
         content = image.bytes_at(start, min(stop, _end_of_section(image, start)) - start)
@@ -134,6 +155,8 @@ def _branches(image: Image, section: Section) -> Table:
     """What looks like branches in a section: where each ends and leads to, by its bytes. Few of these are none; no
     branch is missing."""
     machine, code = image.machine, image.section_bytes(section)
+    if machine.code_words is not None:
+        return _branch_words(machine.code_words(code, section.address), section)
     content, numbers = np.frombuffer(code, np.uint8), displacements(code)
     found = []
     for opcode in machine.branch_opcodes:
@@ -146,6 +169,14 @@ def _branches(image: Image, section: Section) -> Table:
     places = np.flatnonzero(np.isin(content[:-1], sorted(machine.near_branch_opcodes))) + 1
     found.append(_rows(places, 1, content.view(np.int8)[places], section, is_call=False))
     return np.concatenate(found)
+
+
+def _branch_words(words: CodeWords, section: Section) -> Table:
+    places = np.flatnonzero(words.target >= 0)
+    rows = np.zeros(len(places), BRANCH)
+    rows["end"] = section.address + (places + 1) * _WORD
+    rows["target"], rows["is_call"] = words.target[places], words.calls[places]
+    return rows
 
 
 def _rows(places: Table, size: int, numbers: Table, section: Section, *, is_call: bool) -> Table:

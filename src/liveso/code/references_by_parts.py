@@ -60,9 +60,11 @@ def slot_references(image: Image, slots: frozenset[int]) -> tuple[Table, tuple[i
 
 
 def pages_of(image: Image, places: Table) -> Table:
-    """The PAGE rows of references at `places`: none for those whose instruction holds all."""
+    """The PAGE rows of references at `places`, none for those whose instruction holds all, and of all others that have
+    a page from one of the same instructions."""
     rows = address_parts(image).rows
-    return _pages(rows[among(rows["place"], places) & (rows["place"] != rows["page"])])
+    rows = rows[rows["place"] != rows["page"]]
+    return _pages(rows[among(rows["page"], distinct(rows["page"][among(rows["place"], places)]))])
 
 
 def _pages(rows: Table) -> Table:

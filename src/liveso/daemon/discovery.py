@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from liveso.process import LoadedObject
+from liveso.process.agent_file import is_agent
 from liveso.process.memory_map import Mapping as MappedPart
 from liveso.settings import is_served
 from liveso.store import Store
@@ -18,7 +19,7 @@ def is_from_disk(it: LoadedObject, store: Store) -> bool:
     """Whether the process loaded this object from a file by itself: not what the kernel brings, live.so, or a copy in
     the store."""
     name = os.path.basename(it.name)
-    return not _KERNELS.match(name) and name != "live.so" and store.version_of(it.name) is None
+    return not _KERNELS.match(name) and not is_agent(name) and store.version_of(it.name) is None
 
 
 def why_fixed(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> str:

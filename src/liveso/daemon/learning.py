@@ -57,7 +57,8 @@ class Learner:
             target.root = root_for(pid, thread, store)
         elif reason := why_unlike(pid, thread, store):
             raise TargetError(f"{reason}: it can only be visited (`liveso attach`), or served by a daemon there")
-        require_own_program(pid, thread)
+        if not target.agent.is_translated:
+            require_own_program(pid, thread)
         await asyncio.to_thread(take_record, target, await target.agent.recall(), self._variables)
         if target.libraries:  # it has been updated: what has to be forgotten or given back of that, it must be asked
             await target.agent.meet()
@@ -91,7 +92,7 @@ class Learner:
     async def _learn_listed(self, served: ServedTarget) -> None:
         target, thread = served.target, served.target.hello.thread
         served.memory = proc.memory_use(target.pid, target.hello.thread)
-        served.mapped = memory_map.mapped_code(target.pid, thread, self._store.beginnings)
+        served.mapped = served.mapped_now(self._store.beginnings)
         listed = await target.agent.list_objects()
         mappings = memory_map.mappings(target.pid, thread)
         starts = [it.start for it in mappings]
@@ -143,8 +144,7 @@ class Learner:
         ignore = patterns(settings.get("LIVE_IGNORE", "")) or self._settings.ignore
         only = patterns(settings.get("LIVE_ONLY", "")) or self._settings.only
         if it.name == PROGRAM:
-            shown = proc.program_path(target.pid, target.hello.thread).removesuffix(" (deleted)")
-            path = _below_root(target, shown)
+            path = _path_of_program(target, seen)
             why = "is the program itself"
         else:
             path = _path(target, seen, kin)
@@ -193,12 +193,18 @@ class Learner:
         return self._store.image(library.state.home.version).soname if library.state else ""
 
 
+def _path_of_program(target: Target, seen: Sighting) -> str:
+    is_own = not target.agent.is_translated
+    shown = proc.program_path(target.pid, target.hello.thread) if is_own else seen.mapping.file.path
+    return _below_root(target, shown.removesuffix(" (deleted)"))
+
+
 def _path(target: Target, seen: Sighting, kin: ServedTarget | None) -> str:
     """The path by which a library was loaded. A name that is relative was so to the folder that the process was in
     then: it is in another one by now where that leads to another folder than that of what is mapped. (To another file
     of the same folder it leads where that was replaced meanwhile, or a link to it.)"""
     name = seen.loaded.name
-    if os.path.isabs(name):
+    if os.path.isabs(name) and not _is_elsewhere(target, name, seen):
         return target.root + os.path.normpath(name)
     for path, library in kin.libraries.items() if kin else ():
         if library.base == seen.loaded.base:
@@ -210,6 +216,16 @@ def _path(target: Target, seen: Sighting, kin: ServedTarget | None) -> str:
         if stat(path).st_ino == file.inode or os.path.dirname(real_path(path)) == os.path.dirname(mapped):
             return path
     return mapped
+
+
+def _is_elsewhere(target: Target, name: str, seen: Sighting) -> bool:
+    """Whether an emulator has opened another file than the program named: it has a folder that is searched first."""
+    if not target.agent.is_translated:
+        return False
+    try:
+        return os.path.dirname(real_path(name)) != os.path.dirname(seen.mapping.file.path)
+    except OSError:
+        return True
 
 
 def _below_root(target: Target, shown: str) -> str:

@@ -10,10 +10,12 @@ from threading import Lock
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError, TargetError
 from liveso.process import announcement, proc
+from liveso.process.agent_file import AGENT_NAMES
 from liveso.process.protocol import Mode
 from liveso.process.view import why_unlike
 from liveso.settings import default_socket
 
+_ENDS = tuple(os.fsencode(f"/{name}{state}") for name in AGENT_NAMES for state in ("", " (deleted)"))
 _SEEN_FOR = 0.2  # seconds
 
 _NOT_CONNECTED = "it has live.so and has not connected: it is another daemon's, has just started, or stands still"
@@ -101,6 +103,6 @@ def _socket_of(pid: int) -> str:
 def path_of_agent(pid: int) -> str:
     """Where a process has live.so from; empty where it has none. Raises TargetError."""
     for line in proc.read_bytes(pid, "maps").splitlines():
-        if line.endswith((b"/live.so", b"/live.so (deleted)")):
+        if line.endswith(_ENDS):
             return os.fsdecode(line[line.index(b"/") :]).removesuffix(" (deleted)")
     return ""

@@ -13,6 +13,7 @@ from liveso.daemon.state import ServedTarget
 from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.process import proc
 from liveso.process.agent import AgentSilent
+from liveso.process.agent_file import AGENT_NAMES
 from liveso.process.memory_map import MappedFile
 from liveso.store import Store
 from liveso.watch import Lease, break_time
@@ -22,6 +23,7 @@ _NEWCOMERS = 1.0  # seconds that processes get to be served which have the file 
 _LOOK_AGAIN = 0.02  # seconds
 _AT_ONCE = 16  # targets
 
+_AGENTS = tuple(f"/{name}\n" for name in AGENT_NAMES)
 _THREADS = ThreadPoolExecutor(2, "overwrite")  # of its own: not behind verdicts, which take seconds
 
 Complain = Callable[[ServedTarget, MappedFile, str], None]
@@ -103,6 +105,6 @@ def _is_one_coming(file: MappedFile, known: set[int]) -> bool:
                 text = proc.read_text(int(name), "maps")
             except TargetError:
                 continue
-            if f" {file.device} {file.inode} " in text and "/live.so\n" in text:
+            if f" {file.device} {file.inode} " in text and any(it in text for it in _AGENTS):
                 return True
     return False

@@ -45,6 +45,9 @@ class Protection:
         if library.target.root:
             library.unprotected = "its process sees other files than the daemon"
             return
+        if library.target.agent.is_translated:
+            library.unprotected = "an emulator runs its process"
+            return
         if self._settings.overwrite == "ignore":
             library.unprotected = "switched off (LIVE_OVERWRITE)"
             return

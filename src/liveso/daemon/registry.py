@@ -1,6 +1,7 @@
 """The targets that are served: they come, each is worked on by a task of its own, and they go."""
 
 import asyncio
+import os
 import socket
 import time
 from collections import Counter
@@ -17,8 +18,7 @@ from liveso.daemon.state import Library, ServedTarget, StaleThread
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
-from liveso.machine import X86_64
-from liveso.process import Agent, ObjectsChanged, Resident, Visited, memory_map, proc, rights
+from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc, rights
 from liveso.process.belonging import container_of
 from liveso.settings import Settings, loglevel, switch
 from liveso.store import Store
@@ -79,7 +79,7 @@ class Registry:
             peer = peer_of(connection)
             require_room(peer.user, self._connections)
         except OwnProcess:
-            await self._send_away(Resident(connection))
+            await self._send_away(Resident(connection, os.getpid()))
             return
         except TargetError as error:
             if not isinstance(error, TargetGone):
@@ -89,7 +89,7 @@ class Registry:
         self.connected[peer.pid] += 1
         self._connections[peer.user] += 1
         try:
-            await self._serve_peer(peer, Resident(connection))
+            await self._serve_peer(peer, Resident(connection, peer.pid))
         finally:
             self.connected[peer.pid] -= 1
             if not self.connected[peer.pid]:
@@ -164,7 +164,7 @@ class Registry:
         if not is_visited and (not proc.has_thread(peer.pid, hello.thread) or hello.thread == peer.pid):
             raise TargetError(f"process {peer.pid} has no such thread of live.so")
         filters = _ANY_FILTERS if is_visited else proc.system_call_filters(peer.pid, hello.thread)
-        target = Target(peer.pid, user, agent, hello, X86_64, filters)
+        target = Target(peer.pid, user, agent, hello, agent.machine, filters)
         try:
             level = loglevel(hello.settings.get("LIVE_LOGLEVEL") or self._settings.loglevel)
             is_atomic = switch(hello.settings.get("LIVE_SWITCH") or self._settings.switch) == "atomic"
@@ -219,8 +219,8 @@ class Registry:
 
     async def _see_who_is_inside(self, served: ServedTarget, library: Library) -> bool:
         """Whether a thread is in a version that does not run any more, as is noted."""
-        if library.state is None or len(library.state.versions) < 2:
-            return False
+        if library.state is None or len(library.state.versions) < 2 or served.target.agent.is_translated:
+            return False  # where an emulator has got to in the code, its own registers do not tell
         since = {it.thread: it.since for it in library.inside}
         with suppress(TargetError, StoreError):  # TargetGone is found out elsewhere
             library.inside = tuple(
@@ -270,5 +270,5 @@ class Registry:
             return
         if memory != served.memory:
             served.memory, served.looks_alike = memory, 0
-        if served.mapped != memory_map.mapped_code(pid, agents_thread, self._store.beginnings):
+        if served.mapped != served.mapped_now(self._store.beginnings):
             served.learn_again()

@@ -9,7 +9,7 @@ from liveso.apply import Target
 from liveso.daemon.admission import Peer
 from liveso.daemon.pins import Rollback
 from liveso.plan import LibraryState
-from liveso.process import proc
+from liveso.process import memory_map, proc
 from liveso.process.identity import Identity
 from liveso.process.memory_map import MappedFile
 from liveso.store import Version
@@ -142,6 +142,11 @@ class ServedTarget:
         """The thread by which a process is looked at that is visited may have ended. Raises TargetGone."""
         if self.is_visited:
             self.target.hello = replace(self.target.hello, thread=proc.living_thread(self.pid))
+
+    def mapped_now(self, besides: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+        """The code that it has mapped, but for files whose paths begin like one of `besides`. Raises TargetError."""
+        it = self.target
+        return memory_map.mapped_code(it.pid, it.hello.thread, besides, is_translated=it.agent.is_translated)
 
     def try_again(self) -> None:
         """Try what did not succeed once more."""

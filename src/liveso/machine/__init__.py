@@ -3,9 +3,10 @@
 from liveso.machine.aarch64 import AARCH64
 from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
+from liveso.machine.part_encoding import PartEncoding
 from liveso.machine.words import CodeWords, Part
 from liveso.machine.x86_64 import X86_64
 
 MACHINES = {machine.e_machine: machine for machine in (X86_64, AARCH64)}
 
-__all__ = ["AARCH64", "MACHINES", "X86_64", "CodeWords", "FrameRegisters", "Machine", "Part"]
+__all__ = ["AARCH64", "MACHINES", "X86_64", "CodeWords", "FrameRegisters", "Machine", "Part", "PartEncoding"]

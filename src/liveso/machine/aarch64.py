@@ -4,6 +4,8 @@ import re
 
 import capstone
 
+from liveso.machine.aarch64_jump import AARCH64_JUMP
+from liveso.machine.aarch64_parts import AARCH64_PARTS
 from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words
 from liveso.machine.machine import Machine
 
@@ -41,6 +43,12 @@ AARCH64 = Machine(
     register_parts=_register_parts(),
     minus_one_passed=(b"\x00\x00\x80\x92",),  # mov x0, #-1
     code_words=code_words,
+    parts=AARCH64_PARTS,
+    jump=AARCH64_JUMP,
+    entry_mark=b"\x5f\x24\x03\xd5",  # bti c (Arm Architecture Reference Manual, C6.2 "BTI")
+    guarded_entry=b"\x3f\x23\x03\xd5",  # paciasp
+    guard_property=0xC0000000,  # GNU_PROPERTY_AARCH64_FEATURE_1_AND (ELF for the Arm 64-bit Architecture)
+    padding=frozenset(b"\x00\x1f\x20\x03\xd5"),  # nop, udf
     freed_registers=0x4007FFFF,
     linker_registers=0x40030000,  # x16, x17, x30
     descriptor_registers=0x40000001,  # x0, x30 (ELF for the Arm 64-bit Architecture, "TLS descriptors")
@@ -50,6 +58,7 @@ AARCH64 = Machine(
     adds_words=adds_words,
     adds_place=adds_place,
     start_up_is_described=True,
+    can_be_updated=True,
     reading=frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "fcmpe", "fccmp", "prfm", "nop"}),
     asking=frozenset({"cmp", "cmn", "tst"}),
     selects=re.compile(r"csel$"),

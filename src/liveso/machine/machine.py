@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from liveso.machine.calls import Calls
+from liveso.machine.entry_jump import EntryJump
 from liveso.machine.frames import FrameRegisters
+from liveso.machine.part_encoding import PartEncoding
 from liveso.machine.words import CodeWords, Words
 
 
@@ -27,19 +29,22 @@ class Machine:
     `argument_registers`, in this order, results in
     `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
     names of parts to the whole register's. `far_section` is the flag of sections that displacements do not reach.
-    A `jump`, with a displacement behind it, takes `jump_size` bytes; it stands behind an `entry_mark`, where indirect
-    branches may lead. `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed
-    by a displacement of one byte. `padding` are the bytes that may stand between functions.
+    A `jump` stands at the entries of functions, behind an `entry_mark`, where indirect branches may lead; not at one
+    that begins with a `guarded_entry`, which is such a mark and does more, where the lowest bit of an image's
+    `guard_property` (.note.gnu.property) says that indirect branches lead to marks only.
+    `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed by a displacement of
+    one byte. `padding` are the bytes that may stand between functions.
     `call_number_at` and `call_result_at` are the places in struct user_regs_struct, in bytes, of what is left of a
     system call, and `calls_without_restart` the numbers of those that end with EINTR when a thread is stopped
     (signal(7)).
     Where instructions have one size, and form addresses in parts, `code_words` tells of the words of code at an address
-    what each does with registers, which it numbers as the processor does. `freed_registers` have a bit for each that
-    calls may change, `linker_registers` those that stubs and veneers of linkers change, and `descriptor_registers`
-    those that calls for a TLS descriptor do; these keep all others. Functions get something in `given_registers`, and
-    leave something in `returned_registers`. `extended_words` are the places, in bytes, of instructions that load half a
-    word and extend its sign, and `adds_words` says of code that begins with the last instruction which forms an address
-    whether it loads such from there, and adds it to the address.
+    what each does with registers, which it numbers as the processor does, and `parts` gives them others.
+    `freed_registers` have a bit for each that calls may change, `linker_registers` those that stubs and veneers of
+    linkers change, and `descriptor_registers` those that calls for a TLS descriptor do; these keep all others.
+    Functions get something in `given_registers`, and leave something in `returned_registers`.
+    `extended_words` are the places, in bytes, of instructions that load half a word and extend its sign, and
+    `adds_words` says of code that begins with the last instruction which forms an address whether it loads such
+    from there, and adds it to the address.
     `undecoded` tells the size of an instruction that capstone does not know, at an offset of code, and the displacement
     by which it refers to memory relative to its end, if it does; None where that is not known either.
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
@@ -96,10 +101,11 @@ class Machine:
     compare_opcodes: tuple[int, ...] = ()
     whole_word: tuple[int, int] = (0, 0)
     far_section: int = 0
-    jump: bytes = b""
-    jump_size: int = 0
+    jump: EntryJump | None = None
     call_opcode: bytes = b""
     entry_mark: bytes = b""
+    guarded_entry: bytes = b""
+    guard_property: int = 0
     near_branch_opcodes: frozenset[int] = frozenset()
     padding: frozenset[int] = frozenset()
     call_number_at: int = 0
@@ -107,6 +113,7 @@ class Machine:
     calls_without_restart: tuple[int, ...] = ()
     frames: FrameRegisters | None = None
     code_words: Callable[[bytes, int], CodeWords] | None = None
+    parts: PartEncoding | None = None
     freed_registers: int = 0
     linker_registers: int = 0
     descriptor_registers: int = 0
@@ -124,6 +131,11 @@ class Machine:
     opposites: Mapping[str, str] = field(default_factory=dict)
     can_be_updated: bool = False
     calls: Calls | None = None
+
+    @property
+    def jump_size(self) -> int:
+        """The bytes of an entry jump; 0 where there is none."""
+        return self.jump.size if self.jump else 0
 
     @property
     def slot_relocations(self) -> frozenset[int]:

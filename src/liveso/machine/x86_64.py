@@ -7,6 +7,7 @@ import capstone
 from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
 from liveso.machine.x86_64_calls import CALLS_WITHOUT_RESTART, X86_64_CALLS
+from liveso.machine.x86_64_jump import X86_64_JUMP
 from liveso.machine.x86_64_vectors import vector_instruction
 from liveso.machine.x86_64_words import adds_words, extended_words
 
@@ -50,8 +51,7 @@ X86_64 = Machine(
     program_counter="rip",
     displacement_size=4,
     far_section=0x10000000,  # SHF_X86_64_LARGE (4.2.1)
-    jump=b"\xe9",
-    jump_size=5,
+    jump=X86_64_JUMP,
     call_opcode=b"\xe8",
     entry_mark=b"\xf3\x0f\x1e\xfa",  # endbr64 (Intel Manual 1, 18.1 "Control-flow Enforcement")
     near_branch_opcodes=frozenset({*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}),

@@ -1,6 +1,7 @@
 """The jumps at the homes of functions: whoever calls a function by the address that it remembers gets to the version
 that runs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,29 +18,40 @@ from liveso.process.protocol import Piece
 CODE = np.dtype([("place", "<u8"), ("content", "u1", (8,))])
 """What code, or a word, at an address of the target is to be: as many bytes as the code of a jump, or a word, has."""
 
-_REACH = 1 << 31  # bytes
 
-
-def wanted_code(to: LoadedVersion, homes: Table, machine: Machine) -> Table:
+def wanted_code(to: LoadedVersion, homes: Table, machine: Machine) -> tuple[Table, dict[int, int]]:
     """The CODE rows, in the order of places, that let `to` run whoever enters one of its functions by its home: `homes`
-    are HOME rows. What jumps took the place of in `to` itself comes back. Raises Refused where a jump does not
-    reach."""
+    are HOME rows. What jumps took the place of in `to` itself comes back. Jumps that do not reach have no content: by
+    their places, they are what comes second, with what they shall lead to. Raises Refused where there are such, and no
+    islands."""
     own = to.overwritten
     back = np.zeros(len(own), CODE)
     back["place"], back["content"] = own["place"].astype("<u8") + np.uint64(to.base), own["content"]
     entries = homes["at"].astype("<i8") + to.base
     leads_on = (homes["home"].astype("<i8") != entries) & ~among(homes["place"], back["place"])
     places, entries = homes["place"][leads_on], entries[leads_on]
-    distances = entries - places.astype("<i8") - machine.jump_size
-    if len(distances) and not (distances.min() >= -_REACH and distances.max() < _REACH):
+    distances, jump = entries - places.astype("<i8"), machine.jump
+    if jump is None:
+        return back, {}
+    is_far = (distances < jump.reach.start) | (distances >= jump.reach.stop)
+    if is_far.any() and jump.island is None:
         raise Refused("the new version could only be loaded too far from the old one's functions; restart the program")
     jumps = np.zeros(len(places), CODE)
     jumps["place"] = places
-    start = len(machine.jump)
-    jumps["content"][:, :start] = np.frombuffer(machine.jump, np.uint8)
-    jumps["content"][:, start : start + 4] = distances.astype("<i4").view(np.uint8).reshape(-1, 4)
+    jumps["content"][~is_far, : jump.size] = jump.encode(distances[~is_far])
     found = np.concatenate([back, jumps])
-    return found[np.unique(found["place"], return_index=True)[1]]
+    found = found[np.unique(found["place"], return_index=True)[1]]
+    return found, dict(zip(places[is_far].tolist(), entries[is_far].tolist(), strict=True))
+
+
+def by_islands(code: Table, islands: Mapping[int, int], machine: Machine) -> Table:
+    """The CODE rows in which jumps, by their places, lead to islands."""
+    if not islands or machine.jump is None:
+        return code
+    found, index = code.copy(), np.searchsorted(code["place"], sorted(islands))
+    distances = np.array([islands[it] - it for it in sorted(islands)], "<i8")
+    found["content"][index, : machine.jump.size] = machine.jump.encode(distances)
+    return found
 
 
 def present_code(code: Table, pages: Pages, size: int) -> Table:
@@ -81,10 +93,11 @@ def with_overwritten(state: LibraryState, present: Table, size: int) -> LibraryS
     return replace(state, versions=tuple(versions))
 
 
-def version_led_to(state: LibraryState, place: int, content: bytes, machine: Machine) -> LoadedVersion | None:
-    """The version that runs, as the code at the `place` of a jump tells."""
-    start = len(machine.jump)
-    target = place
-    if content[:start] == machine.jump:
-        target += machine.jump_size + int.from_bytes(content[start : start + 4], "little", signed=True)
-    return next((it for it in state.versions if it.base <= target < it.base + it.size), None)
+def led_to(place: int, content: bytes, machine: Machine) -> int:
+    """Where the code at the `place` of a jump leads: to another version, to an island, or nowhere else."""
+    return place + ((machine.jump and machine.jump.decode(content)) or 0)
+
+
+def version_at(state: LibraryState, address: int) -> LoadedVersion | None:
+    """The version that an address lies in."""
+    return next((it for it in state.versions if it.base <= address < it.base + it.size), None)

@@ -16,7 +16,7 @@ class LoadedVersion:
     that the target itself loaded; `size` is that of its memory in bytes, 0 where it is not known.
 
     `indirect` are the addresses of the functions that its resolvers chose (ifunc), by `name@version`. `packed` is what
-    jumps took the place of in it.
+    jumps took the place of in it, and `rooms` are where islands are for its jumps, address and size.
     """
 
     version: Version
@@ -25,6 +25,7 @@ class LoadedVersion:
     indirect: dict[str, int] = field(default_factory=dict)
     size: int = 0
     packed: str = ""
+    rooms: tuple[tuple[int, int], ...] = ()
 
     @property
     def base(self) -> int:
@@ -52,6 +53,7 @@ class LoadedVersion:
                 "size": self.size,
                 "functions": self.map.functions,
                 "overwritten": self.packed,
+                "rooms": self.rooms,
             }
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 from liveso.elf.tables import Table
 from liveso.errors import LivesoError, TargetError
 from liveso.plan.address_map import EACH_THREAD, AddressMap
+from liveso.plan.islands import ISLAND_SIZE, LARGEST_ROOM
 from liveso.plan.packed import HOME, OVERWRITTEN, STRETCH, pack_stretches, unpacked
 from liveso.plan.record import FORMAT, LibraryState, LoadedVersion
 from liveso.store import Version
@@ -69,7 +70,15 @@ def _loaded(row: Any, spans: Spans | None) -> LoadedVersion:
         {_of(str, name): _number(address) for name, address in _of(dict, row["indirect"]).items()},
         _number(row.get("size", 0)),
         _packed(row.get("overwritten", ""), OVERWRITTEN),
+        tuple(_room(it) for it in _of(list, row.get("rooms", []))),
     )
+
+
+def _room(it: Any) -> tuple[int, int]:
+    start, size = (_number(number) for number in _of(list, it))
+    if start % ISLAND_SIZE or size % ISLAND_SIZE or size > LARGEST_ROOM:
+        raise ValueError
+    return start, size
 
 
 def _map(row: dict[str, Any]) -> AddressMap:

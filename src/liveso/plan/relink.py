@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liveso.code import References
 from liveso.elf import Image, Symbol, tables
 from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
@@ -12,6 +13,7 @@ from liveso.errors import Refused
 from liveso.plan.address_map import AddressMap
 from liveso.plan.displacements import displacements
 from liveso.plan.homes import Placement
+from liveso.plan.parts import part_changes
 from liveso.plan.thread_locals import ThreadBlocks, relink_thread_locals
 from liveso.process.protocol import WORD
 from liveso.verdict import PairAnalysis
@@ -72,15 +74,22 @@ def relink(
     ]
     rows = np.concatenate([references.table, references.constants, references.functions])
     rows = rows[np.unique(rows["place"], return_index=True)[1]]
-    led_to = placement.all_led_to(rows["place"], rows["target"])
-    elsewhere = led_to != rows["target"].astype("<i8") + base
-    halves = np.concatenate([displacements(rows[elsewhere], base, led_to[elsewhere]), thread_halves])
+    halves = np.concatenate([_code_words(new, references, rows, placement), thread_halves])
     if mark and around.panic_mark is not None:
         if not mark.is_clear:
             raise Refused("its code may take panics of the old version for foreign ones, which end the program")
         led_to = np.full(len(mark.references), around.panic_mark, "<i8")
         halves = np.concatenate([halves, displacements(mark.references, base, led_to)])
     return Relinking(halves, np.array(words, WORD))
+
+
+def _code_words(new: Image, references: References, rows: Table, placement: Placement) -> Table:
+    if new.machine.parts is not None:
+        return part_changes(new, new.machine.parts, references, rows, placement)
+    base = placement.map.base
+    led_to = placement.all_led_to(rows["place"], rows["target"])
+    elsewhere = led_to != rows["target"].astype("<i8") + base
+    return displacements(rows[elsewhere], base, led_to[elsewhere])
 
 
 def _relative_words(new: Image, placement: Placement) -> list[tuple[int, int, int]]:

@@ -17,7 +17,8 @@ from liveso.elf.tables import Table
 from liveso.errors import Refused
 from liveso.machine import Machine
 from liveso.plan.homes import InCommon, all_entries, entries_by_home, later_entries
-from liveso.plan.jumps import CODE, patches, present_code, wanted_code, with_overwritten
+from liveso.plan.islands import Rooms, islands_for
+from liveso.plan.jumps import CODE, by_islands, patches, present_code, wanted_code, with_overwritten
 from liveso.plan.merge import Candidate, candidates, merge
 from liveso.plan.own_data import copied_ranges, values_of_the_moment
 from liveso.plan.record import LibraryState, LoadedVersion
@@ -41,8 +42,9 @@ from liveso.process.protocol import WORD, Piece
 from liveso.store import Version
 from liveso.verdict import PairAnalysis
 
-INITIAL, SYMBOL, TABLE, COPIED, SLOT = KINDS = (
+INITIAL, ISLAND, SYMBOL, TABLE, COPIED, SLOT = KINDS = (
     "initial values",
+    "islands",
     "values of symbols",
     "words of tables",
     "words of its own copy of the data",
@@ -74,12 +76,15 @@ class Step:
 class Preparation:
     """What one step is about, apart from what memory holds: the functions' `entries` (HOME rows) and those of them that
     no jump leads on, what `code` is to be where, initial values that may change, the values of the symbol tables, the
-    words of constant tables with what they are to hold, and data to copy."""
+    words of constant tables with what they are to hold, and data to copy. The jumps that are `far` from what they are
+    to lead to, which they have by their places, get there by way of islands in `rooms`."""
 
     step: Step
     entries: Table
     unled: list[SameFunction]
     code: Table
+    far: dict[int, int]
+    rooms: Rooms
     initial: list[Candidate]
     symbols: list[tuple[int, int, int]]
     table_places: Table
@@ -120,13 +125,15 @@ def prepare(it: Step, copies: Mapping[str, int]) -> Preparation:
     with about(state.path):
         changes = changed_words(old, new, it.common.variables)
         initial = candidates(changes, running.map, old, to.map, copies)
-        code = wanted_code(to, entries, new.machine)
+        code, far = wanted_code(to, entries, new.machine)
     keeps_copy = to != state.home and it.analysis.references.may_be_incomplete
     return Preparation(
         it,
         entries,
         unled,
         code,
+        far,
+        tuple(room for loaded in state.versions for room in loaded.rooms) if far else (),
         initial,
         symbol_places(state, it.images, unled),
         *table_values(state, it.images, it.to),
@@ -141,6 +148,7 @@ def pages_wanted(prepared: Sequence[Preparation], slots: Table, machine: Machine
         words = [one.address for one in it.initial] + [place for place, _base, _at in it.symbols]
         found += [pages_of(np.array(words, "<u8"), machine.word), pages_of(it.table_places, machine.word)]
         found.append(pages_of(it.code["place"], machine.jump_size))
+        found.append(pages_between((start, start + size) for start, size in it.rooms))
         found.append(pages_between((at, at + size) for own, home, size in it.copied for at in (own, home)))
     every: Table = distinct(np.concatenate(found))
     return every
@@ -155,7 +163,7 @@ def make_plan(
     machine: Machine,
 ) -> Plan:
     """`slots` are the addresses of those of all objects, `dynamics`. Raises Refused where one of the versions cannot go
-    in, MemoryChanged where what holds for one of them does not for another."""
+    in, MemoryChanged where what holds for one of them does not for another, NoRoom."""
     live = Slots(slots, pages.words(slots))
     calls = among(slots, call_slots(dynamics, machine.jump_slot))
     words: dict[str, list[Table]] = {it: [] for it in KINDS}
@@ -168,12 +176,16 @@ def make_plan(
             words[INITIAL].append(_merged_words(it, pages))
             present = present_code(it.code, pages, machine.jump_size)
             _require_own(it.step, present)
+        islands: dict[int, int] = {}
+        if it.far and machine.jump:
+            islands, island_words = islands_for(it.far, it.rooms, pages, machine.jump)
+            words[ISLAND].append(island_words)
         words[SYMBOL].append(_symbol_words(it, pages))
         words[TABLE].append(_differing(it.table_places, pages.words(it.table_places), it.table_values))
         words[COPIED].append(values_of_the_moment(it.copied, pages, machine.word))
         changes = _slot_words(it, live, calls)
         words[SLOT] += changes
-        code.append(it.code)
+        code.append(by_islands(it.code, islands, machine))
         stale = stale_functions(_changed(live, changes), state, it.step.images, to, it.entries)
         knowing = with_overwritten(state, present, machine.jump_size)
         before += [knowing] if knowing != state else []

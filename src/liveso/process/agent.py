@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
+from liveso.machine import Machine
 from liveso.process import protocol
-from liveso.process.memory_map import Mapping
+from liveso.process.memory_map import Mapping, Protections
 from liveso.process.protocol import Transaction
 
 Parts = Callable[[], list[Mapping]]
@@ -91,6 +93,14 @@ class Agent(Protocol):
         """Whether something was done in the target by this daemon, or asked of it. Until then its objects are seen from
         outside, without their thread-local blocks."""
 
+    @property
+    def machine(self) -> Machine:
+        """Whose code the target executes. Known once it was greeted."""
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether an emulator does so, which sees only what the program itself writes. Known likewise."""
+
     async def greet(self) -> Hello:
         """What is to be known first. Raises TargetError where the process cannot be served."""
 
@@ -101,6 +111,16 @@ class Agent(Protocol):
 
     async def read(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
         """Read memory: `ranges` are address and size. Raises TargetError if some of it is not mapped."""
+
+    async def protections(self, addresses: Table) -> Protections:
+        """Those of the mappings that `addresses` lie in, as the target has made them. Raises TargetError where one of
+        them is not mapped."""
+
+    async def mapped(self) -> Protections:
+        """Those of all mappings."""
+
+    async def make_room(self, start: int, size: int) -> None:
+        """Map memory for code at an address where nothing is mapped. Raises TargetError where that cannot be."""
 
     async def open(self, path: str, mode: int) -> Opened:
         """dlopen(3)"""

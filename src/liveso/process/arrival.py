@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from liveso.errors import TargetError
 from liveso.holder.orders import ALONE
+from liveso.process.agent_file import is_agent
 from liveso.process.exports import Exports
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Unreadable
@@ -23,6 +24,7 @@ _RED_ZONE = 128  # bytes (psABI, 3.2.2)
 _ROOM = 1 << 19  # bytes for the first call of dlopen
 _LONGEST_TEXT = 4096
 _ANONYMOUS, _READ_WRITE = 0x22, 3  # MAP_PRIVATE | MAP_ANONYMOUS, PROT_READ | PROT_WRITE (mmap(2))
+_READ_EXECUTE = 5  # PROT_READ | PROT_EXEC
 _NO_FILE = (1 << 64) - 1
 _FAILED = (1 << 64) - 4096  # an address from here on is an error
 _PAGE = 4096
@@ -51,7 +53,7 @@ def arrived(objects: MappedObjects) -> Arrived | None:
     """Where live.so is in a process; None where it is not, or is too old to be visited. Raises TargetError where it is
     newer than this daemon."""
     for part in objects.mappings:
-        if part.offset == 0 and part.file.path.removesuffix(" (deleted)").endswith("/live.so"):
+        if part.offset == 0 and is_agent(part.file.path):
             try:
                 exports = Exports(objects.memory, objects.image(part))
                 stub, area, stack, *functions = (exports.definitions(f"live_{it}")[0].start for it in _NAMES)
@@ -130,6 +132,17 @@ async def new_memory(visit: Visit, functions: Mapping[str, int], place: Place, s
     if found >= _FAILED:
         raise TargetError("it has no memory for what an update needs")
     return found
+
+
+async def room_at(visit: Visit, functions: Mapping[str, int], place: Place, start: int, size: int) -> None:
+    """Let the process map memory for code at an address where nothing is mapped. Raises TargetError where it does
+    not."""
+    arguments = [start, size, _READ_EXECUTE, _ANONYMOUS, _NO_FILE, 0]
+    found = await visit.call(functions["mmap"], arguments, place, limit=CALL_LIMIT)
+    if found < _FAILED and found != start:
+        await visit.call(functions["munmap"], [found, size], place, limit=CALL_LIMIT)
+    if found != start:
+        raise TargetError("it gets no memory for code near its libraries")
 
 
 async def loader_error(visit: Visit, functions: Mapping[str, int], place: Place) -> str:

@@ -1,13 +1,40 @@
-"""Programs that another one runs, in its own process, instruction by instruction (valgrind)."""
+"""Programs that another one runs, in its own process, instruction by instruction (valgrind, qemu-user)."""
 
 import os
+from dataclasses import dataclass
 
 from liveso.elf import tables
 from liveso.errors import TargetError
-from liveso.process import proc
+from liveso.machine import MACHINES, Machine
+from liveso.process import memory_map, proc
 
 _AT_PHDR, _AT_PHENT, _AT_PHNUM = 3, 4, 5  # getauxval(3)
 _MOST_SEGMENTS = 64
+_HEADER = 20  # bytes, up to e_machine (gABI, "ELF Header")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Which machine's code a process executes, and whether an emulator does so in its place: `is_translated` code is
+    not what the kernel executes, and a change is only seen there if the program itself writes it."""
+
+    machine: Machine
+    is_translated: bool
+
+
+def execution_of(pid: int, thread: int, function: int) -> Execution:
+    """How a process executes the library whose code is at the address `function`. Raises TargetError."""
+    mappings = memory_map.mappings(pid, thread)
+    found = next((it for it in mappings if it.start <= function < it.end), None)
+    file = found.file if found else None
+    first = next((it for it in reversed(mappings) if it.file == file and it.offset == 0 and it.start <= function), None)
+    if found is None or first is None or not found.file.inode:
+        raise TargetError("where its live.so says that its C library is, there is none")
+    header = proc.read_memory(pid, thread, first.start, _HEADER)
+    machine = MACHINES.get(int.from_bytes(header[-2:], "little"))
+    if not header.startswith(b"\x7fELF") or machine is None:
+        raise TargetError("its code is for a machine that liveso does not know")
+    return Execution(machine, not found.is_executable)
 
 
 def require_own_program(pid: int, thread: int) -> None:

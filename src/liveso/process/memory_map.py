@@ -21,6 +21,7 @@ _PROTECTION = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])", re.M)
 _QUERY = struct.Struct("=QQQQQQQQQIIIIQQ")  # struct procmap_query
 _PROCMAP_QUERY = 0xC0686611  # _IOWR('f', 17, struct procmap_query)
 _CODE = re.compile(r"^([0-9a-f]+)-\S+ ..x. \S+ \S+ (\d+) *(.*)$", re.M)
+_FILE = re.compile(r"^([0-9a-f]+)-\S+ \S+ \S+ \S+ (\d+) *(.*)$", re.M)
 _LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([-r][-w][-x])([-sp]) ([0-9a-f]+) (\S+) ([0-9]+) *(.*)$", re.M)
 _FILES = 1 << 14
 _BITS = {f"{r}{w}{x}": (r > "-") + 2 * (w > "-") + 4 * (x > "-") for r in "-r" for w in "-w" for x in "-x"}
@@ -97,7 +98,20 @@ class Protections:
 def protections(pid: int, thread: int, addresses: Table) -> Protections:
     """Those of the mappings that `addresses` lie in, however many others there are. Raises TargetError where one of
     them is not mapped, TargetGone."""
-    table = in_time(pid, lambda: _protections(pid, thread, distinct(addresses)))
+    return _made(in_time(pid, lambda: _protections(pid, thread, distinct(addresses))))
+
+
+def all_protections(pid: int, thread: int) -> Protections:
+    """Those of all mappings. Raises as `mappings` does."""
+    return protections_in(read_text(pid, f"task/{thread}/maps"))
+
+
+def protections_in(text: str) -> Protections:
+    """Those of all mappings that a memory map tells of."""
+    return _made(np.array(_rows(text), "<u8").reshape(-1, 3))
+
+
+def _made(table: Table) -> Protections:
     return Protections(table[:, 0], table[:, 1], table[:, 2].astype("<u4"))
 
 
@@ -111,7 +125,7 @@ def _protections(pid: int, thread: int, wanted: Table) -> Table:
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise TargetError("memory is not mapped as expected") from error
-        rows = _read_protections(pid, thread)  # a kernel before 6.11
+        return np.array(_rows(read_text(pid, f"task/{thread}/maps")), "<u8").reshape(-1, 3)  # a kernel before 6.11
     finally:
         os.close(maps)
     return np.array(rows, "<u8").reshape(-1, 3)
@@ -128,13 +142,15 @@ def _asked(maps: int, addresses: Table) -> Iterator[tuple[int, int, int]]:
         at = int(np.searchsorted(addresses, end))
 
 
-def _read_protections(pid: int, thread: int) -> list[tuple[int, int, int]]:
-    rows = _PROTECTION.findall(read_text(pid, f"task/{thread}/maps"))
-    return [(int(start, 16), int(end, 16), _BITS[it]) for start, end, it in rows]
+def _rows(text: str) -> list[tuple[int, int, int]]:
+    return [(int(start, 16), int(end, 16), _BITS[it]) for start, end, it in _PROTECTION.findall(text)]
 
 
-def mapped_code(pid: int, thread: int, besides: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+def mapped_code(
+    pid: int, thread: int, besides: tuple[str, ...], *, is_translated: bool = False
+) -> frozenset[tuple[str, str]]:
     """Address and inode of each file that is mapped to be executed, but for those whose paths begin like one of
-    `besides`: it changes when the process loads or unloads objects by itself."""
-    rows = _CODE.findall(read_text(pid, f"task/{thread}/maps"))
+    `besides`: it changes when the process loads or unloads objects by itself. The kernel does not execute what
+    `is_translated`: then all files count."""
+    rows = (_FILE if is_translated else _CODE).findall(read_text(pid, f"task/{thread}/maps"))
     return frozenset((start, inode) for start, inode, path in rows if inode != "0" and not path.startswith(besides))

@@ -34,6 +34,8 @@ class Kind(IntEnum):
     SAY = 9
     LEAVE = 10
     CARRY = 11
+    MAP = 12
+    ROOM = 13
 
 
 class Mode(IntEnum):

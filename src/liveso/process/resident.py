@@ -11,8 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
-from liveso.process import proc, protocol
+from liveso.machine import Machine
+from liveso.process import memory_map, proc, protocol
 from liveso.process.agent import (
     AgentSilent,
     Hello,
@@ -26,8 +28,9 @@ from liveso.process.agent import (
     WordChanged,
     read_objects,
 )
+from liveso.process.emulation import Execution, execution_of
 from liveso.process.freeze import Freeze, still
-from liveso.process.memory_map import Mapping
+from liveso.process.memory_map import Mapping, Protections
 from liveso.process.protocol import Kind, Message, Status, Transaction
 from liveso.process.sheet import Sheet
 
@@ -56,8 +59,10 @@ class Resident:
     """The connection to one target's agent. One request is under way at a time; each has a number, which its answer has
     too: one that comes late is nobody's. An agent that does not answer is cut off, once and for all."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, pid: int) -> None:
         self._connection = connection
+        self._pid = pid
+        self._execution: Execution | None = None
         self.spared = 0
         self._turn = asyncio.Lock()
         self._number = 0
@@ -70,6 +75,15 @@ class Resident:
     @property
     def is_met(self) -> bool:
         return True
+
+    @property
+    def machine(self) -> Machine:
+        assert self._execution is not None
+        return self._execution.machine
+
+    @property
+    def is_translated(self) -> bool:
+        return self._execution is not None and self._execution.is_translated
 
     async def meet(self) -> None:
         """It is there: it has asked to be served."""
@@ -89,6 +103,8 @@ class Resident:
         settings = {name: value for name, _equals, value in variables}
         self.spared = message.argument[1]
         self._filters = self._filters_now()
+        if self.spared:
+            self._execution = execution_of(self._pid, proc.living_thread(self._pid), message.argument[2])
         return Hello(self.spared, message.argument[2], message.argument[3], settings, spoken)
 
     async def list_objects(self) -> ObjectList:
@@ -117,6 +133,21 @@ class Resident:
         with Sheet(table.tobytes()) as sheet:
             await self._ask(Message(Kind.READ, argument=(len(wanted), 0, 0, 0)), sheet)
             return [sheet.read(int(row["offset"]), int(row["size"])) for row in table]
+
+    async def protections(self, addresses: Table) -> Protections:
+        if self.is_translated:
+            return await self.mapped()
+        return memory_map.protections(self._pid, self.spared, addresses)
+
+    async def mapped(self) -> Protections:
+        if not self.is_translated:
+            return memory_map.all_protections(self._pid, self.spared)
+        with Sheet() as sheet:  # what the kernel knows is how the emulator reads it
+            reply = await self._ask(Message(Kind.MAP), sheet)
+            return memory_map.protections_in(sheet.read(0, reply.argument[0]).decode("utf-8", "replace"))
+
+    async def make_room(self, start: int, size: int) -> None:
+        await self._ask(Message(Kind.ROOM, argument=(start, size, 0, 0)))
 
     async def open(self, path: str, mode: int) -> Opened:
         reply = await self._ask(Message(Kind.OPEN, argument=(mode, 0, 0, 0), text=os.fsencode(path) + b"\0"))
@@ -148,6 +179,8 @@ class Resident:
             return sheet.read(0, reply.argument[0])
 
     async def carry(self, pid: int, path: str, parts: Parts, limit: float) -> float:
+        if self.is_translated:
+            raise TargetError("an emulator runs the program, and does not see what is mapped in place of its code")
         turn, threads = self._turn, still(pid, self.spared, limit)
         if proc.is_stopped(pid):  # the agent can end what is under way only while the others are held
             async with threads as freeze, turn:

@@ -5,19 +5,21 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
+from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 from liveso.holder.orders import ALONE, FREE
 from liveso.machine import Machine
-from liveso.process import proc, protocol
+from liveso.process import memory_map, proc, protocol
 from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
 from liveso.process.announcement import whose
-from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error
+from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, room_at
 from liveso.process.carrying import carry
 from liveso.process.emulation import require_own_program
 from liveso.process.freeze import write_used
 from liveso.process.kept_record import keep_record, read_record
 from liveso.process.link_map import Link, Loading, links, seen_objects
 from liveso.process.mapped import MappedObjects, mapped_now
+from liveso.process.memory_map import Protections
 from liveso.process.protocol import Transaction
 from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
@@ -58,6 +60,25 @@ class Visited:
         self._listed_by: tuple[Link, ...] = ()
         self._errno_distance = 0
         self._static_size = 0
+
+    @property
+    def machine(self) -> Machine:
+        return self._machine
+
+    @property
+    def is_translated(self) -> bool:
+        return False
+
+    async def protections(self, addresses: Table) -> Protections:
+        return memory_map.protections(self._pid, self._thread, addresses)
+
+    async def mapped(self) -> Protections:
+        return memory_map.all_protections(self._pid, self._thread)
+
+    async def make_room(self, start: int, size: int) -> None:
+        async with self._visit() as it:
+            assert self._live is not None
+            await room_at(it, self._functions, self._live.place, start, size)
 
     async def greet(self) -> Hello:
         objects = self._seen()

@@ -30,6 +30,7 @@ _MODULES = 4
 # more than that of any program's own block: the dynamic linker gives such a block no place at a fixed distance from the
 # thread pointer, of which a process has few
 _TOO_ALIGNED = 1 << 16
+_LARGEST_PAGE = 1 << 16  # bytes: no machine has larger ones
 _SEGMENT_ALIGNMENT, _INFO, _ADDEND = 48, 8, 16  # of Elf64_Phdr, Elf64_Rela
 
 
@@ -57,6 +58,8 @@ def prepare(image: Image, left_out: frozenset[int] = frozenset(), *, keeps_block
         header["memory_size"] = room.stop - int(header["address"][0])
         start = image.segments_offset + index * tables.SEGMENT.itemsize
         content[start : start + tables.SEGMENT.itemsize] = header.tobytes()
+    if room := room_for_detours(image):
+        _put_segment(content, image, room)
     for index in [*own_tls_relocations(image), *left_out]:
         _put(content, image.relocations_offset[index] + _INFO, image.machine.none, 4)
     for index, place in descriptors.items():
@@ -76,6 +79,44 @@ def room_for_modules(image: Image) -> range:
         return range(0)
     start, size = -(-image.size_in_memory // image.machine.word) * image.machine.word, MODULE_ROOM * image.machine.word
     return range(start, start + _MODULES * size, size)
+
+
+def room_for_detours(image: Image) -> range:
+    """The addresses, behind all that an image has in memory, where its prepared copy has room for code that relinking
+    adds, a place each. Empty where it has none."""
+    parts, index = image.machine.parts, _spare_segment(image)
+    if parts is None or index is None:
+        return range(0)
+    behind = max(image.size_in_memory, room_for_modules(image).stop)
+    start = -(-behind // _LARGEST_PAGE) * _LARGEST_PAGE
+    code = sum(it.size for it in image.sections if it.is_code)
+    size = -(-max(code, 1) // _LARGEST_PAGE) * _LARGEST_PAGE
+    return range(start, start + size, -(-parts.detour_size // 8) * 8)
+
+
+def _spare_segment(image: Image) -> int | None:
+    """A program header that nobody needs in the copy, behind those of what is loaded, which are in order."""
+    loads = np.flatnonzero(image.segments["type"] == tables.PT_LOAD)
+    spare = np.flatnonzero(image.segments["type"] == tables.PT_NOTE)
+    spare = spare[spare > loads.max()] if len(loads) else spare
+    return int(spare[0]) if len(spare) else None
+
+
+def _put_segment(content: bytearray, image: Image, room: range) -> None:
+    """Memory without content of the file, in place of a segment that is not needed."""
+    index = _spare_segment(image)
+    assert index is not None
+    header = image.segments[index : index + 1].copy()
+    header["type"], header["flags"], header["offset"], header["align"] = (
+        tables.PT_LOAD,
+        tables.PF_R | tables.PF_X,
+        0,
+        _LARGEST_PAGE,
+    )
+    header["address"] = header["physical"] = room.start
+    header["file_size"], header["memory_size"] = 0, len(room) * room.step
+    start = image.segments_offset + index * tables.SEGMENT.itemsize
+    content[start : start + tables.SEGMENT.itemsize] = header.tobytes()
 
 
 def _last_load(image: Image) -> int:
