@@ -35,6 +35,8 @@ MODE = os.environ.get("LIVESO_MODE", "resident" if MACHINE else "visited")
 """How programs under live.so are reached, where a test does not say it: LIVE_MODE."""
 EMULATOR = [f"qemu-{MACHINE}", "-L", f"/usr/{MACHINE}-linux-gnu", "-E", f"LD_PRELOAD={AGENT}"] if MACHINE else []
 _TARGET = f"{MACHINE}-linux-gnu"
+_FLAGS = {"-mtls-dialect=gnu2": "-mtls-dialect=desc", "-fcf-protection=full": "-mbranch-protection=standard"}
+"""What options for this machine are for the other one."""
 _COMPILERS = {
     "gcc": [f"{_TARGET}-gcc"],
     "g++": [f"{_TARGET}-g++"],
@@ -317,6 +319,7 @@ class Bench:
             file = source
         # the linker's output is complete when it is renamed to its place
         command = _COMPILERS[compiler] if MACHINE else [compiler]
+        flags = tuple(_FLAGS.get(it, it) for it in flags) if MACHINE else flags
         subprocess.run([*command, str(file), "-o", f"{path}.new", *flags], check=True, cwd=self.folder)
         os.rename(f"{path}.new", path)
         return path

@@ -274,7 +274,8 @@ async def _surroundings(
         raise Refused("the library was unloaded meanwhile")
     distances = {it.tls_module: it.tls_block - target.hello.thread_pointer for it in objects.objects if it.tls_block}
     # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
-    static = {module: it for module, it in distances.items() if -_AGENT_STACK < it < 0}
+    side = 1 if target.machine.has_blocks_above else -1
+    static = {module: it for module, it in distances.items() if 0 < side * it < _AGENT_STACK}
     versions = tuple((it.base, it.base + it.size) for it in state.versions)
     agent, module, function = target.agent, _module_at(loaded.base, objects), 0
     descriptors = await read_descriptors(agent, images[loaded.version], loaded.base, module)

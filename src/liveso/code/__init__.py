@@ -6,7 +6,7 @@ from liveso.code.compared_constants import ComparedConstant, compared_constants
 from liveso.code.compared_functions import ComparedFunctions, Comparison, compared_functions
 from liveso.code.constant_references import with_references_to
 from liveso.code.constants import constant_end, constant_starts, formed_constants, relative_tables, relative_targets
-from liveso.code.entries import branches, entries
+from liveso.code.entries import branches, entries, mark_at
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.handed_functions import handed_functions
@@ -73,6 +73,7 @@ __all__ = [
     "handed_functions",
     "has_own_code",
     "keeps_frame",
+    "mark_at",
     "no_references",
     "no_thread_local_references",
     "panic_mark",

@@ -35,14 +35,12 @@ def entries(image: Image, addresses: Table) -> Table:
     if not machine.jump_size:
         return np.zeros(0, ENTRY)
     borders = _Borders(image, known)
-    is_guarded = _is_guarded(image)
+    has_marks = not machine.guard_property or _is_guarded(image)
     found: dict[int, tuple[int, int]] = {}
     for address in distinct(addresses).astype("<i8").tolist():
-        is_marked = _begins(image, address, machine.entry_mark)
-        place = address + len(machine.entry_mark) * is_marked
-        is_free = not (is_guarded and _begins(image, address, machine.guarded_entry))
+        place = address + len(mark_at(image, address)) * has_marks
         end = borders.end_of(address)
-        if is_free and end is not None and borders.is_free(end, place + machine.jump_size):
+        if end is not None and borders.is_free(end, place + machine.jump_size):
             found[address] = place, end
     rows = np.array([(address, place, end) for address, (place, end) in found.items()], "<i8").reshape(-1, 3)
     led_into = _led_into(image, known, rows)
@@ -60,8 +58,10 @@ def _is_guarded(image: Image) -> bool:
     return False
 
 
-def _begins(image: Image, address: int, mark: bytes) -> bool:
-    return bool(mark) and image.bytes_at(address, len(mark)) == mark
+def mark_at(image: Image, address: int) -> bytes:
+    """The mark that a function begins with, to which indirect branches may lead; nothing where it has none."""
+    marks = (image.machine.entry_mark, image.machine.guarded_entry)
+    return next((it for it in marks if it and image.bytes_at(address, len(it)) == it), b"")
 
 
 class _Borders:

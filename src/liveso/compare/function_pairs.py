@@ -11,7 +11,7 @@ from itertools import chain
 
 import numpy as np
 
-from liveso.code import Clobbers, References, Shapes, branches, entries, function_names, remembered_functions
+from liveso.code import Clobbers, References, Shapes, branches, entries, function_names, mark_at, remembered_functions
 from liveso.compare.correspondence import Correspondence, Piece, SameFunction
 from liveso.compare.matching import Matching
 from liveso.elf import Image, tables
@@ -90,11 +90,16 @@ def same_functions(
     seen = [*formed, *_in_same_words(old, new, pieces, variables)]
     pairs = certain_pairs(old, new, matching, in_rows, seen)
     remembered = remembered_functions(old, references)
-    known = [it for it in remembered.tolist() if it in pairs]
+    known = [it for it in remembered.tolist() if it in pairs and _have_same_mark(old, new, it, pairs[it])]
     places = dict(entries(old, np.array(known, "<i8")).tolist())
     for it in _counted_on(old, new, {it: pairs[it] for it in places}, _unchanged(matching)):
         del places[it]
     return tuple(SameFunction(it, pairs[it], places.get(it)) for it in known)
+
+
+def _have_same_mark(old: Image, new: Image, one: int, other: int) -> bool:
+    """A jump behind a mark that does more than mark, in whatever version, leads behind the same one."""
+    return not old.machine.guarded_entry or mark_at(old, one) == mark_at(new, other)
 
 
 def _unchanged(matching: Matching) -> frozenset[int]:

@@ -103,7 +103,7 @@ class Stretches:
         if len(known) > 1 and self._contents.is_told(start, self._sides.new.next_start(start)):
             known = [it for it in known if self._starts_alike(start, start + it)] or known
         if len(known) > 1:
-            seen = {it.old for it in self._votes[start]}
+            seen = {it.old for it in self._votes.get(start, ())}
             known = [it for it in known if start + it in seen] or known
         if len(known) > 1:
             known = [it for it in known if self._starts_alike(start, start + it)]
@@ -122,7 +122,7 @@ class Stretches:
         referrers = self._sides.referrers
         if referrers[0].get(old) and referrers[0].get(old) == referrers[1].get(new):
             return True
-        if any(it.old == old for it in self._votes[new]):
+        if any(it.old == old for it in self._votes.get(new, ())):
             return True
         here, there = self._new.room_around(new), self._old.room_around(old)
         if len(here) == len(there) and new - here.start == old - there.start:

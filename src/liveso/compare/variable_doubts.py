@@ -193,7 +193,9 @@ class Doubts:
         for new, votes in self._votes.items():
             for it in votes if pieces.old(new) is None else ():
                 other = self._counterparts.get(it.old)
-                trusts = [one.trust for one in self._votes[other] if one.old == it.old] if other is not None else []
+                trusts = (
+                    [one.trust for one in self._votes.get(other, ()) if one.old == it.old] if other is not None else []
+                )
                 if Trust.CERTAIN not in trusts and len(trusts) < 2:
                     self._doubts.append(
                         f"code refers at {it.place:#x} to +{new:#x} of {self._where}, which may be new or may be the "

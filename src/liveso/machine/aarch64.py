@@ -47,6 +47,7 @@ AARCH64 = Machine(
     jump=AARCH64_JUMP,
     entry_mark=b"\x5f\x24\x03\xd5",  # bti c (Arm Architecture Reference Manual, C6.2 "BTI")
     guarded_entry=b"\x3f\x23\x03\xd5",  # paciasp
+    has_blocks_above=True,
     guard_property=0xC0000000,  # GNU_PROPERTY_AARCH64_FEATURE_1_AND (ELF for the Arm 64-bit Architecture)
     padding=frozenset(b"\x00\x1f\x20\x03\xd5"),  # nop, udf
     freed_registers=0x4007FFFF,

@@ -29,9 +29,10 @@ class Machine:
     `argument_registers`, in this order, results in
     `result_register`, and `kept_registers` hold the same after a call; `register_parts` lead from
     names of parts to the whole register's. `far_section` is the flag of sections that displacements do not reach.
-    A `jump` stands at the entries of functions, behind an `entry_mark`, where indirect branches may lead; not at one
-    that begins with a `guarded_entry`, which is such a mark and does more, where the lowest bit of an image's
-    `guard_property` (.note.gnu.property) says that indirect branches lead to marks only.
+    A `jump` stands at the entries of functions, behind an `entry_mark`, where indirect branches may lead; a
+    `guarded_entry` is such a mark and does more. The lowest bit of an image's `guard_property` (.note.gnu.property)
+    says that indirect branches may lead to marks only. `has_blocks_above`: thread-local blocks at a fixed distance from
+    the thread pointer lie above it (ELF TLS, 3: variant I).
     `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed by a displacement of
     one byte. `padding` are the bytes that may stand between functions.
     `call_number_at` and `call_result_at` are the places in struct user_regs_struct, in bytes, of what is left of a
@@ -106,6 +107,7 @@ class Machine:
     entry_mark: bytes = b""
     guarded_entry: bytes = b""
     guard_property: int = 0
+    has_blocks_above: bool = False
     near_branch_opcodes: frozenset[int] = frozenset()
     padding: frozenset[int] = frozenset()
     call_number_at: int = 0

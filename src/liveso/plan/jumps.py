@@ -29,6 +29,8 @@ def wanted_code(to: LoadedVersion, homes: Table, machine: Machine) -> tuple[Tabl
     back["place"], back["content"] = own["place"].astype("<u8") + np.uint64(to.base), own["content"]
     entries = homes["at"].astype("<i8") + to.base
     leads_on = (homes["home"].astype("<i8") != entries) & ~among(homes["place"], back["place"])
+    if machine.guarded_entry:  # what stands before the jump has been executed, and stands there in the other one, too
+        entries += (homes["place"] - homes["home"]).astype("<i8")
     places, entries = homes["place"][leads_on], entries[leads_on]
     distances, jump = entries - places.astype("<i8"), machine.jump
     if jump is None:

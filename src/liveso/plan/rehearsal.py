@@ -28,6 +28,7 @@ _SPACE = 1 << 24  # bytes between the versions
 _LARGEST = 1 << 30  # bytes
 _READ, _WRITE, _EXECUTE = 1, 2, 4  # mmap(2)
 _FIRST_MODULE, _LATER_MODULE = 1, 2
+_BLOCK_ABOVE = 16  # bytes, of the thread control block (ELF TLS, 3)
 _STATIC_FUNCTION = OLD_BASE - _SPACE  # the dynamic linker lies somewhere else
 _PAIRS, _PAIR_SIZE = OLD_BASE + (1 << 40), 24
 
@@ -91,7 +92,7 @@ def _thread_blocks(old: Image, new: Image) -> ThreadBlocks:
         int(new.relocations["offset"][row]): Descriptor(0, _PAIRS + place * _PAIR_SIZE, _LATER_MODULE, place, 0)
         for row, place in places.items()
     }
-    static = {_FIRST_MODULE: -max(old.block_size, 1)}
+    static = {_FIRST_MODULE: _BLOCK_ABOVE if old.machine.has_blocks_above else -max(old.block_size, 1)}
     return ThreadBlocks(_FIRST_MODULE, static, descriptors, _STATIC_FUNCTION)
 
 
