@@ -30,19 +30,23 @@ def _installed_agent() -> Path:
     return Path(subprocess.check_output([sys.executable, "-Ic", show], text=True).strip()) / "live.so"
 
 
-AGENT = Path(f"live-{MACHINE}.so").resolve() if MACHINE else _installed_agent()
+AGENT = _installed_agent()
 MODE = os.environ.get("LIVESO_MODE", "resident" if MACHINE else "visited")
 """How programs under live.so are reached, where a test does not say it: LIVE_MODE."""
-EMULATOR = [f"qemu-{MACHINE}", "-L", f"/usr/{MACHINE}-linux-gnu", "-E", f"LD_PRELOAD={AGENT}"] if MACHINE else []
-_TARGET = f"{MACHINE}-linux-gnu"
 _FLAGS = {"-mtls-dialect=gnu2": "-mtls-dialect=desc", "-fcf-protection=full": "-mbranch-protection=standard"}
-"""What options for this machine are for the other one."""
-_COMPILERS = {
-    "gcc": [f"{_TARGET}-gcc"],
-    "g++": [f"{_TARGET}-g++"],
-    "clang": ["clang", f"--target={_TARGET}"],
-    "clang++": ["clang++", f"--target={_TARGET}"],
-}
+"""What options for this machine are for another one."""
+
+
+def agent_for(machine: str) -> Path:
+    """live.so for another machine, as `make agent` builds it."""
+    return Path(f"live-{machine}.so").resolve()
+
+
+def _compiler_for(machine: str, compiler: str) -> list[str]:
+    if not machine:
+        return [compiler]
+    target = f"{machine}-linux-gnu"
+    return [compiler, f"--target={target}"] if compiler.startswith("clang") else [f"{target}-{compiler}"]
 
 
 def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit: float = LIMIT) -> Any:
@@ -189,9 +193,11 @@ def _collect(stream: Iterable[str], lines: list[str]) -> None:
 class Bench:
     """A folder with a daemon of its own, in which a test builds libraries and runs programs."""
 
-    def __init__(self, folder: Path, verdicts: Path | None = None) -> None:
-        """`verdicts` is a folder in which benches leave what large libraries' verdicts were, for the next ones."""
+    def __init__(self, folder: Path, verdicts: Path | None = None, machine: str = MACHINE) -> None:
+        """`verdicts` is a folder in which benches leave what large libraries' verdicts were, for the next ones.
+        Programs are for another `machine` if that is given, and run in an emulator (qemu-user)."""
         self.folder = folder
+        self.machine = machine
         self.verdicts = verdicts
         self.runtime = folder / "runtime"
         self.programs: list[Program] = []
@@ -204,7 +210,7 @@ class Bench:
             "LIVE_LOGLEVEL": "4",
             "LIVE_DAEMON": str(LIVESO),
             "LIVE_LINGER": "1",
-            "LIVE_MODE": MODE,
+            "LIVE_MODE": "resident" if machine else MODE,
         }
 
     def take_verdicts(self) -> None:
@@ -241,8 +247,12 @@ class Bench:
 
     def run(self, *command: str | Path, **environment: str) -> Program:
         """Run a program with live.so."""
-        preloaded = {} if MACHINE else {"LD_PRELOAD": str(AGENT)}
-        program = Program.start([*EMULATOR, *command], {**self.environment, **preloaded, **environment}, self.folder)
+        agent, emulator = {"LD_PRELOAD": str(AGENT)}, list[str]()
+        if self.machine:
+            root = f"/usr/{self.machine}-linux-gnu"
+            emulator = [f"qemu-{self.machine}", "-L", root, "-E", f"LD_PRELOAD={agent_for(self.machine)}"]
+            agent = {}
+        program = Program.start([*emulator, *command], {**self.environment, **agent, **environment}, self.folder)
         self.programs.append(program)
         return program
 
@@ -318,8 +328,8 @@ class Bench:
         else:
             file = source
         # the linker's output is complete when it is renamed to its place
-        command = _COMPILERS[compiler] if MACHINE else [compiler]
-        flags = tuple(_FLAGS.get(it, it) for it in flags) if MACHINE else flags
+        command = _compiler_for(self.machine, compiler)
+        flags = tuple(_FLAGS.get(it, it) for it in flags) if self.machine else flags
         subprocess.run([*command, str(file), "-o", f"{path}.new", *flags], check=True, cwd=self.folder)
         os.rename(f"{path}.new", path)
         return path

@@ -53,7 +53,6 @@ class Checked:
     new: str
     verdict: Verdict
     summary: Summary
-    can_be_updated: bool
     planned: Planned | None
 
     @property
@@ -215,13 +214,11 @@ def _checked(
     else:
         verdict = question.kept.judge(*images, question.policy, source)
     summary = summarise(*images, reads_all=question.wants_all)
-    return Checked(library, *names, verdict, summary, images[0].machine.can_be_updated, planned)
+    return Checked(library, *names, verdict, summary, planned)
 
 
 def _planned(images: tuple[Image, Image], analysis: PairAnalysis) -> Planned:
     old, new = images
-    if not old.machine.can_be_updated:
-        return Planned(None, "liveso cannot update processes of this machine yet", images)
     if analysis.verdict.refusals(frozenset()):
         return Planned(None, "the new version is refused", images)
     if old.content == new.content:
@@ -235,7 +232,7 @@ def _planned(images: tuple[Image, Image], analysis: PairAnalysis) -> Planned:
 
 def _show(screen: Screen, it: Checked, verbose: bool) -> None:
     refusals = it.refusals
-    applies = "can be applied live" if it.can_be_updated else "compatible, for a machine that liveso cannot update yet"
+    applies = "can be applied live"
     line = ("refused", "red") if refusals else (applies, "green")
     if it.depends:
         line = (f"{applies}, but not to processes that use what is gone or changed", "yellow")

@@ -23,6 +23,8 @@ from liveso.side_by_side import side_by_side
 _WORD = 4  # bytes of an instruction, where all have one size
 _COMPARES = ("cmp", "subs")
 _AS_FAR = 96  # bytes from the address to the comparison
+_MOST_STEPS = 48  # instructions from the address to the comparison, on the way there
+_AROUND = 128  # instructions: where the comparison is in code whose instructions have one size
 _REX_R, _REX_B = 4, 1  # AMD64 Manual 3, 1.2.7: they extend the two registers that ModRM names
 
 
@@ -95,7 +97,7 @@ def _candidates_in_words(formed: Formed, section: Section, words: CodeWords) -> 
     compares = np.flatnonzero(words.compares)
     for place, target in zip(formed.places[inside].tolist(), formed.targets[inside].tolist(), strict=True):
         at = (place - section.address) // _WORD
-        low, high = np.searchsorted(compares, (at, at + _AS_FAR // _WORD)).tolist()
+        low, high = np.searchsorted(compares, (at - _AROUND, at + _AROUND)).tolist()
         register = int(words.result[at])
         if ((words.reads[compares[low:high]] >> register) & 1).any():
             found.append((place, target))
@@ -111,20 +113,24 @@ def _compared(image: Image, code: Code, inside: int, suspects: dict[int, int]) -
         if target is None or form.operation is not Operation.ADDRESS or code.targets[index] != target:
             continue
         for register in form.written:
-            other = _compared_with(code, index, address + _AS_FAR, register)
+            other = _compared_with(code, index, register, image.machine.kept_registers)
             if other is not None:
                 is_end = _is_advanced(code, *other, own, image.machine)
                 found.append(ComparedConstant(target, inside, address, is_end))
     return found
 
 
-def _compared_with(code: Code, index: int, until: int, register: str) -> tuple[int, str] | None:
-    """The comparison of a register after the instruction at `index`: its index, and the register that it is compared
-    with; no register where that is memory."""
-    for at in range(index + 1, len(code)):
+def _compared_with(code: Code, index: int, register: str, kept: frozenset[str]) -> tuple[int, str] | None:
+    """The comparison of a register after the instruction at `index`, on one of the ways that go on from there: its
+    index, and the register that it is compared with; no register where that is memory. Calls leave `kept` ones as they
+    are."""
+    waiting, seen = [(index + 1, 0)], {index}
+    while waiting:
+        at, steps = waiting.pop(0)
+        if at in seen or at >= len(code) or steps > _MOST_STEPS:
+            continue
+        seen.add(at)
         form = code.forms[at]
-        if code.addresses[at] > until:
-            return None
         name, operands = parts(form.outline)
         if name in _COMPARES:
             sides = list(operands[-2:])
@@ -132,8 +138,14 @@ def _compared_with(code: Code, index: int, until: int, register: str) -> tuple[i
                 other = sides[1 - sides.index(register)]
                 return at, "" if "[" in other else other
         is_base = register in form.outline.partition("[")[2]  # of a table, a jump's for example
-        if register in form.written or is_base or form.operation in (Operation.CALL, Operation.JUMP, Operation.RETURN):
-            return None
+        is_lost = form.operation is Operation.CALL and register not in kept
+        if register in form.written or is_base or is_lost or form.operation is Operation.RETURN:
+            continue
+        if form.leads_to_code and form.operation is not Operation.CALL and (target := code.targets[at]) is not None:
+            following = code.index_at(target)
+            waiting += [] if following is None else [(following, steps + 1)]
+        if form.operation is not Operation.JUMP:
+            waiting.append((at + 1, steps + 1))
     return None
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 
 import numpy as np
 
+from liveso.code.address_parts import address_parts
 from liveso.code.form import Form, Operation
 from liveso.code.functions import functions
 from liveso.code.instructions import Code, Instruction, Reader
@@ -17,10 +18,12 @@ from liveso.code.mask import displacements
 from liveso.code.start_up import is_start_up
 from liveso.elf import Image, Section, Symbol, tables
 from liveso.elf.data import data_layout
+from liveso.elf.sets import among
 from liveso.elf.tables import Table
 from liveso.machine import Machine
 from liveso.side_by_side import side_by_side
 
+_WORD = 4  # bytes of an instruction, where all have one size
 _MOST_HELD = 256  # registers and words of the stack that are remembered at a branch
 
 
@@ -62,7 +65,7 @@ def compared_functions(image: Image) -> ComparedFunctions:
     span = data_layout(image).span
     kept = set(words.values())
     in_tables = {function for place, function in words.items() if place not in span}
-    if not image.machine.can_be_updated or not len(known):
+    if not len(known):
         return ComparedFunctions((), frozenset(kept))
     symbols = dict(image.relocations[["offset", "symbol"]].tolist())
     exported = {image.symbols[symbols[slot]].name: function for slot, function in slots.items()}
@@ -128,6 +131,12 @@ def _candidates(image: Image, section: Section, targets: Table) -> tuple[dict[in
     """The addresses of what look like instructions that form one of the addresses `targets`, or load from one or
     compare with what lies there, with that address; and of what look like comparisons of whole words."""
     machine = image.machine
+    if machine.code_words is not None:
+        words = machine.code_words(image.section_bytes(section), section.address)
+        rows = address_parts(image).rows
+        rows = rows[(rows["place"] >= section.address) & (rows["place"] < section.end) & among(rows["target"], targets)]
+        formed = dict(zip(rows["place"].tolist(), rows["target"].tolist(), strict=True))
+        return formed, np.flatnonzero(words.compares) * _WORD + section.address
     content = np.frombuffer(image.section_bytes(section), np.uint8)
     mask, value = machine.whole_word
     at = np.flatnonzero(content[:-6] & mask == value)

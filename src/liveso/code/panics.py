@@ -16,8 +16,10 @@ from liveso.code.mask import displacements
 from liveso.code.references import REFERENCE
 from liveso.elf import Image
 from liveso.elf.tables import Table, have_equal_fields
+from liveso.errors import ImageError
 
 _CLASS = b"MOZ\0RUST"  # of the exceptions that are panics, as the operand of an instruction
+_HIGHEST_PARTS = frozenset({int.from_bytes(_CLASS[-2:], "little"), int.from_bytes(_CLASS[:2], "big")})  # 16 bits
 _MARK_IN_EXCEPTION = "+ 0x20]"  # behind the exception's header (Itanium C++ ABI, "Exception Objects")
 _FORMS = re.compile(r"(\w+), \[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
@@ -46,7 +48,10 @@ def panic_mark(image: Image) -> PanicMark | None:
         for it in sections
         for match in re.finditer(re.escape(_CLASS), image.section_bytes(it))
     ]
-    if not places or not image.machine.can_be_updated:
+    leaves_highest = image.machine.leaves_highest
+    if leaves_highest and any(leaves_highest(image.section_bytes(it), _HIGHEST_PARTS) for it in sections):
+        raise ImageError("its panics (Rust) cannot be told from those of the version before on this machine")
+    if not places:
         return None
     known = functions(image)
     starts: list[int] = known["start"].tolist()

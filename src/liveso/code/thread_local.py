@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from liveso.code.block_address import Access
-from liveso.code.functions import functions
+from liveso.code.functions import functions, holders
 from liveso.code.imports import last_calls, slot_names, stub_names
 from liveso.code.module_base import Accesses, accesses
 from liveso.code.references import PAGE, REFERENCE, pages_of, slot_references
@@ -13,7 +13,7 @@ from liveso.elf import Image, once_per_image
 from liveso.elf.tables import Table, have_equal_fields
 from liveso.errors import ImageError
 
-_AS_FAR = 128  # bytes from the reference to a slot to the sum with a place
+_AS_FAR = 256  # bytes from the reference to a slot to the sum with a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,14 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     followed = _followed(image, sites)
     inside = range(image.block_size + 1)
     rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset in inside]
-    unclear = (*undecoded, *followed.unclear, *(it.instruction for it in followed.found if it.offset not in inside))
+    adds = image.machine.adds_place
+    further = [it for it in others["place"].tolist() if adds and adds(_code_from(image, it))]
+    unclear = (
+        *undecoded,
+        *further,
+        *followed.unclear,
+        *(it.instruction for it in followed.found if it.offset not in inside),
+    )
     table = np.sort(np.array(rows, REFERENCE), order="place")
     return ThreadLocalReferences(table, followed.found, sites, unclear, slots, pages)
 
@@ -158,4 +165,12 @@ def _with_places_added(image: Image, slots: frozenset[int]) -> frozenset[int]:
     if adds is None or not slots:
         return frozenset()
     rows = slot_references(image, slots)[0][["place", "target"]].tolist()
-    return frozenset(target for place, target in rows if adds(image.bytes_at(place, _AS_FAR)))
+    return frozenset(target for place, target in rows if adds(_code_from(image, place)))
+
+
+def _code_from(image: Image, place: int) -> bytes:
+    """The code from a place on, as far as its function goes."""
+    known = functions(image)
+    index, inside = holders(known, np.array([place]))
+    end = int(known["end"][index[0]]) if inside[0] else place + _AS_FAR
+    return image.bytes_at(place, min(_AS_FAR, end - place))

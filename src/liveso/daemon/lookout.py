@@ -9,8 +9,9 @@ from threading import Lock
 
 from liveso.daemon.state import NotServed
 from liveso.errors import LivesoError, TargetError
-from liveso.process import announcement, proc
+from liveso.process import announcement, memory_map, proc
 from liveso.process.agent_file import AGENT_NAMES
+from liveso.process.emulation import require_not_translated
 from liveso.process.protocol import Mode
 from liveso.process.view import why_unlike
 from liveso.settings import default_socket
@@ -76,6 +77,10 @@ def _why_not_served(pid: int, store: str) -> str:
         said = announcement(pid)
         if said is not None and said.mode is Mode.UNLIKE:
             return _UNLIKE.replace("PID", str(pid))
+    try:
+        require_not_translated(memory_map.mappings(pid, pid))
+    except TargetError as error:
+        return str(error)
     return why_unlike(pid, pid, store) or _NOT_CONNECTED
 
 

@@ -6,7 +6,7 @@ import capstone
 
 from liveso.machine.aarch64_jump import AARCH64_JUMP
 from liveso.machine.aarch64_parts import AARCH64_PARTS
-from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words
+from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words, leaves_highest
 from liveso.machine.machine import Machine
 
 
@@ -58,8 +58,8 @@ AARCH64 = Machine(
     extended_words=extended_words,
     adds_words=adds_words,
     adds_place=adds_place,
+    leaves_highest=leaves_highest,
     start_up_is_described=True,
-    can_be_updated=True,
     reading=frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "fcmpe", "fccmp", "prfm", "nop"}),
     asking=frozenset({"cmp", "cmn", "tst"}),
     selects=re.compile(r"csel$"),

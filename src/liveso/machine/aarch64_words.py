@@ -6,6 +6,8 @@ from liveso.machine.aarch64_registers import registers
 from liveso.machine.words import NO_REGISTER, CodeWords, Part, Words, has_bits
 
 _SOON = 8  # instructions
+_LAST_FREED = 18  # of the general registers, which calls may change
+_WITHOUT_NUMBER = (Part.NONE, Part.PAGE, Part.WHOLE, Part.LITERAL, Part.COPY, Part.INDEX)
 
 
 def code_words(content: bytes, start: int) -> CodeWords:
@@ -65,10 +67,37 @@ def adds_words(content: bytes) -> bool:
 
 
 def adds_place(content: bytes) -> bool:
-    """Whether code that begins with the reference to a slot adds the high part of a place in a thread's block soon
-    afterwards, as it does to the block's address: ADD of a number that is shifted by 12 bits (C4.1.2)."""
+    """Whether code that begins with the reference to a slot may go on from the variable's address to what lies behind
+    that: by the high part of a place in the block (ADD of a number that is shifted by 12 bits, C4.1.2), or by a number
+    or a register that is added to what the next call leaves, as it does for a block that it knows one address of."""
     words = np.frombuffer(content, "<u4", count=len(content) // 4)
-    return bool(has_bits(words, 0xFFC00000, 0x91400000).any())
+    if has_bits(words, 0xFFC00000, 0x91400000).any():
+        return True
+    found = code_words(content, 0)
+    other = words >> 16 & 31
+    has_index = has_bits(words, 0x3B200C00, 0x38200800)
+    held = {int(words[0] & 31)} if len(words) else set()
+    for at in range(1, len(words)):
+        part, base, result = int(found.part[at]), int(found.base[at]), int(found.result[at])
+        leaves = (part == Part.INDEX and not held.isdisjoint((base, int(other[at])))) or (
+            part == Part.COPY and base in held
+        )
+        goes_on = part not in _WITHOUT_NUMBER and bool(found.number[at])
+        is_kept = bool(found.is_store[at]) and not held.isdisjoint((int(found.first[at]), int(found.second[at])))
+        if (base in held and (goes_on or has_index[at])) or is_kept:
+            return True
+        if found.calls[at]:
+            held = {it for it in held if it > _LAST_FREED} | {0}
+            continue
+        held = {it for it in held if not int(found.writes[at]) >> it & 1} | ({result} if leaves else set())
+    return False
+
+
+def leaves_highest(content: bytes, numbers: frozenset[int]) -> bool:
+    """Whether code has a MOVK of one of some numbers into the highest 16 bits of a register (C4.1.2)."""
+    words = np.frombuffer(content, "<u4", count=len(content) // 4)
+    found = words[has_bits(words, 0xFFE00000, 0xF2E00000)] >> 5 & 0xFFFF
+    return not numbers.isdisjoint(found.tolist())
 
 
 def _loads_extended(words: Words) -> Words:

@@ -50,6 +50,8 @@ class Machine:
     by which it refers to memory relative to its end, if it does; None where that is not known either.
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
+    `leaves_highest` says of code whether it puts numbers of a register's size together of parts of 16 bits, of which
+    one of some is the highest.
     `unnamed_writers` are the names of instructions that write registers which they do not name, some of
     `unnamed_written`; `reading` are those that leave all general registers as they are, or as large as they were, and
     `asking` those of them that set the flags which conditions are about. `push` and `pop` are the names of
@@ -59,8 +61,6 @@ class Machine:
     `frames` are what unwinding a thread's frames needs, where they can be unwound.
     `start_up_is_described`: compilers' start-up functions (crtbeginS.o) have unwind entries.
     `calls` say how a stopped thread is let make a call, where that is known.
-    `can_be_updated` says whether liveso can update processes of this machine,
-    and not only judge their libraries.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Machine:
     descriptor_registers: int = 0
     given_registers: int = 0
     returned_registers: int = 0
+    leaves_highest: Callable[[bytes, frozenset[int]], bool] | None = None
     adds_place: Callable[[bytes], bool] | None = None
     start_up_is_described: bool = False
     unnamed_writers: re.Pattern[str] = re.compile(r"(?!)")
@@ -131,7 +132,6 @@ class Machine:
     pop: str = ""
     selects: re.Pattern[str] = re.compile(r"(?!)")
     opposites: Mapping[str, str] = field(default_factory=dict)
-    can_be_updated: bool = False
     calls: Calls | None = None
 
     @property

@@ -73,7 +73,6 @@ X86_64 = Machine(
     extended_words=extended_words,
     adds_words=adds_words,
     undecoded=vector_instruction,
-    can_be_updated=True,
     unnamed_writers=re.compile(
         r"(?:mul|div|idiv|cdq|cqo|cpuid|xchg|xadd|cmpxchg|cmpxchg8b|cmpxchg16b|rdtsc|rdtscp|xgetbv|syscall|leave|enter)"
         r"(?: |$)|rep|imul [^,]*$"

@@ -43,7 +43,7 @@ def part_changes(image: Image, parts: PartEncoding, references: References, rows
         if moved.isdisjoint(adding):
             continue
         stays = adding - at.keys()  # slots of the linker's, for example
-        page = _page_left(image, min(leaving)) + base if stays else min(at[it] for it in adding)
+        page = _decoded(image, min(leaving)) + base if stays else min(at[it] for it in adding)
         page = page // parts.page_size * parts.page_size
         for it in sorted(leaving) if not stays else ():
             writer.write(it, parts.page, None, page, page - (it + base) // parts.page_size * parts.page_size)
@@ -52,8 +52,8 @@ def part_changes(image: Image, parts: PartEncoding, references: References, rows
     return writer.halves()
 
 
-def _page_left(image: Image, place: int) -> int:
-    """The page that an instruction leaves."""
+def _decoded(image: Image, place: int) -> int:
+    """The number in an instruction, or the page that it leaves."""
     assert image.machine.code_words is not None
     return int(image.machine.code_words(image.bytes_at(place, _WORD), place).number[0])
 
@@ -71,9 +71,12 @@ def _go_on(
     if (distances != together).any():  # several are accessed at once
         raise _cannot_lead(int(anchored["place"][distances != together][0]))
     places = first.tolist()
-    targets = dict(zip(places, anchored["target"][index].tolist(), strict=True))
-    numbers = dict(zip(places, anchored["displacement"][index].tolist(), strict=True))
-    homes = dict(zip(places, (anchored["target"][index].astype("<i8") + distances[index]).tolist(), strict=True))
+    numbers = {it: _decoded(writer.image, it) for it in places}
+    # a row may be about the second of two that are accessed at once, whose first lies where the anchor leads
+    behind = anchored["displacement"][index] - np.array([numbers[it] for it in places], "<i8")
+    before = anchored["target"][index].astype("<i8") - behind
+    targets = dict(zip(places, before.tolist(), strict=True))
+    homes = dict(zip(places, (before + distances[index]).tolist(), strict=True))
     only_anchors = at.keys() & set(references.anchors.tolist())
     for leaving, reaching in _sharing(pages.tolist()):
         one = min(reaching)
@@ -100,7 +103,7 @@ class _Writer:
     """Takes up words of code, and those of detours for what they cannot hold."""
 
     def __init__(self, image: Image, parts: PartEncoding, base: int) -> None:
-        self._image = image
+        self.image = image
         self.parts = parts
         self._base = base
         self._room = room_for_detours(image)
@@ -109,7 +112,7 @@ class _Writer:
     def write(self, place: int, encode: _Encode, value: int | None, address: int, number: int) -> None:
         """Let the instruction at `place`, which has `value` in its register for addresses, lead to `address` by the
         `number` that it is to hold. Raises Refused where that cannot be."""
-        before = int.from_bytes(self._image.bytes_at(place, _WORD), "little")
+        before = int.from_bytes(self.image.bytes_at(place, _WORD), "little")
         words, fits = encode(np.array([before], "<u4"), np.array([number], "<i8"))
         after = int(words[0]) if fits[0] else self._detour(Detour(before, value, address, 0, place + _WORD), place)
         if after != before:

@@ -1,12 +1,15 @@
 """Programs that another one runs, in its own process, instruction by instruction (valgrind, qemu-user)."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liveso.elf import tables
 from liveso.errors import TargetError
 from liveso.machine import MACHINES, Machine
 from liveso.process import memory_map, proc
+from liveso.process.agent_file import is_agent
+from liveso.process.memory_map import Mapping
 
 _AT_PHDR, _AT_PHENT, _AT_PHNUM = 3, 4, 5  # getauxval(3)
 _MOST_SEGMENTS = 64
@@ -35,6 +38,17 @@ def execution_of(pid: int, thread: int, function: int) -> Execution:
     if not header.startswith(b"\x7fELF") or machine is None:
         raise TargetError("its code is for a machine that liveso does not know")
     return Execution(machine, not found.is_executable)
+
+
+def require_not_translated(mappings: Sequence[Mapping]) -> None:
+    """Raise TargetError where live.so is there, but not executed: the emulator that runs the program would not see what
+    a visit changes."""
+    executed = {it.file for it in mappings if it.is_executable}
+    if any(is_agent(it.file.path) and it.file not in executed for it in mappings):
+        raise TargetError(
+            "an emulator runs the program, so that only a thread of live.so's can update its libraries: start it with"
+            " LIVE_MODE=resident"
+        )
 
 
 def require_own_program(pid: int, thread: int) -> None:

@@ -14,7 +14,7 @@ from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged
 from liveso.process.announcement import whose
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, room_at
 from liveso.process.carrying import carry
-from liveso.process.emulation import require_own_program
+from liveso.process.emulation import require_not_translated, require_own_program
 from liveso.process.freeze import write_used
 from liveso.process.kept_record import keep_record, read_record
 from liveso.process.link_map import Link, Loading, links, seen_objects
@@ -82,6 +82,7 @@ class Visited:
 
     async def greet(self) -> Hello:
         objects = self._seen()
+        require_not_translated(objects.mappings)
         self._functions = functions_of(objects)
         require_own_program(self._pid, self._thread)
         self._live = arrived(objects)

@@ -30,6 +30,7 @@ _MODULES = 4
 # more than that of any program's own block: the dynamic linker gives such a block no place at a fixed distance from the
 # thread pointer, of which a process has few
 _TOO_ALIGNED = 1 << 16
+_ROOM_FOR_DETOURS = 4  # bytes of code for each byte of room
 _LARGEST_PAGE = 1 << 16  # bytes: no machine has larger ones
 _SEGMENT_ALIGNMENT, _INFO, _ADDEND = 48, 8, 16  # of Elf64_Phdr, Elf64_Rela
 
@@ -90,7 +91,7 @@ def room_for_detours(image: Image) -> range:
     behind = max(image.size_in_memory, room_for_modules(image).stop)
     start = -(-behind // _LARGEST_PAGE) * _LARGEST_PAGE
     code = sum(it.size for it in image.sections if it.is_code)
-    size = -(-max(code, 1) // _LARGEST_PAGE) * _LARGEST_PAGE
+    size = -(-max(code // _ROOM_FOR_DETOURS, 1) // _LARGEST_PAGE) * _LARGEST_PAGE
     return range(start, start + size, -(-parts.detour_size // 8) * 8)
 
 
@@ -103,18 +104,17 @@ def _spare_segment(image: Image) -> int | None:
 
 
 def _put_segment(content: bytearray, image: Image, room: range) -> None:
-    """Memory without content of the file, in place of a segment that is not needed."""
+    """Zeros at the end of the file, in place of a segment that is not needed. (The dynamic linker maps segments with
+    code again, where that is guarded by marks, as if all of their memory were the file's.)"""
     index = _spare_segment(image)
     assert index is not None
     header = image.segments[index : index + 1].copy()
-    header["type"], header["flags"], header["offset"], header["align"] = (
-        tables.PT_LOAD,
-        tables.PF_R | tables.PF_X,
-        0,
-        _LARGEST_PAGE,
-    )
+    header["type"], header["flags"], header["align"] = tables.PT_LOAD, tables.PF_R | tables.PF_X, _LARGEST_PAGE
     header["address"] = header["physical"] = room.start
-    header["file_size"], header["memory_size"] = 0, len(room) * room.step
+    header["file_size"] = header["memory_size"] = room.stop - room.start
+    content += bytes(-len(content) % _LARGEST_PAGE)
+    header["offset"] = len(content)
+    content += bytes(room.stop - room.start)
     start = image.segments_offset + index * tables.SEGMENT.itemsize
     content[start : start + tables.SEGMENT.itemsize] = header.tobytes()
 

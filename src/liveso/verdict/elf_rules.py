@@ -20,8 +20,6 @@ def machine_stays(pair: Pair) -> Iterator[Difference]:
     """Code for another processor cannot run in the process."""
     if pair.old.machine != pair.new.machine:
         yield impossible(f"it is for {pair.new.machine.name}, the process runs on {pair.old.machine.name}")
-    elif not pair.new.machine.can_be_updated:
-        yield note(f"liveso judges libraries for {pair.new.machine.name}, but cannot update its processes yet")
 
 
 @rule("soname")
