@@ -1,4 +1,4 @@
-# make · make demo · make test · make test-unit · make test-corpus · make test-distributions
+# make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make agent
 # make torture · make bench · make backtest · make compatibility · make lint · make wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
@@ -31,18 +31,21 @@ $(STAMP): $(PACKAGES) $(SOURCES)
 	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PIP) --quiet --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-# live.so for another machine: live-MACHINE.so
-MACHINE ?= $(shell uname -m)
+# live.so for another machine, by Debian's cross compiler: live-MACHINE.so
+MACHINE ?= aarch64
 BUILD := build/agent-$(MACHINE)
 .PHONY: agent
 agent: live-$(MACHINE).so
 
-live-$(MACHINE).so: $(PACKAGES) $(wildcard src/liveso/agent/*.[ch]) meson.build
+live-$(MACHINE).so: tools/cross/$(MACHINE).ini $(PACKAGES) $(wildcard src/liveso/agent/*.[ch]) meson.build
 	@tools/system-packages $(MACHINE)
 	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH meson setup $(if $(wildcard $(BUILD)/build.ninja),--wipe) \
 		--cross-file tools/cross/$(MACHINE).ini $(BUILD) >/dev/null
 	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH ninja --quiet -C $(BUILD) live.so
 	@cp $(BUILD)/live.so $@
+
+tools/cross/%.ini:
+	@echo "there is no live.so for $*; MACHINE can be $(basename $(notdir $(wildcard tools/cross/*.ini)))" >&2; exit 1
 
 demo: all
 	@PYTHON=$(PYTHON) tools/system-packages demo
@@ -53,7 +56,7 @@ demo: all
 # one worker more than processors, for many tests wait; TESTS: which files, or options of pytest
 PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadgroup
 
-test: all
+test: all live-aarch64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
 	$(PYTEST) $(TESTS)
 
@@ -65,6 +68,14 @@ test-unit: all
 test-corpus: all
 	@PYTHON=$(PYTHON) tools/system-packages test
 	LIVESO_CORPUS=full $(PYTEST) tests/corpus
+
+# programs for other machines, which an emulator runs (qemu-user): what is there for them, and tests that are for all
+EMULATED := $(addprefix tests/integration/test_,moved_variables.py identity.py tables.py dlopen.py)
+.PHONY: test-processors
+test-processors: all live-aarch64.so
+	@PYTHON=$(PYTHON) tools/system-packages test
+	$(PYTEST) tests/integration/test_aarch64.py
+	LIVESO_MACHINE=aarch64 $(PYTEST) $(EMULATED) -m "not own_machine"
 
 # demo and tests on fresh roots of the releases that are supported
 test-distributions:

@@ -145,6 +145,7 @@ def test_variables_keep_their_contents_wherever_they_lie(
     assert program.lines[-1] == "hits exact"
 
 
+@pytest.mark.own_machine
 def test_a_new_daemon_and_a_child_know_where_the_variables_live(bench: Bench) -> None:
     build(bench, "gcc", "-O0", "-s")
     program = start(bench)
@@ -208,6 +209,7 @@ int main(void)
 """
 
 
+@pytest.mark.own_machine
 def test_python_knows_its_own_functions_again(idle_bench: Bench) -> None:
     """Types hold `slot_tp_new` in the heap; libpython asks them whether it is that one, and takes a class for unsafe
     where it is not: with an address of the new version's, `import fractions` raised a TypeError."""
@@ -277,6 +279,7 @@ int main(void)
 """
 
 
+@pytest.mark.own_machine
 def test_a_real_library_goes_on_in_a_version_whose_variables_lie_elsewhere(bench: Bench) -> None:
     name = "libnfs.so.13"
     for number, version in enumerate(LIBNFS):
