@@ -180,6 +180,18 @@ def test_one_needs_what_only_the_other_new_one_has(bench: Bench, program: Progra
     assert program.end() == 0
 
 
+def test_what_an_old_version_refers_to_does_not_hold_back_who_goes_later(bench: Bench, program: Program) -> None:
+    build(bench, 2, "two")
+    for _time in range(2):
+        bring(bench, "two", program)
+        says(program, "top 2, base 2, new, 50")
+        for name, line in (("libtop.so", "top 1, base 2"), ("libbase.so.1", "top 1, base 1")):
+            install(bench, "one", name)  # what top 2 takes from base 2 is not needed by what runs any more
+            bench.wait_for_version(f"one/{name}", name, program.pid)
+            says(program, line)
+    assert program.end() == 0
+
+
 @pytest.mark.parametrize("is_known", [False, True], ids=["never opened", "opened before"])
 def test_who_comes_long_before_what_it_needs_waits_for_that(bench: Bench, program: Program, is_known: bool) -> None:
     build(bench, 2, "two")

@@ -96,6 +96,12 @@ def prepared_copies(target: Target) -> frozenset[int]:
     return frozenset(it.base for state in target.libraries.values() for it in state.versions[1:])
 
 
+def bound_copies(target: Target) -> frozenset[int]:
+    """The load addresses of the versions that do not run, all of whose symbols were bound when they were opened."""
+    states = target.libraries.values()
+    return frozenset(it.base for state in states for it in state.versions[1:] if it.version != state.current)
+
+
 def in_use(target: Target, objects: Iterable[LoadedObject], coming: frozenset[Version]) -> list[LoadedObject]:
     """The objects without those later versions of libraries with many that another one has followed: an update must
     not take longer with each one that was before it, and what still runs there gets on by the homes of functions."""

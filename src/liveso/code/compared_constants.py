@@ -113,17 +113,16 @@ def _compared(image: Image, code: Code, inside: int, suspects: dict[int, int]) -
         if target is None or form.operation is not Operation.ADDRESS or code.targets[index] != target:
             continue
         for register in form.written:
-            other = _compared_with(code, index, register, image.machine.kept_registers)
+            other = _compared_with(code, index, register)
             if other is not None:
                 is_end = _is_advanced(code, *other, own, image.machine)
                 found.append(ComparedConstant(target, inside, address, is_end))
     return found
 
 
-def _compared_with(code: Code, index: int, register: str, kept: frozenset[str]) -> tuple[int, str] | None:
+def _compared_with(code: Code, index: int, register: str) -> tuple[int, str] | None:
     """The comparison of a register after the instruction at `index`, on one of the ways that go on from there: its
-    index, and the register that it is compared with; no register where that is memory. Calls leave `kept` ones as they
-    are."""
+    index, and the register that it is compared with; no register where that is memory."""
     waiting, seen = [(index + 1, 0)], {index}
     while waiting:
         at, steps = waiting.pop(0)
@@ -138,10 +137,9 @@ def _compared_with(code: Code, index: int, register: str, kept: frozenset[str]) 
                 other = sides[1 - sides.index(register)]
                 return at, "" if "[" in other else other
         is_base = register in form.outline.partition("[")[2]  # of a table, a jump's for example
-        is_lost = form.operation is Operation.CALL and register not in kept
-        if register in form.written or is_base or is_lost or form.operation is Operation.RETURN:
+        if register in form.written or is_base or form.operation in (Operation.CALL, Operation.RETURN):
             continue
-        if form.leads_to_code and form.operation is not Operation.CALL and (target := code.targets[at]) is not None:
+        if form.leads_to_code and (target := code.targets[at]) is not None:
             following = code.index_at(target)
             waiting += [] if following is None else [(following, steps + 1)]
         if form.operation is not Operation.JUMP:

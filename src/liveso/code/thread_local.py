@@ -13,7 +13,7 @@ from liveso.elf import Image, once_per_image
 from liveso.elf.tables import Table, have_equal_fields
 from liveso.errors import ImageError
 
-_AS_FAR = 256  # bytes from the reference to a slot to the sum with a place
+_AS_FAR = 256  # bytes from the reference to a slot to what is added to the variable's address
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,9 @@ class ThreadLocalReferences:
     `table` has the rows of `References.table`; a target is a place in the module's block, in bytes. `accesses` are
     those of them where the place is a number in the code itself, beside the block's address, for which it asks by way
     of a slot of the module alone; `sites` has the references to such slots, by their addresses. `unclear` are addresses
-    of code where there may be more of them. `pages` are, as in `References`, for both tables.
+    of code where there may be more of them. `pages` are, as in `References`, for both tables. `far` has, for references
+    to variables, how far behind these code gets by numbers of its own: the address of each, the place of the variable,
+    and bytes.
     """
 
     table: Table
@@ -45,6 +47,7 @@ class ThreadLocalReferences:
     unclear: tuple[int, ...]
     slots: ThreadLocalSlots
     pages: Table = field(default_factory=lambda: np.zeros(0, PAGE))
+    far: tuple[tuple[int, int, int], ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return have_equal_fields(self, other)
@@ -65,20 +68,25 @@ def thread_local_references(image: Image) -> ThreadLocalReferences:
     pages = pages_of(image, found["place"])
     is_site = np.isin(found["target"], sorted(slots.modules))
     sites, others = found[is_site], found[~is_site]
-    rows = [(place, slots.variables[target], 0, True) for place, target in others[["place", "target"]].tolist()]
+    rows = [(place, slots.variables[target], 0, True) for place, target in _pairs(others)]
     followed = _followed(image, sites)
     inside = range(image.block_size + 1)
     rows += [(it.place, it.offset, it.offset, it.forms_address) for it in followed.found if it.offset in inside]
-    adds = image.machine.adds_place
-    further = [it for it in others["place"].tolist() if adds and adds(_code_from(image, it))]
-    unclear = (
-        *undecoded,
-        *further,
-        *followed.unclear,
-        *(it.instruction for it in followed.found if it.offset not in inside),
+    behind = image.machine.reached_behind
+    far = (
+        [(place, slots.variables[at], behind(_code_from(image, place))) for place, at in _pairs(others)]
+        if behind
+        else []
     )
+    outside = (it.instruction for it in followed.found if it.offset not in inside)
+    unclear = (*undecoded, *followed.unclear, *outside)
     table = np.sort(np.array(rows, REFERENCE), order="place")
-    return ThreadLocalReferences(table, followed.found, sites, unclear, slots, pages)
+    return ThreadLocalReferences(table, followed.found, sites, unclear, slots, pages, tuple(far))
+
+
+def _pairs(references: Table) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = references[["place", "target"]].tolist()
+    return found
 
 
 @once_per_image

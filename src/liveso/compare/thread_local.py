@@ -1,7 +1,8 @@
 """Match the thread-local variables of two versions: threads that run have a block of the old version's shape."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from liveso.code import ThreadLocalReferences, ThreadLocalSlots, thread_local_references
@@ -73,6 +74,8 @@ def match_thread_locals(
     before, after = _side(old, references[0], named[0]), _side(new, references[1], called_as_before(*named))
     matched = match_variables(before, after, matching)
     doubts = [*matched.doubts, *_doubts_about_code(new, references, matched.correspondence)]
+    for found, names, which in zip(references, named, ("old", "new"), strict=True):
+        doubts += _reached_from_others(found, {it.offset: it.size for it in names}, which)
     return MatchedVariables(matched.correspondence, tuple(doubts))
 
 
@@ -96,6 +99,16 @@ def _side(image: Image, references: ThreadLocalReferences, named: Iterable[Named
         block.content,
         ends,
     )
+
+
+def _reached_from_others(references: ThreadLocalReferences, sizes: Mapping[int, int], which: str) -> Iterator[str]:
+    """Where code gets from the address of one variable to another: `sizes` are of variables with names, by place."""
+    places = sorted({*references.slots.variables.values()})
+    for place, at, distance in references.far:
+        following = bisect_right(places, at)
+        size = sizes.get(at, places[following] - at if following < len(places) else distance + 1)
+        if distance >= size > 0:
+            yield f"the {which} version's code at {place:#x} gets from the one at +{at:#x} to others"
 
 
 def _doubts_about_code(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from liveso.apply import Change, LibraryUnloaded, names_by_object, needed_names, update
+from liveso.apply import Change, LibraryUnloaded, bound_copies, names_by_object, needed_names, update
 from liveso.daemon.caution import Caution
 from liveso.daemon.disk import Disk
 from liveso.daemon.learning import Learner
@@ -154,12 +154,13 @@ class Rollouts:
         questions = {path: await self._questions(it) for path, it in candidates.items()}
         depends = any(it.analysis.verdict.may_depend_on_target for it in candidates.values())
         by_object = await names_by_object(served.target) if depends else {}
+        bound = bound_copies(served.target)
 
         @cache
         def needed(going: frozenset[str]) -> frozenset[str]:
             chosen = [candidates[path] for path in sorted(going)]
             leaving = frozenset(loaded.base for it in chosen for loaded in it.state.versions)
-            return needed_names(by_object, leaving, (it.image for it in chosen))
+            return needed_names(by_object, leaving | bound, (it.image for it in chosen))
 
         def refusals(path: str, going: frozenset[str]) -> tuple[Finding, ...]:
             verdict = candidates[path].analysis.verdict

@@ -6,7 +6,14 @@ import capstone
 
 from liveso.machine.aarch64_jump import AARCH64_JUMP
 from liveso.machine.aarch64_parts import AARCH64_PARTS
-from liveso.machine.aarch64_words import adds_place, adds_words, code_words, extended_words, leaves_highest
+from liveso.machine.aarch64_words import (
+    adds_place,
+    adds_words,
+    code_words,
+    extended_words,
+    leaves_highest,
+    reached_behind,
+)
 from liveso.machine.machine import Machine
 
 
@@ -59,6 +66,7 @@ AARCH64 = Machine(
     adds_words=adds_words,
     adds_place=adds_place,
     leaves_highest=leaves_highest,
+    reached_behind=reached_behind,
     start_up_is_described=True,
     reading=frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "fcmpe", "fccmp", "prfm", "nop"}),
     asking=frozenset({"cmp", "cmn", "tst"}),

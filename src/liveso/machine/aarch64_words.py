@@ -67,30 +67,32 @@ def adds_words(content: bytes) -> bool:
 
 
 def adds_place(content: bytes) -> bool:
-    """Whether code that begins with the reference to a slot may go on from the variable's address to what lies behind
-    that: by the high part of a place in the block (ADD of a number that is shifted by 12 bits, C4.1.2), or by a number
-    or a register that is added to what the next call leaves, as it does for a block that it knows one address of."""
+    """Whether code that begins with the reference to a slot adds the high part of a place in a thread's block soon
+    afterwards, as it does to the block's address: ADD of a number that is shifted by 12 bits (C4.1.2)."""
     words = np.frombuffer(content, "<u4", count=len(content) // 4)
-    if has_bits(words, 0xFFC00000, 0x91400000).any():
-        return True
-    found = code_words(content, 0)
-    other = words >> 16 & 31
-    has_index = has_bits(words, 0x3B200C00, 0x38200800)
+    return bool(has_bits(words, 0xFFC00000, 0x91400000).any())
+
+
+def reached_behind(content: bytes) -> int:
+    """How far behind a variable of a thread's block, in bytes, code gets that begins with the reference to its slot: by
+    a number that is added to what the next call leaves, or the sum of a distance and the thread pointer."""
+    words = np.frombuffer(content, "<u4", count=len(content) // 4)
+    found, other = code_words(content, 0), words >> 16 & 31
     held = {int(words[0] & 31)} if len(words) else set()
+    farthest = 0
     for at in range(1, len(words)):
-        part, base, result = int(found.part[at]), int(found.base[at]), int(found.result[at])
+        part, base = int(found.part[at]), int(found.base[at])
         leaves = (part == Part.INDEX and not held.isdisjoint((base, int(other[at])))) or (
             part == Part.COPY and base in held
         )
-        goes_on = part not in _WITHOUT_NUMBER and bool(found.number[at])
-        is_kept = bool(found.is_store[at]) and not held.isdisjoint((int(found.first[at]), int(found.second[at])))
-        if (base in held and (goes_on or has_index[at])) or is_kept:
-            return True
+        if base in held and part not in _WITHOUT_NUMBER:
+            farthest = max(farthest, int(found.number[at]) + int(found.second_at[at]))
         if found.calls[at]:
             held = {it for it in held if it > _LAST_FREED} | {0}
             continue
-        held = {it for it in held if not int(found.writes[at]) >> it & 1} | ({result} if leaves else set())
-    return False
+        written, result = int(found.writes[at]), int(found.result[at])
+        held = {it for it in held if not written >> it & 1} | ({result} if leaves else set())
+    return farthest
 
 
 def leaves_highest(content: bytes, numbers: frozenset[int]) -> bool:

@@ -50,6 +50,7 @@ class Machine:
     by which it refers to memory relative to its end, if it does; None where that is not known either.
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
+    `reached_behind` says of such code how far behind the variable it gets, in bytes, by numbers of its own.
     `leaves_highest` says of code whether it puts numbers of a register's size together of parts of 16 bits, of which
     one of some is the highest.
     `unnamed_writers` are the names of instructions that write registers which they do not name, some of
@@ -121,6 +122,7 @@ class Machine:
     descriptor_registers: int = 0
     given_registers: int = 0
     returned_registers: int = 0
+    reached_behind: Callable[[bytes], int] | None = None
     leaves_highest: Callable[[bytes, frozenset[int]], bool] | None = None
     adds_place: Callable[[bytes], bool] | None = None
     start_up_is_described: bool = False
