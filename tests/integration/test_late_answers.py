@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liveso.daemon.admission import peer_of
 from liveso.errors import TargetGone
 from liveso.process import resident
 from liveso.process.agent import AgentSilent, TakenBack, WordChanged
@@ -114,7 +115,7 @@ async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Resident]]:
             while True:
                 connection, _address = await asyncio.get_running_loop().sock_accept(listener)
                 connection.setblocking(False)
-                it = Resident(connection, os.getpid())
+                it = Resident(connection, peer_of(connection).pid)
                 tasks.append(asyncio.create_task(it.receive_until_gone()))
                 found.put_nowait(it)
 
