@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liveso.daemon.admission import peer_of
 from liveso.errors import TargetGone
 from liveso.process import resident
 from liveso.process.agent import AgentSilent, TakenBack, WordChanged
@@ -99,6 +99,11 @@ def test_targets_that_are_stopped_during_updates_get_all_later_versions(idle_ben
     assert [it.end() for it in programs] == [0] * TARGETS
 
 
+def _process_of(connection: socket.socket) -> int:
+    pid: int = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return pid
+
+
 @asynccontextmanager
 async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Resident]]:
     """The agents that connect, with nothing of the daemon but this."""
@@ -115,7 +120,7 @@ async def agents(bench: Bench) -> AsyncIterator[asyncio.Queue[Resident]]:
             while True:
                 connection, _address = await asyncio.get_running_loop().sock_accept(listener)
                 connection.setblocking(False)
-                it = Resident(connection, peer_of(connection).pid)
+                it = Resident(connection, _process_of(connection))
                 tasks.append(asyncio.create_task(it.receive_until_gone()))
                 found.put_nowait(it)
 
