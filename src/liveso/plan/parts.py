@@ -35,7 +35,10 @@ def part_changes(image: Image, parts: PartEncoding, references: References, rows
     anchored = np.concatenate([references.anchored, references.anchored_constants])
     is_anchored = among(references.pages["place"], anchored["place"])
     writer = _Writer(image, parts, base)
-    _go_on(writer, references, anchored, references.pages[is_anchored], placement, at)
+    # what has an index in it goes on from an address by no number
+    is_free = among(rows["place"], references.anchors) & ~among(rows["target"], references.bound["base"])
+    free = set(rows["place"][is_free].tolist())
+    _go_on(writer, anchored, references.pages[is_anchored], placement, at, free)
     moved = {it for it, before in zip(rows["place"].tolist(), formed.tolist(), strict=True) if at[it] != before}
     for it in sorted(moved.difference(references.pages["place"].tolist())):
         writer.write(it, parts.whole, None, at[it], at[it] - base - it)
@@ -59,10 +62,10 @@ def _decoded(image: Image, place: int) -> int:
 
 
 def _go_on(
-    writer: "_Writer", references: References, anchored: Table, pages: Table, placement: Placement, at: dict[int, int]
+    writer: "_Writer", anchored: Table, pages: Table, placement: Placement, at: dict[int, int], free: set[int]
 ) -> None:
     """Let instructions add to an address that others have left what it takes from there. An address that is for nothing
-    else is chosen anew in `at`, so that as many as can be are reached from it."""
+    else, left at a place that is `free`, is chosen anew in `at`, so that as many as can be are reached from it."""
     base = placement.map.base
     anchored = np.sort(anchored, order=["place", "displacement"])
     distances = placement.map.homes(anchored["target"]) - anchored["target"].astype("<i8")
@@ -77,18 +80,17 @@ def _go_on(
     before = anchored["target"][index].astype("<i8") - behind
     targets = dict(zip(places, before.tolist(), strict=True))
     homes = dict(zip(places, (before + distances[index]).tolist(), strict=True))
-    only_anchors = at.keys() & set(references.anchors.tolist())
     for leaving, reaching in _sharing(pages.tolist()):
         one = min(reaching)
         anchor = targets[one] - numbers[one] + base
-        fixed = {at.get(it, homes.get(it, anchor)) for it in leaving - only_anchors}
+        fixed = {at.get(it, homes.get(it, anchor)) for it in leaving - free}
         if len(fixed) > 1:
             raise _cannot_lead(one)
         if any(homes[it] != targets[it] + base for it in reaching) or not fixed <= {anchor}:
             anchor = fixed.pop() if fixed else _anchor([homes[it] for it in reaching])
             for it in sorted(reaching):
                 writer.write(it, writer.parts.step, anchor, homes[it], homes[it] - anchor)
-        at |= dict.fromkeys(leaving & only_anchors, anchor)
+        at |= dict.fromkeys(leaving & free, anchor)
 
 
 def _anchor(homes: Sequence[int]) -> int:
