@@ -3,6 +3,7 @@
 import numpy as np
 
 from liveso.machine.aarch64_jump import AARCH64_JUMP
+from liveso.machine.aarch64_words import pair_scale
 from liveso.machine.part_encoding import Detour, Encoded, PartEncoding
 from liveso.machine.words import Words, has_bits
 
@@ -50,17 +51,11 @@ def _step(words: Words, numbers: Words) -> Encoded:
     fits_sum = is_sum & (abs(numbers) < 1 << 12)
     sums = np.where(numbers < 0, words | np.uint32(1 << 30), words & np.uint32(0xBFFFFFFF)).astype("<u4")
     found = np.where(fits_sum, _filled(sums, 10, 12, abs(numbers), fits_sum), found)
-    pair, scale = has_bits(words, 0x3B800000, 0x29000000), _pair_scale(words)
+    pair, scale = has_bits(words, 0x3B800000, 0x29000000), pair_scale(words)
     fits_pair = pair & (numbers & ((1 << scale) - 1) == 0) & _is_signed(numbers >> scale, 7)
     found = np.where(fits_pair, _filled(words, 15, 7, numbers >> scale, fits_pair), found)
     fits = fits | fits_near | fits_sum | fits_pair
     return np.where(fits, found, words).astype("<u4"), fits
-
-
-def _pair_scale(words: Words) -> Words:
-    """By how many bits the offset of an access of two registers is shifted."""
-    is_vector = has_bits(words, 1 << 26, 1 << 26)
-    return np.where(is_vector, (words >> 30) + 2, (words >> 31) + 2).astype("<i8")
 
 
 def _relative(words: Words, numbers: Words, fits: Words) -> Words:

@@ -158,7 +158,7 @@ def _fill_distances(words: Words, part: Words, number: Words) -> None:
 
     single, ordered = has_bits(words, 0x3B200000, 0x38000000), has_bits(words, 0x3F200C00, 0x19000000)
     pair = has_bits(words, 0x3A000000, 0x28000000)
-    distance = np.where(pair, _signed(words, 15, 7) << _pair_scale(words), _signed(words, 12, 9))
+    distance = np.where(pair, _signed(words, 15, 7) << pair_scale(words), _signed(words, 12, 9))
     mode = np.where(pair, words >> 23 & 3, words >> 10 & 3)
     for value, kind in (
         (0, Part.OTHER_ACCESS),
@@ -172,14 +172,14 @@ def _fill_distances(words: Words, part: Words, number: Words) -> None:
     number[is_access] = distance[is_access]
 
 
-def _pair_scale(words: Words) -> Words:
+def pair_scale(words: Words) -> Words:
     """By how many bits the offset of an access of two registers is shifted: what each has is so large."""
     is_vector = has_bits(words, 1 << 26, 1 << 26)
     return np.where(is_vector, (words >> 30) + 2, (words >> 31) + 2).astype("<i8")
 
 
 def _second_at(words: Words) -> Words:
-    return np.where(has_bits(words, 0x3A000000, 0x28000000), 1 << _pair_scale(words), 0)
+    return np.where(has_bits(words, 0x3A000000, 0x28000000), 1 << pair_scale(words), 0)
 
 
 def _leave_base(part: Words) -> Words:
@@ -233,9 +233,9 @@ def _frame(words: Words) -> dict[str, Words]:
     pair = has_bits(words, 0x3B000000, 0x29000000) & has_bits(words, 1 << 24, 1 << 24)
     scale = (words >> 30).astype("<i8")
     scale[is_vector & (words >> 23 & 1 == 1) & (words >> 30 == 0)] = 4
-    pair_scale = _pair_scale(words)
+    scale_of_pair = pair_scale(words)
     offset = np.where(unsigned, (words >> 10 & 0xFFF).astype("<i8") << scale, _signed(words, 12, 9))
-    offset = np.where(pair, _signed(words, 15, 7) << pair_scale, offset)
+    offset = np.where(pair, _signed(words, 15, 7) << scale_of_pair, offset)
     is_frame = (unsigned | plain | pair) & ((base == 31) | (base == 29))
     is_store = np.where(
         pair, ~has_bits(words, 1 << 22, 1 << 22), ~loads | (is_vector & ~has_bits(words, 1 << 22, 1 << 22))
@@ -244,7 +244,7 @@ def _frame(words: Words) -> dict[str, Words]:
     return {
         "frame_base": np.where(is_frame, base, 0).astype("u1"),
         "frame_offset": offset,
-        "frame_size": np.where(pair, 2 << pair_scale, 1 << scale),
+        "frame_size": np.where(pair, 2 << scale_of_pair, 1 << scale),
         "is_store": is_frame & is_store,
         "first": np.where(whole & (words & 31 != 31), words & 31, NO_REGISTER).astype("u1"),
         "second": np.where(whole & pair & (words >> 10 & 31 != 31), words >> 10 & 31, NO_REGISTER).astype("u1"),
