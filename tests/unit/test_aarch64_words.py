@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from liveso.machine import AARCH64, CodeWords, Part
-from liveso.machine.aarch64_words import code_words
+from liveso.machine.aarch64_words import code_words, leaves_highest
 
 REGISTERS: tuple[tuple[int, list[int], list[int], str], ...] = (
     (0x8B030041, [2, 3], [1], "add x1, x2, x3"),
@@ -118,3 +118,15 @@ def test_damaged_code_is_read_to_its_end() -> None:
     assert AARCH64.code_words is not None
     for size in (0, 1, 4, 7, 8):
         assert len(AARCH64.code_words(b"\xff" * size, START).part) == size // 4
+
+
+def test_a_number_in_a_register_is_told_by_both_of_its_highest_parts() -> None:
+    high, low, nop = 0xF2EA8A60, 0xF2CAAA40, 0xD503201F  # movk x0, #0x5453, lsl #48; movk x0, #0x5552, lsl #32
+    half = frozenset({0x54535552})
+    for words, is_left in (
+        ((low, high), True),
+        ((high, nop, low), True),
+        ((high, nop), False),
+        ((low, *[nop] * 20, high), False),
+    ):
+        assert leaves_highest(np.array(words, "<u4").tobytes(), half) == is_left

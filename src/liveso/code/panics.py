@@ -19,7 +19,7 @@ from liveso.elf.tables import Table, have_equal_fields
 from liveso.errors import ImageError
 
 _CLASS = b"MOZ\0RUST"  # of the exceptions that are panics, as the operand of an instruction
-_HIGHEST_PARTS = frozenset({int.from_bytes(_CLASS[-2:], "little"), int.from_bytes(_CLASS[:2], "big")})  # 16 bits
+_HIGHEST_HALVES = frozenset({int.from_bytes(_CLASS[4:], "little"), int.from_bytes(_CLASS[:4], "big")})
 _MARK_IN_EXCEPTION = "+ 0x20]"  # behind the exception's header (Itanium C++ ABI, "Exception Objects")
 _FORMS = re.compile(r"(\w+), \[rip ([+-]) (0x[0-9a-f]+|\d+)\]")
 
@@ -49,7 +49,7 @@ def panic_mark(image: Image) -> PanicMark | None:
         for match in re.finditer(re.escape(_CLASS), image.section_bytes(it))
     ]
     leaves_highest = image.machine.leaves_highest
-    if leaves_highest and any(leaves_highest(image.section_bytes(it), _HIGHEST_PARTS) for it in sections):
+    if leaves_highest and any(leaves_highest(image.section_bytes(it), _HIGHEST_HALVES) for it in sections):
         raise ImageError("its panics (Rust) cannot be told from those of the version before on this machine")
     if not places:
         return None

@@ -95,11 +95,19 @@ def reached_behind(content: bytes) -> int:
     return farthest
 
 
-def leaves_highest(content: bytes, numbers: frozenset[int]) -> bool:
-    """Whether code has a MOVK of one of some numbers into the highest 16 bits of a register (C4.1.2)."""
+def leaves_highest(content: bytes, halves: frozenset[int]) -> bool:
+    """Whether code leaves a number in a register whose highest 32 bits are one of `halves`: by two MOVK, close to each
+    other (C4.1.2)."""
     words = np.frombuffer(content, "<u4", count=len(content) // 4)
-    found = words[has_bits(words, 0xFFE00000, 0xF2E00000)] >> 5 & 0xFFFF
-    return not numbers.isdisjoint(found.tolist())
+    parts = words >> 5 & 0xFFFF
+    for half in halves:
+        high, low = (
+            np.flatnonzero(has_bits(words, 0xFFE00000, opcode) & (parts == part))
+            for opcode, part in ((0xF2E00000, half >> 16), (0xF2C00000, half & 0xFFFF))
+        )
+        if len(low) and len(high) and (np.abs(high[:, None] - low[None, :]) <= _SOON).any():
+            return True
+    return False
 
 
 def _loads_extended(words: Words) -> Words:

@@ -51,8 +51,7 @@ class Machine:
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
     `reached_behind` says of such code how far behind the variable it gets, in bytes, by numbers of its own.
-    `leaves_highest` says of code whether it puts numbers of a register's size together of parts of 16 bits, of which
-    one of some is the highest.
+    `leaves_highest` says of code whether it leaves a number in a register whose highest 32 bits are one of some.
     `unnamed_writers` are the names of instructions that write registers which they do not name, some of
     `unnamed_written`; `reading` are those that leave all general registers as they are, or as large as they were, and
     `asking` those of them that set the flags which conditions are about. `push` and `pop` are the names of
