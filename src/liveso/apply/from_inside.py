@@ -3,7 +3,6 @@ that the program itself makes."""
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 
@@ -32,8 +31,7 @@ async def write_from_inside(target: Target, pieces: Sequence[Piece]) -> None:
     transaction = Transaction(spans, words, NO_HALVES, is_used=True)
     async with still(target.pid, target.agent.spared, _LIMIT):
         commit = asyncio.create_task(target.agent.commit(transaction, objects))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(commit), _LIMIT)
+        await asyncio.wait({commit}, timeout=_LIMIT)
     try:
         await commit
     except TakenBack:
