@@ -26,8 +26,8 @@ enum live_kind {
 	LIVE_SAY = 9,	  /* text = a line for the program's standard error */
 	LIVE_LEAVE = 10,  /* the agent's thread ends */
 	LIVE_CARRY = 11,  /* text = path of a file; a live_carry on the sheet; no other thread runs meanwhile */
-	LIVE_ROOM = 13,	  /* argument = address, bytes: memory for code, which nobody has yet */
 	LIVE_MAP = 12,	  /* the memory map onto the sheet, as the process sees it (proc(5)); reply: argument = bytes */
+	LIVE_ROOM = 13,	  /* argument = address, bytes: memory for code, which nobody has yet */
 };
 
 enum live_status {

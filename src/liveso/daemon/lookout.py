@@ -58,16 +58,9 @@ class Lookout:
 
 def _has_agent(pid: int) -> bool:
     try:
-        return _is_a_program(pid) and bool(path_of_agent(pid))
-    except LivesoError:
-        return False
-
-
-def _is_a_program(pid: int) -> bool:
-    """Whether it is none of the kernel's own threads: to ask these for their memory takes longer."""
-    try:
-        return bool(os.readlink(f"/proc/{pid}/exe"))
-    except OSError:
+        os.readlink(f"/proc/{pid}/exe")  # the kernel's own threads have none, and asking for their maps takes longer
+        return bool(path_of_agent(pid))
+    except (OSError, LivesoError):
         return False
 
 

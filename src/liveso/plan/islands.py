@@ -39,20 +39,20 @@ def islands_for(
     """The island of each jump in `targets`, which has by the places of jumps what they shall lead to, and the changes
     to islands, as WORD rows. A jump has the same island for ever. Raises NoRoom."""
     assert jump.island is not None
-    owners = {owner: at for at, owner in _owners(rooms, pages) if owner}
-    free = [at for at, owner in _owners(rooms, pages) if not owner]
+    islands = list(_owners(rooms, pages))
+    owners = {owner: at for at, owner in islands if owner}
+    free = [at for at, owner in islands if not owner]
     found = {place: owners[place] for place in targets if place in owners}
     for place in sorted(targets.keys() - found.keys()):
-        near = next((at for at in reversed(free) if at - place in jump.reach), None)
+        near = next((index for index in reversed(range(len(free))) if free[index] - place in jump.reach), None)
         if near is None:
             raise NoRoom(np.array(sorted(targets.keys() - found.keys()), "<u8"))
-        free.remove(near)
-        found[place] = near
+        found[place] = free.pop(near)
     places = np.array(sorted(targets), "<u8")
-    islands = np.array([found[it] for it in places.tolist()], "<u8")
+    addresses = np.array([found[it] for it in places.tolist()], "<u8")
     code = jump.island(np.array([targets[it] for it in places.tolist()], "<u8"))
     words = np.zeros(3 * len(places), WORD)
-    words["address"] = (islands[:, None] + np.arange(3, dtype="<u8") * np.uint64(_WORD)).ravel()
+    words["address"] = (addresses[:, None] + np.arange(3, dtype="<u8") * np.uint64(_WORD)).ravel()
     words["value"] = np.column_stack([code, places]).ravel()
     words["expected"] = pages.words(words["address"])
     return found, words[words["expected"] != words["value"]]
