@@ -1,5 +1,5 @@
-# make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make agent
-# make torture · make bench · make backtest · make compatibility · make lint · make wheel
+# make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make test-arm64
+# make agent · make torture · make bench · make backtest · make compatibility · make lint · make wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
@@ -76,6 +76,13 @@ test-processors: all live-aarch64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
 	$(PYTEST) tests/integration/test_aarch64.py
 	LIVESO_MACHINE=aarch64 $(PYTEST) $(EMULATED) -m "not own_machine"
+
+# a whole system of another machine in an emulator, with the daemon in it: what qemu-user has not, as ptrace(2)
+ON_ARM64 := tests/unit tests/integration/test_main_job.py
+.PHONY: test-arm64
+test-arm64: all live-aarch64.so
+	@tools/system-packages arm64
+	LIVESO_MODE=resident tools/emulated-system arm64 python -m pytest $(or $(TESTS),$(ON_ARM64))
 
 # demo and tests on fresh roots of the releases that are supported
 test-distributions:
