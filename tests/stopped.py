@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from liveso.machine import X86_64
 from liveso.process import memory_map
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory
+from liveso.process.native import native_machine
 from liveso.process.safe_point import unsafe
 from liveso.process.unwind import Stack, unwind
 
@@ -72,14 +72,21 @@ def stopped(pid: int, thread: int = 0) -> Iterator[StoppedThread]:
 
 
 def _look(pid: int, thread: int, memory: int) -> StoppedThread:
-    registers = ctypes.create_string_buffer(27 * 8)
+    registers = ctypes.create_string_buffer(512)
     area = _Area(ctypes.addressof(registers), len(registers))
     _ptrace(_GETREGSET, thread, _NT_PRSTATUS, ctypes.addressof(area))
-    (number,) = struct.unpack_from("<q", registers.raw, X86_64.call_number_at)
-    mapped = MappedObjects(
-        Memory(lambda address, size: os.pread(memory, size, address)), memory_map.mappings(pid, thread), X86_64
+    machine = native_machine()
+    assert machine.calls
+    number, place = (
+        struct.unpack_from("<q", registers.raw, at)[0] for at in (machine.calls.number_at, machine.calls.next_at)
     )
-    return StoppedThread(pid, thread, registers.raw, number if number >= 0 else None, mapped)
+    instruction = machine.calls.stands_at
+    if instruction and os.pread(memory, len(instruction), place) != instruction:
+        number = -1
+    mapped = MappedObjects(
+        Memory(lambda address, size: os.pread(memory, size, address)), memory_map.mappings(pid, thread), machine
+    )
+    return StoppedThread(pid, thread, registers.raw[: area.size], number if number >= 0 else None, mapped)
 
 
 def _ptrace(request: int, thread: int, address: int = 0, data: int = 0) -> None:

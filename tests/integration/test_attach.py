@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from liveso.holder.stops import SEIZE, ptrace
+from liveso.holder.registers import SEIZE, ptrace
 from tests.harness import LIVESO, Bench, Program, wait_until
 
 STEADY = Path(__file__).parent / "programs" / "steady.c"
@@ -25,7 +25,7 @@ def build(bench: Bench, waiting: int = 0, computing: int = 0) -> tuple[str, ...]
         bench.compile(LIBRARY, f"lib.{version}.so", "-O2", "-shared", "-fPIC", f"-DVERSION={version}")
     bench.link("lib.1.so", "libversion.so")
     link = ("-L.", "-lversion", f"-Wl,-rpath,{bench.folder}")
-    bench.compile(STEADY, "steady", "-O2", "-mavx2", "-pthread", *link)
+    bench.compile(STEADY, "steady", "-O2", "-pthread", *link)
     return "./steady", str(waiting), str(computing)
 
 

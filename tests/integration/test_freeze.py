@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from liveso.errors import TargetError
-from liveso.holder.stops import SEIZE, ptrace
+from liveso.holder.registers import SEIZE, ptrace
 from liveso.process.freeze import still
 from liveso.process.proc import position, positions
 from tests.harness import LIMIT, Bench, Program, wait_until

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from liveso.holder.stops import SEIZE, ptrace
+from liveso.holder.registers import SEIZE, ptrace
 from tests.harness import AGENT, LIVESO, Bench, Program, containing, wait_until
 from tests.integration import test_python_tls as python_tls
 

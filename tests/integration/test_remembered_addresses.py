@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from liveso.elf import read_image
-from liveso.holder.stops import SEIZE, ptrace
+from liveso.holder.registers import SEIZE, ptrace
 from tests.harness import Bench, Program, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from liveso.cli.ask import ask_daemon
-from liveso.holder.stops import SEIZE, ptrace
+from liveso.holder.registers import SEIZE, ptrace
 from liveso.settings import read_settings
 from tests.harness import LIVESO, Bench, Program, containing
 

@@ -16,10 +16,10 @@ import pytest
 import liveso
 from liveso.errors import TargetError
 from liveso.holder import orders
-from liveso.machine import X86_64
 from liveso.process import Visited, holding, proc
 from liveso.process.freeze import still
 from liveso.process.holding import NotYetStill, talk
+from liveso.process.native import native_machine
 from liveso.process.visit import Visit
 from liveso.store import Store
 from tests.harness import AGENT, Bench, Program, wait_until
@@ -28,14 +28,19 @@ STEADY = Path(__file__).parent / "programs" / "steady.c"
 STEPS = 60  # more calls of ptrace(2) than two visits take, and what they do not reach is done
 DEATHS = int(os.environ.get("LIVESO_DEATHS", "55"))
 INTERRUPTED = " returns -1 (Interrupted system call)"
+_STOPS = native_machine().stops
+SEEN_TOO_EARLY = 20 if _STOPS and _STOPS.instruction_size else 0
+"""How many waits may end, of hundreds that are stopped, where the kernel forgets what a thread waits in: those that
+began between the look at the thread and the stop, which is long in an emulator."""
 
 DIES = """
 import os, sys
 sys.path.append(sys.argv[1])
-from liveso.holder import stops
+from liveso.holder import registers
+from liveso.holder.facts import facts_of
 from liveso.holder.serve import serve
 
-real, left = stops._libc, int(sys.argv[2])
+real, left = registers._libc, int(sys.argv[2])
 
 class Libc:
     def ptrace(self, *arguments):
@@ -45,8 +50,8 @@ class Libc:
             os._exit(1)
         return real.ptrace(*arguments)
 
-stops._libc = Libc()
-serve()
+registers._libc = Libc()
+serve(facts_of(sys.argv[3]))
 """
 
 
@@ -64,7 +69,9 @@ def holder_that_dies(after: int) -> Iterator[None]:
     with ours:
         with theirs:
             command = [sys.executable, "-I", "-S", "-c", DIES, str(Path(liveso.__path__[0]).parent), str(after)]
-            process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, cwd="/")
+            process = subprocess.Popen(
+                [*command, holding.facts().written()], stdin=theirs.fileno(), start_new_session=True, cwd="/"
+            )
         before = holding._control, holding._process
         holding._control, holding._process = ours, process
         try:
@@ -78,15 +85,22 @@ def holder_that_dies(after: int) -> Iterator[None]:
 def build(bench: Bench, waiting: int, computing: int) -> Program:
     bench.compile("int version(void) { return 1; }", "libversion.so", "-shared", "-fPIC")
     link = ("-L.", "-lversion", f"-Wl,-rpath,{bench.folder}")
-    bench.compile(STEADY, "steady", "-O2", "-mavx2", "-pthread", *link)
+    bench.compile(STEADY, "steady", "-O2", "-pthread", *link)
     program = bench.run_plain("./steady", str(waiting), str(computing))
     program.wait_for("version 1")
     return program
 
 
+def expect_that_waits_go_on(program: Program) -> None:
+    program.wait_for("version 1", len(program.lines))
+    bad = [it for it in program.lines if it.startswith("bad")]
+    assert [it for it in bad if not it.endswith(INTERRUPTED)] == []
+    assert len(bad) <= SEEN_TOO_EARLY
+
+
 async def two_visits(pid: int, path: str) -> bool:
     """False where the holder has died."""
-    agent = Visited(pid, X86_64, path, "", meets_at_once=True)
+    agent = Visited(pid, native_machine(), path, "", meets_at_once=True)
     try:
         await agent.greet()
         await agent.list_objects()
@@ -149,7 +163,7 @@ def test_time_limits_of_waits_are_kept(idle_bench: Bench, live: str) -> None:
     program = idle_bench.run_plain("./sleeps")
 
     async def visit_until(lines: int) -> int:
-        agent, count = Visited(program.pid, X86_64, live, "", meets_at_once=True), 0
+        agent, count = Visited(program.pid, native_machine(), live, "", meets_at_once=True), 0
         await agent.greet()
         try:
             while len(program.lines) < lines:
@@ -171,10 +185,10 @@ def test_a_visit_ends_with_the_daemon(idle_bench: Bench, live: str) -> None:
     program = build(idle_bench, 0, 0)
     code = f"""
 import asyncio, os, signal
-from liveso.machine import X86_64
+from liveso.process.native import native_machine
 from liveso.process.safe_visit import safe_visit
 async def main():
-    async with safe_visit({program.pid}, X86_64):
+    async with safe_visit({program.pid}, native_machine()):
         os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
@@ -219,8 +233,7 @@ def test_waits_go_on_where_not_all_threads_stop_in_time(idle_bench: Bench) -> No
         return late
 
     assert asyncio.run(attempt_all()) > ATTEMPTS // 10
-    program.wait_for("version 1", len(program.lines))
-    assert [it for it in program.lines if it.startswith("bad")] == []
+    expect_that_waits_go_on(program)
 
 
 def test_waits_go_on_where_the_thread_to_visit_does_not_stop_in_time(idle_bench: Bench) -> None:
@@ -238,8 +251,7 @@ def test_waits_go_on_where_the_thread_to_visit_does_not_stop_in_time(idle_bench:
         return late
 
     assert asyncio.run(attempt_all()) > ATTEMPTS // 10
-    program.wait_for("version 1", len(program.lines))
-    assert [it for it in program.lines if it.startswith("bad")] == []
+    expect_that_waits_go_on(program)
 
 
 def test_waits_go_on_where_signals_come_meanwhile_that_nobody_handles(idle_bench: Bench) -> None:
@@ -264,5 +276,4 @@ def test_waits_go_on_where_signals_come_meanwhile_that_nobody_handles(idle_bench
     finally:
         are_done.set()
         sender.join()
-    program.wait_for("version 1", len(program.lines))
-    assert [it for it in program.lines if it.startswith("bad")] == []
+    expect_that_waits_go_on(program)

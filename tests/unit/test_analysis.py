@@ -14,6 +14,7 @@ from liveso.code.references import REFERENCE
 from liveso.compare.both_codes import BothCodes
 from liveso.compare.located_variables import LocatedVariables
 from liveso.elf import Image, read_image
+from liveso.machine import MACHINES, Machine
 from liveso.verdict import DebugSource, KeptVerdicts, PairAnalysis, Policy, Weight, analyse_pair, judge
 from liveso.verdict.judge import JUDGING_FAILED, LAYERS
 from liveso.verdict.pair import Pair
@@ -41,6 +42,11 @@ def test_an_analysis_can_be_sent(images: tuple[Image, Image]) -> None:
         assert again == found and again is not found
         assert again.verdict == found.verdict and again.references == found.references
         assert again.thread_references == found.thread_references and len(found.thread_references.table)
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=lambda it: it.name)
+def test_what_is_known_of_a_processor_can_be_sent(machine: Machine) -> None:
+    assert pickle.loads(pickle.dumps(machine)) == machine
 
 
 def test_values_with_tables_are_told_from_others(images: tuple[Image, Image]) -> None:

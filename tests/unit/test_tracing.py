@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from liveso.holder import stops
+from liveso.holder.problems import Problem
 
 
 @pytest.mark.parametrize(
@@ -25,5 +26,5 @@ def test_the_kernels_restriction_is_named(
     if scope:
         file.write_text(scope)
     monkeypatch.setattr(stops, "_YAMA", file)
-    with pytest.raises(stops.Problem, match=expected):
+    with pytest.raises(Problem, match=expected):
         stops.seize(os.getpid(), os.getpid())  # nobody may trace himself

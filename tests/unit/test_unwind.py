@@ -3,11 +3,12 @@
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from liveso.errors import TargetError
-from liveso.machine import AARCH64, X86_64
+from liveso.machine import AARCH64, X86_64, FrameRegisters, Machine
 from liveso.process.exports import Exports
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory, Unreadable
@@ -25,11 +26,10 @@ ROOM = 0x100  # of code for each function
 COMMON = b"\x0c\x07\x08\x90\x01"
 
 
-def cie(letters: bytes = b"zR", instructions: bytes = COMMON) -> bytes:
+def cie(letters: bytes = b"zR", instructions: bytes = COMMON, return_address: int = RIP) -> bytes:
     data = b"\x1b"  # pcrel sdata4
-    return entry(
-        struct.pack("<I", 0) + b"\x01" + letters + b"\0" + b"\x01\x78\x10" + bytes((len(data),)) + data + instructions
-    )
+    factors = b"\x01\x78" + bytes((return_address,))
+    return entry(struct.pack("<I", 0) + b"\x01" + letters + b"\0" + factors + bytes((len(data),)) + data + instructions)
 
 
 def entry(content: bytes) -> bytes:
@@ -37,9 +37,15 @@ def entry(content: bytes) -> bytes:
     return struct.pack("<I", len(content)) + content
 
 
-def image(*functions: bytes, letters: bytes = b"zR", common: bytes = COMMON) -> bytearray:
+def image(
+    *functions: bytes,
+    letters: bytes = b"zR",
+    common: bytes = COMMON,
+    machine: Machine = X86_64,
+) -> bytearray:
     """An ELF object whose functions take ROOM bytes of code each, and have these call frame instructions."""
-    first = cie(letters, common)
+    assert machine.frames is not None
+    first = cie(letters, common, machine.frames.return_address)
     frames, rows = bytearray(first), []
     for index, instructions in enumerate(functions):
         place, start = FRAMES + len(frames), CODE + index * ROOM
@@ -48,7 +54,7 @@ def image(*functions: bytes, letters: bytes = b"zR", common: bytes = COMMON) -> 
         frames += entry(body)
     content = bytearray(SIZE)
     header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    struct.pack_into("<16sHHIQQQIHHHHHH", content, 0, header, 3, 62, 1, 0, 64, 0, 0, 64, 56, 3, 0, 0, 0)
+    struct.pack_into("<16sHHIQQQIHHHHHH", content, 0, header, 3, machine.e_machine, 1, 0, 64, 0, 0, 64, 56, 3, 0, 0, 0)
     SEGMENT.pack_into(content, 64, 1, 5, 0, 0, 0, SIZE, SIZE, 0x1000)
     table = struct.pack("<BBBBiI", 1, 0x1B, 0x03, 0x3B, FRAMES - TABLE - 4, len(rows))
     table += b"".join(struct.pack("<ii", *row) for row in rows)
@@ -62,7 +68,8 @@ def image(*functions: bytes, letters: bytes = b"zR", common: bytes = COMMON) -> 
 class Space:
     """The memory of a process with one object and one stack."""
 
-    def __init__(self, content: bytes | bytearray, *words: int) -> None:
+    def __init__(self, content: bytes | bytearray, *words: int, machine: Machine = X86_64) -> None:
+        self.machine = machine
         self.parts = {BASE: bytes(content), STACK: struct.pack(f"<{len(words)}Q", *words).ljust(0x2000, b"\0")}
         self.reads = 0
 
@@ -74,11 +81,16 @@ class Space:
         raise OSError(5, "there is nothing")
 
     def objects(self) -> MappedObjects:
-        return MappedObjects(Memory(self.read), [mapping(BASE, BASE + SIZE)], X86_64)
+        return MappedObjects(Memory(self.read), [mapping(BASE, BASE + SIZE)], self.machine)
 
     def stack(self, pc: int, sp: int = STACK, **others: int) -> Stack:
         return unwind(
-            registers({RIP: pc, RSP: sp} | {int(name[1:]): value for name, value in others.items()}), self.objects()
+            registers(
+                {frames_of(self.machine).program_counter: pc, frames_of(self.machine).stack_pointer: sp}
+                | {int(name[1:]): value for name, value in others.items()},
+                self.machine,
+            ),
+            self.objects(),
         )
 
 
@@ -86,11 +98,15 @@ def mapping(start: int, end: int, offset: int = 0, path: str = "/lib/libsome.so"
     return Mapping(start, end, 5, False, offset, MappedFile("fe:00", inode, path))
 
 
-def registers(values: dict[int, int]) -> bytes:
-    content = bytearray(216)
-    assert X86_64.frames is not None
+def frames_of(machine: Machine) -> FrameRegisters:
+    assert machine.frames is not None
+    return machine.frames
+
+
+def registers(values: dict[int, int], machine: Machine = X86_64) -> bytes:
+    content = bytearray(272)
     for number, value in values.items():
-        struct.pack_into("<Q", content, X86_64.frames.places[number], value)
+        struct.pack_into("<Q", content, frames_of(machine).places[number], value)
     return bytes(content)
 
 
@@ -218,10 +234,47 @@ def test_a_stack_that_cannot_be_read_is_not_complete() -> None:
     assert not stack.is_complete and "cannot be read" in stack.reason
 
 
-def test_another_machine_is_not_unwound() -> None:
-    objects = MappedObjects(Memory(Space(image(b"")).read), [mapping(BASE, BASE + SIZE)], AARCH64)
-    assert unwind(registers({}), objects) == Stack((), False, "frames of aarch64 cannot be unwound")
+def test_a_machine_whose_frames_are_not_known_is_not_unwound() -> None:
+    unknown = replace(X86_64, name="other", frames=None)
+    objects = MappedObjects(Memory(Space(image(b"")).read), [mapping(BASE, BASE + SIZE)], unknown)
+    assert unwind(registers({}), objects) == Stack((), False, "frames of other cannot be unwound")
     assert unwind(b"", Space(image(b"")).objects()).reason == "its registers are not known"
+
+
+# AArch64. DW_CFA: def_cfa sp+0; after stp x29, x30, [sp, #-16]!: CFA sp+16, x29 and x30 at CFA-16; the oldest
+ON_ARM, FRAME, OLDEST = b"\x0c\x1f\x00", b"\x0e\x10\x9d\x02\x9e\x01", b"\x07\x1e"
+SIGNED = 0x55 << 48  # what a return address is authenticated by (FEAT_PAuth)
+
+
+def on_arm(*functions: bytes, words: tuple[int, ...] = ()) -> Space:
+    return Space(image(*functions, common=ON_ARM, machine=AARCH64), *words, machine=AARCH64)
+
+
+def test_a_function_that_has_made_no_call_returns_to_where_a_register_says() -> None:
+    space = on_arm(b"", FRAME, OLDEST, words=(0, function(2) + 8 | SIGNED))
+    stack = space.stack(function(0) + 4, r30=function(1) + 8 | SIGNED)
+    assert stack.is_complete, stack.reason
+    assert [it.pc for it in stack.frames] == [function(0) + 4, function(1) + 8, function(2) + 8]
+    assert [it.stack_pointer for it in stack.frames] == [STACK, STACK, STACK + 16]
+
+
+def test_a_function_that_was_called_by_another_has_no_register_for_its_return_address() -> None:
+    stack = on_arm(b"", b"", OLDEST).stack(function(0), r30=function(1) + 8)
+    assert not stack.is_complete and "does not say where a function returns to" in stack.reason
+    assert len(stack.frames) == 2
+
+
+def test_what_a_signal_interrupted_is_followed_on() -> None:
+    interrupted = [0] * 34
+    interrupted[30], interrupted[31], interrupted[32] = function(2) + 4, STACK + 0x1000, function(0) + 8
+    space = on_arm(b"", FRAME, OLDEST, words=(0, function(3), *[0] * (312 // 8), *interrupted))
+    code = bytearray(space.parts[BASE])
+    code[CODE + 3 * ROOM : CODE + 3 * ROOM + 8] = frames_of(AARCH64).signal_return  # no table describes it
+    space.parts[BASE] = bytes(code)
+    stack = space.stack(function(1) + 4)
+    assert stack.is_complete, stack.reason
+    assert [it.pc for it in stack.frames] == [function(1) + 4, function(3), function(0) + 8, function(2) + 4]
+    assert [it.is_signal_frame for it in stack.frames] == [False, True, False, False]
 
 
 def test_whatever_memory_holds_there_is_an_answer_and_no_error() -> None:

@@ -7,8 +7,9 @@ __attribute__((visibility("default"))) _Alignas(64) char live_stack[LIVE_STACK_S
 
 /* A thread that is sent here calls a function, stores its result, and goes back to where it was: the stack has all of
  * that (rt_sigreturn(2)). Where who holds it takes that call away, and dies before it is where it was, it makes the
- * call again. machine/x86_64_calls.py has the same code for a process that live.so is not in yet. */
-#ifdef __x86_64__
+ * call again. x86_64_calls.py and aarch64_calls.py in machine/ have the same code for a process that live.so is not in
+ * yet. */
+#if defined __x86_64__
 __asm__(".text\n"
 	".globl live_stub\n"
 	".type live_stub, @function\n"
@@ -20,6 +21,21 @@ __asm__(".text\n"
 	"1:	mov $15, %eax\n"
 	"	syscall\n"
 	"	jmp 1b\n"
+	".cfi_endproc\n"
+	".size live_stub, . - live_stub\n");
+#elif defined __aarch64__
+__asm__(".text\n"
+	".balign 4\n"
+	".globl live_stub\n"
+	".type live_stub, %function\n"
+	"live_stub:\n"
+	".cfi_startproc\n"
+	".cfi_undefined x30\n"
+	"	blr x19\n"
+	"	str x0, [x20]\n"
+	"1:	mov x8, #139\n"
+	"	svc #0\n"
+	"	b 1b\n"
 	".cfi_endproc\n"
 	".size live_stub, . - live_stub\n");
 #endif

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_E_MACHINE
 from elftools.elf.segments import InterpSegment
+
+from liveso.process.native import known_native_machine
 
 _PIE = 0x08000000  # DF_1_PIE: a program, not a shared library (ld.so itself can be run and takes LD_PRELOAD)
 
@@ -33,8 +36,9 @@ def no_effect(program: str) -> NoEffect | None:
 
 
 def _by_its_loader(elf: ELFFile) -> NoEffect | None:
-    if elf.elfclass != 64 or elf["e_machine"] != "EM_X86_64":
-        return NoEffect("it is a program for another machine than x86-64 with 64 bits", harms=True)
+    machine = known_native_machine()
+    if machine and (elf.elfclass != 64 or ENUM_E_MACHINE.get(elf["e_machine"]) != machine.e_machine):
+        return NoEffect(f"it is a program for another machine than {machine.name} with 64 bits", harms=True)
     loader = next((it.get_interp_name() for it in elf.iter_segments() if isinstance(it, InterpSegment)), None)
     if loader is None:
         is_program = elf["e_type"] == "ET_EXEC" or any(

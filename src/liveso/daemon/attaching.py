@@ -16,9 +16,8 @@ from liveso.daemon.reach import is_own, is_reached
 from liveso.daemon.registry import Registry
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError, TargetError, TargetGone
-from liveso.machine import X86_64
-from liveso.machine.x86_64_calls import X86_64_CALLS
 from liveso.process import Visited, announcement, proc
+from liveso.process.native import native_machine
 from liveso.process.protocol import Mode
 from liveso.process.view import root_for
 from liveso.settings import Settings
@@ -81,7 +80,8 @@ class Attaching:
     async def _begin(self, peer: Peer, *, is_asked_for: bool) -> str:
         """Visit a process from now on; why that cannot be, or nothing. One that nobody `is_asked_for` is left as it is
         until there is something to update."""
-        if proc.shares_memory(peer.pid, proc.parent(peer.pid), X86_64_CALLS.kcmp):
+        machine = native_machine()
+        if machine.calls and proc.shares_memory(peer.pid, proc.parent(peer.pid), machine.calls.kcmp):
             return f"process {peer.pid} is about to execute a program (vfork(2))"
         try:
             is_elsewhere = root_for(peer.pid, proc.living_thread(peer.pid), str(self._store.root))
@@ -96,7 +96,7 @@ class Attaching:
             return ""
         met: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         socket = str(self._settings.socket)
-        agent = Visited(peer.pid, X86_64, str(path), socket, meets_at_once=is_asked_for, unseen=unseen)
+        agent = Visited(peer.pid, machine, str(path), socket, meets_at_once=is_asked_for, unseen=unseen)
         task = self._supervisor.start(self._registry.visit(peer, agent, met))
         self._tasks[peer.pid] = task
         task.add_done_callback(lambda done: self._forget(peer.pid, done))

@@ -6,42 +6,39 @@ import signal
 import time
 from dataclasses import dataclass
 
+from liveso.holder.facts import Facts
 from liveso.holder.orders import ALONE, ALONE_FROM_NOW, CALL_ORDER
-from liveso.holder.stops import (
+from liveso.holder.problems import Gone, Later, Problem
+from liveso.holder.registers import (
     ALL_OTHERS,
-    EVENT,
     PRSTATUS,
     SYNCHRONOUS,
     SYSCALL,
-    Gone,
-    Later,
-    Problem,
-    SystemCalls,
     block_signals,
-    let_all_go,
-    pause,
     ptrace,
     read_registers,
-    status_of,
-    stop_all,
     write_registers,
 )
+from liveso.holder.stops import EVENT, let_all_go, pause, status_of, stop_all
+from liveso.holder.waits import Waits
 
 _AT_A_SYSTEM_CALL = signal.SIGTRAP | 0x80  # PTRACE_O_TRACESYSGOOD
+_NO_CALL = (-1).to_bytes(8, "little", signed=True)
+_NUMBER_SIZE = 4  # bytes, in a set of its own
 _LONGEST_STANDSTILL = 0.02  # seconds that other threads stand while the call gets nowhere: one of them may be needed
 _HOLD_AGAIN = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A thread, and what it was when it stopped."""
+    """A thread, and what it was when it stopped: its vector registers are those of `vector_set`, if there is one."""
 
-    pid: int
     thread: int
     registers: bytes
+    vector_set: int
     vectors: bytes
     blocked: int
-    system_calls: SystemCalls
+    waits: Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ class Others:
         if not self._threads:
             self._since = time.monotonic()
             it = self._stopped
-            self._threads = stop_all(it.pid, it.thread, self._since + limit, it.system_calls)
+            self._threads = stop_all(it.thread, self._since + limit, it.waits)
 
     def hold_if_possible(self) -> None:
         with contextlib.suppress(Later, Gone, Problem):
@@ -106,7 +103,7 @@ class Others:
     def let_go(self) -> None:
         if self._threads:
             it = self._stopped
-            let_all_go(self._threads, it.system_calls)
+            let_all_go(self._threads, it.waits)
             self._held = self.held
             self._threads = {}
 
@@ -115,7 +112,7 @@ def make_call(stopped: Stopped, call: Call, others: Others) -> None:
     """Let the thread make the call; it stands before the system call that ends it then. Raises Fault, TooLong, and
     Later, Gone or Problem where it cannot be made."""
     try:
-        memory = os.open(f"/proc/{stopped.pid}/task/{stopped.thread}/mem", os.O_RDWR | os.O_CLOEXEC)
+        memory = os.open(f"/proc/{stopped.waits.pid}/task/{stopped.thread}/mem", os.O_RDWR | os.O_CLOEXEC)
         try:
             if os.pwrite(memory, call.frame, call.place) != len(call.frame):
                 raise Problem("its memory may not be written")
@@ -128,6 +125,9 @@ def make_call(stopped: Stopped, call: Call, others: Others) -> None:
     elif call.standstill == ALONE:
         others.hold_if_possible()
     try:
+        facts = stopped.waits.facts
+        if facts.number_set:  # elsewhere the registers of the call say so
+            take_call_away(stopped.thread, facts)
         if not write_registers(stopped.thread, PRSTATUS, call.registers):
             raise Gone(f"thread {stopped.thread} has ended")
         block_signals(stopped.thread, ALL_OTHERS)
@@ -137,6 +137,16 @@ def make_call(stopped: Stopped, call: Call, others: Others) -> None:
             others.let_go()
 
 
+def take_call_away(thread: int, facts: Facts) -> None:
+    """Let a thread that stands before a system call make none: its number becomes -1 (ptrace(2))."""
+    if facts.number_set:
+        write_registers(thread, facts.number_set, _NO_CALL[:_NUMBER_SIZE])
+        return
+    registers = bytearray(read_registers(thread, PRSTATUS))
+    registers[facts.number_at : facts.number_at + len(_NO_CALL)] = _NO_CALL
+    write_registers(thread, PRSTATUS, bytes(registers))
+
+
 def _until_end(stopped: Stopped, call: Call, others: Others) -> None:
     end, waits, may_hold = time.monotonic() + call.limit, False, call.standstill == ALONE
     received = 0
@@ -144,7 +154,7 @@ def _until_end(stopped: Stopped, call: Call, others: Others) -> None:
         ptrace(SYSCALL, stopped.thread, received)
         received = 0
         rounds = 0
-        while (status := status_of(stopped.pid, stopped.thread)) is None:
+        while (status := status_of(stopped.waits.pid, stopped.thread)) is None:
             rounds += 1
             if may_hold and others.are_held_too_long:  # one of them has what the call waits for
                 others.let_go()
@@ -156,7 +166,7 @@ def _until_end(stopped: Stopped, call: Call, others: Others) -> None:
             raise Gone(f"thread {stopped.thread} has ended")
         if status == _AT_A_SYSTEM_CALL:
             registers = read_registers(stopped.thread, PRSTATUS)
-            places = stopped.system_calls.number_at, call.next_at
+            places = stopped.waits.facts.number_at, call.next_at
             number, place = (int.from_bytes(registers[at : at + 8], "little") for at in places)
             if number == call.number and place == call.end:
                 return

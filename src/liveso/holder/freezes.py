@@ -30,26 +30,20 @@ from liveso.holder.orders import (
     hear,
     say,
 )
+from liveso.holder.problems import Gone, Later
+from liveso.holder.registers import CONT, INTERRUPT, SINGLESTEP, ptrace
 from liveso.holder.stops import (
-    CONT,
     EVENT,
-    INTERRUPT,
-    PRSTATUS,
-    SINGLESTEP,
-    Gone,
-    Later,
-    SystemCalls,
     let_all_go,
     pause,
-    ptrace,
-    read_registers,
     seize,
-    state,
     status_of,
     stop_all,
     stop_of,
     wait_for_stop,
 )
+from liveso.holder.threads import state
+from liveso.holder.waits import Waits
 
 _LONGEST_CARRY = 60.0  # seconds
 _LONGEST_STEP = 0.01  # seconds
@@ -57,33 +51,33 @@ _WITHDRAWN, _BEGUN, _DONE = 0, 4, 12  # offsets of words (struct live_carry, age
 _TRUE = (1).to_bytes(4, "little")
 
 
-def freeze(talk: socket.socket, pid: int, agent: int, limit: float, system_calls: SystemCalls) -> None:
+def freeze(talk: socket.socket, agent: int, limit: float, waits: Waits) -> None:
     """Hold the threads until the end of the talk. Raises Later, Gone or Problem where that cannot be."""
-    since = time.monotonic()
-    stopped = stop_all(pid, agent, since + limit, system_calls)
+    since, pid = time.monotonic(), waits.pid
+    stopped = stop_all(agent, since + limit, waits)
     try:
         if agent and state(pid, agent) == "T":
             _let_run(pid, agent, since + limit)
         say(talk, STILL + SINCE.pack(since))  # where the daemon has gone, the talk is over
-        _until_over(talk, pid, agent, stopped)
+        _until_over(talk, agent, stopped, waits)
     finally:
-        let_all_go(stopped, system_calls)
+        let_all_go(stopped, waits)
     say(talk, ENDED)
 
 
 def _let_run(pid: int, agent: int, end: float) -> None:
     """Where the whole process is stopped (SIGSTOP): let the agent's thread go on for as long as it is held."""
-    if not seize(pid, agent, interrupt=False):  # one that stands still already tells so at once
+    if not seize(pid, agent):  # one that stands still already tells so at once
         raise Gone(f"process {pid} has ended")
     if wait_for_stop(pid, agent, end) is None:
         raise Later("the agent does not stop")
     ptrace(CONT, agent)
 
 
-def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, int]) -> None:
+def _until_over(talk: socket.socket, agent: int, stopped: dict[int, int], waits: Waits) -> None:
     """Returns when the threads may run, which are `stopped`. From WATCH on, a lock on the sheet tells the agent that
     they are held."""
-    sheet = -1
+    sheet, pid = -1, waits.pid
     while True:
         order, descriptors = hear(talk, 1 + THREAD.size)
         if order[:1] == STEP:
@@ -92,7 +86,7 @@ def _until_over(talk: socket.socket, pid: int, agent: int, stopped: dict[int, in
             continue
         if order[:1] == REGISTERS:
             thread = THREAD.unpack(order[1:])[0]
-            say(talk, READ + (read_registers(thread, PRSTATUS) if thread in stopped else b""))
+            say(talk, READ + (waits.registers(thread) if thread in stopped else b""))
             continue
         if order == WATCH and descriptors:
             sheet = descriptors[0]

@@ -11,22 +11,20 @@ import struct
 READY = b"r"
 """What is said first, before any request."""
 
-CALLS_AT_MOST = 16
 FREEZE, VISIT = b"f", b"v"
-REQUEST = struct.Struct(f"=ciidHH{CALLS_AT_MOST}h")
+REQUEST = struct.Struct("=ciid")
 """FREEZE: hold all threads but one. VISIT: stop one of them. Then the process; that one thread, or 0; the seconds
-within which those that are to stand must do so; and what is needed to let system calls go on that a stop ends with
-EINTR: where the registers of a thread have the number and the result of a call, and the numbers of those calls, with -1
-for none (Machine.calls_without_restart)."""
+within which those that are to stand must do so."""
 
 STILL, LATER, GONE, PROBLEM = b"s", b"l", b"g", b"p"
 """Answers to a request; STILL with SINCE (FREEZE) or STATE (VISIT), all others with a text."""
 SINCE = struct.Struct("=d")
 """The time (time.monotonic(), which all processes have in common) at which the first thread was to stand."""
-STATE = struct.Struct("=dQ??HH")
+STATE = struct.Struct("=dQ???HHH")
 """SINCE; the signals that the thread blocks; whether no filter of system calls (seccomp(2)) holds for it during the
-visit; whether the whole process is stopped (SIGSTOP); and the sizes in bytes of its registers (NT_PRSTATUS) and its
-vector registers (NT_X86_XSTATE), which follow."""
+visit; whether the whole process is stopped (SIGSTOP); whether it would lose something in a call (Facts.unkept); the set
+that its vector registers are in (Facts.vectors), 0 for none; and the sizes in bytes of its registers (NT_PRSTATUS, with
+Facts.thread_set) and its vector registers, which follow."""
 END, END_ANSWERED, ENDED = b"e", b"E", b"d"
 """The order to let the threads go (END_ANSWERED: the agent has answered), and what answers it: it is done."""
 

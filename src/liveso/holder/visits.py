@@ -9,7 +9,8 @@ import signal
 import socket
 import time
 
-from liveso.holder.calls import Fault, Others, Stopped, TooLong, call_of, make_call
+from liveso.holder.calls import Fault, Others, Stopped, TooLong, call_of, make_call, take_call_away
+from liveso.holder.facts import Facts
 from liveso.holder.orders import (
     CALL,
     ENDED,
@@ -24,49 +25,37 @@ from liveso.holder.orders import (
     hear,
     say,
 )
-from liveso.holder.stops import (
+from liveso.holder.problems import Gone, Later, Problem
+from liveso.holder.registers import (
     CONT,
     DETACH,
-    EVENT,
     INTERRUPT,
     PRSTATUS,
-    XSTATE,
-    Gone,
-    Later,
-    Problem,
-    SystemCalls,
     block_signals,
     blocked_signals,
-    give_up,
-    let_all_go,
-    let_call_go_on,
     ptrace,
     read_registers,
-    seize,
-    suspend_filters,
-    wait_for_stop,
     write_registers,
 )
+from liveso.holder.stops import EVENT, give_up, let_all_go, stop, suspend_filters, wait_for_stop
+from liveso.holder.waits import Waits
 
 _MOST_ORDER = 1 << 16  # bytes
 
 
-def visit(talk: socket.socket, pid: int, thread: int, limit: float, system_calls: SystemCalls) -> None:
+def visit(talk: socket.socket, thread: int, limit: float, waits: Waits) -> None:
     """Raises Later, Gone or Problem where the thread cannot be stopped."""
-    since = time.monotonic()
-    is_stopped = _stop(pid, thread, since + limit, system_calls)
+    since, facts = time.monotonic(), waits.facts
+    is_stopped = _stop(thread, since + limit, waits)
     are_suspended = suspend_filters(thread)
-    stopped = Stopped(
-        pid,
-        thread,
-        read_registers(thread, PRSTATUS),
-        read_registers(thread, XSTATE),
-        blocked_signals(thread),
-        system_calls,
-    )
-    sizes = len(stopped.registers), len(stopped.vectors)
-    head = STATE.pack(since, stopped.blocked, are_suspended, is_stopped, *sizes)
-    if say(talk, STILL + head + stopped.registers + stopped.vectors):
+    registers = waits.registers(thread)
+    if facts.thread_set:
+        registers += read_registers(thread, facts.thread_set)
+    vector_set, vectors = _vectors(thread, facts)
+    stopped = Stopped(thread, registers, vector_set, vectors, blocked_signals(thread), waits)
+    flags = are_suspended, is_stopped, _has_unkept(thread, facts)
+    head = STATE.pack(since, stopped.blocked, *flags, vector_set, len(registers), len(vectors))
+    if say(talk, STILL + head + registers + vectors):
         try:
             _serve(talk, stopped)
         except TooLong:
@@ -77,18 +66,32 @@ def visit(talk: socket.socket, pid: int, thread: int, limit: float, system_calls
     say(talk, ENDED)
 
 
-def _stop(pid: int, thread: int, end: float, system_calls: SystemCalls) -> bool:
+def _vectors(thread: int, facts: Facts) -> tuple[int, bytes]:
+    for kind in facts.vectors:
+        if found := read_registers(thread, kind):
+            return kind, found
+    return 0, b""
+
+
+def _has_unkept(thread: int, facts: Facts) -> bool:
+    for kind, at, bits in facts.unkept:
+        if int.from_bytes(read_registers(thread, kind)[at : at + 8], "little") & bits:
+            return True
+    return False
+
+
+def _stop(thread: int, end: float, waits: Waits) -> bool:
     """Whether its whole process is stopped."""
-    if not seize(pid, thread):
+    if not stop(thread, waits):
         raise Gone(f"thread {thread} has ended")
-    status = wait_for_stop(pid, thread, end)
+    status = wait_for_stop(waits.pid, thread, end)
     if status is None:
-        give_up(pid, {thread}, system_calls)
+        give_up({thread}, waits)
         raise Later(f"thread {thread} does not stop")
     if status < 0:
         raise Gone(f"thread {thread} has ended")
     if not status >> EVENT:
-        let_all_go({thread: status}, system_calls)
+        let_all_go({thread: status}, waits)
         raise Later(f"a signal has just come to thread {thread}")
     return status & 0xFF != signal.SIGTRAP
 
@@ -117,23 +120,23 @@ def _serve(talk: socket.socket, stopped: Stopped) -> None:
 def _let_go(stopped: Stopped, *, has_called: bool) -> None:
     """The thread goes on where it was. After a call it stands before the system call that would bring it there, which
     would end one that is to be made again (nanosleep(2)): the kernel's own way back is taken instead."""
+    thread, waits = stopped.thread, stopped.waits
     if has_called:
-        registers, at = bytearray(read_registers(stopped.thread, PRSTATUS)), stopped.system_calls.number_at
-        registers[at : at + 8] = (-1).to_bytes(8, "little", signed=True)
-        write_registers(stopped.thread, PRSTATUS, bytes(registers))
-        ptrace(INTERRUPT, stopped.thread)
-        ptrace(CONT, stopped.thread)
-        status = wait_for_stop(stopped.pid, stopped.thread, math.inf)
+        take_call_away(thread, waits.facts)
+        ptrace(INTERRUPT, thread)
+        ptrace(CONT, thread)
+        status = wait_for_stop(waits.pid, thread, math.inf)
         if status is None or status < 0:
             return
         _put_back(stopped)
-    let_call_go_on(stopped.thread, stopped.system_calls)
-    ptrace(DETACH, stopped.thread)
+    waits.let_go_on(thread, 0)
+    ptrace(DETACH, thread)
 
 
 def _put_back(stopped: Stopped) -> None:
     """In this order: until its registers are back, the thread would get back by itself."""
+    thread = stopped.thread
     if stopped.vectors:
-        write_registers(stopped.thread, XSTATE, stopped.vectors)
-    block_signals(stopped.thread, stopped.blocked)
-    write_registers(stopped.thread, PRSTATUS, stopped.registers)
+        write_registers(thread, stopped.vector_set, stopped.vectors)
+    block_signals(thread, stopped.blocked)
+    write_registers(thread, PRSTATUS, stopped.waits.resumed(thread, stopped.registers))

@@ -4,6 +4,7 @@ import re
 
 import capstone
 
+from liveso.machine.aarch64_calls import AARCH64_CALLS, AARCH64_REGISTERS_OF_SIGNAL, AARCH64_STOPS
 from liveso.machine.aarch64_jump import AARCH64_JUMP
 from liveso.machine.aarch64_parts import AARCH64_PARTS
 from liveso.machine.aarch64_words import (
@@ -14,6 +15,7 @@ from liveso.machine.aarch64_words import (
     leaves_highest,
     reached_behind,
 )
+from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
 
 
@@ -68,6 +70,23 @@ AARCH64 = Machine(
     leaves_highest=leaves_highest,
     reached_behind=reached_behind,
     start_up_is_described=True,
+    stops=AARCH64_STOPS,
+    calls=AARCH64_CALLS,
+    breakpoint=b"\xa0\x00\x20\xd4",  # brk #5 (UPROBES_BRK_IMM: arch/arm64/include/asm/brk-imm.h of the kernel)
+    # DWARF for the Arm 64-bit Architecture, "DWARF register names": x0 to x30, sp, pc
+    frames=FrameRegisters(
+        places=tuple(range(0, 33 * 8, 8)),
+        stack_pointer=31,
+        program_counter=32,
+        return_address=30,
+        kept=frozenset(range(19, 30)),
+        system_call=b"\x01\x00\x00\xd4",  # svc #0
+        futex=frozenset({98, 128}),
+        transfers=frozenset({63, 64, 65, 66}),
+        address_bits=(1 << 48) - 1,
+        signal_return=b"\x68\x11\x80\xd2\x01\x00\x00\xd4",  # mov x8, #139; svc #0 (kernel: vdso/sigreturn.S)
+        interrupted_at=AARCH64_REGISTERS_OF_SIGNAL,
+    ),
     reading=frozenset({"cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "fcmpe", "fccmp", "prfm", "nop"}),
     asking=frozenset({"cmp", "cmn", "tst"}),
     selects=re.compile(r"csel$"),

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StoppedThread:
-    """A thread that is stopped: its registers (NT_PRSTATUS), its vector registers (NT_X86_XSTATE), and the signals that
-    it blocks, as a set of bits from that of signal 1 on."""
+    """A thread that is stopped: its registers (NT_PRSTATUS, and what Facts.thread_set has), its vector registers, which
+    are those of `vector_set` (Facts.vectors), and the signals that it blocks, as a set of bits from that of signal 1
+    on."""
 
     registers: bytes
+    vector_set: int
     vectors: bytes
     blocked: int
 
@@ -24,7 +26,8 @@ class Calls:
     `frame_size` is its size in bytes at most, for vector registers of a size. `registers` are those to call a function
     with: with arguments, the address of the stub, that of the frame, and the place of the result.
     `number_at`, `next_at`, `stack_at` and `thread_at` are the places of a system call's number, the address of the next
-    instruction, the stack pointer and the thread pointer among the registers, in bytes; `waiting` are the numbers of
+    instruction, the stack pointer and the thread pointer among the registers, in bytes; a thread that waits in a system
+    call `stands_at` this instruction, unless its number tells that it does; `waiting` are the numbers of
     system calls by which a thread waits for another (futex(2)), and `kcmp` is that of kcmp(2).
     """
 
@@ -35,6 +38,7 @@ class Calls:
     next_at: int
     stack_at: int
     thread_at: int
+    stands_at: bytes
     waiting: tuple[int, int, int, int]
     kcmp: int
     frame: Callable[[StoppedThread, int], bytes]

@@ -4,11 +4,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from liveso.holder.facts import Facts
 from liveso.machine.calls import Calls
 from liveso.machine.entry_jump import EntryJump
 from liveso.machine.frames import FrameRegisters
 from liveso.machine.part_encoding import PartEncoding
 from liveso.machine.words import CodeWords, Words
+
+
+def nothing_known(_code: bytes, _at: int) -> None:
+    """What is known of an instruction that capstone does not know, where there are no such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,7 @@ class Machine:
     the thread pointer lie above it (ELF TLS, 3: variant I).
     `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed by a displacement of
     one byte. `padding` are the bytes that may stand between functions.
-    `call_number_at` and `call_result_at` are the places in struct user_regs_struct, in bytes, of what is left of a
-    system call, and `calls_without_restart` the numbers of those that end with EINTR when a thread is stopped
-    (signal(7)).
+    `stops` is what stopping a thread needs, and what the kernel sets in code to be told of it is a `breakpoint`.
     Where instructions have one size, and form addresses in parts, `code_words` tells of the words of code at an address
     what each does with registers, which it numbers as the processor does, and `parts` gives them others.
     `freed_registers` have a bit for each that calls may change, `linker_registers` those that stubs and veneers of
@@ -89,7 +92,7 @@ class Machine:
     minus_one_passed: tuple[bytes, ...]
     extended_words: Callable[[bytes], Words]
     adds_words: Callable[[bytes], bool]
-    undecoded: Callable[[bytes, int], tuple[int, int | None] | None] = lambda _code, _at: None
+    undecoded: Callable[[bytes, int], tuple[int, int | None] | None] = nothing_known
     program_counter: str = ""
     displacement_size: int = 0
     branch_opcodes: tuple[bytes, ...] = ()
@@ -110,9 +113,8 @@ class Machine:
     has_blocks_above: bool = False
     near_branch_opcodes: frozenset[int] = frozenset()
     padding: frozenset[int] = frozenset()
-    call_number_at: int = 0
-    call_result_at: int = 0
-    calls_without_restart: tuple[int, ...] = ()
+    stops: Facts | None = None
+    breakpoint: bytes = b""
     frames: FrameRegisters | None = None
     code_words: Callable[[bytes, int], CodeWords] | None = None
     parts: PartEncoding | None = None

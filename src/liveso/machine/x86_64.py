@@ -6,7 +6,7 @@ import capstone
 
 from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
-from liveso.machine.x86_64_calls import CALLS_WITHOUT_RESTART, X86_64_CALLS
+from liveso.machine.x86_64_calls import X86_64_CALLS, X86_64_STOPS
 from liveso.machine.x86_64_jump import X86_64_JUMP
 from liveso.machine.x86_64_vectors import vector_instruction
 from liveso.machine.x86_64_words import adds_words, extended_words
@@ -55,14 +55,14 @@ X86_64 = Machine(
     call_opcode=b"\xe8",
     entry_mark=b"\xf3\x0f\x1e\xfa",  # endbr64 (Intel Manual 1, 18.1 "Control-flow Enforcement")
     near_branch_opcodes=frozenset({*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}),
-    call_number_at=X86_64_CALLS.number_at,
-    call_result_at=80,  # rax (sys/user.h)
-    calls_without_restart=CALLS_WITHOUT_RESTART,
+    stops=X86_64_STOPS,
+    breakpoint=b"\xcc",  # int3
     calls=X86_64_CALLS,
     # 3.6.2 "DWARF Register Number Mapping": rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, the return address
     frames=FrameRegisters(
         places=(80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128),
         stack_pointer=7,
+        program_counter=16,
         return_address=16,
         kept=frozenset({3, 6, 12, 13, 14, 15}),
         system_call=b"\x0f\x05",

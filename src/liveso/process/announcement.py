@@ -3,10 +3,10 @@
 import os
 from dataclasses import dataclass
 
-from liveso.machine import X86_64
 from liveso.process import protocol
 from liveso.process.arrival import arrived
 from liveso.process.mapped import mapped_now
+from liveso.process.native import native_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Announcement:
 
 def announcement(pid: int) -> Announcement | None:
     """None where live.so is not there, or says nothing. Raises TargetError."""
-    objects = mapped_now(pid, X86_64)
+    objects = mapped_now(pid, native_machine())
     found = arrived(objects)
     if found is None:
         return None

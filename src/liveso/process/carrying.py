@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liveso.elf.tables import Table
 from liveso.errors import TargetError
 from liveso.holder.orders import ALONE_FROM_NOW
 from liveso.process import protocol
@@ -16,7 +17,6 @@ from liveso.process.memory_map import Mapping
 from liveso.process.pages import PAGE
 from liveso.process.visit import Visit
 
-_BREAKPOINT = 0xCC  # int3: probes of the kernel's (uprobes) are a matter of x86-64 as long as updates are
 _PIECE = 1 << 22  # bytes
 _LONGEST_PATH = 4096
 
@@ -57,6 +57,15 @@ def _keep(it: Visit, part: Mapping, place: int, at: int, then: bytes) -> None:
         return
     now, before = (np.frombuffer(each, np.uint8).reshape(-1, PAGE) for each in (content, then))
     if part.is_executable:  # what the kernel has set there belongs to the first file, and would end the program
-        now = np.where(now == _BREAKPOINT, before, now)
+        now = _without_breakpoints(now, before, it.machine.breakpoint)
     for index in np.flatnonzero((now != before).any(axis=1)).tolist():
         it.write(place + at + index * PAGE, now[index].tobytes())
+
+
+def _without_breakpoints(now: Table, before: Table, breakpoint: bytes) -> Table:
+    """What the code `before` is `now`, without the kernel's probes (uprobes): rows of pages."""
+    shape = now.shape
+    now, before = (each.reshape(-1, len(breakpoint)) for each in (now, before))
+    is_probe = (now == np.frombuffer(breakpoint, np.uint8)).all(axis=1)
+    found: Table = np.where(is_probe[:, None], before, now).reshape(shape)
+    return found

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from liveso.elf import tables
 from liveso.errors import TargetError
-from liveso.machine import MACHINES, X86_64, Machine
+from liveso.machine import MACHINES, Machine
 from liveso.process import memory_map, proc
 from liveso.process.agent_file import is_agent
 from liveso.process.memory_map import Mapping
+from liveso.process.native import native_machine
 
 _AT_PHDR, _AT_PHENT, _AT_PHNUM = 3, 4, 5  # getauxval(3)
 _MOST_SEGMENTS = 64
@@ -29,7 +30,7 @@ def execution_of(pid: int, thread: int, function: int) -> Execution:
     """How a process executes the library whose code is at the address `function`; without one, it is the kernel that
     does so. Raises TargetError."""
     if not function:
-        return Execution(X86_64, is_translated=False)
+        return Execution(native_machine(), is_translated=False)
     mappings = memory_map.mappings(pid, thread)
     found = next((it for it in mappings if it.start <= function < it.end), None)
     file = found.file if found else None

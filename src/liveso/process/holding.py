@@ -12,7 +12,8 @@ from pathlib import Path
 import liveso
 from liveso.errors import TargetError, TargetGone
 from liveso.holder import orders
-from liveso.machine import MACHINES
+from liveso.holder.facts import Facts
+from liveso.process.native import known_native_machine
 
 _TEXT = 1 << 16  # bytes
 _ENDED = "the process that holds its threads still has ended"
@@ -80,7 +81,7 @@ async def talk(kind: bytes, pid: int, thread: int, limit: float) -> AsyncIterato
     ours.setblocking(False)
     with ours:
         with theirs:
-            request = orders.REQUEST.pack(kind, pid, thread, limit, *_call_facts())
+            request = orders.REQUEST.pack(kind, pid, thread, limit)
             try:
                 socket.send_fds(start_holder(), [request], [theirs.fileno()])
             except OSError as error:
@@ -89,14 +90,10 @@ async def talk(kind: bytes, pid: int, thread: int, limit: float) -> AsyncIterato
         yield it, await it.hear(orders.STILL)
 
 
-def _call_facts() -> list[int]:
-    """What the holder needs to know of system calls, which are those of the machine that it runs on."""
-    machine = next((it for it in MACHINES.values() if it.kernel_name == os.uname().machine), None)
-    if machine is None:
-        return [0, 0, *(-1 for _ in range(orders.CALLS_AT_MOST))]
-    calls = machine.calls_without_restart
-    rest = orders.CALLS_AT_MOST - len(calls)
-    return [machine.call_number_at, machine.call_result_at, *calls, *(-1 for _ in range(rest))]
+def facts() -> Facts:
+    """What the holder is to know of this machine's processor."""
+    machine = known_native_machine()
+    return machine.stops if machine and machine.stops else Facts(0, 0, (), ())
 
 
 _START = """
@@ -104,8 +101,9 @@ import sys
 sys.path.append(sys.argv[1])
 from liveso.holder.priority import go_before_others
 go_before_others()  # what is imported takes long where others keep the processors busy
+from liveso.holder.facts import facts_of
 from liveso.holder.serve import serve
-serve()
+serve(facts_of(sys.argv[2]))
 """
 _LONGEST_START = 30.0  # seconds
 
@@ -119,9 +117,10 @@ def start_holder() -> socket.socket:
     global _control, _process
     if _control is None or _process is None or _process.poll() is not None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        package = Path(liveso.__path__[0])
         with theirs:
             _process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _START, str(Path(liveso.__path__[0]).resolve().parent)],
+                [sys.executable, "-I", "-S", "-c", _START, str(package.resolve().parent), facts().written()],
                 executable="/proc/self/exe",  # also where no path leads there for this user
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """Pages of a target's memory, as they were when they were read."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from liveso.elf.sets import distinct
 from liveso.elf.tables import Table
 from liveso.process.agent import Agent
 
-PAGE = 4096
+PAGE = os.sysconf("SC_PAGE_SIZE")
+"""The kernel's, in bytes: 4, 16 or 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,11 @@ class _Judge:
         opcodes = tuple(it for it in machine.branch_opcodes if it != machine.call_opcode)
         for code in self._kinds.exports(image).definitions(name):
             content = self._objects.memory.content(code.start, min(len(code), _LARGEST_FUNCTION))
+            if machine.code_words:
+                words = machine.code_words(content[: len(content) // 4 * 4], code.start)
+                if ((words.target == target) & ~words.calls).any():
+                    return True
+                continue
             numbers = displacements(content).astype("<i8")
             ends = np.arange(len(numbers)) + machine.displacement_size
             for at in np.flatnonzero(numbers + ends == target - code.start).tolist():

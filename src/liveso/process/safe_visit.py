@@ -79,6 +79,8 @@ async def _attempt(
 
 def _why_never(it: Visit) -> str:
     """Why the thread is let make no call anywhere: one that nobody called would not return."""
+    if it.has_unkept:
+        return "in a state that it would lose in a call (SME, or a guarded stack)"
     return "guarded by a shadow stack" if proc.has_shadow_stack(it.pid, it.thread) else ""
 
 

@@ -56,7 +56,12 @@ def unwind(registers: bytes, objects: MappedObjects) -> Stack:
     is_interrupted, size = True, 0
     try:
         while len(frames) < _MOST_FRAMES:
-            pc, stack_pointer = values[facts.return_address], values[facts.stack_pointer]
+            pc, stack_pointer = values[facts.program_counter], values[facts.stack_pointer]
+            if facts.signal_return and objects.memory.content(pc, len(facts.signal_return)) == facts.signal_return:
+                frames.append(Frame(pc, pc, pc, stack_pointer, objects.at(pc), is_signal_frame=True))
+                size, is_interrupted = size + len(facts.places) * _WORD.size, True
+                values = _interrupted(objects.memory, stack_pointer + facts.interrupted_at, facts)
+                continue
             place = pc if is_interrupted else pc - 1
             image = objects.at(place)
             described, row, function = description_at(objects.memory, image, place)
@@ -68,12 +73,23 @@ def unwind(registers: bytes, objects: MappedObjects) -> Stack:
             caller = _caller(values, described, row, objects.memory, facts)
             if caller is None:
                 return Stack(tuple(frames), True)
-            if not is_interrupted and caller[facts.stack_pointer] <= stack_pointer:
+            if not is_interrupted and caller[facts.stack_pointer] < stack_pointer + (not _may_be_a_leaf(values, facts)):
                 raise Unreadable(f"the caller of {pc:#x} in {image.name} is not further up the stack")
             values = caller
     except Unreadable as error:
         return Stack(tuple(frames), False, str(error))
     return Stack(tuple(frames), False, f"it has more than {_MOST_FRAMES} frames")
+
+
+def _may_be_a_leaf(values: dict[int, int], facts: FrameRegisters) -> bool:
+    """Whether a register can have the return address, and the function no memory on the stack: it has made no call."""
+    return facts.program_counter != facts.return_address and facts.return_address in values
+
+
+def _interrupted(memory: Memory, at: int, facts: FrameRegisters) -> dict[int, int]:
+    """The registers that a signal's frame on the stack has. Raises Unreadable."""
+    content = memory.content(at & _MASK, max(facts.places) + _WORD.size)
+    return {number: int(_WORD.unpack_from(content, place)[0]) for number, place in enumerate(facts.places)}
 
 
 def _caller(
@@ -110,6 +126,10 @@ def _caller(
             value = expressions.evaluate(rule.expression, values, memory, cfa)
             caller[number] = memory.word(value) if kind == frame_rules.AT_EXPRESSION else value
         has_return_address |= number == facts.return_address
+    if not has_return_address and _may_be_a_leaf(values, facts):
+        caller[facts.return_address] = values[facts.return_address]
+        has_return_address = True
     if not has_return_address or facts.stack_pointer not in caller:
         raise Unreadable("its unwind table does not say where a function returns to")
+    caller[facts.program_counter] = caller.pop(facts.return_address) & facts.address_bits
     return caller

@@ -32,21 +32,24 @@ class Place:
 
 class Visit:
     """A thread that is stopped, `since` a time (time.monotonic()). `suspends_filters` says whether no filter of system
-    calls holds for it meanwhile, `is_stopped` whether its whole process was stopped (SIGSTOP). `held` is the longest
-    time in seconds for which all other threads stood still. One that `is_adrift` was let make a call of which nobody
-    knows whether it is over: who held the thread has died, or does not wait any longer. It comes back by itself, and
-    until then nothing that the call may use is to be touched."""
+    calls holds for it meanwhile, `is_stopped` whether its whole process was stopped (SIGSTOP), and `has_unkept` whether
+    it has something that it would lose in a call (Facts.unkept). `held` is the longest time in seconds for which all
+    other threads stood still. One that `is_adrift` was let make a call of which nobody knows whether it is over: who
+    held the thread has died, or does not wait any longer. It comes back by itself, and until then nothing that the call
+    may use is to be touched."""
 
     def __init__(self, pid: int, thread: int, talk: Talk, told: bytes, machine: Machine, calls: Calls) -> None:
-        since, blocked, suspends, is_stopped, registers, vectors = orders.STATE.unpack_from(told)
+        since, blocked, *flags, vector_set, registers, vectors = orders.STATE.unpack_from(told)
         at = orders.STATE.size
         self.pid = pid
         self.thread = thread
         self.since: float = since
-        self.suspends_filters: bool = suspends
-        self.is_stopped: bool = is_stopped
+        self.suspends_filters: bool
+        self.is_stopped: bool
+        self.has_unkept: bool
+        self.suspends_filters, self.is_stopped, self.has_unkept = flags
         self.stopped = StoppedThread(
-            told[at : at + registers], told[at + registers : at + registers + vectors], blocked
+            told[at : at + registers], vector_set, told[at + registers : at + registers + vectors], blocked
         )
         self.held = 0.0
         self.machine = machine
@@ -107,7 +110,9 @@ class Visit:
     @property
     def system_call(self) -> int | None:
         """The number of the system call that the thread is in; None where it is in none."""
-        number = self.register(self.calls.number_at)
+        number, instruction = self.register(self.calls.number_at), self.calls.stands_at
+        if instruction and self.read_some(self.register(self.calls.next_at), len(instruction)) != instruction:
+            return None
         return number if number < 1 << 63 else None
 
     def register(self, at: int) -> int:

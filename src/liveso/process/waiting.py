@@ -26,7 +26,8 @@ def waits_by_itself(registers: bytes, objects: MappedObjects) -> bool:
     thread = int.from_bytes(registers[calls.thread_at :][:8], "little")
     kinds = Kinds(objects)
     size = len(facts.system_call)
-    if kinds.of(objects.at(pc)) is not Kind.OTHER or objects.memory.content(pc - size, size) != facts.system_call:
+    around = objects.memory.content(pc - size, 2 * size)  # one that is to be made again is in front of it
+    if kinds.of(objects.at(pc)) is not Kind.OTHER or facts.system_call not in (around[:size], around[size:]):
         return False
     mapping = next((it for it in objects.mappings if it.start <= stack < it.end), None)
     if mapping is None or not (thread in range(mapping.start, mapping.end) or mapping.file.path == "[stack]"):
@@ -38,7 +39,7 @@ def waits_by_itself(registers: bytes, objects: MappedObjects) -> bool:
 def _numbers(objects: MappedObjects) -> tuple[int, int]:
     facts = objects.machine.frames
     assert facts is not None
-    return facts.return_address, facts.stack_pointer
+    return facts.program_counter, facts.stack_pointer
 
 
 def _are_of_its_beginning(words: Table, objects: MappedObjects, kinds: Kinds) -> bool:

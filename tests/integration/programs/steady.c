@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/single_threaded.h>
 #include <time.h>
@@ -37,12 +38,42 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Fill the registers, wait, and look whether they are what they were; also what lies below the stack pointer. */
+#ifdef __aarch64__
+static void keep_scalable_registers(uint64_t seed, uint64_t rounds)
+{
+	uint64_t vectors, predicates;
+	__asm__ volatile(".arch_extension sve\n"
+			 "index z20.d, %[seed], #3\n"
+			 "ptrue p5.b, vl3\n"
+			 "mov x10, %[rounds]\n"
+			 "1: subs x10, x10, #1\n"
+			 "b.ne 1b\n"
+			 "ptrue p7.b\n"
+			 "index z21.d, %[seed], #3\n"
+			 "cmpne p6.d, p7/z, z20.d, z21.d\n"
+			 "cntp %[vectors], p7, p6.d\n"
+			 "ptrue p4.b, vl3\n"
+			 "eor p4.b, p7/z, p5.b, p4.b\n"
+			 "cntp %[predicates], p7, p4.b\n"
+			 : [vectors] "=&r"(vectors), [predicates] "=&r"(predicates)
+			 : [seed] "r"(seed), [rounds] "r"(rounds)
+			 : "x10", "v20", "v21", "cc", "memory");
+	if (vectors != 0)
+		bad("scalable vector registers");
+	if (predicates != 0)
+		bad("predicate registers");
+}
+#endif
+
+/* Fill the registers, wait, and look whether they are what they were; on x86-64 also what lies below the stack pointer.
+ */
 static void keep_registers(uint64_t seed, uint64_t rounds)
 {
-	uint64_t pattern[8], found[8], general = 0, below = 0;
+	uint64_t pattern[8], found[8], general = 0;
 	for (int i = 0; i < 8; i++)
 		pattern[i] = seed * 0x9E3779B97F4A7C15u + (uint64_t)i;
+#ifdef __x86_64__
+	uint64_t below = 0;
 	__asm__ volatile("vmovdqu (%[from]), %%ymm6\n"
 			 "vmovdqu 32(%[from]), %%ymm15\n"
 			 "mov %[seed], %%r8\n"
@@ -60,12 +91,29 @@ static void keep_registers(uint64_t seed, uint64_t rounds)
 			 : [general] "=&r"(general), [below] "=&r"(below)
 			 : [from] "r"(pattern), [to] "r"(found), [seed] "r"(seed), [rounds] "r"(rounds)
 			 : "rcx", "r8", "r13", "xmm6", "xmm15", "memory");
+	if (below != seed)
+		bad("memory below the stack pointer");
+#elif defined __aarch64__
+	__asm__ volatile("ldp q6, q15, [%[from]]\n"
+			 "ldp q16, q31, [%[from], #32]\n"
+			 "mov x9, %[seed]\n"
+			 "mov x21, %[seed]\n"
+			 "mov x10, %[rounds]\n"
+			 "1: subs x10, x10, #1\n"
+			 "b.ne 1b\n"
+			 "sub %[general], x21, x9\n"
+			 "stp q6, q15, [%[to]]\n"
+			 "stp q16, q31, [%[to], #32]\n"
+			 : [general] "=&r"(general)
+			 : [from] "r"(pattern), [to] "r"(found), [seed] "r"(seed), [rounds] "r"(rounds)
+			 : "x9", "x10", "x21", "v6", "v15", "v16", "v31", "cc", "memory");
+	if (getauxval(AT_HWCAP) & HWCAP_SVE)
+		keep_scalable_registers(seed, rounds);
+#endif
 	if (memcmp(pattern, found, sizeof pattern) != 0)
 		bad("vector registers");
 	if (general != 0)
 		bad("registers");
-	if (below != seed)
-		bad("memory below the stack pointer");
 }
 
 static void *compute(void *unused)

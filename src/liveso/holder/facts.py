@@ -1,0 +1,43 @@
+"""What must be known of a processor to stop a thread, and let it go on as if it had not been stopped."""
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`number_at` and `result_at` are the places of a system call's number, and of its result, among the registers of a
+    thread that stands (NT_PRSTATUS), in bytes; `interrupted` are the numbers of the calls that the kernel ends with
+    EINTR for a stop (signal(7)). Register sets are named by the kernel's numbers (elf.h, NT_*): a thread has its vector
+    registers in the first of `vectors` that there is.
+
+    Some kernels let a thread that waits in a call stand at the instruction which made it, and tell neither that it did
+    wait nor, where the call has a result, with which first argument. There, `instruction_size` is that of the
+    instruction, in bytes (else 0), and `next_at` the place of the next one's address; a call that has waited for a part
+    of its time goes on as one with the number `restart` (restart_syscall(2)): `resumed` are such calls, each with bits
+    that its second argument does not have, and the place of an argument that is not 0.
+
+    `number_set` is where a system call's number is changed (0: at `number_at`), and `thread_set` is read behind
+    NT_PRSTATUS (0: none). A thread would lose in a call what it has in one of the sets `unkept`, where these say so:
+    with one of some bits in the word at an offset.
+    """
+
+    number_at: int
+    result_at: int
+    interrupted: tuple[int, ...]
+    vectors: tuple[int, ...]
+    next_at: int = 0
+    instruction_size: int = 0
+    restart: int = -1
+    resumed: tuple[tuple[int, int, int], ...] = ()
+    number_set: int = 0
+    thread_set: int = 0
+    unkept: tuple[tuple[int, int, int], ...] = ()
+
+    def written(self) -> str:
+        """The same as text, for `facts_of`."""
+        return json.dumps(asdict(self))
+
+
+def facts_of(text: str) -> Facts:
+    return Facts(**json.loads(text))
