@@ -89,3 +89,15 @@ def test_where_no_root_of_another_release_can_be_made_the_reason_is_told(
     for name in there:
         pretend(commands, name, "exit 1")
     assert reason in said(run(commands, "tools/debian-root", "fresh", "trixie", "true"), 3)
+
+
+@pytest.mark.parametrize(
+    ("machine", "user", "reason"),
+    [("vax", "0", "it is arm64"), ("arm64", "1000", "only root may"), ("arm64", "0", "apt-get is missing")],
+    ids=["machine", "user", "apt-get"],
+)
+def test_where_no_other_machine_can_be_emulated_the_reason_is_told(
+    commands: Path, machine: str, user: str, reason: str
+) -> None:
+    pretend(commands, "id", f"echo {user}")
+    assert reason in said(run(commands, "tools/emulated-system", machine, "true"), 3)
