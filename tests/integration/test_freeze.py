@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,52 @@ def signals(program: Program) -> Iterator[list[int]]:
     finally:
         stop.set()
         sender.join()
+
+
+ON_COMMAND = """
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+volatile int may_wait;
+static void on_signal(int number) { (void)number; }
+int main(void)
+{
+    signal(SIGRTMIN, on_signal);
+    printf("ready %p\\n", (void *)&may_wait);
+    fflush(stdout);
+    while (!may_wait)
+        ;
+    pause();
+    puts("waited");
+    return 0;
+}
+"""
+
+
+def test_a_step_that_is_a_system_call_which_waits_is_over_with_the_freeze(idle_bench: Bench) -> None:
+    idle_bench.compile(ON_COMMAND, "program", "-O2", "-static")
+    program = idle_bench.run_plain("./program")
+    flag = int(program.wait_for("ready").split()[1], 16)
+
+    async def step_until_it_waits() -> int:
+        async with still(program.pid, 0, 10) as freeze:
+            with Path(f"/proc/{program.pid}/mem").open("r+b", buffering=0) as memory:
+                memory.seek(flag)
+                memory.write(b"\1")
+            before = position(program.pid, program.pid)
+            for count in range(500):
+                await freeze.step(program.pid)
+                after = position(program.pid, program.pid)
+                if after is None or after.is_in_call or after == before:  # where it makes no such step, it stays there
+                    return count
+                before = after
+        return -1
+
+    assert asyncio.run(step_until_it_waits()) > 3
+    wait_until(lambda: program.thread_states() <= {"S"}, "a thread that waits")
+    os.kill(program.pid, signal.SIGRTMIN)
+    program.wait_for("waited")
+    assert program.end() == 0
 
 
 def test_all_threads_stand_still_and_no_signal_is_lost(program: Program) -> None:

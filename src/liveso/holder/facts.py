@@ -12,10 +12,10 @@ class Facts:
     registers in the first of `vectors` that there is.
 
     Some kernels let a thread that waits in a call stand at the instruction which made it, and tell neither that it did
-    wait nor, where the call has a result, with which first argument. There, `instruction_size` is that of the
-    instruction, in bytes (else 0), and `next_at` the place of the next one's address; a call that has waited for a part
-    of its time goes on as one with the number `restart` (restart_syscall(2)): `resumed` are such calls, each with bits
-    that its second argument does not have, and the place of an argument that is not 0.
+    wait nor, where the call has a result, with which first argument. There, `instruction` is that one, in hexadecimal
+    digits (else empty), and `next_at` the place of the next one's address; a call that has waited for a part of its
+    time goes on as one with the number `restart` (restart_syscall(2)): `resumed` are such calls, each with bits that
+    its second argument does not have, and the place of an argument that is not 0.
 
     `number_set` is where a system call's number is changed (0: at `number_at`), and `thread_set` is read behind
     NT_PRSTATUS (0: none). A thread would lose in a call what it has in one of the sets `unkept`, where these say so:
@@ -27,12 +27,17 @@ class Facts:
     interrupted: tuple[int, ...]
     vectors: tuple[int, ...]
     next_at: int = 0
-    instruction_size: int = 0
+    instruction: str = ""
     restart: int = -1
     resumed: tuple[tuple[int, int, int], ...] = ()
     number_set: int = 0
     thread_set: int = 0
     unkept: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def instruction_size(self) -> int:
+        """In bytes; 0 where there is none."""
+        return len(self.instruction) // 2
 
     def written(self) -> str:
         """The same as text, for `facts_of`."""

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import math
 import mmap
 import os
 import signal
@@ -42,7 +43,7 @@ from liveso.holder.stops import (
     stop_of,
     wait_for_stop,
 )
-from liveso.holder.threads import state
+from liveso.holder.threads import field_of, state
 from liveso.holder.waits import Waits
 
 _LONGEST_CARRY = 60.0  # seconds
@@ -81,7 +82,7 @@ def _until_over(talk: socket.socket, agent: int, stopped: dict[int, int], waits:
     while True:
         order, descriptors = hear(talk, 1 + THREAD.size)
         if order[:1] == STEP:
-            _step(pid, THREAD.unpack(order[1:])[0], stopped)
+            _step(waits, THREAD.unpack(order[1:])[0], stopped)
             say(talk, STEPPED)
             continue
         if order[:1] == REGISTERS:
@@ -104,10 +105,11 @@ def _until_over(talk: socket.socket, agent: int, stopped: dict[int, int], waits:
         return
 
 
-def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
-    """A signal that comes meanwhile is the program's, and goes on with the thread; one that has a signal already, or
-    stands with its whole process (SIGSTOP), makes no step."""
-    if stopped.get(thread) != 0 or _event_of(pid, thread) not in (0, signal.SIGTRAP):
+def _step(waits: Waits, thread: int, stopped: dict[int, int]) -> None:
+    """A signal that comes meanwhile is the program's, and goes on with the thread; one that has a signal already,
+    stands with its whole process (SIGSTOP), or is about to make a system call, makes no step."""
+    pid = waits.pid
+    if stopped.get(thread) != 0 or _event_of(pid, thread) not in (0, signal.SIGTRAP) or waits.is_at_call(thread):
         return
     if not ptrace(SINGLESTEP, thread):
         return
@@ -117,10 +119,19 @@ def _step(pid: int, thread: int, stopped: dict[int, int]) -> None:
             is_interrupted = ptrace(INTERRUPT, thread)
         rounds += 1
         pause(rounds)
+    while number == 0 and is_interrupted and _has_trap(pid, thread):  # the step was over at that moment
+        ptrace(CONT, thread)
+        wait_for_stop(pid, thread, math.inf)
+        number = stop_of(pid, thread) or 0
     if number < 0:
         del stopped[thread]
     elif number != signal.SIGTRAP:
         stopped[thread] = number
+
+
+def _has_trap(pid: int, thread: int) -> bool:
+    """Whether a thread that stands is still to get the signal that ends a step: it would end the program."""
+    return bool(int(field_of(pid, thread, "SigPnd") or "0", 16) >> signal.SIGTRAP - 1 & 1)
 
 
 def _event_of(pid: int, thread: int) -> int:

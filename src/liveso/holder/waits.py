@@ -3,6 +3,7 @@
 import errno
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
 from liveso.holder.facts import Facts
 from liveso.holder.registers import PRSTATUS, read_registers, write_registers
@@ -62,6 +63,20 @@ class Waits:
             _WORD.pack_into(after, facts.result_at, -_ERESTARTNOHAND)
         if after != before:
             write_registers(thread, PRSTATUS, bytes(after))
+
+    def is_at_call(self, thread: int) -> bool:
+        """Whether a thread stands at the instruction that makes a system call, where this tells of one that waits. A
+        single step of it would be over when the call is, and then end the program (SIGTRAP)."""
+        facts = self.facts
+        registers = read_registers(thread, PRSTATUS) if facts.instruction_size else b""
+        if not registers:
+            return False
+        try:
+            with Path(f"/proc/{self.pid}/task/{thread}/mem").open("rb", buffering=0) as memory:
+                memory.seek(_word(registers, facts.next_at))
+                return memory.read(facts.instruction_size).hex() == facts.instruction
+        except OSError:
+            return True
 
     def resumed(self, thread: int, registers: bytes) -> bytes:
         """The registers with which a thread goes on that has made other calls meanwhile: where it has waited for a part

@@ -49,7 +49,7 @@ AARCH64_STOPS = Facts(
     interrupted=(22, 441, 4, 193, 192, 137, 202, 207, 212, 242),
     vectors=(_SVE, _FP),
     next_at=_PC * 8,
-    instruction_size=len(_SVC),
+    instruction=_SVC.hex(),
     restart=128,
     # nanosleep, clock_nanosleep until a time from now on, FUTEX_WAIT with a time limit
     resumed=((_NANOSLEEP, 0, 0), (_CLOCK_NANOSLEEP, _TIMER_ABSTIME, 16), (_FUTEX, _FUTEX_COMMAND, 24)),
