@@ -12,6 +12,7 @@ from liveso.code import data_references, thread_local_references
 from liveso.elf import Image, read_image, tables
 from liveso.elf.data import data_layout
 from liveso.verdict import judge
+from tests.corpus.mutations.build import Build
 
 BUILDS = (("gcc", "-O0"), ("gcc", "-O2"), ("gcc", "-O3"), ("clang", "-O2"))
 SEEDS = range(12)
@@ -84,12 +85,14 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
-def build(folder: Path, name: str, text: str, compiler: str, level: str) -> tuple[Image, Image]:
+def build(folder: Path, name: str, text: str, compiler: str, level: str, target: str = "") -> tuple[Image, Image]:
     """The library with its symbol table, and without."""
+    command = Build(compiler, level, "debug", "now", target).command(is_cpp=False)
+    strip = f"{target}-strip" if target else "strip"
     file = folder / f"{name}.so"
     flags = ("-w", "-shared", "-fPIC", "-Wl,-soname,libsubject.so", "-x", "c", "-")
-    subprocess.run([compiler, level, "-o", file, *flags], input=text, text=True, check=True)
-    subprocess.run(["strip", "-o", f"{file}.stripped", file], check=True)
+    subprocess.run([*command, level, "-o", file, *flags], input=text, text=True, check=True)
+    subprocess.run([strip, "-o", f"{file}.stripped", file], check=True)
     return read_image(file.read_bytes()), read_image(Path(f"{file}.stripped").read_bytes())
 
 
@@ -179,3 +182,64 @@ def test_an_end_that_a_word_holds_is_not_taken_for_the_next_variable(tmp_path: P
         before, after = variables(old_named)["first"], variables(new_named)["first"]
         assert verdict.correspondence.old(after.stop) == before.stop
     assert refused < len(BUILDS)
+
+
+CALLS = """
+#include <pthread.h>
+{0}
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t has_room = PTHREAD_COND_INITIALIZER, has_items = PTHREAD_COND_INITIALIZER;
+static long queue[4], first, count;
+{1}
+void put(long item)
+{{
+	pthread_mutex_lock(&lock);
+	while (count == 4)
+		pthread_cond_wait(&has_room, &lock);
+	queue[(first + count) % 4] = item;
+	count++;
+	{2}
+}}
+long take(void)
+{{
+	pthread_mutex_lock(&lock);
+	while (!count)
+		pthread_cond_wait(&has_items, &lock);
+	long item = queue[first % 4];
+	first++, count--;
+	pthread_cond_signal(&has_room);
+	pthread_mutex_unlock(&lock);
+	return item;
+}}
+"""
+
+
+@pytest.mark.parametrize("target", ["", "aarch64-linux-gnu"], ids=["here", "aarch64"])
+def test_calls_in_another_order_do_not_exchange_what_they_are_given(tmp_path: Path, target: str) -> None:
+    """The function is the same but for addresses, of which some are those of the functions that it calls."""
+    parts = (
+        ("", "", "pthread_cond_signal(&has_items); pthread_mutex_unlock(&lock);"),
+        (
+            "static long inserted[60];",
+            "long more(int n) { return inserted[n]++; }",
+            "pthread_mutex_unlock(&lock); pthread_cond_signal(&has_items);",
+        ),
+    )
+    accepted = 0
+    for number, (compiler, level) in enumerate(BUILDS):
+        (old_named, old), (new_named, new) = (
+            build(tmp_path, f"{number}{bool(part[0])}", CALLS.format(*part), compiler, level, target) for part in parts
+        )
+        for one, other in ((old_named, new_named), (old, new)):
+            verdict = judge(one, other)
+            if verdict.refusals(None):
+                continue
+            accepted += 1
+            assert verdict.correspondence
+            before, after, start = variables(old_named), variables(new_named), data_layout(new).span.start
+            for place, at in data_references(other).table[["place", "target"]].tolist():
+                name = next((name for name, places in after.items() if at - start in places), None)
+                if name in before:
+                    expected = before[name].start + at - start - after[name].start
+                    assert verdict.correspondence.led_to(place, at - start) == expected, (compiler, level, name)
+    assert accepted

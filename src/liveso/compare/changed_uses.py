@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 
 from liveso.code import Code, Reader, function_names
-from liveso.code.imports import slot_names, stub_names
 from liveso.code.use import How, Use
 from liveso.code.uses import uses
+from liveso.compare.callees import import_numbers
 from liveso.compare.correspondence import Correspondence
 from liveso.compare.matching import Matching
 from liveso.elf import Image
@@ -94,7 +94,7 @@ class ChangedUses:
         to; 0 for other places."""
         numbers: dict[str, int] = {}
         old, new = (
-            _callees(image, it.fields["target"], numbers)
+            import_numbers(image, it.fields["target"], numbers)
             for image, it in zip(self._images, (self._matching.old, self._matching.new), strict=True)
         )
         return old, new
@@ -141,19 +141,6 @@ class ChangedUses:
             if not left:
                 break
         return found
-
-
-def _callees(image: Image, targets: Table, numbers: dict[str, int]) -> Table:
-    slots = slot_names(image)
-    names = slots | stub_names(image, slots)
-    addresses = np.array(sorted(names), "<i8")
-    found = np.zeros(len(targets), "<i8")
-    if len(addresses):
-        known = np.array([numbers.setdefault(names[it], len(numbers) + 1) for it in addresses.tolist()], "<i8")
-        at = np.minimum(np.searchsorted(addresses, targets), len(addresses) - 1)
-        is_known = addresses[at] == targets
-        found[is_known] = known[at[is_known]]
-    return found
 
 
 def _contents(image: Image, targets: Table) -> Table:

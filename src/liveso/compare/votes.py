@@ -1,13 +1,14 @@
 """Which references to variables are the same one in two versions."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from liveso.code import Operation, function_names
-from liveso.compare.alignment import aligned, in_unique_surroundings, repetitions
+from liveso.code import Code, Operation, function_names
+from liveso.compare.alignment import Run, aligned, in_unique_surroundings, repetitions
+from liveso.compare.callees import Callees
 from liveso.compare.correspondence import Correspondence
 from liveso.compare.data_sides import DataSides
 from liveso.compare.initial import Kind
@@ -27,7 +28,7 @@ class Trust(IntEnum):
     LIKELY = 1
     """The instructions around are the same."""
     CERTAIN = 2
-    """The whole function is the same but for addresses; or the variables have one name."""
+    """The whole function is the same but for addresses, and calls the same; or the variables have one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Voting:
 
     def __init__(self, sides: DataSides, contents: InitialContents) -> None:
         self._sides, self._contents, self._old, self._new = sides, contents, sides.old, sides.new
+        self._callees = Callees((sides.old.image, sides.new.image), sides.matching)
         self.resized: set[int] = set()
 
     def of_code(self) -> Iterator[Vote]:
@@ -62,11 +64,11 @@ class Voting:
             if not (rows[0] and rows[1]):
                 continue
             shape, (start, end) = matching.old.shapes[i], one.item()
-            is_as_long = len(rows[0]) == len(rows[1])
+            is_alike = len(rows[0]) == len(rows[1]) and self._callees.are_same(i, j)
             codes = None
-            if shape != matching.new.shapes[j] or not is_as_long:
+            if shape != matching.new.shapes[j] or not is_alike:
                 codes = readers[0].read(*one.item()), readers[1].read(*other.item())
-            if codes is None or (is_as_long and codes[0].exact == codes[1].exact):
+            if codes is None or (is_alike and codes[0].exact == codes[1].exact):
                 is_certain = start in named or (shape not in matching.ambiguous and end - start >= _LEAST_TELLING)
                 for pair in zip(*rows, strict=True):
                     yield self._vote(*pair, Trust.CERTAIN if is_certain else Trust.WEAK)
@@ -81,16 +83,28 @@ class Voting:
                 runs = list(aligned(*codes))
             except TooDifferent:
                 continue  # a function that cannot be compared says nothing
+            handed_on = self._handed_to_others(codes, runs)
             for run in runs:
                 for a, b in run.pairs():
                     first, second = by_instruction[0].get(a), by_instruction[1].get(b)
                     if first and second:
-                        is_likely = run.is_isolated and a in unique[0] and b in unique[1]
+                        is_likely = run.is_isolated and a in unique[0] and b in unique[1] and a not in handed_on
                         is_likely &= repeated[0][a] == repeated[1][b]
                         yield self._vote(first, second, Trust.LIKELY if is_likely else Trust.WEAK)
                         old, new = codes[0].forms[a], codes[1].forms[b]
                         if old.width != new.width and old.operation is not Operation.ADDRESS:
                             self.resized.add(first[1] - self._old.span.start)
+
+    def _handed_to_others(self, codes: tuple[Code, Code], runs: Sequence[Run]) -> set[int]:
+        """The indexes of the old instructions that stand before a call of another function than in the new version,
+        behind the call before: what these hand on may be something else, as where two calls changed their order."""
+        calls = [at for at, it in enumerate(codes[0].forms) if it.operation is Operation.CALL]
+        found = set[int]()
+        for a, b in (pair for run in runs for pair in run.pairs()):
+            if self._callees.differ(codes, a, b):
+                index = bisect_left(calls, a)
+                found.update(range(calls[index - 1] + 1 if index else 0, a))
+        return found
 
     def _vote(self, old: Row, new: Row, trust: Trust) -> Vote:
         return Vote(new[0], new[1] - self._new.span.start, old[1] - self._old.span.start, trust, new[3])
