@@ -36,9 +36,36 @@ def refusals(build: Build, answer: str, call: str) -> dict[str, str]:
 
 
 def test_a_method_that_takes_fewer_parameters_is_a_witness(build: Build) -> None:
-    assert "a function of fewer parameters" in refusals(build, KEEP, CALL_WITHOUT_LENGTH)["witness"]
+    assert "a function of other parameters" in refusals(build, KEEP, CALL_WITHOUT_LENGTH)["witness"]
 
 
 @pytest.mark.parametrize("answer", [EDITED, HANDED_ON])
 def test_a_method_that_was_edited_is_none(build: Build, answer: str) -> None:
     assert "witness" not in refusals(build, answer, CALL)
+
+
+CLASS = """
+struct Shape { virtual ~Shape() {} virtual long area() const = 0; %(pure)s };
+struct Square : Shape { long side = 3; long area() const override { return side * side; } %(own)s };
+extern "C" Shape *make(void) { return new Square; }
+extern "C" long edge(const Shape *shape) { %(call)s }
+"""
+EDGE = {
+    "pure": "virtual long edge() const = 0;",
+    "own": "long edge() const override { return 4 * side; }",
+    "call": "return shape->edge();",
+}
+EDGE_BY_POINTER = {
+    "pure": "virtual void edge(long *) const = 0;",
+    "own": "void edge(long *found) const override { *found = 4 * side; }",
+    "call": "long found = -1; shape->edge(&found); return found;",
+}
+
+
+@pytest.mark.parametrize("versions", [(EDGE, EDGE_BY_POINTER), (EDGE_BY_POINTER, EDGE)], ids=["more", "fewer"])
+def test_a_virtual_function_of_other_parameters_is_a_witness(
+    build: Build, versions: tuple[dict[str, str], ...]
+) -> None:
+    """No other library needs its name: that it is gone refuses nothing."""
+    old, new = (build(CLASS % it, "-s", compiler="g++") for it in versions)
+    assert "a function of other parameters" in findings(old, new)["witness"].text

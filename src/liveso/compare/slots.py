@@ -12,6 +12,9 @@ from liveso.compare.witness import Kind, Witness
 from liveso.elf import Image
 from liveso.elf.data import CONSTANT_AFTER_RELOCATION
 
+_MANGLED = "_Z"
+"""What names begin with that have a function's parameters in them (Itanium C++ ABI, 5.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
@@ -51,8 +54,9 @@ class SlotComparison:
         yield from self._replaced(old, new, shared)
 
     def _replaced(self, old: _Tables, new: _Tables, shared: Mapping[tuple[int, int], int]) -> Iterator[Witness]:
-        """Functions of a table in whose slot stands one that takes fewer parameters. Objects that were made before keep
-        the old table, and new code that calls what stands there may leave out what the old function reads."""
+        """Functions of a table in whose slot stands one that takes other parameters. Objects that were made before keep
+        the old table, and new code that calls what stands there may leave out what the old function reads, or count on
+        what it does not do with one more."""
         indexes = [{int(start): i for i, start in enumerate(it.functions["start"])} for it in self._both]
         partner = dict(self._versions.matching.pairs)
         slots = {(place.table, place.slot): (function, place) for function, places in new.items() for place in places}
@@ -62,16 +66,26 @@ class SlotComparison:
             for place in places if i >= 0 else ():
                 successor, there = slots.get((counterparts.get(place.table, -1), place.slot), (-1, place))
                 j = indexes[1].get(successor, -1)
-                if j >= 0 and partner.get(i) != j and self._is_certain(i, j) and self._takes_fewer(i, j):
+                if j >= 0 and partner.get(i) != j and self._is_certain(i, j) and self._takes_others(i, j):
                     yield Witness(
                         Kind.REPLACED, place.slot, there.slot, self._versions.name(i), place.address, there.address
                     )
 
-    def _takes_fewer(self, i: int, j: int) -> bool:
+    def _takes_others(self, i: int, j: int) -> bool:
+        """Whether the second function reads fewer of its parameters, or more: this only where the names tell that it is
+        another one, for else it may be the first, which was edited to use what it always got."""
         old, new = (
             parameters(reader.read(*it.functions[index].item()), reader.machine)
             for reader, it, index in zip(self._versions.readers, self._both, (i, j), strict=True)
         )
+        names = (
+            known.get(int(it.functions["start"][index]), "")
+            for known, it, index in zip(
+                (self._versions.names, self._versions.new_names), self._both, (i, j), strict=True
+            )
+        )
+        if all(it.startswith(_MANGLED) for it in names) and not new.read <= old.read | old.passed_on:
+            return True
         return not old.read <= new.read | new.passed_on
 
     def _is_certain(self, i: int, j: int) -> bool:

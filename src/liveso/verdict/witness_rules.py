@@ -216,7 +216,7 @@ _WORDS = {
     Kind.BIT_FIELD: "a bit field moved (mask {old:#x}, now {new:#x})",
     Kind.VARIABLE: "a variable moved from +{old:#x} to +{new:#x} of the writable data",
     Kind.NEW_VARIABLE: "a variable, at +{old:#x} of the writable data, is replaced by a new one, at +{new:#x}",
-    Kind.REPLACED: "a function of fewer parameters stands in its slot, {old}, of a table that objects made before keep",
+    Kind.REPLACED: "a function of other parameters stands in its slot, {old}, of a table that objects made before keep",
     Kind.SLOT: "a function moved from slot {old} to slot {new} of its table",
     Kind.THREAD_LOCAL: "a thread-local variable moved from +{old:#x} to +{new:#x}",
 }
