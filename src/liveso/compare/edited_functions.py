@@ -94,6 +94,10 @@ class EditedFunctions:
         if any(it.kind in IN_WORDS for it in found):
             inputs = masked_inputs(old, uses(self._versions.images[0], old))
             found = [replace(it, is_input=it.kind in IN_WORDS and it.old_address in inputs) for it in found]
+        # beside a new variable that took its place, one that moved seems to stay as well; but to where another one was
+        # that the function uses, too, none has moved
+        used = {(KINDS[it.place.kind], it.place.offset) for it in old if it.place and it.place.kind in KINDS}
+        staying -= {(it.kind, it.old) for it in found if (it.kind, it.new) not in used}
         return Edited(tuple(found), tuple(staying), matched / max(1, len(old)))
 
     def accesses_alike(self, i: int, j: int) -> bool:
