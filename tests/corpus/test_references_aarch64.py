@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from liveso.code import References, data_references, has_own_code
+from liveso.code import References, data_references, has_own_code, with_references_to
 from liveso.elf import read_image
+from liveso.errors import ImageError
 from liveso.verdict import Weight, judge
 
 TARGET = "aarch64-linux-gnu"
@@ -134,6 +135,16 @@ def test_a_page_that_cannot_be_followed_is_refused_by_its_place(assemble: Assemb
     assert set(found.unclear) == {places[it] for it in pages}
     texts = [it.text for it in judge(image, image).findings if it.weight is Weight.IMPOSSIBLE]
     assert any(f"{found.unclear[0]:#x}" in it for it in texts)
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_a_page_that_may_be_a_constants_is_said_to_be_what_cannot_be_followed(assemble: Assembled, name: str) -> None:
+    code, pages = UNCLEAR[name]
+    content, places = assemble(code)
+    image = read_image(content)
+    with pytest.raises(ImageError, match="cannot be followed") as caught:
+        with_references_to(image, data_references(image), frozenset({places["one"], places["one"] + 8}))
+    assert any(f"{places[it]:#x}" in str(caught.value) for it in pages)
 
 
 def test_code_that_cannot_be_decoded_is_refused_by_the_page_that_comes_to_it(assemble: Assembled) -> None:

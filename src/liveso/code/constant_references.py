@@ -15,11 +15,11 @@ from liveso.errors import ImageError
 def with_references_to(image: Image, references: References, constants: frozenset[int]) -> References:
     """The `references` of `image`, with those that form the addresses of some more constants, and the distances that
     lead to some; what is read there is the same in all versions. Raises ImageError where one may be in code that cannot
-    be decoded."""
+    be decoded, or not be followed to where the rest of an address is."""
     known = constant_span(image)
-    rows, undecoded = slot_references(image, frozenset(it for it in constants if it not in known))
-    if undecoded:
-        raise ImageError(f"its code at {undecoded[0]:#x} cannot be decoded, and may refer to a constant")
+    rows, lost = slot_references(image, frozenset(it for it in constants if it not in known))
+    if lost:
+        raise ImageError(f"its code at {lost[0]:#x} cannot be followed, and may refer to a constant")
     rows = rows[rows["forms_address"]]
     words = distances(image)
     words = words[among(words["target"], np.array(sorted(constants), "<u8"))]
