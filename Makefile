@@ -74,7 +74,8 @@ EMULATED := $(addprefix tests/integration/test_,moved_variables.py identity.py t
 .PHONY: test-processors
 test-processors: all live-aarch64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
-	$(PYTEST) tests/integration/test_aarch64.py
+	LIVESO_UPDATES=200 $(PYTEST) tests/integration/test_aarch64.py tests/integration/test_eight_threads_aarch64.py
+	LIVESO_CORPUS=full $(PYTEST) tests/corpus/test_mutations_run_aarch64.py
 	LIVESO_MACHINE=aarch64 $(PYTEST) $(EMULATED) -m "not own_machine"
 
 # a whole system of another machine in an emulator, with the daemon in it: what qemu-user has not, as ptrace(2)

@@ -1,0 +1,85 @@
+"""A program for AArch64 (qemu-user) whose eight threads count all they do, through slots and remembered addresses,
+while their library changes again and again. `make test-processors` goes on for longer."""
+
+import os
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from liveso.process import memory_map
+from tests.harness import Bench, Program, agent_for, wait_until
+
+PROGRAMS = Path(__file__).parent / "programs"
+UPDATES = int(os.environ.get("LIVESO_UPDATES", "20"))
+VERSIONS = 4
+GROWTH, GROWTH_EACH, MORE_MAPPINGS = 4 << 10, 32, 8
+"""KiB of its own that the process may grow by once it has had all versions, altogether and for each update: what malloc
+keeps for threads, and what the emulator makes of code that changed. And mappings, of which a version has six."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
+    assert agent_for("aarch64").exists(), "run `make agent MACHINE=aarch64` first"
+    bench = Bench(tmp_path, shared / "verdicts", machine="aarch64")
+    bench.start_daemon()
+    yield bench
+    bench.close()
+
+
+def build(bench: Bench, compiler: str, flags: tuple[str, ...]) -> None:
+    for version in range(1, VERSIONS + 1):
+        options = ("-fPIC", "-shared", "-pthread", f"-DVERSION={version}", "-Wl,-soname,libeight.so", *flags)
+        bench.compile(PROGRAMS / "eight_library.c", f"{version}/libeight.so", *options, compiler=compiler)
+    bench.link("1/libeight.so", "libeight.so")
+    bench.compile(PROGRAMS / "eight.c", "eight", "-O2", "-pthread", "./libeight.so", "-Wl,-rpath,$ORIGIN")
+
+
+def progress(program: Program, version: int) -> list[int]:
+    """How far each thread has come, as a program says that runs a version."""
+    after = len(program.lines)
+    program.ask("")
+    return [int(it) for it in program.wait_for(f"version {version} progress ", after).split()[3:]]
+
+
+def wait_for_all(program: Program, version: int) -> None:
+    """Wait until each thread has done something in a version: none waits for what has come already."""
+    before = progress(program, version)
+
+    def have_got_on() -> bool:
+        return all(now > then for now, then in zip(progress(program, version), before, strict=True))
+
+    wait_until(have_got_on, lambda: f"all threads get on from {before}: {program.lines[-1]}")
+
+
+def memory(pid: int) -> tuple[int, int]:
+    """What a process has in memory of its own, in KiB, and the number of its mappings."""
+    found = re.search(r"RssAnon:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1]), len(memory_map.mappings(pid, pid))
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags"), [("gcc", ("-O2", "-s")), ("clang", ("-O2", "-g"))], ids=["gcc", "clang"]
+)
+def test_eight_threads_lose_nothing(bench: Bench, compiler: str, flags: tuple[str, ...]) -> None:
+    build(bench, compiler, flags)
+    program = bench.run("./eight")
+    bench.library(program.pid, "libeight.so")
+    wait_for_all(program, 1)
+    chance, versions, early = random.Random(compiler), [1, 2, 3, 4], (0, 0)
+    while len(versions) <= UPDATES:
+        versions.append(1 + (versions[-1] + chance.randrange(VERSIONS - 1)) % VERSIONS)
+    for number, version in enumerate(versions[1:], start=2):
+        bench.update(f"{version}/libeight.so", "libeight.so", program.pid)
+        wait_for_all(program, version)
+        if number == VERSIONS:
+            early = memory(program.pid)
+    late = memory(program.pid)
+    assert program.end() == 0, program.output()
+    assert program.lines[-1] == "all is counted"
+    assert not [it for it in program.lines if it.startswith("bad")]
+    assert late[0] - early[0] < GROWTH + GROWTH_EACH * UPDATES, (early, late)
+    assert late[1] - early[1] <= MORE_MAPPINGS, (early, late)
