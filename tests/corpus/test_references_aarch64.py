@@ -48,6 +48,11 @@ FOLLOWED = {
         " ldp x29, x30, [sp], #48\n ret",
         {"u1": {"p1"}, "u2": {"p2"}},
     ),
+    "a page that is kept in the frame, which the first store makes": (
+        "stp x29, x30, [sp, #-48]!\np1: adrp x8, one\n str x8, [sp, #24]\n bl g\n ldr x9, [sp, #24]\n"
+        "u1: ldr x0, [x9, :lo12:one]\n ldp x29, x30, [sp], #48\n ret",
+        {"u1": {"p1"}},
+    ),
     "a copy of the register": ("p1: adrp x8, one\n mov x9, x8\nu1: ldr x0, [x9, :lo12:one]\n ret", {"u1": {"p1"}}),
     "a call of a function that leaves the register alone": (
         "stp x29, x30, [sp, #-16]!\np1: adrp x8, one\n bl h\nu1: ldr x0, [x8, :lo12:one]\n"
@@ -91,6 +96,11 @@ UNCLEAR = {
         "cbz x0, 1f\np1: adrp x8, one\n b 2f\n1: mov x8, x1\n2: ldr x0, [x8, #8]\n ret",
         {"p1"},
     ),
+    "another value in the word of the frame on one way": (
+        "sub sp, sp, #48\n cbz x0, 1f\np1: adrp x8, one\n str x8, [sp, #16]\n b 2f\n1: str x1, [sp, #16]\n"
+        "2: ldr x9, [sp, #16]\n ldr x0, [x9, #8]\n add sp, sp, #48\n ret",
+        {"p1"},
+    ),
     "a shifted addition": ("p1: adrp x8, one\n add x8, x8, #1, lsl #12\n ldr x0, [x8]\n ret", {"p1"}),
 }
 
@@ -124,6 +134,17 @@ def test_parts_that_lie_apart_are_brought_together(assemble: Assembled, name: st
     assert set(found.table["place"].tolist()) >= {places[it] for it in pairs}
     for use, pages in pairs.items():
         assert _pages(found, places[use]) == {places[it] for it in pages}
+
+
+def test_a_word_of_the_frame_that_gets_another_value_has_the_page_no_more(assemble: Assembled) -> None:
+    content, places = assemble(
+        "sub sp, sp, #48\np1: adrp x8, one\n str x8, [sp, #16]\n bl g\n ldr x9, [sp, #16]\n"
+        "u1: ldr x0, [x9, :lo12:one]\n str x0, [sp, #16]\n bl g\n ldr x10, [sp, #16]\nu2: ldr x1, [x10, #8]\n"
+        " add sp, sp, #48\n ret"
+    )
+    found = data_references(read_image(content))
+    assert not found.unclear and not found.undecoded
+    assert set(found.table["place"].tolist()) == {places["u1"]}
 
 
 @pytest.mark.parametrize("name", UNCLEAR)

@@ -168,7 +168,7 @@ class RegisterFlow:
 
     def _changes(self, at: Table, register: Table) -> Table:
         """Whether each word leaves something else in a register, or in a word of the frame."""
-        words, slot = self.ways.words, register - _GENERAL
+        words, slot = self.ways.words, register - _SLOTS
         base = np.where(slot & _BY_STACK > 0, _STACK, _FRAME)
         offset = ((slot & (_BY_STACK - 1)) - _LOWEST) * _WORD
         overlaps = (words.frame_offset[at] < offset + _WORD) & (words.frame_offset[at] + words.frame_size[at] > offset)
