@@ -214,3 +214,42 @@ def test_what_one_instruction_accesses_must_not_have_been_apart(tmp_path: Path) 
     )
     verdict, _places = judged(tmp_path, "clang", "-O3", texts)
     assert any("which it moved apart" in it.text for it in verdict.refusals(None))
+
+
+ROWS = ("alpha", "beta", "gamma", "delta", "epsilon")
+MAKERS = """
+#include <stdlib.h>
+struct kind { const char *name; const void *where; int number, mask; };
+struct context { void *given; const struct kind *kind; };
+int shared(int n) { return n * 3; }
+static struct context *make(void *given, const struct kind *kind)
+{
+	struct context *it = calloc(1, sizeof *it);
+	if (it)
+		it->given = given, it->kind = kind;
+	return it;
+}
+int mask(struct context *it) { return it->kind->mask; }
+"""
+MAKER = """
+static const struct kind {0} = {{"{0}", shared, {1}, {1} + 100}};
+static void *make_{0}(void *given) {{ return make(given, &{0}); }}
+"""
+
+
+def test_functions_that_differ_in_a_distance_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    """Each has the distance in the new version that another one had in the old one, for the constants came in another
+    order; and one needs none, for its constant is the first."""
+    images, names = [], []
+    for number, order in enumerate((ROWS, (ROWS[-1], *ROWS[:-1]))):
+        tables = "".join(f"void *(*const use_{it}[])(void *) = {{make_{it}, 0}};\n" for it in ROWS)
+        text = MAKERS + "".join(MAKER.format(it, ROWS.index(it)) for it in order) + tables
+        path = tmp_path / f"{number}.so"
+        command = [*COMPILERS["gcc"], "-O2", "-fPIC", "-shared", "-x", "c", "-", "-o", str(path)]
+        subprocess.run(command, input=text, text=True, check=True)
+        listing = subprocess.run([f"{TARGET}-nm", str(path)], check=True, capture_output=True, text=True).stdout
+        names.append({int(at, 16): name for at, name in re.findall(r"^(\w+) [tT] (\w+)$", listing, re.MULTILINE)})
+        images.append(read_image(stripped(path, f"{TARGET}-strip")))
+    found = {names[0][it.old]: names[1][it.new] for it in judge(*images).functions}
+    assert found["mask"] == "mask"
+    assert all(old == new for old, new in found.items()), found

@@ -22,7 +22,8 @@ _LARGEST_GAP = 400  # functions: beyond, a gap is compared by shape and order al
 class Matching:
     """`pairs` are indexes of matched functions in `old` and `new`, in the order of `old`.
 
-    `ambiguous` are shapes that several functions of one version share: which of them is which is not certain.
+    `ambiguous` are shapes that several functions of one version share, or that tell nothing: which of them is which is
+    not certain.
     """
 
     old: Shapes
@@ -36,6 +37,7 @@ def match_functions(old: Image, new: Image) -> Matching:
     a, b = shapes(old), shapes(new)
     counts = Counter(a.shapes), Counter(b.shapes)
     ambiguous = frozenset(shape for count in counts for shape, number in count.items() if number > 1)
+    ambiguous |= a.unclear | b.unclear
     forward: dict[int, int] = dict(_named(old, new, a, b))
     taken = set(forward.values())
     places = {shape: index for index, shape in enumerate(b.shapes)}
