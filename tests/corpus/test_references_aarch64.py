@@ -42,6 +42,17 @@ FOLLOWED = {
         "u1: ldr x0, [x9, :lo12:one]\n add sp, sp, #48\n ret",
         {"u1": {"p1"}},
     ),
+    "a page that is kept in a frame which a store opens": (
+        "stp x29, x30, [sp, #-48]!\np1: adrp x8, one\n str x8, [sp, #16]\n bl g\n ldr x9, [sp, #16]\n"
+        "u1: ldr x0, [x9, :lo12:one]\n ldp x29, x30, [sp], #48\n ret",
+        {"u1": {"p1"}},
+    ),
+    "a page that is kept in one word of the frame on two ways": (
+        "stp x29, x30, [sp, #-48]!\n cbz x0, 1f\np1: adrp x8, one\n str x8, [sp, #16]\n bl g\n b 2f\n"
+        "1:\np2: adrp x9, one\n str x9, [sp, #16]\n bl g\n2: ldr x9, [sp, #16]\nu1: ldr x0, [x9, :lo12:one]\n"
+        " ldp x29, x30, [sp], #48\n ret",
+        {"u1": {"p1", "p2"}},
+    ),
     "a pair of registers that are kept in the frame": (
         "stp x29, x30, [sp, #-48]!\n mov x29, sp\np1: adrp x8, one\np2: adrp x9, two\n stp x8, x9, [x29, #16]\n bl g\n"
         " ldp x10, x11, [x29, #16]\nu1: ldr x0, [x10, :lo12:one]\nu2: ldr x1, [x11, :lo12:two]\n"
@@ -96,9 +107,9 @@ UNCLEAR = {
         "cbz x0, 1f\np1: adrp x8, one\n b 2f\n1: mov x8, x1\n2: ldr x0, [x8, #8]\n ret",
         {"p1"},
     ),
-    "another value in the word of the frame on one way": (
-        "sub sp, sp, #48\n cbz x0, 1f\np1: adrp x8, one\n str x8, [sp, #16]\n b 2f\n1: str x1, [sp, #16]\n"
-        "2: ldr x9, [sp, #16]\n ldr x0, [x9, #8]\n add sp, sp, #48\n ret",
+    "a word of the frame that holds another value on one way": (
+        "sub sp, sp, #48\np1: adrp x8, one\n str x8, [sp, #16]\n cbz x0, 1f\n bl g\n str x0, [sp, #16]\n"
+        "1: ldr x9, [sp, #16]\n ldr x0, [x9, #8]\n add sp, sp, #48\n ret",
         {"p1"},
     ),
     "a shifted addition": ("p1: adrp x8, one\n add x8, x8, #1, lsl #12\n ldr x0, [x8]\n ret", {"p1"}),
@@ -136,10 +147,13 @@ def test_parts_that_lie_apart_are_brought_together(assemble: Assembled, name: st
         assert _pages(found, places[use]) == {places[it] for it in pages}
 
 
-def test_a_word_of_the_frame_that_gets_another_value_has_the_page_no_more(assemble: Assembled) -> None:
+@pytest.mark.parametrize(
+    "store", ["str x1, [sp, #16]", "stp x1, x2, [sp, #8]", "str w1, [sp, #20]", "str q0, [sp, #16]"]
+)
+def test_what_is_stored_over_a_page_in_the_frame_is_no_page(assemble: Assembled, store: str) -> None:
     content, places = assemble(
         "sub sp, sp, #48\np1: adrp x8, one\n str x8, [sp, #16]\n bl g\n ldr x9, [sp, #16]\n"
-        "u1: ldr x0, [x9, :lo12:one]\n str x0, [sp, #16]\n bl g\n ldr x10, [sp, #16]\nu2: ldr x1, [x10, #8]\n"
+        f"u1: ldr x1, [x9, :lo12:one]\n {store}\n bl g\n ldr x9, [sp, #16]\nu2: ldr x0, [x9, #8]\n"
         " add sp, sp, #48\n ret"
     )
     found = data_references(read_image(content))
