@@ -16,6 +16,7 @@ from liveso.compare.asked_room import is_behind_asked_room
 from liveso.compare.blocks import Line, Term, line_of
 from liveso.compare.choices import Choice, choices
 from liveso.compare.copied_texts import is_end_of_copied_text
+from liveso.compare.own_frame import is_out_of_reach
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import OFFSETS, Kind, Witness
 
@@ -38,7 +39,14 @@ class Unmoved:
         if it.kind in _ACCESSES:
             asks = (self._is_constant,)
         if it.kind in OFFSETS:
-            asks = (*asks, self._is_same_place, self._is_repeated, self._is_taken, self._is_no_member)
+            asks = (
+                *asks,
+                self._is_same_place,
+                self._is_out_of_reach,
+                self._is_repeated,
+                self._is_taken,
+                self._is_no_member,
+            )
         if it.kind is Kind.WIDTH:
             asks = (*asks, self._is_stored_alike, self._is_read_in_full)
         return any(ask(it) for ask in asks)
@@ -104,6 +112,15 @@ class Unmoved:
         (old, at), (new, there) = self._line(0, it.old_address), self._line(1, it.new_address)
         place = old.accesses.get(at)
         return place is not None and place == new.accesses.get(there)
+
+    def _is_out_of_reach(self, it: Witness) -> bool:
+        """It accesses the function's own frame, where the stack pointer does not reach."""
+        return all(
+            (at := code.index_at(address)) is not None and is_out_of_reach(image, code, at, self._machine)
+            for image, code, address in zip(
+                self._versions.images, self._codes, (it.old_address, it.new_address), strict=True
+            )
+        )
 
     def _is_repeated(self, it: Witness) -> bool:
         """The function does the same at several places in a row, as an unrolled loop does, in both versions at the same

@@ -1,0 +1,64 @@
+"""AArch64 code that reaches its own frame by way of an address: where that is the compiler's doing, a frame that is
+laid out otherwise is no change. Nothing is run."""
+
+from pathlib import Path
+
+import pytest
+
+from liveso.code import Reader, functions
+from liveso.compare.own_frame import is_out_of_reach
+from liveso.elf import Image, read_image
+from liveso.machine import AARCH64
+from liveso.verdict import judge
+from tests.corpus.assembled import assembled_for_aarch64
+
+OUT_OF_REACH = {
+    "a pair at no multiple of its size": "add x1, sp, #4\n stp xzr, xzr, [x1, #64]",
+    "a vector at no multiple of its size": "add x2, sp, #592\n mov x3, #1\n stur q0, [x2, #-40]",
+    "a word too far away": "add x5, sp, #20, lsl #12\n add x5, x5, #16\n str x6, [x5, #104]",
+}
+WITHIN_REACH = {
+    "an object in the frame": "add x1, sp, #16\n str x2, [x1, #8]",
+    "what the stack pointer leads to": "stp xzr, xzr, [sp, #64]",
+    "another object": "add x1, x0, #4\n stp xzr, xzr, [x1, #64]",
+    "one of several": "add x1, sp, #4\n cbz x0, 1f\n add x1, x0, #4\n1: stp xzr, xzr, [x1, #64]",
+    "an element": "add x1, sp, #20, lsl #12\n str x6, [x1, x2]",
+    "a frame that was moved": "add x1, sp, #4\n sub sp, sp, #64\n stp xzr, xzr, [x1, #64]",
+    "what a call left": "add x0, sp, #4\n bl f\n stp xzr, xzr, [x0, #64]",
+}
+
+
+def _image(folder: Path, code: str) -> Image:
+    return read_image(assembled_for_aarch64(folder, code, "", "-s").read_bytes())
+
+
+def _is_out_of_reach(folder: Path, code: str) -> bool:
+    """Of the last instruction before the return."""
+    image = _image(folder, code)
+    read = Reader(image).read(*functions(image)[0].item())
+    return is_out_of_reach(image, read, len(read) - 2, AARCH64)
+
+
+@pytest.mark.parametrize("name", OUT_OF_REACH)
+def test_a_word_of_the_frame_that_is_out_of_reach_is_told(tmp_path: Path, name: str) -> None:
+    assert _is_out_of_reach(tmp_path, OUT_OF_REACH[name])
+
+
+@pytest.mark.parametrize("name", WITHIN_REACH)
+def test_anything_else_is_not(tmp_path: Path, name: str) -> None:
+    assert not _is_out_of_reach(tmp_path, WITHIN_REACH[name])
+
+
+FUNCTION = (
+    "sub sp, sp, #288\n add x1, {base}, #4\n ldr x3, [x0, #16]\n ldr x4, [x0, #24]\n stp xzr, xzr, [x1, #{place}]\n"
+    " add x3, x3, x4\n str x3, [x0, #32]\n add sp, sp, #288"
+)
+
+
+@pytest.mark.parametrize(("base", "is_refused"), [("sp", False), ("x0", True)])
+def test_a_frame_of_another_layout_is_no_change_and_an_object_of_another_one_is(
+    tmp_path: Path, base: str, is_refused: bool
+) -> None:
+    images = [_image(tmp_path, FUNCTION.format(base=base, place=place)) for place in (112, 64)]
+    found = {it.rule for it in judge(images[0], images[1]).refusals(None)}
+    assert ("witness" in found) is is_refused and "during-call" not in found
