@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from liveso.machine import AARCH64, CodeWords, Part
+from liveso.machine.aarch64_registers import without_registers
 from liveso.machine.aarch64_words import code_words, leaves_highest
 
 REGISTERS: tuple[tuple[int, list[int], list[int], str], ...] = (
@@ -130,3 +131,32 @@ def test_a_number_in_a_register_is_told_by_both_of_its_highest_parts() -> None:
         ((low, *[nop] * 20, high), False),
     ):
         assert leaves_highest(np.array(words, "<u4").tobytes(), half) == is_left
+
+
+ALIKE = (
+    (0xF9400801, 0xF9400A62, "ldr x1, [x0, #16]", "ldr x2, [x19, #16]"),
+    (0xA9010BE1, 0xA90153F3, "stp x1, x2, [sp, #16]", "stp x19, x20, [sp, #16]"),
+    (0xF8236841, 0xF8256A67, "str x1, [x2, x3]", "str x7, [x19, x5]"),
+    (0x8B030041, 0x8B0500E6, "add x1, x2, x3", "add x6, x7, x5"),
+    (0x91004001, 0x91004273, "add x1, x0, #16", "add x19, x19, #16"),
+    (0x52800782, 0x52800780, "mov w2, #60", "mov w0, #60"),
+    (0x35000041, 0x35000053, "cbnz w1, .+8", "cbnz w19, .+8"),
+    (0x1E602801, 0x1E602863, "fadd d1, d0, d0", "fadd d3, d3, d0"),
+)
+OTHER = (
+    (0xF9400801, 0xF9400C01, "ldr x1, [x0, #16]", "ldr x1, [x0, #24]"),
+    (0xF9400801, 0xF9000801, "ldr x1, [x0, #16]", "str x1, [x0, #16]"),
+    (0xF9400801, 0xB9401001, "ldr x1, [x0, #16]", "ldr w1, [x0, #16]"),
+    (0x52800782, 0x52800802, "mov w2, #60", "mov w2, #64"),
+    (0x52800782, 0x528007A2, "mov w2, #60", "mov w2, #61"),
+    (0x91004001, 0xD1004001, "add x1, x0, #16", "sub x1, x0, #16"),
+    (0x54000041, 0x54000040, "b.ne .+8", "b.eq .+8"),
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_alike"), [(*it[:2], True) for it in ALIKE] + [(*it[:2], False) for it in OTHER]
+)
+def test_what_a_word_does_is_told_without_its_registers(one: int, other: int, is_alike: bool) -> None:
+    found = without_registers(np.array([one, other], "<u4"))
+    assert (found[0] == found[1]) == is_alike

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,11 +137,24 @@ def _in_gap(
 def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]) -> Iterator[tuple[int, int]]:
     if len(one) * len(other) > _LARGEST_GAP**2:
         return
-    pieces = [[_pieces(image, it, index) for index in part] for image, it, part in ((old, a, one), (new, b, other))]
+    found = list(_most_alike(one, other, *_pieces_of((old, a, one), (new, b, other), _pieces)))
+    yield from found
+    if old.machine.without_registers is None:
+        return
+    used = {i for i, _j in found}, {j for _i, j in found}
+    one, other = [it for it in one if it not in used[0]], [it for it in other if it not in used[1]]
+    # in a few words one more member is another register in each: what is left is compared without their numbers
+    yield from _most_alike(one, other, *_pieces_of((old, a, one), (new, b, other), _pieces_without_registers))
+
+
+def _most_alike(
+    one: list[int], other: list[int], before: list["_Pieces"], after: list["_Pieces"]
+) -> Iterator[tuple[int, int]]:
+    """The functions that have most in common, one after the other, while that is enough."""
     likeness = [
         (value, -abs(m - n), one[m], other[n])
-        for m, x in enumerate(pieces[0])
-        for n, value in enumerate(_likenesses(x, pieces[1]))
+        for m, x in enumerate(before)
+        for n, value in enumerate(_likenesses(x, after))
     ]
     used: set[tuple[str, int]] = set()
     for value, _distance, i, j in sorted(likeness, reverse=True):
@@ -150,6 +163,16 @@ def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: 
         if ("old", i) not in used and ("new", j) not in used:
             used |= {("old", i), ("new", j)}
             yield i, j
+
+
+_Side = tuple[Image, Shapes, list[int]]
+
+
+def _pieces_of(
+    old: _Side, new: _Side, read: Callable[[Image, Shapes, int], "_Pieces"]
+) -> tuple[list["_Pieces"], list["_Pieces"]]:
+    before, after = ([read(image, it, index) for index in part] for image, it, part in (old, new))
+    return before, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +189,27 @@ class _Pieces:
 
 def _pieces(image: Image, it: Shapes, index: int) -> _Pieces:
     """The four-byte pieces of a function's shape, without its fields."""
+    content = _without_fields(image, it, index)
+    if len(content) < 4:  # one piece, which none of four bytes equals
+        return _Pieces(np.array([int.from_bytes(content, "little") + ((len(content) + 1) << 32)]), np.ones(1, "<i8"))
+    return _Pieces(*np.unique(displacements(content).astype("<i8"), return_counts=True))
+
+
+def _pieces_without_registers(image: Image, it: Shapes, index: int) -> _Pieces:
+    """The words of a function without its fields and the numbers of registers."""
+    content = _without_fields(image, it, index)
+    if image.machine.without_registers is None or len(content) < 4:
+        return _pieces(image, it, index)
+    words = image.machine.without_registers(np.frombuffer(content, "<u4", count=len(content) // 4))
+    return _Pieces(*np.unique(words.astype("<i8"), return_counts=True))
+
+
+def _without_fields(image: Image, it: Shapes, index: int) -> bytes:
     start, end = (int(address) for address in it.functions[index].item())
     content = bytearray(image.bytes_at(start, end - start))
     for place in (it.fields_of(index)["place"] - np.uint64(start)).tolist():
         content[place : place + 4] = bytes(4)
-    if len(content) < 4:  # one piece, which none of four bytes equals
-        return _Pieces(np.array([int.from_bytes(content, "little") + ((len(content) + 1) << 32)]), np.ones(1, "<i8"))
-    return _Pieces(*np.unique(displacements(bytes(content)).astype("<i8"), return_counts=True))
+    return bytes(content)
 
 
 def _likenesses(one: _Pieces, others: list[_Pieces]) -> list[float]:

@@ -7,6 +7,7 @@ import capstone
 from liveso.machine.aarch64_calls import AARCH64_CALLS, AARCH64_REGISTERS_OF_SIGNAL, AARCH64_STOPS
 from liveso.machine.aarch64_jump import AARCH64_JUMP
 from liveso.machine.aarch64_parts import AARCH64_PARTS
+from liveso.machine.aarch64_registers import without_registers
 from liveso.machine.aarch64_words import (
     adds_place,
     adds_words,
@@ -69,6 +70,7 @@ AARCH64 = Machine(
     adds_place=adds_place,
     leaves_highest=leaves_highest,
     reached_behind=reached_behind,
+    without_registers=without_registers,
     start_up_is_described=True,
     stops=AARCH64_STOPS,
     calls=AARCH64_CALLS,

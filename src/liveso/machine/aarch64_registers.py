@@ -46,6 +46,30 @@ def registers(words: Words) -> tuple[Words, Words]:
     return found.reads, found.writes
 
 
+def without_registers(words: Words) -> Words:
+    """The words without the numbers of the registers that an instruction writes and reads, whatever kind these are: Rd
+    or Rt, and Rn, in all that compute or access memory; Rm where there is one; Rt2 of pairs (C4.1.2, C4.1.4 to
+    C4.1.6)."""
+    group = words >> 25 & 15
+    computes, accesses = (group & 14) == 8, (group & 5) == 4
+    of_registers = ((group & 7) == 5) | ((group & 7) == 7)
+    is_pair = accesses & has_bits(words, 0x3A000000, 0x28000000)
+    is_indexed = accesses & has_bits(words, 0x3B200C00, 0x38200800)
+    is_relative = has_bits(words, 0x1F000000, 0x10000000)  # adr, adrp: no Rn
+    is_wide = has_bits(words, 0x1F800000, 0x12800000)  # movn, movz, movk: no Rn
+    found = words.copy()
+    _clear(found, computes | accesses | of_registers, _D)
+    _clear(found, accesses | of_registers | (computes & ~is_relative & ~is_wide), _N)
+    _clear(found, of_registers | is_indexed, _M)
+    _clear(found, is_pair, _A)
+    _clear(found, has_bits(words, 0x7C000000, 0x34000000), _D)  # cbz, tbz
+    return found
+
+
+def _clear(words: Words, where: Words, low: int) -> None:
+    words[where] &= np.uint32(~(31 << low) & 0xFFFFFFFF)
+
+
 def _of_immediates(words: Words, found: _Registers, inside: Words) -> None:
     """C4.1.2 "Data Processing -- Immediate"."""
     is_relative = has_bits(words, 0x1F000000, 0x10000000)

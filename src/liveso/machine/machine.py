@@ -54,6 +54,7 @@ class Machine:
     `adds_place` says of code that begins with the reference to a slot of thread-local storage whether it goes on to add
     a place in the block, so that the slot stands for all of it.
     `reached_behind` says of such code how far behind the variable it gets, in bytes, by numbers of its own.
+    `without_registers` leaves of words of code what they do, without the numbers of the registers that they do it with.
     `leaves_highest` says of code whether it leaves a number in a register whose highest 32 bits are one of some.
     `unnamed_writers` are the names of instructions that write registers which they do not name, some of
     `unnamed_written`; `reading` are those that leave all general registers as they are, or as large as they were, and
@@ -124,6 +125,7 @@ class Machine:
     given_registers: int = 0
     returned_registers: int = 0
     reached_behind: Callable[[bytes], int] | None = None
+    without_registers: Callable[[Words], Words] | None = None
     leaves_highest: Callable[[bytes, frozenset[int]], bool] | None = None
     adds_place: Callable[[bytes], bool] | None = None
     start_up_is_described: bool = False
