@@ -28,6 +28,11 @@ one:	.quad 1, 2
 	.skip 8192
 two:	.quad 3
 """
+ENDING = (
+    "p1: adrp x19, one\n cbnz x0, 2f\n mov x19, x1\n bl {name}\n2:\nu1: ldr x0, [x19, :lo12:one]\n ret\n"
+    " .cfi_endproc\n.globl ends\n.type ends, %function\nends: .cfi_startproc\n {code}\n .cfi_endproc\n"
+    ".globl leads\n.type leads, %function\nleads: .cfi_startproc\n cbz x0, 3f\n b ends\n3: brk #1"
+)
 FOLLOWED = {
     "several additions to one page": (
         "p1: adrp x8, one\n add x0, x8, :lo12:one\nu1: ldr x1, [x8, :lo12:one+8]\n str x1, [x8, :lo12:one]\n ret",
@@ -90,6 +95,18 @@ FOLLOWED = {
         ".p2align 12\n.skip 4096 - 8\np1: adr x8, page\nu1: ldr x0, [x8, :lo12:page+8]\n ret",
         {"u1": {"p1"}},
     ),
+    "a way that ends in an exported function of the library": (
+        ENDING.format(name="ends", code="brk #1"),
+        {"u1": {"p1"}},
+    ),
+    "a way that ends in one that leads to such a function": (
+        ENDING.format(name="leads", code="bl abort"),
+        {"u1": {"p1"}},
+    ),
+    "a way that ends in a function of GLib's": (
+        ENDING.format(name="g_assertion_message_expr", code="ret"),
+        {"u1": {"p1"}},
+    ),
     "a way that is never taken, on which the register holds something else": (
         "mov x8, #5\n cbz x0, 1f\n ret\n1: cbnz x0, 2f\np1: adrp x8, one\n b 3f\n2: bl g\n"
         "3:\nu1: ldr x0, [x8, :lo12:one]\n ret",
@@ -112,6 +129,8 @@ UNCLEAR = {
         "1: ldr x9, [sp, #16]\n ldr x0, [x9, #8]\n add sp, sp, #48\n ret",
         {"p1"},
     ),
+    "another value on a way through a call that returns": (ENDING.format(name="ends", code="ret"), {"p1"}),
+    "another value on a way through a call that leads to one": (ENDING.format(name="leads", code="ret"), {"p1"}),
     "a shifted addition": ("p1: adrp x8, one\n add x8, x8, #1, lsl #12\n ldr x0, [x8]\n ret", {"p1"}),
 }
 

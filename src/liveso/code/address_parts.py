@@ -11,7 +11,7 @@ import numpy as np
 
 from liveso.code.anchors import ADDRESS, BOUND, Reached, reached_from
 from liveso.code.functions import functions, holders
-from liveso.code.imports import last_calls, nothrow_calls, slot_names, stub_names
+from liveso.code.imports import last_calls, nothrow_calls, own_stubs, slot_names, stub_names
 from liveso.code.landing_pads import landing_pads
 from liveso.code.register_flow import RegisterFlow
 from liveso.code.start_up import is_start_up, start_up_stubs
@@ -74,7 +74,8 @@ def _ways(image: Image, section: Section, words: CodeWords) -> Ways:
     ending = np.array(sorted(last_calls(stub_names(image, slot_names(image)))), "<i8")
     called = _numbers(distinct(np.fromiter(_callable(image, words), "<i8")), section)
     thrown = _thrown(image, section, words)
-    return Ways(image.machine, words, section.address, stretch, called, ending, thrown)
+    stubs = np.array(sorted(own_stubs(image).items()), "<i8").reshape(-1, 2)
+    return Ways(image.machine, words, section.address, stretch, called, ending, thrown, stubs)
 
 
 def _thrown(image: Image, section: Section, words: CodeWords) -> Table:

@@ -7,11 +7,13 @@ import numpy as np
 
 from liveso.code.decode import decode
 from liveso.code.syntax import syntax
-from liveso.elf import Image, once_per_image
+from liveso.elf import Image, once_per_image, tables
 
-# abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw
+# abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw; GLib's that its headers
+# declare so (gtestutils.h); Ruby's likewise (ruby/internal/error.h)
 _NEVER_RETURNS = re.compile(
-    r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|_ZSt\d+__throw_.*)$"
+    r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|"
+    r"_ZSt\d+__throw_.*|g_assertion_message_expr|rb_((exc_)?raise|bug|fatal|notimplement|sys_fail))$"
 )
 # functions of C that glibc declares to throw nothing (__THROW), and that compilers know so; operator delete (C++,
 # [new.delete]); the C++ ABI's own that throw nothing
@@ -54,3 +56,10 @@ def last_calls(stubs: Mapping[int, str]) -> frozenset[int]:
 def nothrow_calls(stubs: Mapping[int, str]) -> frozenset[int]:
     """Those of the stubs, by their addresses, whose functions throw nothing."""
     return frozenset(it for it, name in stubs.items() if _NEVER_THROWS.match(name))
+
+
+def own_stubs(image: Image) -> dict[int, int]:
+    """The addresses of PLT stubs that lead to exported functions of the image itself, unless another library has one of
+    the name, with where these begin."""
+    exported = {it.name: it.value for it in image.defined.values() if it.type == tables.STT_FUNC}
+    return {at: exported[name] for at, name in stub_names(image, slot_names(image)).items() if name in exported}

@@ -22,7 +22,8 @@ class Ways:
 
     `stretch` has a number for each word, one for all of a function (odd) or of what lies between two; `called` are the
     words at which functions are called, and `last_calls` the addresses of what never returns. `thrown` has the words
-    that an exception passes, and those at which it goes on then.
+    that an exception passes, and those at which it goes on then. `stubs` has the addresses by which functions of the
+    image are called, too, sorted, and where each leads.
     """
 
     machine: Machine
@@ -32,6 +33,7 @@ class Ways:
     called: Table
     last_calls: Table
     thrown: Table
+    stubs: Table
 
     @cached_property
     def target(self) -> Table:
@@ -74,24 +76,40 @@ class Ways:
     @cached_property
     def _ends(self) -> Table:
         """Whether a word calls what never returns."""
-        called = (self.words.target - self.start) // 4
-        inside = self.words.calls & (self.words.target >= self.start) & (called < len(self.stretch))
-        ends = np.isin(np.where(inside, called, -1), self._never_returning)
-        found: Table = (ends & inside) | (self.words.calls & np.isin(self.words.target, self.last_calls))
+        found: Table = self.words.calls & self._leads_to(self._never_returning)
+        return found
+
+    def _leads_to(self, endless: Table) -> Table:
+        """Whether the address in each word is that of one of the functions that begin with the words `endless`, or of
+        another one that never returns."""
+        target = self.words.target
+        at = np.minimum(np.searchsorted(self.stubs[:, 0], target), max(len(self.stubs) - 1, 0))
+        if len(self.stubs):
+            target = np.where(self.stubs[at, 0] == target, self.stubs[at, 1], target)
+        called = (target - self.start) // 4
+        inside = (target >= self.start) & (called < len(self.stretch))
+        found: Table = (np.isin(np.where(inside, called, -1), endless) & inside) | np.isin(
+            self.words.target, self.last_calls
+        )
         return found
 
     @cached_property
     def _never_returning(self) -> Table:
-        """The first words of functions that have nothing to leave them by."""
+        """The first words of functions that have nothing to leave them by, but for others of these."""
         words, target = self.words, (self.words.target - self.start) // 4
         inside = (words.target >= self.start) & (target < len(self.stretch))
         leaves = (words.target >= 0) & ~words.calls
         leaves &= ~inside | (self.stretch[np.where(inside, target, 0)] != self.stretch)
-        leaves |= ~words.goes_on & (words.target < 0) & ~words.is_end | ~words.is_known
-        leaving = np.zeros(int(self.stretch[-1]) + 1 if len(self.stretch) else 1, np.bool_)
-        leaving[self.stretch[leaves]] = True
-        found: Table = self._first[(self.stretch[self._first] % 2 == 1) & ~leaving[self.stretch[self._first]]]
-        return found
+        returns = ~words.goes_on & (words.target < 0) & ~words.is_end | ~words.is_known
+        firsts = self._first[self.stretch[self._first] % 2 == 1]
+        endless = np.zeros(0, "<i8")
+        while True:
+            leaving = np.zeros(int(self.stretch[-1]) + 1 if len(self.stretch) else 1, np.bool_)
+            leaving[self.stretch[returns | (leaves & ~self._leads_to(endless))]] = True
+            found: Table = firsts[~leaving[self.stretch[firsts]]]
+            if len(found) == len(endless):
+                return found
+            endless = found
 
     @cached_property
     def _first(self) -> Table:
