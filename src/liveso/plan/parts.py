@@ -87,9 +87,16 @@ def _go_on(
         if len(fixed) > 1:
             raise _cannot_lead(one)
         if any(homes[it] != targets[it] + base for it in reaching) or not fixed <= {anchor}:
-            anchor = fixed.pop() if fixed else _anchor([homes[it] for it in reaching])
+            distances_from_home = {homes[it] - targets[it] for it in reaching}
+            if fixed:
+                anchor = fixed.pop()
+            elif len(distances_from_home) == 1:
+                anchor += distances_from_home.pop() - base  # every instruction keeps its number
+            else:
+                anchor = _anchor([homes[it] for it in reaching])
             for it in sorted(reaching):
-                writer.write(it, writer.parts.step, anchor, homes[it], homes[it] - anchor)
+                if homes[it] - anchor != numbers[it]:  # else any instruction has its number already
+                    writer.write(it, writer.parts.step, anchor, homes[it], homes[it] - anchor)
         at |= dict.fromkeys(leaving & free, anchor)
 
 
