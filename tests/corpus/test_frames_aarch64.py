@@ -16,6 +16,8 @@ OUT_OF_REACH = {
     "a pair at no multiple of its size": "add x1, sp, #4\n stp xzr, xzr, [x1, #64]",
     "a vector at no multiple of its size": "add x2, sp, #592\n mov x3, #1\n stur q0, [x2, #-40]",
     "a word too far away": "add x5, sp, #20, lsl #12\n add x5, x5, #16\n str x6, [x5, #104]",
+    "an address that was copied": "add x1, sp, #4\n mov x2, x1\n stp xzr, xzr, [x2, #64]",
+    "a distance in a register": "mov x2, #0x8003\n add x1, sp, x2\n ldrb w0, [x1, #264]",
 }
 WITHIN_REACH = {
     "an object in the frame": "add x1, sp, #16\n str x2, [x1, #8]",
@@ -24,6 +26,8 @@ WITHIN_REACH = {
     "one of several": "add x1, sp, #4\n cbz x0, 1f\n add x1, x0, #4\n1: stp xzr, xzr, [x1, #64]",
     "an element": "add x1, sp, #20, lsl #12\n str x6, [x1, x2]",
     "a frame that was moved": "add x1, sp, #4\n sub sp, sp, #64\n stp xzr, xzr, [x1, #64]",
+    "an index that is not known": "ldr x2, [x0]\n add x1, sp, x2\n ldrb w0, [x1, #264]",
+    "what the frame holds": "add x1, sp, #4\n ldr x1, [sp, #8]\n stp xzr, xzr, [x1, #64]",
     "what a call left": "add x0, sp, #4\n bl f\n stp xzr, xzr, [x0, #64]",
 }
 
@@ -47,6 +51,26 @@ def test_a_word_of_the_frame_that_is_out_of_reach_is_told(tmp_path: Path, name: 
 @pytest.mark.parametrize("name", WITHIN_REACH)
 def test_anything_else_is_not(tmp_path: Path, name: str) -> None:
     assert not _is_out_of_reach(tmp_path, WITHIN_REACH[name])
+
+
+INDEXES = {
+    "a sum that the frame's address is added to": (
+        "add x1, x3, #560\n add x3, sp, x1\n mov x1, #0\n str x1, [x3]",
+        True,
+    ),
+    "one that replaces it": ("add x1, x3, #560\n add x1, sp, x1\n str xzr, [x1]", True),
+    "one that is stored, too": ("add x1, x3, #560\n str x1, [x0]\n add x1, sp, x1\n str xzr, [x1]", False),
+    "one that is compared": ("add x1, x3, #560\n add x2, sp, x1\n cmp x1, x4\n mov x1, #0", False),
+    "one that a call may get": ("add x1, x3, #560\n add x2, sp, x1\n bl f", False),
+    "one of another object": ("add x1, x3, #560\n add x1, x0, x1\n str xzr, [x1]", False),
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_number_that_is_added_to_an_index_into_the_frame_is_told(tmp_path: Path, name: str) -> None:
+    code, is_told = INDEXES[name]
+    image = _image(tmp_path, code)
+    assert is_out_of_reach(image, Reader(image).read(*functions(image)[0].item()), 0, AARCH64) is is_told
 
 
 FUNCTION = (
