@@ -94,3 +94,12 @@ def test_how_far_an_operand_is_shifted_is_no_constant(done: Done) -> None:
     found = done("ldr w2, [x0]\n add x4, x1, w2, sxtw #3\n str x0, [x4, #16]\n sub w1, w1, w2, asr #31")
     assert {it[3] for it in found} == {None}
     assert 19 not in {it[1] for it in found}
+
+
+def test_an_address_in_a_slot_is_no_number(tmp_path: Path) -> None:
+    code = "adrp x3, :got:own\n ldr x3, [x3, :got_lo12:own]\n str x3, [x0, #8]"
+    rest = "\t.hidden own\n\t.globl own\n\t.type own, %function\nown:\tret\n"
+    image = read_image(assembled_for_aarch64(tmp_path, code, rest, "-Wl,-z,now", "-Wl,--no-relax").read_bytes())
+    assert image.machine.relative in image.relocations["type"]
+    found = [it for it in uses(image, Reader(image).read(*functions(image)[0].item())) if it.how is How.STORE]
+    assert [(it.spot.offset, it.constant) for it in found] == [(8, None)]

@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from liveso.code.advancing import advancing_places
 from liveso.code.allocators import SIZE_ARGUMENTS
 from liveso.code.form import Form
@@ -21,8 +23,9 @@ from liveso.code.operations import (
 )
 from liveso.code.use import How, Use
 from liveso.code.values import Source, Spot, Value, pieces, signed
-from liveso.elf import Image
+from liveso.elf import Image, once_per_image
 from liveso.elf.data import constant_span, data_layout
+from liveso.elf.tables import Table
 
 INDEXED = "index"
 """The operation that adds an index to a pointer."""
@@ -70,7 +73,8 @@ class State:
             return Value(Source.ADDRESS, 0, it.place.name)
         if not is_known or target is None or not 0 < form.width <= 16 or not form.written:
             return None
-        is_relocated = target in constant_span(self.image)  # an address, maybe: another one in each version
+        # an address, maybe: another one in each version
+        is_relocated = target in constant_span(self.image) or _is_relocated(self.image, target, form.width)
         if is_relocated or not self.image.are_filled(target, target + form.width):
             return None
         return Value(Source.CONSTANT, int.from_bytes(self.image.bytes_at(target, form.width), "little"))
@@ -175,6 +179,20 @@ class State:
         self.found.append(
             Use(address, spot, how, constant, what, is_float, is_fresh, changes, is_element, signed_number)
         )
+
+
+@once_per_image
+def _relocated(image: Image) -> Table:
+    """The addresses of relocated words, in their order."""
+    return np.unique(image.relocations["offset"].astype("<i8"))
+
+
+def _is_relocated(image: Image, start: int, width: int) -> bool:
+    """Whether the dynamic linker fills some of the bytes from `start` on, such as a slot that has the address of one of
+    the library's own functions (.got, which is constant where all is bound at once)."""
+    places = _relocated(image)
+    at = int(np.searchsorted(places, start - _WORD, side="right"))
+    return at < len(places) and int(places[at]) < start + width
 
 
 def makes_object(it: Value) -> bool:
