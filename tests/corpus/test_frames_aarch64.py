@@ -1,11 +1,13 @@
-"""AArch64 code that reaches its own frame by way of an address: where that is the compiler's doing, a frame that is
-laid out otherwise is no change. Nothing is run."""
+"""Numbers in AArch64 code that look like members' and are none. Where code reaches its own frame by way of an address,
+that may be the compiler's doing, and a frame that is laid out otherwise is no change. Nothing is run."""
 
 from pathlib import Path
 
 import pytest
 
 from liveso.code import Reader, functions
+from liveso.compare.constant_parts import is_part_of_constant
+from liveso.compare.edits import is_compared_number
 from liveso.compare.own_frame import is_out_of_reach
 from liveso.elf import Image, read_image
 from liveso.machine import AARCH64
@@ -86,3 +88,33 @@ def test_a_frame_of_another_layout_is_no_change_and_an_object_of_another_one_is(
     images = [_image(tmp_path, FUNCTION.format(base=base, place=place)) for place in (112, 64)]
     found = {it.rule for it in judge(images[0], images[1]).refusals(None)}
     assert ("witness" in found) is is_refused and "during-call" not in found
+
+
+NUMBERS = {
+    "a sum that is compared with a number": ("add x1, x1, #24\n cmp x1, #510\n cset w0, hi", True),
+    "one that is compared with a pointer": ("add x1, x1, #24\n cmp x1, x2\n cset w0, hi", False),
+    "one that is compared with none": ("add x1, x1, #24\n cmp x1, #0\n cset w0, eq", False),
+    "another one": ("add x1, x1, #24\n cmp x2, #510\n ldr x0, [x1]", False),
+    "one that is accessed": ("add x1, x1, #24\n ldr x0, [x1]", False),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_sum_that_is_compared_with_a_small_number_is_no_address(tmp_path: Path, name: str) -> None:
+    code, is_number = NUMBERS[name]
+    image = _image(tmp_path, code)
+    start, end = functions(image)[0].item()
+    assert is_compared_number(Reader(image).read(start, end), start) is is_number
+
+
+@pytest.mark.parametrize(("place", "is_constant"), [("text", True), ("variable", False)])
+def test_a_part_of_an_address_is_told_where_the_page_was_kept(tmp_path: Path, place: str, is_constant: bool) -> None:
+    code = (
+        f"sub sp, sp, #48\n adrp x1, {place}\n str x1, [sp, #16]\n bl f\n cbz x0, 1f\n bl f\n1: ldr x2, [sp, #16]\n"
+        f" add x5, x2, :lo12:{place}\n add x6, x0, #16\n add sp, sp, #48"
+    )
+    rest = '\t.section .rodata\n\t.skip 40\ntext:\t.asciz "text"\n\t.data\n\t.skip 40\nvariable:\t.quad 1\n'
+    image = read_image(assembled_for_aarch64(tmp_path, code, rest, "-s").read_bytes())
+    start, _end = functions(image)[0].item()
+    assert is_part_of_constant(image, start + 7 * 4) is is_constant
+    assert not is_part_of_constant(image, start + 8 * 4)

@@ -55,3 +55,8 @@ class Use:
     changes: bool = False
     is_element: bool = False
     is_signed: bool | None = None
+
+    @property
+    def clears_new(self) -> bool:
+        """Whether it stores zero in a new object: all of it may be cleared, and of what is there that says nothing."""
+        return self.is_fresh and self.how is How.STORE and self.constant == 0

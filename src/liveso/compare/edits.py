@@ -3,11 +3,12 @@
 import re
 from bisect import bisect_left
 
-from liveso.code import Code
+from liveso.code import Code, Operation
 from liveso.code.operations import TESTS, parts
 from liveso.code.use import How, Use
 
 _REGISTERS = re.compile(r"[a-z][a-z0-9]+")
+_LEAST_ADDRESS = 4096
 _INPUT_WIDTHS = (1, 2)  # bytes of a character
 
 
@@ -50,3 +51,16 @@ def is_compared_end(code: Code, address: int) -> bool:
     users = [it for it in users if it.written != (register,) or it.base == register or it.source == register]
     is_compared = any(it.outline.startswith("cmp ") for it in users)
     return is_compared and all(it.outline.startswith(("cmp ", "push ", "pop ")) for it in users)
+
+
+def is_compared_number(code: Code, address: int) -> bool:
+    """Whether an instruction forms a sum that the next one compares with a small number other than zero, which is done
+    with no address: no page is mapped at the lowest ones."""
+    index = bisect_left(code.addresses, address)
+    form = code.forms[index]
+    if form.operation is not Operation.ADDRESS or len(form.written) != 1 or index + 1 >= len(code.forms):
+        return False
+    (register,), asking = form.written, code.forms[index + 1]
+    name, operands = parts(asking.outline)
+    is_small = asking.immediate is not None and 0 < asking.immediate < _LEAST_ADDRESS
+    return name == "cmp" and operands[:1] == (register,) and len(operands) == 2 and is_small

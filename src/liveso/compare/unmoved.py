@@ -15,7 +15,9 @@ from liveso.code.origins import Origins
 from liveso.compare.asked_room import is_behind_asked_room
 from liveso.compare.blocks import Line, Term, line_of
 from liveso.compare.choices import Choice, choices
+from liveso.compare.constant_parts import is_part_of_constant
 from liveso.compare.copied_texts import is_end_of_copied_text
+from liveso.compare.edits import is_compared_number
 from liveso.compare.own_frame import is_out_of_reach
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import OFFSETS, Kind, Witness
@@ -37,7 +39,7 @@ class Unmoved:
             return self._is_choice(it)
         asks: tuple[Callable[[Witness], bool], ...] = ()
         if it.kind in _ACCESSES:
-            asks = (self._is_constant,)
+            asks = (self._is_constant, self._is_part_of_constant)
         if it.kind in OFFSETS:
             asks = (
                 *asks,
@@ -96,6 +98,11 @@ class Unmoved:
         origins = self._origins
         bases = origins[0].base_at(it.old_address), origins[1].base_at(it.new_address)
         return all(base is not None and base.leads is Leads.CONSTANT for base in bases)
+
+    def _is_part_of_constant(self, it: Witness) -> bool:
+        """It has a part of the address of such a constant."""
+        old, new = self._versions.images
+        return is_part_of_constant(old, it.old_address) and is_part_of_constant(new, it.new_address)
 
     @cached_property
     def _origins(self) -> tuple[Origins, Origins]:
@@ -171,7 +178,12 @@ class Unmoved:
         return it.new in staying or it.old in staying
 
     def _is_no_member(self, it: Witness) -> bool:
-        """The place has no name in any object: it is behind what was pushed, or in a text that is copied."""
+        """The place has no name in any object: it is behind what was pushed, in a text that is copied, or a number."""
+        if all(
+            is_compared_number(code, address)
+            for code, address in zip(self._codes, (it.old_address, it.new_address), strict=True)
+        ):
+            return True
         return is_behind_asked_room(it, self._codes, self._machine) or is_end_of_copied_text(
             it, self._codes, self._versions.images
         )

@@ -228,15 +228,11 @@ def members_are_not_new(pair: Pair) -> Iterator[Difference]:
 
 def _covered(found: tuple[Use, ...]) -> set[int]:
     """The bytes of objects that a function accesses, without those that it only clears."""
-    return {byte for it in found if not _is_clearing(it) for byte in _bytes(it)}
+    return {byte for it in found if not it.clears_new for byte in _bytes(it)}
 
 
 def _cleared(found: tuple[Use, ...]) -> set[int]:
-    return {byte for it in found if _is_clearing(it) for byte in _bytes(it)}
-
-
-def _is_clearing(it: Use) -> bool:
-    return it.is_fresh and it.how is How.STORE and it.constant == 0
+    return {byte for it in found if it.clears_new for byte in _bytes(it)}
 
 
 def _bytes(it: Use) -> range:
@@ -258,7 +254,7 @@ def _is_accessed(uses: ChangedUses, place: range) -> bool:
     """Whether the old version accesses something that begins at a place: what only covers it may be of another type."""
 
     def begins_there(found: tuple[Use, ...]) -> bool:
-        return any(it.spot.kind == "object" and it.spot.offset in place and not _is_clearing(it) for it in found)
+        return any(it.spot.kind == "object" and it.spot.offset in place and not it.clears_new for it in found)
 
     return any(begins_there(it.old) for it in uses.functions) or any(map(begins_there, uses.unchanged()))
 

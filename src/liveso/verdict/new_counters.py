@@ -26,7 +26,7 @@ def counters_are_known_from_the_start(pair: Pair) -> Iterator[Difference]:
     up: _Places = {}
     down: _Places = {}
     for it in functions:
-        known = offsets_of(tuple(use for use in it.old if not _clears(use)))
+        known = offsets_of(tuple(use for use in it.old if not use.clears_new))
         for use in it.new:
             step = _step(use)
             if step and use.spot.offset not in known:
@@ -46,9 +46,3 @@ def _step(use: Use) -> int:
     """By how much a member is counted up, or down; 0 where it is not counted."""
     is_count = use.spot.kind == "object" and not use.is_element and use.how is How.ADD and use.changes
     return use.constant or 0 if is_count and not use.is_fresh else 0
-
-
-def _clears(use: Use) -> bool:
-    """Whether a new object is cleared there: all of it may be, by a few instructions, and of what kind it is nothing
-    says."""
-    return use.is_fresh and use.how is How.STORE and use.constant == 0
