@@ -64,7 +64,6 @@ AARCH64_MISSES = {
     "header_before_a_block_is_exchanged": {"clang"},
     "length_before_a_text_counts_its_end": {"gcc", "clang"},
     "enumeration_in_a_bit_field": {"gcc", "clang"},
-    "member_of_other_functions": {"gcc", "clang"},
     "open_array_and_a_count_behind": {"clang"},
     "pointer_to_the_middle": {"gcc", "clang"},
 }

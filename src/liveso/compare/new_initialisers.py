@@ -61,7 +61,7 @@ class NewInitialisers:
         old, new = (initialisers(image) for image in self._images)
         starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
         partner = {starts[1][j]: (i, j) for i, j in self._matching.pairs}
-        linkers = start_up_stubs(self._images[1], self._matching.new.functions)
+        linkers = self._linkers
         for address in new:
             i, j = partner.get(address, (-1, -1))
             if i >= 0:
@@ -79,14 +79,22 @@ class NewInitialisers:
     def _changed_helpers(self, initialiser: int) -> Iterator[int]:
         """The functions that only an initialiser leads to, by its index, that changed and set something up."""
         below, old = self._below(initialiser), self._partners
+        starts = self._matching.new.functions["start"]
         for j in sorted(below - {initialiser}):
+            if int(starts[j]) in self._linkers:
+                continue  # what another compiler's crtbeginS.o has is no edit
             if j in old:
                 is_changed = self._is_certain(old[j], j) and not self._is_same(old[j], j)
             else:
                 is_changed = self._matching.new.shapes[j] not in self._old_shapes
-            start = int(self._matching.new.functions["start"][j])
+            start = int(starts[j])
             if is_changed and self._callers.get(j, set()) <= below and self._sets_up(start):
                 yield start
+
+    @cached_property
+    def _linkers(self) -> range:
+        """The linker's own start-up functions in the new version."""
+        return start_up_stubs(self._images[1], self._matching.new.functions)
 
     def _below(self, start: int) -> set[int]:
         """The functions of the new version that one leads to, by index, with itself: some branches are too short to be
