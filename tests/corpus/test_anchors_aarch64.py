@@ -250,6 +250,6 @@ def test_functions_that_differ_in_a_distance_are_not_taken_for_each_other(tmp_pa
         listing = subprocess.run([f"{TARGET}-nm", str(path)], check=True, capture_output=True, text=True).stdout
         names.append({int(at, 16): name for at, name in re.findall(r"^(\w+) [tT] (\w+)$", listing, re.MULTILINE)})
         images.append(read_image(stripped(path, f"{TARGET}-strip")))
-    found = {names[0][it.old]: names[1][it.new] for it in judge(*images).functions}
+    found = {names[0][it.old]: names[1][it.new] for it in judge(images[0], images[1]).functions}
     assert found["mask"] == "mask"
     assert all(old == new for old, new in found.items()), found
