@@ -79,11 +79,14 @@ test-processors: all live-aarch64.so
 	LIVESO_MACHINE=aarch64 $(PYTEST) $(EMULATED) -m "not own_machine"
 
 # a whole system of another machine in an emulator, with the daemon in it: what qemu-user has not, as ptrace(2)
-ON_ARM64 := tests/unit tests/integration/test_main_job.py
+ON_ARM64 := $(addprefix tests/unit/test_,analysis.py kept.py proc.py protocol.py store.py unwind.py waits.py) \
+	$(addprefix tests/integration/test_,main_job.py visits.py freeze.py attach.py identity.py)
 .PHONY: test-arm64
 test-arm64: all live-aarch64.so
 	@tools/system-packages arm64
-	LIVESO_MODE=resident tools/emulated-system arm64 python -m pytest $(or $(TESTS),$(ON_ARM64))
+	LIVESO_LIMIT=300 tools/emulated-system arm64 python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),$(ON_ARM64))
+	LIVESO_LIMIT=300 LIVESO_SYSTEM_KERNEL=trixie/linux-image-arm64-16k tools/emulated-system arm64 \
+		python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),tests/integration/test_visits.py)
 
 # demo and tests on fresh roots of the releases that are supported
 test-distributions:

@@ -139,11 +139,12 @@ def test_a_step_that_is_a_system_call_which_waits_is_over_with_the_freeze(idle_b
             with Path(f"/proc/{program.pid}/mem").open("r+b", buffering=0) as memory:
                 memory.seek(flag)
                 memory.write(b"\1")
-            before = position(program.pid, program.pid)
+            before, unmoved = position(program.pid, program.pid), 0
             for count in range(500):
                 await freeze.step(program.pid)
                 after = position(program.pid, program.pid)
-                if after is None or after.is_in_call or after == before:  # where it makes no such step, it stays there
+                unmoved = unmoved + 1 if after == before else 0
+                if after is None or after.is_in_call or unmoved == 20:  # where it makes no such step, it stays there
                     return count
                 before = after
         return -1

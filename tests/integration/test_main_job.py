@@ -425,6 +425,7 @@ def test_a_changed_default_arrives_and_a_changed_value_stays(bench: Bench) -> No
     program.wait_for("version 2: 12 22 two")
 
 
+@pytest.mark.own_machine
 def test_assembly_that_cannot_be_decoded_reads_the_values_of_the_moment(bench: Bench) -> None:
     """Bytes that are jumped over make linear decoding miss the reference to a variable that was set at the start."""
     for version in (1, 2):

@@ -9,6 +9,8 @@ from liveso.code.decode import decode
 from liveso.code.first_use import first_use
 from liveso.machine import X86_64
 
+pytestmark = pytest.mark.own_machine
+
 LOOP = """
     lea table(%rip), %r12
     {before}

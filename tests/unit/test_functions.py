@@ -11,6 +11,7 @@ from liveso.code import functions
 from liveso.code.shapes import shapes
 from liveso.elf import read_image
 
+pytestmark = pytest.mark.own_machine
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 
 
