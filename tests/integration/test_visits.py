@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import liveso
+from liveso.apply.carry import mappings_of
 from liveso.errors import TargetError
 from liveso.holder import orders
-from liveso.process import Visited, holding, proc
+from liveso.process import Visited, holding, memory_map, proc
 from liveso.process.freeze import still
 from liveso.process.holding import NotYetStill, talk
 from liveso.process.native import native_machine
@@ -40,7 +42,7 @@ from liveso.holder import registers
 from liveso.holder.facts import facts_of
 from liveso.holder.serve import serve
 
-real, left = registers._libc, int(sys.argv[2])
+real, left = registers._libc, int(sys.argv[3])
 
 class Libc:
     def ptrace(self, *arguments):
@@ -51,8 +53,29 @@ class Libc:
         return real.ptrace(*arguments)
 
 registers._libc = Libc()
-serve(facts_of(sys.argv[3]))
+serve(facts_of(sys.argv[2]))
 """
+"""Dies before so many calls of ptrace(2) are made."""
+
+IS_LATE = """
+import sys, time
+sys.path.append(sys.argv[1])
+from liveso.holder import calls
+from liveso.holder.facts import facts_of
+from liveso.holder.serve import serve
+
+real, facts, move = calls.ptrace, facts_of(sys.argv[2]), int(sys.argv[3])
+
+def ptrace(request, thread, data=0):
+    registers = calls.read_registers(thread, calls.PRSTATUS)
+    if int.from_bytes(registers[facts.number_at : facts.number_at + 8], "little") == move:
+        time.sleep(0.3)
+    return real(request, thread, data)
+
+calls.ptrace = ptrace
+serve(facts)
+"""
+"""Waits before and after each system call of a number."""
 
 
 @pytest.fixture
@@ -63,15 +86,14 @@ def live(tmp_path: Path) -> str:
 
 
 @contextmanager
-def holder_that_dies(after: int) -> Iterator[None]:
-    """The process that holds threads dies before so many calls of ptrace(2) are made."""
+def other_holder(code: str, *arguments: str) -> Iterator[None]:
+    """Other code than usual holds threads."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
-            command = [sys.executable, "-I", "-S", "-c", DIES, str(Path(liveso.__path__[0]).parent), str(after)]
-            process = subprocess.Popen(
-                [*command, holding.facts().written()], stdin=theirs.fileno(), start_new_session=True, cwd="/"
-            )
+            command = [sys.executable, "-I", "-S", "-c", code, str(Path(liveso.__path__[0]).parent)]
+            command += [holding.facts().written(), *arguments]
+            process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, cwd="/")
         before = holding._control, holding._process
         holding._control, holding._process = ours, process
         try:
@@ -128,7 +150,7 @@ def test_a_process_runs_on_whenever_the_holder_dies(
     program = build(idle_bench, waiting, computing)
     ends = {True: 0, False: 0}
     for number in range(DEATHS):
-        with holder_that_dies(1 + number * STEPS // DEATHS):
+        with other_holder(DIES, str(1 + number * STEPS // DEATHS)):
             ends[asyncio.run(two_visits(program.pid, live))] += 1
         lines = len(program.lines)
         program.wait_for("version 1", lines + 1)
@@ -277,3 +299,57 @@ def test_waits_go_on_where_signals_come_meanwhile_that_nobody_handles(idle_bench
         are_done.set()
         sender.join()
     expect_that_waits_go_on(program)
+
+
+MREMAP = {"x86_64": 25, "aarch64": 216}[os.uname().machine]
+COUNTS = """
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+long count(void), sum(void);
+static volatile int ends;
+static void *run(void *own)
+{
+    for (; !ends; usleep(100))
+        count(), ++*(long *)own;
+    return own;
+}
+int main(void)
+{
+    long own[4] = {0};
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, run, &own[i]);
+    puts("ready");
+    fflush(stdout);
+    getchar();
+    ends = 1;
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    printf("lost %ld\\n", own[0] + own[1] + own[2] + own[3] - sum());
+}
+"""
+
+
+def test_threads_stand_until_all_mappings_have_moved(idle_bench: Bench, live: str) -> None:
+    """However long that takes: what they wrote meanwhile would be lost."""
+    source = "static long n; long count(void) { return __atomic_add_fetch(&n, 1, 5); } long sum(void) { return n; }"
+    library = idle_bench.compile(source, "libcount.so", "-shared", "-fPIC")
+    copy = idle_bench.folder / "copy.so"
+    shutil.copy(library, copy)
+    idle_bench.compile(COUNTS, "program", "-pthread", "-L.", "-lcount", f"-Wl,-rpath,{idle_bench.folder}")
+    program = idle_bench.run_plain("./program")
+    program.wait_for("ready")
+
+    async def carry() -> None:
+        agent = Visited(program.pid, native_machine(), live, "", meets_at_once=True)
+        await agent.greet()
+        file = next(it.file for it in memory_map.mappings(program.pid, program.pid) if it.file.path == str(library))
+        await agent.carry(program.pid, str(copy), lambda: mappings_of(program.pid, program.pid, file), 0.25)
+        agent.disconnect()
+
+    with other_holder(IS_LATE, str(MREMAP)):
+        asyncio.run(carry())
+    assert str(copy) in {it.file.path for it in memory_map.mappings(program.pid, program.pid)}
+    program.ask("")
+    assert program.wait_for("lost") == "lost 0"

@@ -19,6 +19,9 @@ from liveso.process.visit import Visit
 
 _PIECE = 1 << 22  # bytes
 _LONGEST_PATH = 4096
+_LONGEST_MOVE = 60.0
+"""Seconds that mappings may take to move. Where a call takes too long, the other threads are let go; what they wrote
+then would be lost with the pages that are replaced later. It waits for nothing but the kernel."""
 
 
 async def carry(it: Visit, live: Arrived, path: str, parts: Parts, limit: float) -> float:
@@ -40,7 +43,7 @@ async def carry(it: Visit, live: Arrived, path: str, parts: Parts, limit: float)
             for at in range(0, part.end - part.start, _PIECE):
                 size = min(_PIECE, part.end - part.start - at)
                 _keep(it, part, place, at, os.pread(copy.fileno(), size, part.offset + at).ljust(size, b"\0"))
-    failure = await it.call(live.mover, [table, len(found)], live.place, limit=limit)
+    failure = await it.call(live.mover, [table, len(found)], live.place, limit=_LONGEST_MOVE)
     if failure:
         raise TargetError(f"its mappings cannot be moved ({os.strerror(failure)})")
     return (time.monotonic() - since) * 1000
