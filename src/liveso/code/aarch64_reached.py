@@ -4,7 +4,7 @@ of two objects, which is another one when something comes between them, and the 
 import numpy as np
 
 from liveso.code.address_parts import address_parts
-from liveso.code.mask import FIELD
+from liveso.code.mask import FIELD, NOWHERE
 from liveso.elf import Image, Section
 from liveso.elf.data import constant_span
 from liveso.elf.sets import among
@@ -21,8 +21,8 @@ C4.1)."""
 
 
 def without_distances(image: Image, section: Section, masked: Table, fields: Table) -> tuple[Table, Table]:
-    """The `masked` bytes of a section without such numbers either, and the `fields` with these. Raises ImageError as
-    `functions` does."""
+    """The `masked` bytes of a section without such numbers either, and the `fields` with these; those of an address
+    that is for nothing else lead nowhere. Raises ImageError as `functions` does."""
     reached = address_parts(image).reached.rows
     reached = reached[
         (reached["place"] >= section.address) & (reached["place"] < section.address + len(masked) // 4 * 4)
@@ -38,6 +38,7 @@ def without_distances(image: Image, section: Section, masked: Table, fields: Tab
     found = np.zeros(len(reached), FIELD)
     found["place"], found["target"] = reached["place"], reached["target"]
     both = np.sort(np.concatenate([fields, found]), order="place")
+    both["target"][among(both["place"], address_parts(image).reached.anchors.astype("<u8"))] = NOWHERE
     return np.concatenate([words.view(np.uint8), masked[len(words) * 4 :]]), both
 
 
