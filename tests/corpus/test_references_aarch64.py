@@ -236,3 +236,17 @@ def test_start_up_functions_are_not_the_librarys_own(tmp_path: Path) -> None:
         image = read_image(path.read_bytes())
         assert has_own_code(image) is is_own
         assert len(data_references(image).table) == 0
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+def test_a_number_between_functions_is_an_instruction_only_if_something_leads_to_it(
+    assemble: Assembled, is_called: bool
+) -> None:
+    """Any number of a table in hand-written assembly may look like one instruction that forms an address."""
+    lead = "bl 9f\n" if is_called else ""
+    content, places = assemble(
+        f"{lead} ret\n .cfi_endproc\n .inst 0x428a2f98\n9:\nu1: adr x8, one\n ret\nh: .cfi_startproc\n ret"
+    )
+    found = data_references(read_image(content))
+    assert set(found.table["place"].tolist()) == ({places["u1"]} if is_called else set())
+    assert found.doubtful == (not is_called)

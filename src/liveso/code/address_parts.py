@@ -99,10 +99,26 @@ def _numbers(addresses: Table, section: Section) -> Table:
 
 
 def _callable(image: Image, words: CodeWords) -> Iterator[int]:
+    yield from _known_entries(image, words)
+    yield from distinct(words.number[words.part == Part.WHOLE]).tolist()
+
+
+def _known_entries(image: Image, words: CodeWords) -> Iterator[int]:
     yield from (it.value for it in image.symbols if it.is_defined and it.type == tables.STT_FUNC)
     yield from image.relocations["addend"][image.relocations["type"] == image.machine.relative].tolist()
     yield from distinct(words.target[words.calls & (words.target >= 0)]).tolist()
-    yield from distinct(words.number[words.part == Part.WHOLE]).tolist()
+
+
+def _may_be_data(image: Image, section: Section, ways: Ways) -> Table:
+    """Which words lie between functions with unwind entries, where no branch and no call leads to them, nor to what
+    comes before them: hand-written assembly has tables there, and any number may look like an instruction."""
+    numbers = np.arange(len(ways.stretch))
+    is_entry = ways.is_led_to.copy()
+    is_entry[_numbers(distinct(np.fromiter(_known_entries(image, ways.words), "<i8")), section)] = True
+    entry = np.maximum.accumulate(np.where(is_entry, numbers, -1))
+    begin = np.maximum.accumulate(np.where(np.append(True, ~ways.falls[:-1]), numbers, 0))
+    found: Table = (ways.stretch % 2 == 0) & (entry < begin)
+    return found
 
 
 def _in_section(image: Image, section: Section, words: CodeWords) -> AddressParts:
@@ -135,6 +151,10 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
     unclear.append(np.stack([places[origins[origin[doubtful]]], certain, certain + 1], axis=1))
     alone = _single(words, places, inside)
     alone = alone[~among(alone["place"], rows["page"])]
+    is_odd = _may_be_data(image, section, flow.ways)[(alone["place"].astype("<i8") - section.address) // 4]
+    told = alone["target"][is_odd]
+    unclear.append(np.stack([alone["place"][is_odd].astype("<i8"), told, told + 1], axis=1))
+    alone = alone[~is_odd]
     certain_rows = distinct(np.concatenate([rows[~doubtful], alone]))
     formed = certain_rows[certain_rows["forms_address"]]
     numbers = (formed["place"].astype("<i8") - section.address) // 4
