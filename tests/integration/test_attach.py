@@ -9,6 +9,7 @@ import pytest
 
 from liveso.holder.registers import SEIZE, ptrace
 from tests.harness import LIVESO, Bench, Program, wait_until
+from tests.steady import noticed
 
 STEADY = Path(__file__).parent / "programs" / "steady.c"
 LIBRARY = """
@@ -54,10 +55,6 @@ def traces(pid: int) -> tuple[list[str], list[str]]:
     return os.listdir(f"/proc/{pid}/task"), sorted(os.readlink(it) for it in descriptors.iterdir())
 
 
-def bad(program: Program) -> list[str]:
-    return [line for line in program.lines if line.startswith("bad")]
-
-
 @pytest.mark.parametrize("waiting, computing", [(0, 0), (2, 0), (1, 2)])
 def test_a_process_without_live_so_is_updated_and_notices_nothing(bench: Bench, waiting: int, computing: int) -> None:
     program = bench.run_plain(*build(bench, waiting, computing))
@@ -68,7 +65,7 @@ def test_a_process_without_live_so_is_updated_and_notices_nothing(bench: Bench, 
     for number in range(UPDATES):
         update(bench, 2 + number % 2, program)
     assert traces(program.pid) == before
-    assert bad(program) == []
+    assert noticed(program) == []
     (target,) = [it for it in bench.status() if it["pid"] == program.pid]
     assert target["mode"] == "visited"
 
@@ -82,7 +79,7 @@ def test_a_program_with_live_so_is_visited_where_it_asks_for_that(bench: Bench) 
     for number in range(4):
         update(bench, 2 + number % 2, program)
     assert traces(program.pid) == (threads, files)
-    assert bad(program) == []
+    assert noticed(program) == []
 
 
 def test_children_are_found_and_a_process_that_is_detached_keeps_what_it_has(bench: Bench) -> None:
@@ -141,7 +138,7 @@ def test_a_new_daemon_finds_what_was_attached_and_updated(bench: Bench) -> None:
     update(bench, 3, program)
     update(bench, 1, program)
     assert [it["pid"] for it in bench.status()] == [program.pid]
-    assert bad(program) == []
+    assert noticed(program) == []
 
 
 def test_a_process_that_executes_another_program_is_not_taken_for_the_one_before(bench: Bench) -> None:
@@ -207,7 +204,7 @@ def test_a_file_that_is_overwritten_in_place_does_not_end_a_visited_process(benc
     assert (bench.folder / "libversion.so").read_bytes() == content
     before = len(program.lines)
     program.wait_for("version 2", before)
-    assert bad(program) == []
+    assert noticed(program) == []
 
 
 TROUBLES = {
@@ -342,6 +339,6 @@ def test_a_process_that_another_daemon_attaches_is_let_go(bench: Bench, tmp_path
         bench.link("lib.3.so", "libversion.so")
         wait_until(lambda: bench.status() == [], "the first daemon lets it go")
         wait_until(lambda: [it["pid"] for it in other.status()] == [program.pid], "the other one serves it")
-        assert bad(program) == []
+        assert noticed(program) == []
     finally:
         other.close()

@@ -25,16 +25,11 @@ from liveso.process.native import native_machine
 from liveso.process.visit import Visit
 from liveso.store import Store
 from tests.harness import AGENT, Bench, Program, wait_until
+from tests.steady import INTERRUPTED, noticed
 
 STEADY = Path(__file__).parent / "programs" / "steady.c"
 STEPS = 60  # more calls of ptrace(2) than two visits take, and what they do not reach is done
 DEATHS = int(os.environ.get("LIVESO_DEATHS", "55"))
-INTERRUPTED = " returns -1 (Interrupted system call)"
-_STOPS = native_machine().stops
-SEEN_TOO_EARLY = 20 if _STOPS and _STOPS.instruction_size else 0
-"""How many waits may end, of hundreds that are stopped, where the kernel forgets what a thread waits in: those that
-began between the look at the thread and the stop, which is long in an emulator."""
-
 DIES = """
 import os, sys
 sys.path.append(sys.argv[1])
@@ -115,9 +110,7 @@ def build(bench: Bench, waiting: int, computing: int) -> Program:
 
 def expect_that_waits_go_on(program: Program) -> None:
     program.wait_for("version 1", len(program.lines))
-    bad = [it for it in program.lines if it.startswith("bad")]
-    assert [it for it in bad if not it.endswith(INTERRUPTED)] == []
-    assert len(bad) <= SEEN_TOO_EARLY
+    assert noticed(program) == []
 
 
 async def two_visits(pid: int, path: str) -> bool:
@@ -219,7 +212,7 @@ asyncio.run(main())
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
         program.wait_for("version 1", lines + 1)
     wait_until(lambda: "t" not in program.thread_states(), "no thread is held")
-    assert [it for it in program.lines if it.startswith("bad")] == []
+    assert noticed(program) == []
 
 
 ATTEMPTS = 100
