@@ -40,11 +40,12 @@ NO_TRACE = {
     *product(("cursor_goes_backwards",), ("gcc", "clang"), ("-O0",), ("stripped", "debug")),
     *product(("length_before_a_text_grows",), ("gcc",), ("-O0",), ("stripped", "debug")),
     ("length_before_a_text_grows", "clang", "-O0", "debug"),
+    *product(("method_takes_less",), ("gcc", "clang"), ("-O0",), ("stripped",)),
     *product(("spin_lock_becomes_a_mutex",), ("gcc", "clang"), ("-O0",), ("stripped",)),
 }
 """Harmful pairs that are accepted in some builds: at -O0, arguments go through words of the stack and branches, clang
-adds constants one after another, members are changed in registers, and what takes a lock is a function that only one
-version has."""
+adds constants one after another, members are changed in registers, what takes a lock is a function that only one
+version has, and a method that takes less is taken for the same one, edited."""
 
 WRONG_NO = {
     ("another_class_is_made", "gcc", "-O2", "stripped"),

@@ -57,7 +57,7 @@ class ChangedUses:
         old, new = self._matching.old, self._matching.new
         changed = [
             (i, j)
-            for i, j in self._matching.pairs
+            for i, j in self._matching.comparable
             if old.shapes[i] != new.shapes[j] or self._loads_another_constant(i, j) or self._calls_another(i, j)
         ]
         if len(changed) > _MOST_CHANGED:

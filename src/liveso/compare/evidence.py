@@ -65,7 +65,7 @@ def gather_evidence(
     witnesses = list(MovedReferences(versions, staying).found())
     edited = EditedFunctions(versions)
     sizes: list[int] = (matching.old.functions["end"] - matching.old.functions["start"]).tolist()
-    is_same = {(i, j): matching.old.shapes[i] == matching.new.shapes[j] for i, j in matching.pairs}
+    is_same = {(i, j): matching.old.shapes[i] == matching.new.shapes[j] for i, j in matching.comparable}
     compared = sum(sizes[i] for (i, _j), same in is_same.items() if same)
     changed = [it for it, same in is_same.items() if not same and edited.is_comparable(*it)]
     partly: list[tuple[int, int, float]] = []

@@ -24,12 +24,20 @@ class Matching:
 
     `ambiguous` are shapes that several functions of one version share, or that tell nothing: which of them is which is
     not certain.
+    `likely` are pairs of others, which do alike at the same place: enough to ask whether they agree about data, and not
+    for taking one for the other.
     """
 
     old: Shapes
     new: Shapes
     pairs: tuple[tuple[int, int], ...]
     ambiguous: frozenset[int]
+    likely: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def comparable(self) -> tuple[tuple[int, int], ...]:
+        """All pairs, in the order of `old`."""
+        return tuple(sorted((*self.pairs, *self.likely)))
 
 
 def match_functions(old: Image, new: Image) -> Matching:
@@ -47,12 +55,16 @@ def match_functions(old: Image, new: Image) -> Matching:
             taken.add(places[shape])
     changed = counts[0] - counts[1], counts[1] - counts[0]
     named = _with_names(old, a), _with_names(new, b)  # two that are alike and have other names are two functions
+    likely: list[tuple[int, int]] = []
     for one, other in _gaps(forward, len(a.shapes), len(b.shapes), taken):
-        for i, j in _in_gap(old, new, a, b, one, other, changed):
-            if a.shapes[i] == b.shapes[j] or not (i in named[0] and j in named[1]):
+        for i, j, is_likely in _in_gap(old, new, a, b, one, other, changed):
+            if is_likely:
+                likely += [] if i in named[0] and j in named[1] else [(i, j)]
+            elif a.shapes[i] == b.shapes[j] or not (i in named[0] and j in named[1]):
                 forward[i] = j
                 taken.add(j)
-    return Matching(a, b, tuple(sorted(forward.items())), ambiguous)
+    likely = [(i, j) for i, j in likely if i not in forward and j not in taken]
+    return Matching(a, b, tuple(sorted(forward.items())), ambiguous, tuple(sorted(likely)))
 
 
 def _named(old: Image, new: Image, a: Shapes, b: Shapes) -> Iterator[tuple[int, int]]:
@@ -118,8 +130,9 @@ def _in_gap(
     one: list[int],
     other: list[int],
     changed: tuple[Counter[int], Counter[int]],
-) -> Iterator[tuple[int, int]]:
-    """Match what is left between two anchors: equal shapes in order, then what is alike and has no equal elsewhere."""
+) -> Iterator[tuple[int, int, bool]]:
+    """Match what is left between two anchors: equal shapes in order, then what is alike and has no equal elsewhere; and
+    say of each pair whether it is only likely."""
     try:
         parts = changed_parts([a.shapes[i] for i in one], [b.shapes[j] for j in other])
     except TooDifferent:
@@ -131,20 +144,25 @@ def _in_gap(
                 [it for it in (other[at] for at in other_before) if changed[1][b.shapes[it]]],
             )
             yield from _alike(old, new, a, b, *left)
-        yield from zip(one[i : i + size], other[j : j + size], strict=True)
+        yield from (
+            (before, after, False) for before, after in zip(one[i : i + size], other[j : j + size], strict=True)
+        )
 
 
-def _alike(old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]) -> Iterator[tuple[int, int]]:
+def _alike(
+    old: Image, new: Image, a: Shapes, b: Shapes, one: list[int], other: list[int]
+) -> Iterator[tuple[int, int, bool]]:
     if len(one) * len(other) > _LARGEST_GAP**2:
         return
     found = list(_most_alike(one, other, *_pieces_of((old, a, one), (new, b, other), _pieces)))
-    yield from found
+    yield from ((i, j, False) for i, j in found)
     if old.machine.without_registers is None:
         return
     used = {i for i, _j in found}, {j for _i, j in found}
     one, other = [it for it in one if it not in used[0]], [it for it in other if it not in used[1]]
     # in a few words one more member is another register in each: what is left is compared without their numbers
-    yield from _most_alike(one, other, *_pieces_of((old, a, one), (new, b, other), _pieces_without_registers))
+    read = _pieces_without_registers
+    yield from ((i, j, True) for i, j in _most_alike(one, other, *_pieces_of((old, a, one), (new, b, other), read)))
 
 
 def _most_alike(
