@@ -1,5 +1,5 @@
 # make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make test-arm64
-# make agent · make torture · make bench · make backtest · make compatibility · make lint · make wheel
+# make agent · make torture · make bench · make backtest · make backtest-arm64 · make compatibility · make lint · make wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 PYTHON ?= python3
@@ -101,6 +101,11 @@ bench: all
 
 backtest: all
 	$(VENV)/bin/python -m bench.backtest
+
+# the same updates on two machines
+.PHONY: backtest-arm64
+backtest-arm64: all
+	$(VENV)/bin/python -m bench.backtest.two_machines
 
 compatibility: all
 	@tools/system-packages compatibility

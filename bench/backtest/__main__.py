@@ -7,7 +7,6 @@ interrupted goes on where it stopped.
 """
 
 import os
-from itertools import groupby, islice
 from pathlib import Path
 from subprocess import CalledProcessError
 
@@ -15,7 +14,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.backtest.judgements import Judgement, judge_all
-from bench.backtest.releases import Release, Update
+from bench.backtest.releases import Release, Update, some_of_each_source
 from bench.backtest.report import report
 from liveso.verdict import rules_version
 
@@ -38,7 +37,7 @@ def main(releases: str, architecture: str, per_source: int, workers: int) -> Non
             release.refresh()
         except CalledProcessError as error:
             raise SystemExit(f"the lists of {release.name} for {architecture} cannot be fetched") from error
-        updates.extend(_some_of_each_source(release.updates(), per_source))
+        updates.extend(some_of_each_source(release.updates(), per_source))
     kept = cache / f"judgements-{architecture}-{rules_version()[:16]}.jsonl"
     found: list[Judgement] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -50,12 +49,6 @@ def main(releases: str, architecture: str, per_source: int, workers: int) -> Non
     name = "backtest.md" if architecture == "amd64" else f"backtest-{architecture}.md"
     (_DOCUMENTS / name).write_text(report(found, architecture))
     print(f"docs/{name} is written: {len(found)} pairs of libraries from {len(updates)} updates")
-
-
-def _some_of_each_source(updates: list[Update], count: int) -> list[Update]:
-    """Source packages with hundreds of small libraries would be all that is seen."""
-    by_source = groupby(sorted(updates, key=lambda it: (it.source, it.package)), key=lambda it: it.source)
-    return [update for _source, group in by_source for update in islice(group, count)]
 
 
 if __name__ == "__main__":

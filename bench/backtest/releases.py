@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby, islice
 from pathlib import Path
 
 from debian.deb822 import Packages
@@ -88,6 +89,12 @@ class Release:
         for name in subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split():
             content = subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", name], check=True, capture_output=True)
             yield from Packages.iter_paragraphs(content.stdout.decode().splitlines(), use_apt_pkg=False)
+
+
+def some_of_each_source(updates: list[Update], count: int) -> list[Update]:
+    """Source packages with hundreds of small libraries would be all that is seen."""
+    by_source = groupby(sorted(updates, key=lambda it: (it.source, it.package)), key=lambda it: it.source)
+    return [update for _source, group in by_source for update in islice(group, count)]
 
 
 def _is_library(paragraph: Packages) -> bool:

@@ -27,7 +27,7 @@ def _lines(rows: list[Judgement], architecture: str) -> Iterator[str]:
         "the highest, under the policy `strict`, without debug information. A pair is one shared library in both."
     )
     yield ""
-    yield from _table(("release", "pairs", *_OUTCOMES), _counts(rows))
+    yield from table(("release", "pairs", *_OUTCOMES), _counts(rows))
     yield ""
     yield from _times(judged)
     yield ""
@@ -37,18 +37,18 @@ def _lines(rows: list[Judgement], architecture: str) -> Iterator[str]:
     alone = Counter(it.rules[0] for it in judged if len(it.rules) == 1)
     yield "How many pairs each rule refuses, and how many of them no other rule does."
     yield ""
-    yield from _table(("rule", "pairs", "alone"), ((rule, n, alone[rule]) for rule, n in counts.most_common()))
+    yield from table(("rule", "pairs", "alone"), ((rule, n, alone[rule]) for rule, n in counts.most_common()))
     yield ""
     yield from _reviews(judged)
     yield "## Refusals"
     yield ""
-    refused = ((*_what(it), it.evidence, f"{it.seconds:.1f}") for it in judged if it.outcome == "refused")
-    yield from _table(("library", "update", "strongest evidence", "s"), refused)
+    refused = ((*what(it), it.evidence, f"{it.seconds:.1f}") for it in judged if it.outcome == "refused")
+    yield from table(("library", "update", "strongest evidence", "s"), refused)
     yield ""
     yield "## Acceptances"
     yield ""
-    applied = ((*_what(it), f"{it.seconds:.1f}") for it in judged if it.outcome == "applies")
-    yield from _table(("library", "update", "s"), applied)
+    applied = ((*what(it), f"{it.seconds:.1f}") for it in judged if it.outcome == "applies")
+    yield from table(("library", "update", "s"), applied)
     failed = [it for it in rows if it.outcome == "failed"]
     if failed:
         yield ""
@@ -56,7 +56,7 @@ def _lines(rows: list[Judgement], architecture: str) -> Iterator[str]:
         yield ""
         yield "Most are packages that the release's lists still name while the mirror has them no more."
         yield ""
-        yield from _table(("library", "update", "why"), ((*_what(it), it.evidence) for it in failed))
+        yield from table(("library", "update", "why"), ((*what(it), it.evidence) for it in failed))
 
 
 def _counts(rows: list[Judgement]) -> Iterator[tuple[object, ...]]:
@@ -87,7 +87,7 @@ def _reviews(judged: list[Judgement]) -> Iterator[str]:
     for review in reviews:
         it = by_key.get((review["package"], review["old"], review["new"], review["library"]))
         if it is not None:
-            rows.append((*_what(it), it.outcome, review["truth"], review["why"]))
+            rows.append((*what(it), it.outcome, review["truth"], review["why"]))
     if rows:
         yield "## Held against the sources"
         yield ""
@@ -96,15 +96,15 @@ def _reviews(judged: list[Judgement]) -> Iterator[str]:
             right = truths.count(outcome)
             yield f"Of {len(truths)} {name} whose sources' differences were read, {right} are right."
             yield ""
-        yield from _table(("library", "update", "verdict", "right would be", "why"), rows)
+        yield from table(("library", "update", "verdict", "right would be", "why"), rows)
         yield ""
 
 
-def _what(it: Judgement) -> tuple[str, str]:
+def what(it: Judgement) -> tuple[str, str]:
     return it.library or it.update.package, f"{it.update.package} {it.update.old} → {it.update.new}"
 
 
-def _table(titles: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
+def table(titles: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(titles)} |"
     yield f"|{'---|' * len(titles)}"
     for row in rows:
