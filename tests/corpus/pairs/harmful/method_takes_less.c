@@ -40,12 +40,12 @@ static long border(struct shape *it, long width)
 		found += at % 11;
 	return found;
 }
-static const struct methods methods = { area, scaled, border };
+static const struct methods methods = {area, scaled, border};
 API struct shape *shape_new(long width, long height, long more)
 {
 	struct shape *it = malloc(sizeof *it);
 	if (it)
-		*it = (struct shape){ &methods, width, height, more };
+		*it = (struct shape){&methods, width, height, more};
 	return it;
 }
 API long shape_scaled(struct shape *it, long by)
