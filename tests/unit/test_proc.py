@@ -1,10 +1,14 @@
 """What is read of a process in /proc."""
 
 import os
+import subprocess
 
 import pytest
 
-from liveso.process import proc
+from liveso.errors import TargetGone
+from liveso.process import Visited, proc
+from liveso.process.descriptors import process_descriptor
+from liveso.process.native import native_machine
 
 
 @pytest.mark.parametrize(
@@ -18,3 +22,13 @@ from liveso.process import proc
 def test_a_shadow_stack_is_seen(monkeypatch: pytest.MonkeyPatch, lines: list[str], expected: bool) -> None:
     monkeypatch.setattr(proc, "status_lines", lambda pid, thread: ["Name:\tprogram", *lines])
     assert proc.has_shadow_stack(os.getpid(), os.getpid()) is expected
+
+
+def test_a_process_that_has_ended_meanwhile_is_gone_for_who_wants_to_hold_on_to_it() -> None:
+    """PostgreSQL's processes end all the time: attaching them all together failed for one."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    with pytest.raises(TargetGone, match=f"process {process.pid} has ended"):
+        process_descriptor(process.pid)
+    with pytest.raises(TargetGone, match=f"process {process.pid} has ended"):
+        Visited(process.pid, native_machine(), "/live.so", "/socket", meets_at_once=True)

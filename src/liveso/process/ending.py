@@ -7,8 +7,9 @@ import struct
 import time
 from contextlib import suppress
 
-from liveso.errors import TargetError, TargetGone
+from liveso.errors import TargetError
 from liveso.process import proc
+from liveso.process.descriptors import process_descriptor
 
 _INFO = struct.Struct("=Q52xi")  # struct pidfd_info: mask, and exit_code behind numbers of processes and users
 _GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO, of 64 bytes (linux/pidfd.h, since Linux 6.13)
@@ -23,10 +24,7 @@ UNKNOWN = -1
 async def ending_of(pid: int, limit: float) -> int | None:
     """The status of a process, as waitpid(2) gives it, or UNKNOWN, if it ends within `limit` seconds; None where it
     goes on. Raises TargetGone where it has ended before."""
-    try:
-        process = os.pidfd_open(pid)
-    except OSError as error:
-        raise TargetGone(f"process {pid} has ended") from error
+    process = process_descriptor(pid)
     try:
         over = asyncio.Event()
         asyncio.get_running_loop().add_reader(process, over.set)

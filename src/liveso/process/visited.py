@@ -14,6 +14,7 @@ from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged
 from liveso.process.announcement import whose
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, room_at
 from liveso.process.carrying import carry
+from liveso.process.descriptors import process_descriptor
 from liveso.process.emulation import require_not_translated, require_own_program
 from liveso.process.freeze import write_used
 from liveso.process.kept_record import keep_record, read_record
@@ -52,7 +53,7 @@ class Visited:
         self._path = path
         self._turn = asyncio.Lock()
         self._saying = asyncio.Lock()
-        self._process = os.pidfd_open(pid)
+        self._process = process_descriptor(pid)
         self._functions: dict[str, int] = {}
         self._live: Arrived | None = None
         self._is_met = False
