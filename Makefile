@@ -80,7 +80,7 @@ test-processors: all live-aarch64.so
 
 # a whole system of another machine in an emulator, with the daemon in it: what qemu-user has not, as ptrace(2)
 ON_ARM64 := $(addprefix tests/unit/test_,analysis.py kept.py proc.py protocol.py store.py unwind.py waits.py) \
-	$(addprefix tests/integration/test_,main_job.py visits.py freeze.py attach.py identity.py)
+	$(addprefix tests/integration/test_,main_job.py visits.py freeze.py attach.py)
 .PHONY: test-arm64
 test-arm64: all live-aarch64.so
 	@tools/system-packages arm64
