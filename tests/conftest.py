@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, let_all_pass
+from tests.harness import Bench, agent_for, let_all_pass
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
     """A folder with a daemon that runs."""
     bench = Bench(tmp_path, shared / "verdicts")
+    bench.start_daemon()
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def aarch64_bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
+    """The same for programs that an emulator runs."""
+    assert agent_for("aarch64").exists(), "run `make agent MACHINE=aarch64` first"
+    bench = Bench(tmp_path, shared / "verdicts", machine="aarch64")
     bench.start_daemon()
     yield bench
     bench.close()

@@ -4,7 +4,7 @@ with after the update, and what comes out is held against programs that run one 
 One build of each change, or all where LIVESO_CORPUS is "full"."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.corpus.mutations.build import SOURCES, Build, pair, sample
 from tests.corpus.mutations.mutations import HARMFUL, HARMLESS, Mutation
 from tests.corpus.test_mutations import PROGRAMS
 from tests.corpus.test_mutations_aarch64 import BUILDS, NO_TRACE
-from tests.harness import Bench, agent_for
+from tests.harness import Bench
 
 ROUND = ("more", "", "default")
 WRONG_NO = {"other default"}
@@ -54,12 +54,8 @@ def folder(shared: Path) -> Path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
-    assert agent_for("aarch64").exists(), "run `make agent MACHINE=aarch64` first"
-    bench = Bench(tmp_path, shared / "verdicts", machine="aarch64")
-    bench.start_daemon()
-    yield bench
-    bench.close()
+def bench(aarch64_bench: Bench) -> Bench:
+    return aarch64_bench
 
 
 def from_the_start(bench: Bench, library: Path) -> list[Shown]:

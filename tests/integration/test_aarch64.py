@@ -1,12 +1,11 @@
 """Programs for AArch64, which an emulator runs (qemu-user): a thread of live.so's updates them, from inside."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, agent_for, wait_until
+from tests.harness import Bench, wait_until
 from tests.integration import test_moved_variables as moved
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -22,12 +21,8 @@ by_build = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
-    assert agent_for("aarch64").exists(), "run `make agent MACHINE=aarch64` first"
-    bench = Bench(tmp_path, shared / "verdicts", machine="aarch64")
-    bench.start_daemon()
-    yield bench
-    bench.close()
+def bench(aarch64_bench: Bench) -> Bench:
+    return aarch64_bench
 
 
 def build(

@@ -4,13 +4,12 @@ while their library changes again and again. `make test-processors` goes on for 
 import os
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from liveso.process import memory_map
-from tests.harness import Bench, Program, agent_for, wait_until
+from tests.harness import Bench, Program, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 UPDATES = int(os.environ.get("LIVESO_UPDATES", "20"))
@@ -21,12 +20,8 @@ keeps for threads, and what the emulator makes of code that changed. And mapping
 
 
 @pytest.fixture
-def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
-    assert agent_for("aarch64").exists(), "run `make agent MACHINE=aarch64` first"
-    bench = Bench(tmp_path, shared / "verdicts", machine="aarch64")
-    bench.start_daemon()
-    yield bench
-    bench.close()
+def bench(aarch64_bench: Bench) -> Bench:
+    return aarch64_bench
 
 
 def build(bench: Bench, compiler: str, flags: tuple[str, ...]) -> None:
