@@ -94,34 +94,7 @@ long total(void)
 	return found;
 }
 
-void put(long item)
-{
-	pthread_mutex_lock(&queue_lock);
-	while (count == PLACES)
-		pthread_cond_wait(&has_room, &queue_lock);
-	queue[(first + count) % PLACES] = item;
-	count++;
-#if VERSION % 2
-	pthread_cond_signal(&has_items);
-	pthread_mutex_unlock(&queue_lock);
-#else
-	pthread_mutex_unlock(&queue_lock);
-	pthread_cond_signal(&has_items);
-#endif
-}
-
-long take(void)
-{
-	pthread_mutex_lock(&queue_lock);
-	while (!count)
-		pthread_cond_wait(&has_items, &queue_lock);
-	long item = queue[first % PLACES];
-	first++;
-	count--;
-	pthread_cond_signal(&has_room);
-	pthread_mutex_unlock(&queue_lock);
-	return item;
-}
+#include "queue.h"
 
 /* The number of the turn, once it is this side's; or 0 where it is over. */
 long take_turn(int side, int is_over)
