@@ -10,8 +10,7 @@ from liveso.code.syntax import syntax
 from liveso.elf import Image, once_per_image, tables
 
 # abort(3), exit(3), assert(3); the C++ ABI's ways to throw; libstdc++'s functions that throw; GLib's that its headers
-# declare so (gtestutils.h); Ruby's (ruby/internal/error.h)
-# and libevent's (log-internal.h) likewise; Perl's (proto.h)
+# declare so (gtestutils.h); Ruby's (ruby/internal/error.h), libevent's (log-internal.h) and Perl's (proto.h) likewise
 _NEVER_RETURNS = re.compile(
     r"(__stack_chk_fail|__assert_fail|__assert_rtn|abort|_?exit|quick_exit|__cxa_(re)?throw|_Unwind_Resume|"
     r"_ZSt\d+__throw_.*|g_assertion_message_expr|rb_((exc_)?raise|bug|fatal|notimplement|sys_fail)|event_(errx?|sock_err)|"

@@ -7,6 +7,8 @@ from liveso.code.form import Form
 from liveso.code.instructions import Code
 
 _OPERAND = re.compile(r"\[[^\]]*\]!?|[^,\[\]\s][^,\[\]]*")
+REGISTER = re.compile(r"[a-z][a-z0-9]+")
+"""What names of registers look like in an outline, as those of operations do."""
 SHIFTS = frozenset({"shl", "sal", "shr", "sar", "rol", "ror", "lsl", "lsr", "asr"})
 MASKS = frozenset({"and", "or", "xor", "test", "bt", "bts", "btr", "ands", "orr", "eor", "bic", "tst", "tbz", "tbnz"})
 TESTS = frozenset({"tst", "tbz", "tbnz"})

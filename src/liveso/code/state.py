@@ -16,6 +16,7 @@ from liveso.code.operations import (
     HIDE,
     HIDES,
     MASKS,
+    REGISTER,
     SHIFTS,
     condition,
     is_signed,
@@ -29,7 +30,6 @@ from liveso.elf.tables import Table
 
 INDEXED = "index"
 """The operation that adds an index to a pointer."""
-_REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _MAKES = re.compile(r"alloc|new|create|dup", re.I)
 _WORD, _INT = 8, 4  # bytes; narrower numbers are made as wide as this before code computes with them
 
@@ -107,7 +107,7 @@ class State:
 
     def _pointer(self, base: str, memory: str) -> Value | None:
         """What the register holds that memory is addressed by: of two, the one that leads to something known."""
-        known = [self.values.get(it) for it in (base, *_REGISTER.findall(memory)) if it]
+        known = [self.values.get(it) for it in (base, *REGISTER.findall(memory)) if it]
         leading = (it for it in known if it is not None and (it.source is Source.ADDRESS or is_variable(it)))
         return next(leading, known[0] if known else None)
 

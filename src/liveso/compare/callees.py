@@ -38,10 +38,7 @@ class Callees:
     def _numbers(self) -> tuple[dict[int, int], dict[int, int]]:
         """By address."""
         names: dict[str, int] = {}
-        found = tuple(
-            {at: names.setdefault(name, len(names) + 1) for at, name in (slots | stub_names(image, slots)).items()}
-            for image, slots in ((it, slot_names(it)) for it in self._images)
-        )
+        found = tuple(_import_numbers(it, names) for it in self._images)
         starts = [it.functions["start"].tolist() for it in (self._matching.old, self._matching.new)]
         for i, j in self._matching.pairs:
             found[0][starts[0][i]] = found[1][starts[1][j]] = -1 - i
@@ -57,9 +54,14 @@ class Callees:
 def import_numbers(image: Image, targets: Table, numbers: dict[str, int]) -> Table:
     """A number for the name of the function of another library that each of `targets` leads to, the one in `numbers`,
     which takes up new ones; 0 for other places."""
+    return _looked_up(targets, _import_numbers(image, numbers))
+
+
+def _import_numbers(image: Image, numbers: dict[str, int]) -> dict[int, int]:
+    """By the address of each slot and stub."""
     slots = slot_names(image)
     names = slots | stub_names(image, slots)
-    return _looked_up(targets, {it: numbers.setdefault(names[it], len(numbers) + 1) for it in sorted(names)})
+    return {at: numbers.setdefault(name, len(numbers) + 1) for at, name in names.items()}
 
 
 def _looked_up(targets: Table, known: dict[int, int]) -> Table:

@@ -1,14 +1,13 @@
 """Addresses that code forms only to compare others with them, as the end of an array."""
 
-import re
 from bisect import bisect_right
 
 import numpy as np
 
 from liveso.code import Code, Form, Operation, Reader, frame_registers
+from liveso.code.operations import REGISTER
 from liveso.elf.tables import Table
 
-_REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _AS_FAR = 64  # instructions before a comparison
 _MOST_STATES = 1 << 14  # of one walk
 _END = Form(Operation.RETURN, "")
@@ -38,7 +37,7 @@ class Comparisons:
             it = code.forms[index] if index < len(code) else _END
             if it.base in holders:
                 return False  # the end of an array is not accessed
-            if it.outline.startswith("cmp") and (_slot(it) in holders or holders & set(_REGISTER.findall(it.outline))):
+            if it.outline.startswith("cmp") and (_slot(it) in holders or holders & set(REGISTER.findall(it.outline))):
                 found |= not self._is_about_object(code, index, holders)
                 continue
             holders = _after(it, holders)
@@ -60,7 +59,7 @@ class Comparisons:
         own = frame_registers(code, machine)
         if form.base:
             return form.base not in own
-        others = set(_REGISTER.findall(form.outline)[1:]) - registers
+        others = set(REGISTER.findall(form.outline)[1:]) - registers
         for it in reversed(code.forms[max(0, index - _AS_FAR) : index]):
             if others & set(it.written):
                 return it.operation is Operation.MOVE and it.base != "" and it.base not in own

@@ -1,13 +1,11 @@
 """Edits that look like a change of layout: other masks of a text's bytes, and other ends of loops."""
 
-import re
 from bisect import bisect_left
 
 from liveso.code import Code, Operation
-from liveso.code.operations import TESTS, parts
+from liveso.code.operations import REGISTER, TESTS, parts
 from liveso.code.use import How, Use
 
-_REGISTERS = re.compile(r"[a-z][a-z0-9]+")
 _LEAST_ADDRESS = 4096
 _INPUT_WIDTHS = (1, 2)  # bytes of a character
 
@@ -47,7 +45,7 @@ def is_compared_end(code: Code, address: int) -> bool:
     if len(form.written) != 1:
         return False
     register = form.written[0]
-    users = [it for it in code.forms if it is not form and register in _REGISTERS.findall(it.outline)]
+    users = [it for it in code.forms if it is not form and register in REGISTER.findall(it.outline)]
     users = [it for it in users if it.written != (register,) or it.base == register or it.source == register]
     is_compared = any(it.outline.startswith("cmp ") for it in users)
     return is_compared and all(it.outline.startswith(("cmp ", "push ", "pop ")) for it in users)

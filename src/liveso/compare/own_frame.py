@@ -5,19 +5,17 @@ a constant: `add x2, sp, #592; stur q0, [x2, #-40]`. It chooses these two as the
 otherwise leaves another distance between them. That is no more a member than what the stack pointer itself leads to.
 """
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from liveso.code import Code, Form, Operation, frame_registers
-from liveso.code.operations import parts
+from liveso.code.operations import REGISTER, parts
 from liveso.elf import Image
 from liveso.machine import Machine
 
 _WORD = 4  # bytes of an instruction
 _AS_FAR = 64  # instructions
-_REGISTER = re.compile(r"[a-z][a-z0-9]+")
 
 
 def is_out_of_reach(image: Image, code: Code, at: int, machine: Machine) -> bool:
@@ -92,8 +90,8 @@ def _is_added_to(code: Code, at: int, own: set[str]) -> bool:
             return False
         if name == "add" and len(operands) == 3 and operands[1] in own and operands[2] == register:
             is_added = True
-        elif register in _REGISTER.findall(form.outline.partition(" ")[2]) and (
-            register not in form.written or register in _REGISTER.findall(form.outline.partition(",")[2])
+        elif register in REGISTER.findall(form.outline.partition(" ")[2]) and (
+            register not in form.written or register in REGISTER.findall(form.outline.partition(",")[2])
         ):
             return False
         if register in form.written:

@@ -5,13 +5,12 @@ smaller, and the array stays where it was, an object from before has all that ne
 larger, an object from before has too little.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from liveso.code import CALLS, Code, Form, Instruction, Operation, frame_registers
 from liveso.code.allocators import SIZE_ARGUMENTS
-from liveso.code.operations import ADDS, parts, summand
+from liveso.code.operations import ADDS, REGISTER, parts, summand
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import Kind, Witness
 
@@ -25,7 +24,6 @@ MAKERS = frozenset(
 same."""
 _OWN = "an allocator of its own"
 _FILLS = frozenset({"memset", "memcpy", "memmove", "__memset_chk", "__memcpy_chk", "__memmove_chk"})
-_REGISTER = re.compile(r"[a-z][a-z0-9]+")
 _KEEPS = ("push ", "pop ", "stp ", "ldp ")
 """By which a function keeps a register for its caller."""
 _LARGEST_END = 64  # bytes of padding, and of an element that an array at the end does not have any more
@@ -118,7 +116,7 @@ class TailSizes:
                 return self._allocation(side, index, it, register)
             if form.operation in (Operation.JUMP, Operation.RETURN):
                 break
-            if register in _REGISTER.findall(form.outline):
+            if register in REGISTER.findall(form.outline):
                 is_copy = form.operation is Operation.MOVE and form.source == register and len(form.written) == 1
                 return self._call_with(side, code, index + 1, form.written[0]) if is_copy else None
         return None
@@ -127,7 +125,7 @@ class TailSizes:
         """The same for a register that is kept for several calls: one allocates, others fill what it made."""
         found: _Asked | None = None
         for index, form in enumerate(code.forms):
-            if index == start or register not in _REGISTER.findall(form.outline) or form.outline.startswith(_KEEPS):
+            if index == start or register not in REGISTER.findall(form.outline) or form.outline.startswith(_KEEPS):
                 continue
             is_copy = form.operation is Operation.MOVE and not form.is_store and form.source == register
             if index < start and form.written == (register,):
@@ -188,7 +186,7 @@ class TailSizes:
                     held[self._machine.result_register] = filled
                 continue
             slot = f"{form.base}{form.displacement}" if form.base in own else ""
-            inside = {form.base, *_REGISTER.findall(form.outline.partition("[")[2].partition("]")[0])}
+            inside = {form.base, *REGISTER.findall(form.outline.partition("[")[2].partition("]")[0])}
             bases = [held[it] for it in inside if it in held and code.targets[index] is None]
             yield from (shift + (form.displacement or 0) for shift in bases)
             self._follow(form, slot, bases, held)
