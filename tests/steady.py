@@ -4,8 +4,8 @@ from liveso.process.native import native_machine
 from tests.harness import Program
 
 INTERRUPTED = " returns -1 (Interrupted system call)"
-_STOPS = native_machine().stops
-_SEEN_TOO_EARLY = 20 if _STOPS and _STOPS.instruction_size else 0
+_CALLS = native_machine().calls
+_SEEN_TOO_EARLY = 20 if _CALLS and _CALLS.stops.instruction_size else 0
 """How many waits may end, of hundreds that are stopped, where the kernel forgets what a thread waits in: those that
 began between the look at the thread and the stop, which is long in an emulator."""
 

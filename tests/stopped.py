@@ -77,11 +77,9 @@ def _look(pid: int, thread: int, memory: int) -> StoppedThread:
     _ptrace(_GETREGSET, thread, _NT_PRSTATUS, ctypes.addressof(area))
     machine = native_machine()
     assert machine.calls
-    number, place = (
-        struct.unpack_from("<q", registers.raw, at)[0] for at in (machine.calls.number_at, machine.calls.next_at)
-    )
-    instruction = machine.calls.stands_at
-    if instruction and os.pread(memory, len(instruction), place) != instruction:
+    stops = machine.calls.stops
+    number, place = (struct.unpack_from("<q", registers.raw, at)[0] for at in (stops.number_at, stops.next_at))
+    if stops.instruction and os.pread(memory, stops.instruction_size, place).hex() != stops.instruction:
         number = -1
     mapped = MappedObjects(
         Memory(lambda address, size: os.pread(memory, size, address)), memory_map.mappings(pid, thread), machine

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
-from liveso.holder import waits
+from liveso.holder import threads, waits
 from liveso.holder.waits import Waits
-from liveso.machine.aarch64_calls import AARCH64_STOPS
+from liveso.machine.aarch64_calls import AARCH64_CALLS
 
 EPOLL_PWAIT, NANOSLEEP, CLOCK_NANOSLEEP, FUTEX, READ, RESTART = 22, 101, 115, 98, 63, 128
 CODE, STACK, THREAD = 0xAAAA0000, 0xFFFF0000, 7  # behind the instruction that makes the call
@@ -53,12 +53,13 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setattr(waits, "read_registers", lambda *_asked: it.written())
     monkeypatch.setattr(waits, "write_registers", it.write)
     monkeypatch.setattr(waits, "field_of", it.field)
+    monkeypatch.setattr(threads, "field_of", it.field)
     monkeypatch.setattr(waits, "system_call_of", lambda *_asked: it.call.split())
     return it
 
 
 def noted() -> Waits:
-    found = Waits(1, AARCH64_STOPS)
+    found = Waits(1, AARCH64_CALLS.stops)
     found.note(THREAD)
     return found
 

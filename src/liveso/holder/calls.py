@@ -48,7 +48,6 @@ class Call:
     limit: float
     standstill: int
     number: int
-    next_at: int
     end: int
     place: int
     frame: bytes
@@ -66,10 +65,10 @@ class Fault(Exception):
 
 def call_of(order: bytes) -> Call:
     """What an order of the daemon's asks for, without its first byte."""
-    limit, still, number, next_at, end, place, frame_size, registers_size, *waiting = CALL_ORDER.unpack_from(order)
+    limit, still, number, end, place, frame_size, registers_size, *waiting = CALL_ORDER.unpack_from(order)
     frame = order[CALL_ORDER.size : CALL_ORDER.size + frame_size]
     registers = order[CALL_ORDER.size + frame_size : CALL_ORDER.size + frame_size + registers_size]
-    return Call(limit, still, number, next_at, end, place, frame, registers, frozenset(waiting))
+    return Call(limit, still, number, end, place, frame, registers, frozenset(waiting))
 
 
 class Others:
@@ -166,7 +165,7 @@ def _until_end(stopped: Stopped, call: Call, others: Others) -> None:
             raise Gone(f"thread {stopped.thread} has ended")
         if status == _AT_A_SYSTEM_CALL:
             registers = read_registers(stopped.thread, PRSTATUS)
-            places = stopped.waits.facts.number_at, call.next_at
+            places = stopped.waits.facts.number_at, stopped.waits.facts.next_at
             number, place = (int.from_bytes(registers[at : at + 8], "little") for at in places)
             if number == call.number and place == call.end:
                 return

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`number_at` and `result_at` are the places of a system call's number, and of its result, among the registers of a
-    thread that stands (NT_PRSTATUS), in bytes; `interrupted` are the numbers of the calls that the kernel ends with
-    EINTR for a stop (signal(7)). Register sets are named by the kernel's numbers (elf.h, NT_*): a thread has its vector
-    registers in the first of `vectors` that there is.
+    thread that stands (NT_PRSTATUS), in bytes, and `next_at` that of the address of its next instruction; `interrupted`
+    are the numbers of the calls that the kernel ends with EINTR for a stop (signal(7)). Register sets are named by the
+    kernel's numbers (elf.h, NT_*): a thread has its vector registers in the first of `vectors` that there is.
 
     Some kernels let a thread that waits in a call stand at the instruction which made it, and tell neither that it did
     wait nor, where the call has a result, with which first argument. There, `instruction` is that one, in hexadecimal
-    digits (else empty), and `next_at` the place of the next one's address; a call that has waited for a part of its
-    time goes on as one with the number `restart` (restart_syscall(2)): `resumed` are such calls, each with bits that
-    its second argument does not have, and the place of an argument that is not 0.
+    digits (else empty); a call that has waited for a part of its time goes on as one with the number `restart`
+    (restart_syscall(2)): `resumed` are such calls, each with bits that its second argument does not have, and the place
+    of an argument that is not 0.
 
     `number_set` is where a system call's number is changed (0: at `number_at`), and `thread_set` is read behind
     NT_PRSTATUS (0: none). A thread would lose in a call what it has in one of the sets `unkept`, where these say so:
@@ -24,9 +24,9 @@ class Facts:
 
     number_at: int
     result_at: int
+    next_at: int
     interrupted: tuple[int, ...]
     vectors: tuple[int, ...]
-    next_at: int = 0
     instruction: str = ""
     restart: int = -1
     resumed: tuple[tuple[int, int, int], ...] = ()

@@ -43,7 +43,7 @@ from liveso.holder.stops import (
     stop_of,
     wait_for_stop,
 )
-from liveso.holder.threads import field_of, state
+from liveso.holder.threads import has_signal, state
 from liveso.holder.waits import Waits
 
 _LONGEST_CARRY = 60.0  # seconds
@@ -107,7 +107,8 @@ def _until_over(talk: socket.socket, agent: int, stopped: dict[int, int], waits:
 
 def _step(waits: Waits, thread: int, stopped: dict[int, int]) -> None:
     """A signal that comes meanwhile is the program's, and goes on with the thread; one that has a signal already,
-    stands with its whole process (SIGSTOP), or is about to make a system call, makes no step."""
+    stands with its whole process (SIGSTOP), or is about to make a system call, makes no step. The step's own signal is
+    waited for: it would end the program."""
     pid = waits.pid
     if stopped.get(thread) != 0 or _event_of(pid, thread) not in (0, signal.SIGTRAP) or waits.is_at_call(thread):
         return
@@ -119,7 +120,8 @@ def _step(waits: Waits, thread: int, stopped: dict[int, int]) -> None:
             is_interrupted = ptrace(INTERRUPT, thread)
         rounds += 1
         pause(rounds)
-    while number == 0 and is_interrupted and _has_trap(pid, thread):  # the step was over at that moment
+    # where the step was over when it was interrupted, its signal is still to come
+    while number == 0 and is_interrupted and has_signal(pid, thread, "SigPnd", signal.SIGTRAP):
         ptrace(CONT, thread)
         wait_for_stop(pid, thread, math.inf)
         number = stop_of(pid, thread) or 0
@@ -127,11 +129,6 @@ def _step(waits: Waits, thread: int, stopped: dict[int, int]) -> None:
         del stopped[thread]
     elif number != signal.SIGTRAP:
         stopped[thread] = number
-
-
-def _has_trap(pid: int, thread: int) -> bool:
-    """Whether a thread that stands is still to get the signal that ends a step: it would end the program."""
-    return bool(int(field_of(pid, thread, "SigPnd") or "0", 16) >> signal.SIGTRAP - 1 & 1)
 
 
 def _event_of(pid: int, thread: int) -> int:

@@ -48,11 +48,11 @@ CALL, RETURNED, FAULT, TOO_LONG = b"C", b"r", b"x", b"o"
 """The order to let the thread that is visited make a call, followed by CALL_ORDER, and its answers. RETURNED: the HELD
 for which the other threads stood still. FAULT, with a text: it did not come back, and the thread is where it was.
 TOO_LONG: the thread has been let go, and comes back by itself when the call returns."""
-CALL_ORDER = struct.Struct("=dBqHQQHH4h")
+CALL_ORDER = struct.Struct("=dBqQQHH4h")
 """The seconds that it may take; when the other threads stand still: FREE, ALONE, ALONE_FROM_NOW; the number of the
-system call which ends the call; where registers have the address of the next instruction, and the address behind that
-system call; an address, the size in bytes of what is to be written there, and that of the registers which the call
-begins with: both follow; and the numbers of system calls by which threads wait for others."""
+system call which ends the call, and the address behind that; an address, the size in bytes of what is to be written
+there, and that of the registers which the call begins with: both follow; and the numbers of system calls by which
+threads wait for others."""
 FREE, ALONE, ALONE_FROM_NOW = range(3)
 """Not at all; during the call, as far as that can be: one of them may have what the call waits for; until the end of
 the visit, or the call is not made."""

@@ -24,6 +24,11 @@ def field_of(pid: int, thread: int, name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:")), "")
 
 
+def has_signal(pid: int, thread: int, name: str, number: int) -> bool:
+    """Whether a signal is in a set of /proc/PID/status (SigPnd, SigCgt)."""
+    return bool(int(field_of(pid, thread, name) or "0", 16) >> number - 1 & 1)
+
+
 def system_call_of(pid: int, thread: int) -> list[str]:
     """The fields of /proc/PID/syscall, which begin with a call's number where the thread waits in one."""
     return _text(pid, thread, "syscall").split()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from liveso.holder.facts import Facts
 from liveso.holder.registers import PRSTATUS, read_registers, write_registers
-from liveso.holder.threads import field_of, system_call_of
+from liveso.holder.threads import field_of, has_signal, system_call_of
 
 _ERESTARTNOHAND = 514  # include/linux/errno.h of the kernel
 _WORD = struct.Struct("=q")
@@ -16,8 +16,8 @@ _FIELDS_OF_A_WAIT = 9  # number, six arguments, stack pointer, program counter (
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """The call that a thread waited in before it was told to stop: its number and first argument, the thread's stack
-    pointer and the address of its next instruction, and how often it had given up the processor by itself."""
+    """The call that a thread waited in before it was told to stop: its number and first argument, the address of the
+    thread's next instruction, and how often it had given up the processor by itself."""
 
     number: int
     argument: int
@@ -47,22 +47,15 @@ class Waits:
 
     def registers(self, thread: int) -> bytes:
         """Those of a thread that stands, with which it goes on; empty where it has ended."""
-        found = read_registers(thread, PRSTATUS)
-        return self._going_on(thread, found) if self.facts.instruction_size and found else found
+        return self._going_on(thread, read_registers(thread, PRSTATUS))
 
     def let_go_on(self, thread: int, number: int) -> None:
         """Let a call that the stop ended be made again when the thread goes on, with a signal or 0: but a signal's
-        handler is to find it ended with EINTR. Some kernels see to that themselves, for calls that end with
-        ERESTARTNOHAND."""
-        facts = self.facts
+        handler is to find it ended with EINTR."""
         before = read_registers(thread, PRSTATUS)
-        if not before or (facts.instruction_size and number and self._has_handler(thread, number)):
-            return
-        after = bytearray(self._going_on(thread, before) if facts.instruction_size else before)
-        if not facts.instruction_size and _has_ended(before, facts):
-            _WORD.pack_into(after, facts.result_at, -_ERESTARTNOHAND)
+        after = self._made_again(thread, number, before) if before else before
         if after != before:
-            write_registers(thread, PRSTATUS, bytes(after))
+            write_registers(thread, PRSTATUS, after)
 
     def is_at_call(self, thread: int) -> bool:
         """Whether a thread stands at the instruction that makes a system call, where this tells of one that waits. A
@@ -87,16 +80,22 @@ class Waits:
         second = _word(registers, facts.result_at + _WORD.size)
         for number, unwanted, needed_at in facts.resumed:
             if wait.number == number and not second & unwanted and _word(registers, needed_at):
-                found = bytearray(registers)
-                _WORD.pack_into(found, facts.number_at, facts.restart)
-                return bytes(found)
+                return _with(registers, {facts.number_at: facts.restart})
         return registers
+
+    def _made_again(self, thread: int, number: int, registers: bytes) -> bytes:
+        facts = self.facts
+        if facts.instruction_size:
+            is_for_handler = number and has_signal(self.pid, thread, "SigCgt", number)
+            return registers if is_for_handler else self._going_on(thread, registers)
+        # the kernel makes it again, unless a handler comes in between
+        return _with(registers, {facts.result_at: -_ERESTARTNOHAND}) if _has_ended(registers, facts) else registers
 
     def _going_on(self, thread: int, registers: bytes) -> bytes:
         """Forgets what was noted where the thread did anything since: it was woken for the stop alone, and has given up
         the processor but for that."""
         facts, wait = self.facts, self._noted.get(thread)
-        if wait is None:
+        if wait is None or not registers:
             return registers
         code = _word(registers, facts.next_at)
         is_there = _word(registers, facts.number_at) == wait.number and wait.code - code in (0, facts.instruction_size)
@@ -106,16 +105,10 @@ class Waits:
             return registers
         if code != wait.code or not _has_ended(registers, facts):
             return registers
-        found = bytearray(registers)
-        found[facts.result_at : facts.result_at + _WORD.size] = wait.argument.to_bytes(_WORD.size, "little")
-        _WORD.pack_into(found, facts.next_at, code - facts.instruction_size)
-        return bytes(found)
+        return _with(registers, {facts.result_at: wait.argument, facts.next_at: code - facts.instruction_size})
 
     def _switches(self, thread: int) -> int:
         return int(field_of(self.pid, thread, "voluntary_ctxt_switches") or -1)
-
-    def _has_handler(self, thread: int, number: int) -> bool:
-        return bool(int(field_of(self.pid, thread, "SigCgt") or "0", 16) >> number - 1 & 1)
 
 
 def _has_ended(registers: bytes, facts: Facts) -> bool:
@@ -126,3 +119,11 @@ def _has_ended(registers: bytes, facts: Facts) -> bool:
 
 def _word(registers: bytes, at: int) -> int:
     return int(_WORD.unpack_from(registers, at)[0])
+
+
+def _with(registers: bytes, words: dict[int, int]) -> bytes:
+    """The registers with other words at some places."""
+    found = bytearray(registers)
+    for at, word in words.items():
+        found[at : at + _WORD.size] = (word % (1 << 64)).to_bytes(_WORD.size, "little")
+    return bytes(found)

@@ -4,7 +4,7 @@ import re
 
 import capstone
 
-from liveso.machine.aarch64_calls import AARCH64_CALLS, AARCH64_REGISTERS_OF_SIGNAL, AARCH64_STOPS
+from liveso.machine.aarch64_calls import AARCH64_CALLS, AARCH64_REGISTERS_OF_SIGNAL
 from liveso.machine.aarch64_jump import AARCH64_JUMP
 from liveso.machine.aarch64_parts import AARCH64_PARTS
 from liveso.machine.aarch64_registers import without_registers
@@ -72,7 +72,6 @@ AARCH64 = Machine(
     reached_behind=reached_behind,
     without_registers=without_registers,
     start_up_is_described=True,
-    stops=AARCH64_STOPS,
     calls=AARCH64_CALLS,
     breakpoint=b"\xa0\x00\x20\xd4",  # brk #5 (UPROBES_BRK_IMM: arch/arm64/include/asm/brk-imm.h of the kernel)
     # DWARF for the Arm 64-bit Architecture, "DWARF register names": x0 to x30, sp, pc

@@ -43,7 +43,7 @@ _SVC = b"\x01\x00\x00\xd4"
 
 # epoll_pwait, epoll_pwait2, io_getevents, semop, semtimedop, rt_sigtimedwait; accept, recvfrom, recvmsg and accept4
 # with a time limit
-AARCH64_STOPS = Facts(
+_STOPS = Facts(
     number_at=64,
     result_at=0,
     interrupted=(22, 441, 4, 193, 192, 137, 202, 207, 212, 242),
@@ -77,17 +77,17 @@ def _frame(thread: StoppedThread, place: int) -> bytes:
 
 def _records(thread: StoppedThread) -> tuple[bytes, bytes]:
     """The record of the vector registers, and that of the scalable ones, where the thread has such."""
-    if thread.vector_set != _SVE:
-        vectors, fpsr, fpcr = _FP_STATE.unpack_from(thread.vectors)
-        return _VECTORS.pack(_VECTORS_RECORD, _VECTORS.size, fpsr, fpcr, vectors), b""
-    _size, _most, length, _longest, flags, _reserved = _SVE_HEADER.unpack_from(thread.vectors)
+    length = flags = at = 0
+    if thread.vector_set == _SVE:
+        _size, _most, length, _longest, flags, _reserved = _SVE_HEADER.unpack_from(thread.vectors)
+        at = _SVE_HEADER.size
     if not flags & _HAS_SCALABLE:
-        vectors, fpsr, fpcr = _FP_STATE.unpack_from(thread.vectors, _SVE_HEADER.size)
+        vectors, fpsr, fpcr = _FP_STATE.unpack_from(thread.vectors, at)
         return _VECTORS.pack(_VECTORS_RECORD, _VECTORS.size, fpsr, fpcr, vectors), b""
     size = length * _VECTOR_COUNT + length // 8 * _PREDICATE_COUNT
-    registers = thread.vectors[_SVE_HEADER.size : _SVE_HEADER.size + size]
+    registers = thread.vectors[at : at + size]
     lowest = b"".join(registers[at : at + 16] for at in range(0, length * _VECTOR_COUNT, length))
-    fpsr, fpcr = struct.unpack_from("=II", thread.vectors, _aligned(_SVE_HEADER.size + size))
+    fpsr, fpcr = struct.unpack_from("=II", thread.vectors, _aligned(at + size))
     record_size = _aligned(_SCALABLE.size + size)
     scalable = _SCALABLE.pack(_SCALABLE_RECORD, record_size, length, 0, 0, 0) + registers
     return _VECTORS.pack(_VECTORS_RECORD, _VECTORS.size, fpsr, fpcr, lowest), scalable.ljust(record_size, b"\0")
@@ -116,11 +116,9 @@ AARCH64_CALLS = Calls(
     stub=_STUB,
     stub_end=_STUB.index(_SVC) + len(_SVC),
     way_back=_RT_SIGRETURN,
-    number_at=AARCH64_STOPS.number_at,
-    next_at=AARCH64_STOPS.next_at,
+    stops=_STOPS,
     stack_at=_SP * 8,
     thread_at=_THREAD_AT,
-    stands_at=_SVC,
     waiting=(_FUTEX, _SCHED_YIELD, _NANOSLEEP, _CLOCK_NANOSLEEP),
     kcmp=272,
     frame=_frame,

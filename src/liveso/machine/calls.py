@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from liveso.holder.facts import Facts
+
 
 @dataclass(frozen=True, slots=True)
 class StoppedThread:
@@ -25,20 +27,17 @@ class Calls:
     `frame` makes the stack's content for a thread that is to be as it was, at an address, which is a multiple of 16;
     `frame_size` is its size in bytes at most, for vector registers of a size. `registers` are those to call a function
     with: with arguments, the address of the stub, that of the frame, and the place of the result.
-    `number_at`, `next_at`, `stack_at` and `thread_at` are the places of a system call's number, the address of the next
-    instruction, the stack pointer and the thread pointer among the registers, in bytes; a thread that waits in a system
-    call `stands_at` this instruction, unless its number tells that it does; `waiting` are the numbers of
-    system calls by which a thread waits for another (futex(2)), and `kcmp` is that of kcmp(2).
+    `stops` is what stopping a thread needs. `stack_at` and `thread_at` are the places of the stack pointer and the
+    thread pointer among the registers, in bytes; `waiting` are the numbers of system calls by which a thread waits for
+    another (futex(2)), and `kcmp` is that of kcmp(2).
     """
 
     stub: bytes
     stub_end: int
     way_back: int
-    number_at: int
-    next_at: int
+    stops: Facts
     stack_at: int
     thread_at: int
-    stands_at: bytes
     waiting: tuple[int, int, int, int]
     kcmp: int
     frame: Callable[[StoppedThread, int], bytes]

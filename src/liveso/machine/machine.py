@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from liveso.holder.facts import Facts
 from liveso.machine.calls import Calls
 from liveso.machine.entry_jump import EntryJump
 from liveso.machine.frames import FrameRegisters
@@ -40,7 +39,7 @@ class Machine:
     the thread pointer lie above it (ELF TLS, 3: variant I).
     `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed by a displacement of
     one byte. `padding` are the bytes that may stand between functions.
-    `stops` is what stopping a thread needs, and what the kernel sets in code to be told of it is a `breakpoint`.
+    What the kernel sets in code to be told of it is a `breakpoint`.
     Where instructions have one size, and form addresses in parts, `code_words` tells of the words of code at an address
     what each does with registers, which it numbers as the processor does, and `parts` gives them others.
     `freed_registers` have a bit for each that calls may change, `linker_registers` those that stubs and veneers of
@@ -114,7 +113,6 @@ class Machine:
     has_blocks_above: bool = False
     near_branch_opcodes: frozenset[int] = frozenset()
     padding: frozenset[int] = frozenset()
-    stops: Facts | None = None
     breakpoint: bytes = b""
     frames: FrameRegisters | None = None
     code_words: Callable[[bytes, int], CodeWords] | None = None

@@ -6,7 +6,7 @@ import capstone
 
 from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
-from liveso.machine.x86_64_calls import X86_64_CALLS, X86_64_STOPS
+from liveso.machine.x86_64_calls import X86_64_CALLS
 from liveso.machine.x86_64_jump import X86_64_JUMP
 from liveso.machine.x86_64_vectors import vector_instruction
 from liveso.machine.x86_64_words import adds_words, extended_words
@@ -55,7 +55,6 @@ X86_64 = Machine(
     call_opcode=b"\xe8",
     entry_mark=b"\xf3\x0f\x1e\xfa",  # endbr64 (Intel Manual 1, 18.1 "Control-flow Enforcement")
     near_branch_opcodes=frozenset({*range(0x70, 0x80), *range(0xE0, 0xE4), 0xEB}),
-    stops=X86_64_STOPS,
     breakpoint=b"\xcc",  # int3
     calls=X86_64_CALLS,
     # 3.6.2 "DWARF Register Number Mapping": rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, the return address

@@ -54,11 +54,12 @@ _RESTARTED = {512, 513, 514, 516}  # ERESTARTSYS … ERESTART_RESTARTBLOCK (incl
 
 # epoll_wait, epoll_pwait, epoll_pwait2, io_getevents, semop, semtimedop, rt_sigtimedwait; accept, recvfrom, recvmsg and
 # accept4 with a time limit
-X86_64_STOPS = Facts(
+_STOPS = Facts(
     number_at=_NUMBER * 8,
     result_at=_AX * 8,
     interrupted=(232, 281, 441, 208, 65, 220, 128, 43, 45, 47, 288),
     vectors=(0x202,),  # NT_X86_XSTATE
+    next_at=_IP * 8,
 )
 
 # call *%rbx; mov %rax, (%r12); again: mov $15, %eax; syscall; jmp again
@@ -68,7 +69,7 @@ _STUB = bytes.fromhex("ffd3 49890424 b80f000000 0f05 ebf7")
 def _frame(thread: StoppedThread, place: int) -> bytes:
     registers = list(_REGISTERS.unpack(thread.registers))
     result = registers[_AX] - (1 << 64)
-    is_ended = result == -errno.EINTR and registers[_NUMBER] in X86_64_STOPS.interrupted
+    is_ended = result == -errno.EINTR and registers[_NUMBER] in _STOPS.interrupted
     if registers[_NUMBER] < 1 << 63 and (-result in _RESTARTED or is_ended):
         registers[_AX] = registers[_NUMBER]  # the system call that the stop ended is made again
         registers[_IP] -= _SYSCALL_SIZE
@@ -124,11 +125,9 @@ X86_64_CALLS = Calls(
     stub=_STUB,
     stub_end=_STUB.index(b"\x0f\x05") + _SYSCALL_SIZE,
     way_back=_RT_SIGRETURN,
-    number_at=X86_64_STOPS.number_at,
-    next_at=_IP * 8,
+    stops=_STOPS,
     stack_at=_SP * 8,
     thread_at=_FS_BASE * 8,
-    stands_at=b"",
     waiting=(202, 24, 35, 230),  # futex, sched_yield, nanosleep, clock_nanosleep
     kcmp=312,
     frame=_frame,

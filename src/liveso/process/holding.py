@@ -93,7 +93,7 @@ async def talk(kind: bytes, pid: int, thread: int, limit: float) -> AsyncIterato
 def facts() -> Facts:
     """What the holder is to know of this machine's processor."""
     machine = known_native_machine()
-    return machine.stops if machine and machine.stops else Facts(0, 0, (), ())
+    return machine.calls.stops if machine and machine.calls else Facts(0, 0, 0, (), ())
 
 
 _START = """

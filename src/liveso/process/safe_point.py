@@ -15,12 +15,13 @@ from itertools import pairwise
 import numpy as np
 
 from liveso.code.mask import displacements
+from liveso.machine import Machine
 from liveso.process.kinds import CLONE, START, Kind, Kinds
 from liveso.process.mapped import MappedObject, MappedObjects
 from liveso.process.memory import Unreadable
 from liveso.process.safe_calls import CLOCKS, LETS_SIGNALS_COME, LOCKS, STREAMS, TRANSFERS, WAITS
 from liveso.process.unwind import Frame, Stack
-from liveso.process.waiting import waits_by_itself
+from liveso.process.waiting import is_at_system_call, waits_by_itself
 
 _LARGEST_FUNCTION = 4096  # bytes
 _LIBRARY_CALLS = WAITS | TRANSFERS | LETS_SIGNALS_COME | LOCKS | STREAMS
@@ -56,7 +57,7 @@ class _Judge:
             if reason := self._reason_in(part, is_in_call, call, is_oldest):
                 return reason + (", which a signal interrupted" if first else "")
             first, call = border + 1, None
-            is_in_call = not is_oldest and self._is_at_system_call(frames[first].pc)
+            is_in_call = not is_oldest and is_at_system_call(frames[first].pc, self._objects)
         return ""
 
     def _reason_in(self, frames: Sequence[Frame], is_in_call: bool, call: int | None, is_oldest: bool) -> str:
@@ -127,15 +128,6 @@ class _Judge:
             return -1  # `makecontext`: what was left for it is on another stack
         return end - has_second
 
-    def _is_at_system_call(self, pc: int) -> bool:
-        """Whether code stands before a system call that is to be made again, or behind one."""
-        facts = self._objects.machine.frames
-        if facts is None:
-            return False
-        size = len(facts.system_call)
-        content = self._objects.memory.content(pc - size, 2 * size)
-        return facts.system_call in (content[:size], content[size:])
-
     def _names(self, frame: Frame) -> frozenset[str]:
         """Those of the exported function that a frame is of."""
         return self._kinds.exports(frame.image).functions_at(frame.place)
@@ -149,23 +141,24 @@ class _Judge:
 
     def _jumps(self, image: MappedObject, name: str, target: int) -> bool:
         """Whether what is defined by `name` has the bytes of a branch to `target`."""
-        machine = self._objects.machine
-        opcodes = tuple(it for it in machine.branch_opcodes if it != machine.call_opcode)
-        for code in self._kinds.exports(image).definitions(name):
-            content = self._objects.memory.content(code.start, min(len(code), _LARGEST_FUNCTION))
-            if machine.code_words:
-                words = machine.code_words(content[: len(content) // 4 * 4], code.start)
-                if ((words.target == target) & ~words.calls).any():
-                    return True
-                continue
-            numbers = displacements(content).astype("<i8")
-            ends = np.arange(len(numbers)) + machine.displacement_size
-            for at in np.flatnonzero(numbers + ends == target - code.start).tolist():
-                if content[:at].endswith(opcodes):
-                    return True
-        return False
+        contents = (
+            (self._objects.memory.content(code.start, min(len(code), _LARGEST_FUNCTION)), code.start)
+            for code in self._kinds.exports(image).definitions(name)
+        )
+        return any(_has_branch(self._objects.machine, content, start, target) for content, start in contents)
 
     def _name(self, frame: Frame) -> str:
         names = sorted(self._names_of_call(frame), key=lambda it: (it.startswith("_"), len(it), it))
         image = frame.image
         return f"{names[0] if names else f'{frame.pc - image.base:#x}'} of {image.name}"
+
+
+def _has_branch(machine: Machine, content: bytes, start: int, target: int) -> bool:
+    """Whether code at an address has the bytes of a branch to `target`, which is no call."""
+    if machine.code_words:
+        words = machine.code_words(content[: len(content) // 4 * 4], start)
+        return bool(((words.target == target) & ~words.calls).any())
+    opcodes = tuple(it for it in machine.branch_opcodes if it != machine.call_opcode)
+    numbers = displacements(content).astype("<i8")
+    ends = np.arange(len(numbers)) + machine.displacement_size
+    return any(content[:at].endswith(opcodes) for at in np.flatnonzero(numbers + ends == target - start).tolist())

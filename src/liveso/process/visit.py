@@ -82,7 +82,6 @@ class Visit:
             limit,
             standstill,
             calls.way_back,
-            calls.next_at,
             place.stub + calls.stub_end,
             frame_at,
             len(frame),
@@ -110,8 +109,9 @@ class Visit:
     @property
     def system_call(self) -> int | None:
         """The number of the system call that the thread is in; None where it is in none."""
-        number, instruction = self.register(self.calls.number_at), self.calls.stands_at
-        if instruction and self.read_some(self.register(self.calls.next_at), len(instruction)) != instruction:
+        stops = self.calls.stops
+        number, size = self.register(stops.number_at), stops.instruction_size
+        if size and self.read_some(self.register(stops.next_at), size).hex() != stops.instruction:
             return None
         return number if number < 1 << 63 else None
 

@@ -25,15 +25,23 @@ def waits_by_itself(registers: bytes, objects: MappedObjects) -> bool:
     pc, stack = (int.from_bytes(registers[facts.places[it] :][:8], "little") for it in _numbers(objects))
     thread = int.from_bytes(registers[calls.thread_at :][:8], "little")
     kinds = Kinds(objects)
-    size = len(facts.system_call)
-    around = objects.memory.content(pc - size, 2 * size)  # one that is to be made again is in front of it
-    if kinds.of(objects.at(pc)) is not Kind.OTHER or facts.system_call not in (around[:size], around[size:]):
+    if kinds.of(objects.at(pc)) is not Kind.OTHER or not is_at_system_call(pc, objects):
         return False
     mapping = next((it for it in objects.mappings if it.start <= stack < it.end), None)
     if mapping is None or not (thread in range(mapping.start, mapping.end) or mapping.file.path == "[stack]"):
         return False
     words = stack_words(objects.memory, objects.mappings, stack, thread if thread > stack else mapping.end)
     return words is not None and _are_of_its_beginning(words, objects, kinds)
+
+
+def is_at_system_call(pc: int, objects: MappedObjects) -> bool:
+    """Whether code stands before a system call that is to be made again, or behind one. Raises Unreadable."""
+    facts = objects.machine.frames
+    if facts is None:
+        return False
+    size = len(facts.system_call)
+    content = objects.memory.content(pc - size, 2 * size)
+    return facts.system_call in (content[:size], content[size:])
 
 
 def _numbers(objects: MappedObjects) -> tuple[int, int]:
