@@ -82,15 +82,23 @@ class Ways:
     def _leads_to(self, endless: Table) -> Table:
         """Whether the address in each word is that of one of the functions that begin with the words `endless`, or of
         another one that never returns."""
+        found: Table = np.isin(self._callee, endless) | self._calls_last
+        return found
+
+    @cached_property
+    def _callee(self) -> Table:
+        """The word that the address in each word is of, also by a stub of the image's own; -1 where it is elsewhere."""
         target = self.words.target
-        at = np.minimum(np.searchsorted(self.stubs[:, 0], target), max(len(self.stubs) - 1, 0))
         if len(self.stubs):
+            at = np.minimum(np.searchsorted(self.stubs[:, 0], target), len(self.stubs) - 1)
             target = np.where(self.stubs[at, 0] == target, self.stubs[at, 1], target)
         called = (target - self.start) // 4
-        inside = (target >= self.start) & (called < len(self.stretch))
-        found: Table = (np.isin(np.where(inside, called, -1), endless) & inside) | np.isin(
-            self.words.target, self.last_calls
-        )
+        found: Table = np.where((target >= self.start) & (called < len(self.stretch)), called, -1)
+        return found
+
+    @cached_property
+    def _calls_last(self) -> Table:
+        found: Table = np.isin(self.words.target, self.last_calls)
         return found
 
     @cached_property
