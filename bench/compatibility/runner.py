@@ -141,7 +141,7 @@ def _change(
     wanted = {it.library: digest(it.new) for it in plan if digest(it.new) != now[it.library]}
     begin, moment = time.monotonic(), time.time()
     site.install({it.library: it.new for it in plan})
-    problem = _wait_until_settled(site, wanted, moment)
+    problem, _ = _wait_until_settled(site, wanted, moment)
     end = max(time.monotonic(), begin + _SHORTEST)
     time.sleep(max(0.0, end - time.monotonic()))
     time.sleep(_SHORTEST)
@@ -150,8 +150,8 @@ def _change(
     while time.monotonic() < last:
         site.status()  # as before
         time.sleep(_POLL)
-    problem = problem or _wait_until_settled(site, wanted, moment)  # processes that were made since, too
-    status = site.status()
+    late, status = _wait_until_settled(site, wanted, moment)  # processes that were made since, too
+    problem = problem or late
     changed, usual = load.within(begin, end), load.within(quiet, last)
     everything = load.within(begin, last)
     rows, after = [], dict(now)
@@ -182,20 +182,28 @@ def _change(
     return rows, after
 
 
-def _wait_until_settled(site: Site, wanted: dict[str, str], moment: float) -> str:
-    """Wait until each process runs each new version, or it was refused. What is missing after the limit, or nothing."""
+def _wait_until_settled(
+    site: Site, wanted: dict[str, str], moment: float
+) -> tuple[str, dict[Mapped, dict[str, Any]]]:
+    """Wait until each process runs each new version, or it was refused. What is missing after the limit, or nothing,
+    and what the daemon says of these processes, and of others that are as far."""
     end = time.monotonic() + _LIMIT
     while True:
         site.check()
         mapped, status = _lasting(site, wanted)
         open_ends = {it for it in mapped if not _is_settled(status.get(it), wanted[it.name], moment)}
+        settled = {
+            it: row
+            for it, row in status.items()
+            if it in mapped or it.name not in wanted or _is_settled(row, wanted[it.name], moment)
+        }
         if not open_ends:
-            return ""
+            return "", settled
         if time.monotonic() > end:
             one = min(open_ends, key=lambda it: (it.name, it.pid))
             row = status.get(one)
             said = f"{row['result']} {row['reason']} {row['note']}" if row else "not known to the daemon"
-            return f"neither updated nor refused in {len(open_ends)} cases; {one.name} in {one.pid}: {said}"
+            return f"neither updated nor refused in {len(open_ends)} cases; {one.name} in {one.pid}: {said}", settled
 
 
 def _is_settled(row: dict[str, Any] | None, wanted: str, moment: float) -> bool:

@@ -33,4 +33,4 @@ def test_no_request_fails_and_each_process_runs_the_new_version_or_was_told_why_
     rows = run(replace(subject, changes=changes), offers)
     assert {it.library for it in rows} == wanted, rows
     for row in rows:
-        assert row.verdict in ("applies", "refused", "held back") and row.requests > 20 and not row.failed, rows
+        assert row.verdict in ("applies", "refused", "held back") and row.requests > 20 and not row.failed, row
