@@ -52,7 +52,8 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A process. `note` says why it is not served, where it is not; `container` is the one that it runs in."""
+    """A process. `note` says why it is not served, where it is not; `container` is the one that it runs in, `units` are
+    its systemd units, outermost first."""
 
     pid: int
     command: str
@@ -60,6 +61,7 @@ class Target:
     note: str
     libraries: tuple[Library, ...]
     container: str = ""
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def read_status(answer: Mapping[str, Any]) -> Status:
             note=it.get("note", ""),
             libraries=_once(_library(library) for library in it.get("libraries", ())),
             container=it.get("container", ""),
+            units=tuple(it.get("units", ())),
         )
         for it in answer.get("targets", ())
     )

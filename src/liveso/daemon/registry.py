@@ -19,7 +19,7 @@ from liveso.daemon.supervision import Supervisor
 from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
 from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc, rights
-from liveso.process.belonging import container_of
+from liveso.process.belonging import container_of, services_and_scopes
 from liveso.settings import Settings, loglevel, switch
 from liveso.store import Store
 
@@ -171,7 +171,8 @@ class Registry:
         except SettingsError as error:
             raise TargetError(str(error)) from error
         command = proc.command(peer.pid, hello.thread)
-        return ServedTarget(peer, target, command, level, is_visited, is_atomic, container_of(peer.pid))
+        container, units = container_of(peer.pid), services_and_scopes(peer.pid)
+        return ServedTarget(peer, target, command, level, is_visited, is_atomic, container, units)
 
     async def _work(self, served: ServedTarget) -> None:
         """Do for one target what is due, one thing after another; a slow one holds up nobody else."""

@@ -101,8 +101,8 @@ class Fixed:
 class ServedTarget:
     """A target with its libraries, by path, and its other objects, by name. `loglevel` says what appears on its
     standard error, and whether an update `is_atomic`, for which no thread may be inside the library; one that
-    `is_visited` has no thread of live.so's; `container` is what that is called which it runs in; `mapped` is the code
-    that it had mapped when its objects were last listed.
+    `is_visited` has no thread of live.so's; `container` is what that is called which it runs in, `units` are its
+    systemd units, outermost first; `mapped` is the code that it had mapped when its objects were last listed.
 
     Its own task learns of it and updates it, one thing after another, when `due`: `is_to_learn` says
     whether there is something to learn. `learning` is held while it learns. `looks_alike` counts the looks at its
@@ -118,6 +118,7 @@ class ServedTarget:
     is_visited: bool = False
     is_atomic: bool = False
     container: str = ""
+    units: tuple[str, ...] = ()
     libraries: dict[str, Library] = field(default_factory=dict)
     fixed: dict[str, Fixed] = field(default_factory=dict)
     note: str = ""
@@ -183,6 +184,7 @@ def view(it: Shown) -> dict[str, object]:
         "user": it.target.user,
         "mode": "visited" if it.is_visited else "resident",
         "container": it.container,
+        "units": it.units,
         "note": it.note,
         "libraries": [_library_view(library) for library in it.libraries.values()],
     }

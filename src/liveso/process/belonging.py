@@ -35,6 +35,15 @@ def units(pid: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for line in lines for part in line.split(":", 2)[2].split("/") if part))
 
 
+def services_and_scopes(pid: int) -> tuple[str, ...]:
+    """The systemd units that hold its processes, outermost first: `user@1000.service` before what that user's own
+    systemd has started. Raises TargetGone."""
+    try:
+        return tuple(it for it in units(pid) if it.endswith((".service", ".scope")))
+    except OSError as error:
+        raise TargetGone(f"process {pid} has ended") from error
+
+
 def is_in_unit(unit: str, pid: int) -> bool:
     """Whether a process belongs to a systemd unit. Raises OSError."""
     return unit in units(pid)
