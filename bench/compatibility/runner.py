@@ -182,9 +182,7 @@ def _change(
     return rows, after
 
 
-def _wait_until_settled(
-    site: Site, wanted: dict[str, str], moment: float
-) -> tuple[str, dict[Mapped, dict[str, Any]]]:
+def _wait_until_settled(site: Site, wanted: dict[str, str], moment: float) -> tuple[str, dict[Mapped, dict[str, Any]]]:
     """Wait until each process runs each new version, or it was refused. What is missing after the limit, or nothing,
     and what the daemon says of these processes, and of others that are as far."""
     end = time.monotonic() + _LIMIT
