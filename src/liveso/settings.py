@@ -1,10 +1,12 @@
 """Settings: variables of the environment, which go before the configuration file, which goes before the defaults."""
 
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ _LONGEST_SOCKET_PATH = 103  # unix(7): 107 bytes, less the ".api" of the command
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a user can set. Times in seconds; `ignore` and `only` are glob patterns of library paths or file names,
-    `allow` and `deny` of processes: a word of PROCESS_WORDS, "=", and a glob pattern."""
+    `allow` and `deny` of processes: a word of PROCESS_WORDS, "=", and a glob pattern; `history_size` is in MiB,
+    `metrics` an address and a port, or empty; `notify` is a command line or the URL of a webhook, `notify_on` are kinds
+    of events."""
 
     socket: Path
     store: Path
@@ -37,6 +41,11 @@ class Settings:
     deny: tuple[str, ...]
     switch: str
     canary: int
+    history_days: float
+    history_size: int
+    metrics: str
+    notify: str
+    notify_on: tuple[str, ...]
 
     @property
     def command_socket(self) -> Path:
@@ -55,6 +64,21 @@ class Settings:
 POLICIES = ("strict", "ask", "elf", "force")
 OVERWRITES = ("protect", "ignore")
 SWITCHES = ("now", "atomic")
+NOTIFIABLE = (
+    "updated",
+    "rolled-back",
+    "refused",
+    "held-back",
+    "waiting-for-person",
+    "failed",
+    "crash-after-update",
+    "allowed",
+    "rollback",
+    "resume",
+    "started",
+    "stopped",
+)
+"""The kinds of events (`liveso.history.Kind`) that may be told."""
 PROCESS_WORDS = ("unit", "command", "user", "container")
 """What a process can be named by, in a pattern."""
 VARIABLES = {
@@ -72,6 +96,11 @@ VARIABLES = {
     "deny": "LIVE_DENY",
     "switch": "LIVE_SWITCH",
     "canary": "LIVE_CANARY",
+    "history_days": "LIVE_HISTORY_DAYS",
+    "history_size": "LIVE_HISTORY_SIZE",
+    "metrics": "LIVE_METRICS",
+    "notify": "LIVE_NOTIFY",
+    "notify_on": "LIVE_NOTIFY_ON",
 }
 """Each setting's name in the configuration file, and its variable."""
 
@@ -102,6 +131,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         deny=_process_patterns("LIVE_DENY", values["deny"]),
         switch=switch(values["switch"]),
         canary=int(_number("LIVE_CANARY", values["canary"])),
+        history_days=_number("LIVE_HISTORY_DAYS", values["history_days"]),
+        history_size=int(_number("LIVE_HISTORY_SIZE", values["history_size"])),
+        metrics=_listening(values["metrics"]),
+        notify=_notified(values["notify"]),
+        notify_on=_some_of("LIVE_NOTIFY_ON", NOTIFIABLE, patterns(values["notify_on"])),
     )
 
 
@@ -122,6 +156,11 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "deny": "",
         "switch": "now",
         "canary": 0,
+        "history_days": 400,
+        "history_size": 64,
+        "metrics": "",
+        "notify": "",
+        "notify_on": "refused:failed:waiting-for-person:crash-after-update",
     }
 
 
@@ -208,6 +247,37 @@ def _one_of(name: str, choices: tuple[str, ...], value: Any) -> str:
     if value not in choices:
         raise SettingsError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     return str(value)
+
+
+def _some_of(name: str, choices: tuple[str, ...], values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_one_of(name, choices, it) for it in values)
+
+
+def _listening(value: Any) -> str:
+    """An address and a port, with a colon between them."""
+    text = str(value)
+    address, colon, port = text.rpartition(":")
+    try:
+        is_right = bool(ip_address(address.strip("[]"))) and 0 < int(port) < 65536
+    except ValueError:
+        is_right = False
+    if text and not (colon and is_right):
+        raise SettingsError(f"LIVE_METRICS: {text!r} is not an address and a port, like 127.0.0.1:9464")
+    return text
+
+
+def _notified(value: Any) -> str:
+    """A URL, or a command line whose first word is a path."""
+    text = str(value).strip()
+    if text.startswith(("http://", "https://")):
+        return text
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise SettingsError(f"LIVE_NOTIFY: {text!r} cannot be taken apart into words: {error}") from error
+    if text and not command[0].startswith("/"):
+        raise SettingsError(f"LIVE_NOTIFY: {text!r} is neither a URL nor a command line that begins with a path from /")
+    return text
 
 
 def _number(name: str, value: Any) -> float:

@@ -127,7 +127,7 @@ def test_a_crash_holds_back_this_version_only_and_what_has_it_keeps_it(bench: Be
     programs = start(bench, 3)
     bench.update("lib.2.so", "libversion.so", *(it.pid for it in programs))
     os.kill(programs[0].pid, signal.SIGBUS)
-    bench.wait_for_log("event=crash-after-update", "signal=SIGBUS")
+    bench.wait_for_log("event=crash-after-update", "ended with SIGBUS")
     late = bench.run("./program")
     assert late.wait_for("version") == "version 2"
     bench.update("lib.3.so", "libversion.so", programs[1].pid, programs[2].pid)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from liveso.daemon.allowing import Allowing
+from liveso.daemon.events import Events
 from liveso.daemon.permissions import Permissions
 from liveso.daemon.state import Result
 from liveso.errors import Declined, ExitCode, StoreError
@@ -35,7 +36,8 @@ def served(pid: int, path: str, refused: Version | None, result: Result = Result
 
 def allow(folder: Path, targets: Iterable[Any], library: str, version: str) -> dict[str, object]:
     store: Any = Builds()
-    return asyncio.run(Allowing(store, Permissions(folder)).allow(targets, library, version))
+    allowing = Allowing(store, Permissions(folder), Events(store, ()))
+    return asyncio.run(allowing.allow(targets, library, version, "alice"))
 
 
 @pytest.mark.parametrize("name", ["/lib/libone.so", "libone.so"])

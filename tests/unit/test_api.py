@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveso.daemon.api import answer, encodable
+from liveso.daemon.api import answer
+from liveso.daemon.encoding import encodable
 
 
 def original(text: str) -> bytes:

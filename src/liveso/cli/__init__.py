@@ -20,6 +20,7 @@ COMMANDS = {
     "detach": "Let attached processes go.",
     "status": "Show the processes, their libraries, and the last results.",
     "why": "Say why libraries were not updated in running processes.",
+    "history": "Show what happened, when, and who did it.",
     "check": "Say whether one version of a library may replace another.",
     "allow": "Apply an update that waits for a person.",
     "rollback": "Take a library back from what lies on disk.",

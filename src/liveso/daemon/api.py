@@ -3,10 +3,8 @@
 import asyncio
 import json
 import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,6 +13,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from liveso import __version__
+from liveso.daemon.asker import Asked, person
+from liveso.daemon.encoding import encodable
 from liveso.daemon.log import log
 from liveso.daemon.service import Service
 from liveso.daemon.state import Shown, view
@@ -23,7 +23,6 @@ from liveso.errors import Declined, ExitCode, LivesoError
 _PART = 16384  # characters: some milliseconds of work
 _LONGEST_QUESTION = 65536  # bytes
 _LONGEST_WAIT = 600.0  # seconds
-_LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 def make_server(service: Service) -> uvicorn.Server:
@@ -34,15 +33,15 @@ def make_server(service: Service) -> uvicorn.Server:
 
     async def allow(request: Request) -> dict[str, object]:
         library, version = await _texts(request, "library", "version")
-        return await service.allow(library, version)
+        return await service.allow(library, version, _asker(request))
 
     async def rollback(request: Request) -> dict[str, object]:
         library, version, pids, wait = await _texts(request, "library", "version", "pids", "wait")
-        return await service.rolling_back.rollback(library, version, _pids(pids), _seconds(wait))
+        return await service.rolling_back.rollback(library, version, _pids(pids), _seconds(wait), _asker(request))
 
     async def resume(request: Request) -> dict[str, object]:
         library, pids = await _texts(request, "library", "pids")
-        return await service.rolling_back.resume(library, _pids(pids))
+        return await service.rolling_back.resume(library, _pids(pids), _asker(request))
 
     async def attach(request: Request) -> dict[str, object]:
         return _noted(await service.attaching.attach(await _numbers(request)))
@@ -52,16 +51,37 @@ def make_server(service: Service) -> uvicorn.Server:
 
     routes = [
         Route("/status", status),
+        _metrics_of(service),
         *(
             Route(f"/{it.__name__}", _answering(it), methods=["POST"])
             for it in (allow, rollback, resume, attach, detach)
         ),
     ]
+    return _server(routes)
+
+
+def make_metrics_server(service: Service) -> uvicorn.Server:
+    """What everybody may read who can connect."""
+    return _server([_metrics_of(service)])
+
+
+def _metrics_of(service: Service) -> Route:
+    async def metrics(request: Request) -> Response:
+        return service.metrics.answer(request.headers.get("accept", ""))
+
+    return Route("/metrics", metrics)
+
+
+def _server(routes: list[Route]) -> uvicorn.Server:
     app = Starlette(routes=routes)
     config = uvicorn.Config(
-        app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
+        app, http=Asked, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1
     )
     return _QuietServer(config)
+
+
+def _asker(request: Request) -> str:
+    return person(*request.client) if request.client else ""
 
 
 async def _texts(request: Request, *names: str) -> list[str]:
@@ -158,27 +178,6 @@ def _shown(served: Shown, view: Callable[[Shown], Mapping[str, object]]) -> str:
             "libraries": [],
         }
         return json.dumps(encodable(it))
-
-
-def encodable(value: Any) -> Any:
-    """`value` with strings that every JSON reader takes.
-
-    A path or a command line is bytes; those that are not UTF-8, which Python keeps as lone surrogates (PEP 383), become
-    `\\xNN`. It can be undone: a backslash that stands before what looks like such an escape becomes `\\x5c`.
-    """
-    if isinstance(value, str):
-        if value.isascii() and "\\x" not in value:
-            return value
-        escaped = _LIKE_AN_ESCAPE.sub(r"\\x5c", value)
-        try:
-            return escaped.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        except UnicodeEncodeError:  # half of a character that takes two in UTF-16: no byte of a name
-            return escaped.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {encodable(name): encodable(it) for name, it in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [encodable(it) for it in value]
-    return value
 
 
 class _QuietServer(uvicorn.Server):

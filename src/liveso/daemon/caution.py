@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from liveso.daemon.crashes import Crashes
-from liveso.daemon.log import log
+from liveso.daemon.events import Events
 from liveso.daemon.naming import is_called
 from liveso.daemon.pins import Process
 from liveso.daemon.state import ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import process_of
+from liveso.history import Kind
 from liveso.process.ending import UNKNOWN, ending_of
 from liveso.roots import inside
 from liveso.store import Version
@@ -43,10 +44,16 @@ class Caution:
     """Lets `canaries` of the `targets` have a version first, all of them where it is 0."""
 
     def __init__(
-        self, canaries: int, crashes: Crashes, supervisor: Supervisor, targets: Mapping[int, ServedTarget]
+        self,
+        canaries: int,
+        crashes: Crashes,
+        events: Events,
+        supervisor: Supervisor,
+        targets: Mapping[int, ServedTarget],
     ) -> None:
         self._canaries = canaries
         self._crashes = crashes
+        self._events = events
         self._supervisor = supervisor
         self._targets = targets
         self._trials = {known: _Trial(crash=said) for known, said in crashes.read().items()}
@@ -109,15 +116,7 @@ class Caution:
         fact += f" ({served.command})"
         trial.crash = f"{fact}, which others do not get: `liveso resume {name}` lets them have it"
         self._crashes.keep(path, version, trial.crash)  # before it is said: the daemon may end any time
-        log.error(
-            "crash-after-update",
-            pid=served.pid,
-            command=served.command,
-            library=path,
-            version=version.digest,
-            signal=number.name,
-            seconds=round(after, 1),
-        )
+        self._events.of_process(Kind.CRASHED, served, path, after=version, reason=fact)
         self._supervisor.tell(_subject(path, version), f"{path}: {trial.crash}")
         self._try_others(path)  # they say why they do not get it
 

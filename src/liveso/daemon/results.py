@@ -4,19 +4,21 @@ import os
 import time
 
 from liveso.apply import Outcome
-from liveso.daemon.log import log
+from liveso.daemon.events import Events
 from liveso.daemon.pins import Rollback
 from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import LivesoError
+from liveso.history import Kind
 from liveso.store import Store, Version
 from liveso.verdict import Finding, describe
 
 
 class Results:
-    def __init__(self, supervisor: Supervisor, store: Store) -> None:
+    def __init__(self, supervisor: Supervisor, store: Store, events: Events) -> None:
         self._supervisor = supervisor
         self._store = store
+        self._events = events
 
     def say(self, served: ServedTarget, level: int, line: str) -> None:
         """Put a line on the program's standard error, if that is so talkative."""
@@ -33,13 +35,15 @@ class Results:
         self,
         served: ServedTarget,
         library: Library,
+        before: Version,
         version: Version,
         outcome: Outcome,
         milliseconds: float,
         steps: dict[str, float],
         rollback: Rollback | None = None,
     ) -> None:
-        """The library runs a version by now; by a `rollback`, where that is not what lies on disk."""
+        """The library runs a version by now instead of the one `before`; by a `rollback`, where that is not what lies
+        on disk."""
         library.stale, library.refused, library.tried = outcome.stale, None, frozenset()
         library.milliseconds = milliseconds
         library.note(Result.UPDATED)
@@ -47,15 +51,15 @@ class Results:
         if rollback:
             self.rolled_back(library, rollback)
         name = os.path.basename(library.path)
-        log.info(
-            "rolled-back" if rollback else "updated",
-            pid=served.target.pid,
-            library=library.path,
-            version=str(version),
-            build_id=library.build_id,
-            milliseconds=round(milliseconds, 1),
+        self._events.of_process(
+            Kind.ROLLED_BACK if rollback else Kind.UPDATED,
+            served,
+            library.path,
+            before=before,
+            after=version,
+            milliseconds=milliseconds,
+            steps=steps,
             stale_functions=len(library.stale),
-            **{f"{step}_ms": round(value, 1) for step, value in steps.items()},
         )
         done = "rolled back" if rollback else "updated"
         self.say(served, 2, f"{name}: {done} to {_title(version, library)} in {milliseconds:.0f} ms")
@@ -73,7 +77,7 @@ class Results:
             return
         library.refused = version
         library.note(Result.REFUSED, reason, details)
-        log.warning("refused", pid=served.target.pid, library=library.path, version=str(version or ""), reason=reason)
+        self._events.of_process(Kind.REFUSED, served, library.path, after=version, reason=reason)
         self.say(served, 1, f"{os.path.basename(library.path)}: not updated: {reason}")
 
     def held_back(self, served: ServedTarget, library: Library, version: Version, name: str, reason: str) -> None:
@@ -83,7 +87,7 @@ class Results:
         library.refused = version
         library.note(Result.HELD_BACK, reason)
         library.waits_for = (name,) if name else ()
-        log.info("held-back", pid=served.target.pid, library=library.path, version=str(version), reason=reason)
+        self._events.of_process(Kind.HELD_BACK, served, library.path, after=version, reason=reason)
         self.say(served, 1, f"{os.path.basename(library.path)}: not updated yet: {reason}")
 
     def waiting(self, served: ServedTarget, library: Library, version: Version, findings: tuple[Finding, ...]) -> None:
@@ -98,9 +102,7 @@ class Results:
         library.refused = version
         details = (*(f"{found.rule}: {found.text}" for found in findings), cure)
         library.note(Result.WAITING, reason, details)
-        log.warning(
-            "waiting-for-person", pid=served.target.pid, library=library.path, version=str(version), reason=reason
-        )
+        self._events.of_process(Kind.WAITING, served, library.path, after=version, reason=reason)
         self.say(served, 1, f"{name}: not updated, but waits for a person: {reason}")
 
     def _title_of(self, version: Version) -> str:
@@ -133,7 +135,7 @@ class Results:
 
     def failed(self, served: ServedTarget, library: Library, reason: str) -> None:
         library.note(Result.FAILED, reason)
-        log.warning("failed", pid=served.target.pid, library=library.path, reason=reason)
+        self._events.of_process(Kind.FAILED, served, library.path, reason=reason)
         self.say(served, 1, f"{os.path.basename(library.path)}: not served: {reason}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from liveso.daemon.caution import Caution
 from liveso.daemon.disk import Disk
+from liveso.daemon.events import Events
 from liveso.daemon.log import log
 from liveso.daemon.naming import beginning_of_version, is_called, libraries_called, only_one
 from liveso.daemon.pins import Choice, Pin, Pins
@@ -15,6 +16,7 @@ from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import WantedVersions, process_of
 from liveso.errors import Declined, ExitCode, LivesoError, StoreError
+from liveso.history import Kind
 from liveso.roots import root_of
 from liveso.store import Store, Version
 
@@ -58,6 +60,7 @@ class RollingBack:
         wanted: WantedVersions,
         pins: Pins,
         caution: Caution,
+        events: Events,
         supervisor: Supervisor,
         targets: Mapping[int, ServedTarget],
     ) -> None:
@@ -66,11 +69,14 @@ class RollingBack:
         self._wanted = wanted
         self._pins = pins
         self._caution = caution
+        self._events = events
         self._supervisor = supervisor
         self._targets = targets
         self._turn = asyncio.Lock()
 
-    async def rollback(self, library: str, beginning: str, pids: Sequence[int], wait: float) -> dict[str, object]:
+    async def rollback(
+        self, library: str, beginning: str, pids: Sequence[int], wait: float, by: str
+    ) -> dict[str, object]:
         """Take a library, named by path or base name, back to the version whose SHA-256 or build ID starts with
         `beginning`, or to the one before; in the processes `pids`, or in all and those to come. Returns what came of it
         within `wait` seconds, as JSON (docs/commands.md).
@@ -84,7 +90,7 @@ class RollingBack:
             attempts = [await self._attempt(named, path, wanted, bool(pids)) for path in _paths(named)]
             for it in attempts:
                 await asyncio.to_thread(self._pins.keep, it.pin)
-                log.info("rollback", library=it.pin.path, version=it.to.digest, over=it.pin.over.digest)
+                self._events.act(Kind.ROLLBACK, it.pin.path, by, before=it.pin.over, after=it.to, pids=pids)
         for it in attempts:
             for served, one in it.targets:
                 one.refused, one.tried = None, frozenset()
@@ -94,7 +100,7 @@ class RollingBack:
         found = [self._shown(it, reports.get(it.pin.path) or self._report(it)) for it in attempts]
         return {"libraries": found, "not_there": others}
 
-    async def resume(self, library: str, pids: Sequence[int]) -> dict[str, object]:
+    async def resume(self, library: str, pids: Sequence[int], by: str) -> dict[str, object]:
         """Let a library run what lies on disk again, in the processes `pids` or in all; there also what is held back
         because a process crashed. Returns what goes forward, as JSON (docs/commands.md).
 
@@ -102,6 +108,8 @@ class RollingBack:
         """
         async with self._turn:
             released = [] if pids else list(self._caution.resume(library))
+            for path, version in released:
+                self._events.act(Kind.RESUME, path, by, after=version)
             pins = [pin for path in self._pins.paths if is_called(path, library) and (pin := self._pins.of(path))]
             if not pins and not released:
                 raise Declined(f"{library} is not rolled back or held back after a crash anywhere; {_SEE}", ExitCode.NO)
@@ -111,7 +119,7 @@ class RollingBack:
                 raise Declined(f"{library} is not rolled back in any of these processes; {_SEE}", ExitCode.NO)
             pins = [pin for pin in pins if going[pin.path] or not pids]
             for pin in pins:
-                log.info("resume", library=pin.path, version=pin.over.digest)
+                self._events.act(Kind.RESUME, pin.path, by, after=pin.over, pids=pids)
                 if pids:
                     forward = pin.forward([process_of(it) for it in going[pin.path]], time.time())
                     await asyncio.to_thread(self._pins.keep, forward)

@@ -202,7 +202,16 @@ class Rollouts:
             return False
         milliseconds = sum(steps.values()) + (time.perf_counter() - start) * 1000
         for it, outcome in zip(group, outcomes, strict=True):
-            self._results.updated(served, it.library, it.to, outcome, milliseconds, steps | outcome.steps, it.rollback)
+            self._results.updated(
+                served,
+                it.library,
+                it.state.current,
+                it.to,
+                outcome,
+                milliseconds,
+                steps | outcome.steps,
+                it.rollback,
+            )
             if not it.rollback:
                 self._caution.updated(served, it.library.path, it.to)
         served.pause = FIRST_PAUSE

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from liveso.daemon.api import make_server
+from liveso.daemon.api import make_metrics_server, make_server
 from liveso.daemon.limits import shed_inherited_limits
 from liveso.daemon.log import log, start_log
 from liveso.daemon.registry import Registry
@@ -101,19 +101,35 @@ async def _serve(settings: Settings, workers: Workers, folder: Folder, on_demand
         asyncio.get_running_loop().add_signal_handler(number, supervisor.end.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGIO, service.protection.let_writers_go_on)
     await wait_for_holder()
-    log.info("started", pid=os.getpid(), socket=str(settings.socket), store=str(settings.store))
+    log.info("serving", socket=str(settings.socket), store=str(settings.store))
     supervisor.vital("api", lambda: make_server(service).serve(sockets=[command]))
     service.start(agents)
+    _show_metrics(settings.metrics, service, supervisor)
     if on_demand:
         supervisor.start(_end_when_unused(service.registry, settings.linger, supervisor.end))
     await supervisor.end.wait()
-    log.info("stopped", pid=os.getpid())
+    service.end()
     with suppress(OSError, UnsafePath):
         for path in (settings.socket, settings.command_socket):
             folder.remove_socket(path.name)
     if supervisor.gave_up:
         log.error("gave-up", reason=supervisor.gave_up)
     os._exit(DaemonFailed.exit_code if supervisor.gave_up else 0)  # what still computes has nothing to save
+
+
+def _show_metrics(where: str, service: Service, supervisor: Supervisor) -> None:
+    """Listen where Prometheus is to find the figures. That it cannot be done keeps the daemon from nothing else."""
+    if not where:
+        return
+    address, _, port = where.rpartition(":")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        listener = socket.create_server((address.strip("[]"), int(port)), family=family)
+    except OSError as error:
+        supervisor.tell("metrics", f"LIVE_METRICS: nothing listens at {where}: {os.strerror(error.errno or 0)}")
+        return
+    listener.setblocking(False)
+    supervisor.vital("metrics", lambda: make_metrics_server(service).serve(sockets=[listener]))
 
 
 async def _end_when_unused(registry: Registry, linger: float, end: asyncio.Event) -> None:

@@ -6,14 +6,20 @@ import os
 import resource
 import select
 import socket
+from collections.abc import Callable
+from functools import partial
 
 from liveso.daemon.allowing import Allowing
 from liveso.daemon.attaching import Attaching
+from liveso.daemon.audit import Audit
 from liveso.daemon.caution import Caution
 from liveso.daemon.crashes import Crashes
 from liveso.daemon.disk import Disk
+from liveso.daemon.events import Events
 from liveso.daemon.learning import Learner
 from liveso.daemon.lookout import Lookout
+from liveso.daemon.metrics import Metrics
+from liveso.daemon.notifying import Notifier
 from liveso.daemon.permissions import Permissions
 from liveso.daemon.pins import Pins
 from liveso.daemon.prospect import Prospects
@@ -26,6 +32,7 @@ from liveso.daemon.state import NotServed, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import WantedVersions
 from liveso.errors import StoreError
+from liveso.history import Bounds, History, Kind
 from liveso.judging import Analyst, Workers
 from liveso.settings import Settings
 from liveso.store import Store
@@ -36,6 +43,7 @@ _PAUSE_WITHOUT_ROOM = 1.0  # seconds
 _DESCRIPTORS_FOR_OTHERS = 128  # the command's connections, watches, leases, sheets
 # seconds: programs that a shell starts by the hundred are not slowed down by a daemon that looks at each
 _GATHERED = 0.02
+_LAST_WRITE = 2.0  # seconds
 _PRUNE_EVERY = 600.0  # seconds
 _PROTECT_EVERY = 1.0  # seconds
 
@@ -49,7 +57,16 @@ class Service:
         self._supervisor = supervisor
         self._store = Store(settings.store)
         targets: dict[int, ServedTarget] = {}
-        results = Results(supervisor, self._store)
+        self.metrics = Metrics(targets)
+        bounds = Bounds(settings.history_days, settings.history_size << 20)
+        loop = asyncio.get_running_loop()
+        self.history = History(
+            self._store.root, bounds, lambda problem: _soon(loop, partial(supervisor.tell, "history", problem))
+        )
+        notifier = Notifier(settings, supervisor)
+        readers = (self.history.keep, self.metrics.note, notifier.note, Audit().note)
+        self.events = Events(self._store, readers)
+        results = Results(supervisor, self._store, self.events)
         analyst = Analyst(self._store, Policy(settings.policy), workers)
         self._disk = Disk(self._store, settings, supervisor, self._changed)
         self._pins = Pins(self._store.root)
@@ -57,16 +74,20 @@ class Service:
         self.protection = Protection(settings, self._store, supervisor, results, targets)
         learner = Learner(settings, self._store, self._disk, self.protection, results, targets)
         permissions = Permissions(self._store.root)
-        self._allowing = Allowing(self._store, permissions)
-        caution = Caution(settings.canary, Crashes(self._store.root), supervisor, targets)
+        self._allowing = Allowing(self._store, permissions, self.events)
+        caution = Caution(settings.canary, Crashes(self._store.root), self.events, supervisor, targets)
         prospects = Prospects(self._store, analyst, self._disk, self._wanted)
         rollouts = Rollouts(self._store, self._disk, self._wanted, prospects, permissions, caution, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
         self.attaching = Attaching(settings, self._store, supervisor, self.registry, everything=everything)
-        self.rolling_back = RollingBack(self._store, self._disk, self._wanted, self._pins, caution, supervisor, targets)
+        self.rolling_back = RollingBack(
+            self._store, self._disk, self._wanted, self._pins, caution, self.events, supervisor, targets
+        )
 
     def start(self, agents: socket.socket) -> None:
         """Start all that a daemon does by itself; agents connect to the socket `agents`."""
+        self.history.start()
+        self.events.of_daemon(Kind.STARTED)
         self._disk.run()
         self._supervisor.vital("accept", lambda: self._accept(agents))
         self._supervisor.vital("look around", self.registry.look_around)
@@ -74,6 +95,11 @@ class Service:
         self._supervisor.vital("process events", self.attaching.follow_events)
         self._supervisor.vital("protect", self._protect_again)
         self._supervisor.vital("prune", self._keep_store)
+
+    def end(self) -> None:
+        """What happened until now is written."""
+        self.events.of_daemon(Kind.STOPPED)
+        self.history.close(_LAST_WRITE)
 
     def _changed(self, paths: frozenset[str], snapshot: float) -> None:
         self._wanted.disk_changed(paths)
@@ -128,9 +154,9 @@ class Service:
         """What a person should know of the daemon itself."""
         return [*self._supervisor.problems, *self._disk.problems()]
 
-    async def allow(self, library: str, version: str) -> dict[str, object]:
+    async def allow(self, library: str, version: str, by: str) -> dict[str, object]:
         """As `Allowing.allow`, in all targets."""
-        return await self._allowing.allow(list(self.registry.targets.values()), library, version)
+        return await self._allowing.allow(list(self.registry.targets.values()), library, version, by)
 
     async def not_served(self) -> list[NotServed]:
         """The processes that have live.so, and should have connected."""
@@ -139,6 +165,11 @@ class Service:
         return await asyncio.to_thread(
             lambda: list(self._lookout.not_served(self._socket, str(self._store.root), connected, notes))
         )
+
+
+def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """Let the event loop do something that another thread wants."""
+    loop.call_soon_threadsafe(work)
 
 
 def _waits(listener: socket.socket) -> bool:

@@ -135,6 +135,10 @@ class ServedTarget:
     def pid(self) -> int:
         return self.target.pid
 
+    @property
+    def mode(self) -> str:
+        return "visited" if self.is_visited else "resident"
+
     def running(self) -> dict[str, Version]:
         """The version of each library that runs, by path, where that is known."""
         return {path: it.state.current for path, it in self.libraries.items() if it.state}
@@ -160,6 +164,17 @@ class ServedTarget:
         self.due.set()
 
 
+def is_in_force(it: Library) -> bool:
+    """Whether nothing can run old code, or what a person took back."""
+    return it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK) and not (it.stale or it.inside)
+
+
+def service_of(served: ServedTarget) -> str:
+    """What a process belongs to, for whoever looks after it: its innermost systemd unit, else its container, else its
+    program."""
+    return (served.units[-1] if served.units else "") or served.container or served.command.split(" ", 1)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class NotServed:
     """A process with live.so that is not served; `note` says why."""
@@ -182,7 +197,7 @@ def view(it: Shown) -> dict[str, object]:
         "pid": it.pid,
         "command": it.command,
         "user": it.target.user,
-        "mode": "visited" if it.is_visited else "resident",
+        "mode": it.mode,
         "container": it.container,
         "units": it.units,
         "note": it.note,
@@ -202,7 +217,7 @@ def _library_view(it: Library) -> dict[str, object]:
         "changed": it.changed,
         "stale_functions": it.stale,
         "stale_threads": [asdict(each) for each in it.inside],
-        "in_force": it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK) and not (it.stale or it.inside),
+        "in_force": is_in_force(it),
         "milliseconds": round(it.milliseconds, 3),
         "versions_loaded": len(state.versions) if state else 0,
         "unprotected": it.unprotected,
