@@ -80,7 +80,8 @@ class History:
             self._lost += len(events)
             problem = f"{self._folder / FILE_NAME}: the history cannot be written ({error}); what happens is not kept"
         if not problem and self._lost:
-            problem = f"{self._lost} events are missing in the history, for it could not be written"
+            missing = "1 event is" if self._lost == 1 else f"{self._lost} events are"
+            problem = f"{missing} missing in the history, for it could not be written"
             self._lost = 0
         if problem != self._problem:
             self._problem = problem
