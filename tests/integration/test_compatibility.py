@@ -10,7 +10,7 @@ from bench.compatibility.offers import Offers
 from bench.compatibility.runner import run
 from bench.compatibility.subjects import SUBJECTS
 
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liveso" / "compatibility"
+CACHE = Path(os.environ.get("XDGCACHE_HOME") or Path.home() / ".cache") / "liveso" / "compatibility"
 _LIBRARIES = {
     "Python": {"liblzma.so.5", "libexpat.so.1"},
     "PostgreSQL": {"libpq.so.5", "libxml2.so.2"},
@@ -20,7 +20,7 @@ _LIBRARIES = {
 
 @pytest.fixture(scope="module")
 def offers() -> Offers:
-    return Offers(_CACHE)
+    return Offers(CACHE)
 
 
 @pytest.mark.parametrize("program", _LIBRARIES)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from liveso.errors import SettingsError
-from liveso.settings import is_served, read_settings
+from liveso.history import Kind
+from liveso.settings import NOTIFIABLE, is_served, read_settings
 
 
 def test_variables_go_before_the_file_which_goes_before_the_defaults(tmp_path: Path) -> None:
@@ -27,6 +28,13 @@ def test_variables_go_before_the_file_which_goes_before_the_defaults(tmp_path: P
         ({"LIVE_SETTLE": "nan"}, "LIVE_SETTLE"),
         ({"LIVE_SOCKET": "relative.sock"}, "must be absolute"),
         ({"LIVE_SOCKET": "/" + "x" * 104}, "longer than 103 bytes"),
+        ({"LIVE_METRICS": "9464"}, "LIVE_METRICS: '9464' is not an address and a port"),
+        ({"LIVE_METRICS": "localhost:9464"}, "is not an address and a port"),
+        ({"LIVE_METRICS": "127.0.0.1:99999"}, "is not an address and a port"),
+        ({"LIVE_HISTORY_DAYS": "for ever"}, "LIVE_HISTORY_DAYS"),
+        ({"LIVE_NOTIFY": "tell me"}, "LIVE_NOTIFY: 'tell me' is neither a URL nor a command line that begins with"),
+        ({"LIVE_NOTIFY": "/bin/sh -c 'x"}, "cannot be taken apart"),
+        ({"LIVE_NOTIFY_ON": "refused:rejected"}, "LIVE_NOTIFY_ON: 'rejected' is not one of updated"),
         ({"LIVE_CONFIG": "/nowhere.toml"}, "no such configuration file"),
     ],
 )
@@ -49,3 +57,13 @@ def test_patterns_are_for_paths_or_file_names() -> None:
     assert not is_served("/usr/lib/libfoo.so.1", ("/usr/lib/*",), ())
     assert is_served("/usr/lib/libfoo.so.1", (), ("libfoo*",))
     assert not is_served("/usr/lib/libbar.so.1", (), ("libfoo*",))
+
+
+def test_what_can_be_told_are_the_kinds_of_events() -> None:
+    assert set(NOTIFIABLE) == {str(it) for it in Kind}
+
+
+def test_where_figures_are_shown_and_who_is_told_can_be_set() -> None:
+    settings = read_settings({"HOME": "/nowhere", "LIVE_METRICS": "[::1]:9464", "LIVE_NOTIFY": "https://chat/hook?a=b"})
+    assert settings.metrics == "[::1]:9464" and settings.notify == "https://chat/hook?a=b"
+    assert settings.history_days == 400 and settings.history_size == 64

@@ -9,9 +9,9 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from liveso.daemon import audit
 from liveso.daemon.allowing import Allowing
 from liveso.daemon.attaching import Attaching
-from liveso.daemon.audit import Audit
 from liveso.daemon.caution import Caution
 from liveso.daemon.crashes import Crashes
 from liveso.daemon.disk import Disk
@@ -64,7 +64,7 @@ class Service:
             self._store.root, bounds, lambda problem: _soon(loop, partial(supervisor.tell, "history", problem))
         )
         notifier = Notifier(settings, supervisor)
-        readers = (self.history.keep, self.metrics.note, notifier.note, Audit().note)
+        readers = (self.history.keep, self.metrics.note, notifier.note, audit.note)
         self.events = Events(self._store, readers)
         results = Results(supervisor, self._store, self.events)
         analyst = Analyst(self._store, Policy(settings.policy), workers)
