@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liveso.daemon.api import answer
-from liveso.daemon.encoding import encodable
+from liveso.encoding import encodable
 
 
 def original(text: str) -> bytes:

@@ -14,10 +14,10 @@ from starlette.routing import Route
 
 from liveso import __version__
 from liveso.daemon.asker import Asked, person
-from liveso.daemon.encoding import encodable
 from liveso.daemon.log import log
 from liveso.daemon.service import Service
 from liveso.daemon.state import Shown, view
+from liveso.encoding import encodable
 from liveso.errors import Declined, ExitCode, LivesoError
 
 _PART = 16384  # characters: some milliseconds of work

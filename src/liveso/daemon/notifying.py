@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Sequence
 from urllib.error import URLError
 
-from liveso.daemon.encoding import encodable
 from liveso.daemon.log import log
 from liveso.daemon.supervision import Supervisor
+from liveso.encoding import encodable
 from liveso.history import Event, plain
 from liveso.settings import Settings
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from liveso.encoding import encodable
 from liveso.history.event import Event, Kind
 
 VERSION = 1
@@ -30,10 +31,8 @@ def row_of(event: Event) -> tuple[Any, ...]:
 
 def _stored(name: str, value: Any) -> Any:
     if name in _JSON:
-        return json.dumps(dict(value) if isinstance(value, Mapping) else value)
-    if isinstance(value, str):  # a path is bytes to the system: SQLite's text is UTF-8
-        return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return value
+        return json.dumps(encodable(dict(value) if isinstance(value, Mapping) else value))
+    return encodable(str(value) if isinstance(value, str) else value)
 
 
 def event_of(row: sqlite3.Row) -> Event:
