@@ -23,7 +23,7 @@ def values(metrics: Metrics, accept: str = "") -> dict[tuple[str, frozenset[tupl
 
 
 def library(result: Result, changed: float = 0.0, stale: tuple[str, ...] = ()) -> Any:
-    return SimpleNamespace(result=result, changed=changed, stale=stale, inside=())
+    return SimpleNamespace(result=result, changed=changed, stale=stale, inside=(), is_as_wanted=True)
 
 
 def target(unit: str, *libraries: Any, command: str = "x", mode: str = "visited") -> Any:

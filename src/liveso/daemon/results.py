@@ -45,7 +45,7 @@ class Results:
         """The library runs a version by now instead of the one `before`; by a `rollback`, where that is not what lies
         on disk."""
         library.stale, library.refused, library.tried = outcome.stale, None, frozenset()
-        library.milliseconds = milliseconds
+        library.milliseconds, library.is_as_wanted = milliseconds, True
         library.note(Result.UPDATED)
         self.show_build_id(library)
         if rollback:

@@ -78,6 +78,7 @@ class Rollouts:
             if library.state is None:
                 continue
             wanted, problem = self._wanted.of(served, library.path), self._disk.problem(library.path)
+            library.is_as_wanted = wanted.version in (None, library.state.current)
             if wanted.rollback and wanted.rollback.to == library.state.current:
                 self._results.rolled_back(library, wanted.rollback)
             elif problem:

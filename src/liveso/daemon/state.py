@@ -52,7 +52,8 @@ class Library:
     back, and `stale` those of functions whose old code pointers still lead to; `inside` are the threads that were in
     old code when they were last looked at. What was refused only because threads were not to be held still, or memory
     did not come, `is_tried_again` by itself. `rollback` is how it was rolled back to what runs. One that `is_new` was
-    not looked at yet, whether it was rolled back in the process that this one came from.
+    not looked at yet, whether it was rolled back in the process that this one came from; one that `is_as_wanted` was,
+    at the last look, what it is to be.
     """
 
     target: Target
@@ -75,6 +76,7 @@ class Library:
     is_tried_again: bool = False
     rollback: Rollback | None = None
     is_new: bool = True
+    is_as_wanted: bool = False
 
     @property
     def state(self) -> LibraryState | None:
@@ -165,8 +167,10 @@ class ServedTarget:
 
 
 def is_in_force(it: Library) -> bool:
-    """Whether nothing can run old code, or what a person took back."""
-    return it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK) and not (it.stale or it.inside)
+    """Whether nothing can run old code, or what a person took back. Not of a process that has come just now, before
+    it was compared with what lies on disk: a worker that is forked has what its parent could not be rid of."""
+    is_good = it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK)
+    return is_good and it.is_as_wanted and not (it.stale or it.inside)
 
 
 def service_of(served: ServedTarget) -> str:
