@@ -25,6 +25,8 @@ COMMANDS = {
     "allow": "Apply an update that waits for a person.",
     "rollback": "Take a library back from what lies on disk.",
     "resume": "Let a library that was rolled back run what lies on disk.",
+    "restart-needed": "Say which services run old code, and what mends it.",
+    "restart": "Restart the services that run old code.",
     "daemon": "Serve this user's processes, in the foreground.",
 }
 
@@ -40,7 +42,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found = getattr(import_module(f"liveso.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        found = getattr(import_module(f"liveso.cli.{name}"), name)
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

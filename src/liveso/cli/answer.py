@@ -21,7 +21,9 @@ class Library:
 
     `changed` is in seconds since 1970; `stale_functions` are those whose old code pointers still lead to,
     `stale_threads` say which threads are in old code; `unprotected` says why the process would not survive that the
-    file is overwritten in place; `waits_for` are the paths of the libraries that hold it back.
+    file is overwritten in place; `waits_for` are the paths of the libraries that hold it back. `mapped` are the device
+    and the inode of the file that the process has mapped as its first version, as /proc/PID/maps shows them; None where
+    the daemon does not say.
     """
 
     path: str
@@ -37,6 +39,8 @@ class Library:
     versions_loaded: int = 0
     unprotected: str = ""
     waits_for: tuple[str, ...] = ()
+    in_force: bool = False
+    mapped: tuple[str, int] | None = None
 
     @property
     def word(self) -> str:
@@ -75,6 +79,7 @@ class Status:
 
 
 def read_status(answer: Mapping[str, Any]) -> Status:
+    """Each library of a process is there once."""
     targets = tuple(
         Target(
             pid=it.get("pid", 0),
@@ -110,7 +115,13 @@ def _library(it: Mapping[str, Any]) -> Library:
         versions_loaded=it.get("versions_loaded", 0),
         unprotected=it.get("unprotected", ""),
         waits_for=tuple(it.get("waits_for", ())),
+        in_force=bool(it.get("in_force", False)),
+        mapped=_mapped(it.get("file")),
     )
+
+
+def _mapped(it: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    return (it.get("device", ""), it.get("inode", 0)) if it else None
 
 
 def _thread(it: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ def ask_daemon(
             connection.connect(str(address))
         except OSError as error:
             raise _not_connected(address, error, limit) from error
-        pid, user = _peer(connection)
+        pid, user = peer(connection)
         if user not in (0, os.geteuid()):
             raise NotPermitted(
                 f"{address}: whoever listens there (pid {pid}) is {user_name(user)}, whose answers are not trusted; "
@@ -84,7 +84,7 @@ def _request(connection: socket.socket, path: str, question: Mapping[str, str] |
     return response.status, response.read()
 
 
-def _peer(connection: socket.socket) -> tuple[int, int]:
+def peer(connection: socket.socket) -> tuple[int, int]:
     """Process and user that listen at the other end (unix(7), SO_PEERCRED)."""
     pid, user, _group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, user

@@ -224,6 +224,7 @@ def _library_view(it: Library) -> dict[str, object]:
         "in_force": is_in_force(it),
         "milliseconds": round(it.milliseconds, 3),
         "versions_loaded": len(state.versions) if state else 0,
+        "file": {"device": it.file.device, "inode": it.file.inode, "path": it.file.path},
         "unprotected": it.unprotected,
         "waits_for": it.waits_for,
         "waiting_version": it.refused.digest if it.refused and it.result is Result.WAITING else "",

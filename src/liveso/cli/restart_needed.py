@@ -1,0 +1,181 @@
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from liveso import __version__
+from liveso.cli.answer import read_status
+from liveso.cli.ask import ask_daemon
+from liveso.cli.blocks import processes
+from liveso.cli.claims import Claim, by_pid
+from liveso.cli.nagios import UNKNOWN, report
+from liveso.cli.others import ask_others
+from liveso.cli.places import Kind
+from liveso.cli.screen import Screen
+from liveso.cli.services import Need, headline, needs, places_in_need, title
+from liveso.cli.survey import Look, look_at_all, own_processes
+from liveso.cli.systemd import ask_units
+from liveso.cli.text import plural, printable, user_name
+from liveso.errors import ExitCode, LivesoError, NoDaemon, NotPermitted
+from liveso.settings import Settings, default_socket, read_settings
+
+_QUICK = 5.0  # seconds for the daemon, where something waits that knows nothing of liveso
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer: what needs a restart, of how many services and processes that were looked at; `unread` are those that
+    may not be, and `notes` what it does not cover."""
+
+    needs: list[Need]
+    places: int
+    processes: int
+    unread: list[int]
+    notes: list[str]
+
+
+@click.command("restart-needed")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--nagios", is_flag=True, help="Answer as a plugin of Nagios does.")
+@click.option("--in-force", is_flag=True, hidden=True)
+def restart_needed(as_json: bool, nagios: bool, in_force: bool) -> None:
+    """Say which services run old code, why, and the mildest thing that mends it.
+
+    Code is old whose file was replaced or removed on disk since a process loaded it, unless liveso has brought in what
+    lies there now. The exit code is 0 where nothing is needed, and 1 where something is.
+    """
+    if as_json + nagios + in_force > 1:
+        raise click.UsageError("--json and --nagios exclude each other")
+    if in_force:
+        _print_in_force()
+    elif nagios:
+        _answer_nagios()
+    else:
+        found = find(read_settings())
+        _print_json(found) if as_json else _show(found)
+        raise SystemExit(ExitCode.NO if found.needs else ExitCode.DONE)
+
+
+def find(settings: Settings) -> Found:
+    """Look at all processes of this user, as root at all of the machine."""
+    user = os.geteuid()
+    claims, notes = _claims(settings)
+    looks, unread = look_at_all(own_processes(user), by_pid(claims), settings)
+    seen = [it.seen for it in looks]
+    units = ask_units(it.name for it in places_in_need(seen) if it.kind is Kind.SERVICE)
+    if user:
+        notes.append(f"only the processes of {user_name(user)} were looked at; root sees all")
+    if unread and not user:
+        notes.append(f"{plural(len(unread), 'process', 'processes')} could not be looked at: {_some(unread)}")
+    return Found(needs(seen, units, user), len({it.place for it in seen}), len(seen), unread, notes)
+
+
+def _claims(settings: Settings, limit: float = 10.0) -> tuple[list[Claim], list[str]]:
+    """What the daemons say that concern this user, and what they do not."""
+    claims, notes = list[Claim](), list[str]()
+    try:
+        answer = ask_daemon(settings, "/status", limit=limit)
+        claims += [Claim(it) for it in read_status(answer).targets]
+    except (NoDaemon, NotPermitted) as error:
+        notes.append(f"nothing is known of updates by liveso: {error}")
+    # whoever names a socket asks that daemon
+    if os.geteuid() == 0 and settings.socket == default_socket():
+        for other in ask_others():
+            if other.problem:
+                notes.append(f"{other.whose} {other.problem}")
+            claims += [Claim(it, other.user) for it in read_status({"targets": other.targets}).targets]
+    return claims, notes
+
+
+def _some(pids: Sequence[int]) -> str:
+    return " ".join(map(str, pids[:12])) + (" …" if len(pids) > 12 else "")
+
+
+def _show(found: Found) -> None:
+    screen = Screen()
+    screen.line((headline(found.needs, found.places), "bold"))
+    for need in found.needs:
+        screen.line()
+        screen.line((title(need.place), "bold"), ": ", (need.mend.text, "cyan"), hang=4)
+        for reason, pids in need.reasons().items():
+            screen.line(f"{reason.path}: {reason.why} — {processes(pids, is_verbose=False)}", indent=2, hang=4)
+    say_notes(found.notes)
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    for it in notes:
+        print(f"liveso: {printable(it)}", file=sys.stderr)
+
+
+def _print_json(found: Found) -> None:
+    answer = {
+        "version": __version__,
+        "user": os.geteuid(),
+        "services": found.places,
+        "processes": found.processes,
+        "not_looked_at": found.unread,
+        "notes": found.notes,
+        "needed": [_as_json(it) for it in found.needs],
+    }
+    print(json.dumps(_encodable(answer), indent=2))
+
+
+def _as_json(need: Need) -> dict[str, object]:
+    return {
+        "kind": need.place.kind,
+        "name": need.place.name,
+        "user": need.place.user,
+        "mend": {"way": need.mend.way, "text": need.mend.text, "command": need.mend.command},
+        "processes": [
+            {
+                "pid": it.pid,
+                "command": it.command,
+                "user": it.user,
+                "reasons": [{"path": each.path, "why": each.why, "result": each.result} for each in it.reasons],
+            }
+            for it in need.processes
+        ],
+    }
+
+
+def _encodable(value: object) -> object:
+    """With text that every JSON reader takes: a byte that is not UTF-8 becomes `\\xNN`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {name: _encodable(it) for name, it in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(it) for it in value]
+    return value
+
+
+def _answer_nagios() -> None:
+    """What goes wrong is an answer, too."""
+    try:
+        found = find(read_settings())
+        if not found.processes:
+            raise NoDaemon("no process can be looked at; is /proc mounted with hidepid?")
+    except (LivesoError, OSError) as error:
+        print(f"LIVESO UNKNOWN - {printable(str(error)).replace('|', '/')}")
+        raise SystemExit(UNKNOWN) from None
+    code, text = report(found.needs, found.places, found.processes)
+    print(text)
+    raise SystemExit(code)
+
+
+def _print_in_force() -> None:
+    """For needrestart (packaging/needrestart): number of the process and path as its memory map has it, a line each, of
+    what does not matter although it is not what lies on disk. Nothing where no daemon answers soon."""
+    settings = read_settings()
+    claims = by_pid(_claims(settings, _QUICK)[0])
+    looks, _unread = look_at_all(claims, claims, settings)
+    sys.stdout.buffer.write(b"".join(map(_lines, looks)) + b"end\n")
+
+
+def _lines(look: Look) -> bytes:
+    return b"".join(b"%d %s\n" % (look.seen.pid, os.fsencode(it.path)) for it in look.in_force)

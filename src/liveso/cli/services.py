@@ -1,0 +1,90 @@
+"""Processes by what they are started and ended with: which of these run old code, why, and what mends it. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from liveso.cli.mending import Mend, Way, mend
+from liveso.cli.places import Kind, Place
+from liveso.cli.systemd import Unit
+from liveso.cli.text import plural, user_name
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a process is to be started anew: the file whose old code it runs, and what is known of that. `result` is the
+    daemon's word for it, empty where no daemon said something."""
+
+    path: str
+    why: str
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A process that was looked at; `reasons` is empty where it runs what lies on disk."""
+
+    pid: int
+    command: str
+    user: int
+    place: Place
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A place in which processes run old code, and the mildest thing that mends it."""
+
+    place: Place
+    processes: tuple[Seen, ...]
+    mend: Mend
+
+    def reasons(self) -> dict[Reason, list[int]]:
+        """Each reason once, with its processes; what concerns most of them first."""
+        found: dict[Reason, list[int]] = {}
+        for it in self.processes:
+            for reason in it.reasons:
+                found.setdefault(reason, []).append(it.pid)
+        return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0].path, pair[0].why)))
+
+
+_ORDER = (Way.RELOAD, Way.RESTART, Way.CONTAINER, Way.START_AGAIN, Way.LOG_OUT, Way.REEXECUTE, Way.REBOOT, Way.WAIT)
+
+
+def places_in_need(seen: Iterable[Seen]) -> dict[Place, list[Seen]]:
+    """The processes that run old code, by their places."""
+    found: dict[Place, list[Seen]] = {}
+    for it in seen:
+        if it.reasons:
+            found.setdefault(it.place, []).append(it)
+    return found
+
+
+def needs(seen: Iterable[Seen], units: Mapping[str, Unit], user: int) -> list[Need]:
+    """What is to be done, what is easiest first. `units` is what systemd says of the machine's ones, `user` who
+    asks."""
+    found = []
+    for place, processes in places_in_need(seen).items():
+        unit = units.get(place.name) if place.kind is Kind.SERVICE else None
+        found.append(Need(place, tuple(processes), mend(place, {it.pid for it in processes}, unit, user)))
+    return sorted(found, key=lambda it: (_ORDER.index(it.mend.way), it.place.name, it.place.user or 0))
+
+
+def title(place: Place) -> str:
+    """What a place is called among others."""
+    match place.kind:
+        case Kind.SERVICE:
+            return place.name
+        case Kind.MANAGER:
+            return "systemd itself" if place.user is None else f"the systemd of {user_name(place.user)}"
+        case Kind.CONTAINER:
+            return f"container {place.name}"
+    return f"{place.name} of {user_name(place.user if place.user is not None else -1)}"
+
+
+def headline(found: Sequence[Need], all_places: int) -> str:
+    """The answer in one sentence."""
+    if not found:
+        return "1 service runs what is on disk" if all_places == 1 else f"all {all_places} services run what is on disk"
+    names = ", ".join(title(it.place) for it in found)
+    verb = "needs" if len(found) == 1 else "need"
+    return f"{len(found)} of {plural(all_places, 'service', 'services')} {verb} a restart: {names}"
