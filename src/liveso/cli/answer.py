@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 CURRENT, UPDATED, PARTLY, ROLLED_BACK = "current", "updated", "updated, but", "rolled back"
-_ORDER = ("refused", "failed", "waiting", "held back", ROLLED_BACK, UPDATED, CURRENT)
+FAILED = "failed"
+_ORDER = ("refused", FAILED, "waiting", "held back", ROLLED_BACK, UPDATED, CURRENT)
 
 
 def rank(result: str) -> int:

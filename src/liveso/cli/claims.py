@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from liveso.cli.answer import CURRENT, ROLLED_BACK, UPDATED, Library, Target
 from liveso.process.memory_map import MappedFile
 
+NOT_BROUGHT_IN = "liveso has not brought in what lies on disk now"
 DigestOf = Callable[[str], str]
 """The SHA-256 of the file that a path leads to; empty where there is none that can be read."""
 
@@ -34,16 +35,16 @@ def is_in_force(it: Library, digest_of: DigestOf) -> bool:
 def why_not(it: Library) -> str:
     """Why a library is not in force, in which its file says so already."""
     if it.result in (CURRENT, UPDATED) and it.in_force:
-        return "liveso has not brought in what lies on disk now"
+        return NOT_BROUGHT_IN
     stale = [*it.stale_threads]
     if it.stale_functions:
         stale.append(f"pointers lead to the old code of {', '.join(it.stale_functions[:3])}")
     return f"{it.word}: {it.reason or '; '.join(stale) or 'no reason is known'}"
 
 
-def unfinished(target: Target) -> Iterable[Library]:
-    """The libraries of which the daemon itself says that what is wanted is not in force."""
-    return (it for it in target.libraries if it.result not in (CURRENT, UPDATED, ROLLED_BACK) or it.word != it.result)
+def is_unfinished(it: Library) -> bool:
+    """Whether the daemon itself says that what is wanted is not in force."""
+    return it.result not in (CURRENT, UPDATED, ROLLED_BACK) or bool(it.stale_functions or it.stale_threads)
 
 
 def by_pid(claims: Iterable[Claim]) -> Mapping[int, Claim]:

@@ -66,6 +66,10 @@ def find(settings: Settings) -> Found:
     looks, unread = look_at_all(own_processes(user), by_pid(claims), settings)
     seen = [it.seen for it in looks]
     units = ask_units(it.name for it in places_in_need(seen) if it.kind is Kind.SERVICE)
+    if kept := [it.seen.pid for it in looks if it.is_kept]:
+        verb = "runs a version" if len(kept) == 1 else "run versions"
+        what = f"{plural(len(kept), 'process', 'processes')} {verb} that liveso brought in"
+        notes.append(f"{what}, and no daemon says whether newer ones lie on disk: {_some(kept)}")
     if user:
         notes.append(f"only the processes of {user_name(user)} were looked at; root sees all")
     if unread and not user:

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from liveso.cli.answer import FAILED, ROLLED_BACK, Library
 from liveso.cli.blocks import program
-from liveso.cli.claims import Claim, is_in_force, unfinished, why_not
+from liveso.cli.claims import NOT_BROUGHT_IN, Claim, is_in_force, is_unfinished, why_not
 from liveso.cli.disk import Disk
 from liveso.cli.outdated import is_never_updated, of_liveso, outdated, plain_path
 from liveso.cli.places import owner_of_session, place_of
 from liveso.cli.services import Reason, Seen
 from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.process import belonging, memory_map, proc
+from liveso.process.agent_file import is_agent
 from liveso.process.memory_map import MappedFile
 from liveso.settings import Settings
 
@@ -22,10 +24,12 @@ _NONE: tuple[MappedFile, ...] = ()
 @dataclass(frozen=True, slots=True)
 class Look:
     """A process, and the files that it has mapped and that do not matter although others lie on disk: newer code is in
-    force for them, or they are liveso's own. What stands for another file, too, is not among them."""
+    force for them, or they are liveso's own. What stands for another file, too, is not among them. One that `is_kept`
+    runs such copies, and no daemon says what lies on disk instead."""
 
     seen: Seen
     in_force: tuple[MappedFile, ...] = ()
+    is_kept: bool = False
 
 
 def own_processes(user: int) -> Iterator[int]:
@@ -73,13 +77,25 @@ def look_at(pid: int, claim: Claim | None, disk: Disk, store: str) -> Look | Non
     reasons = [_reason(pid, it, claim, disk, executed) for it in left]
     if claim:
         known = {(it.device, it.inode) for it in files}
-        for library in unfinished(claim.target):
-            is_same = bool(library.mapped) and disk.leads_to(pid, library.path, library.mapped or ("", 0))
-            if library.mapped not in known and not (library.result == "failed" and is_same):
-                reasons.append(Reason(library.path, why_not(library), library.word))
-    own = of_liveso(mappings, store) if claim else []
+        said = [it for it in claim.target.libraries if it.mapped not in known]
+        reasons += [it for library in said if (it := _reason_of_daemon(pid, library, disk))]
+    own = of_liveso(mappings, store)
     safe = tuple(it for it in (*in_force, *own) if all(it.path != other.path for other in left))
-    return Look(Seen(pid, command, user, place, tuple(dict.fromkeys(reasons))), safe)
+    is_kept = claim is None and not all(is_agent(it.path) for it in own)
+    return Look(Seen(pid, command, user, place, tuple(dict.fromkeys(reasons))), safe, is_kept)
+
+
+def _reason_of_daemon(pid: int, library: Library, disk: Disk) -> Reason | None:
+    """Why a library is not in force whose file looks as it should: it is what lies on disk, or a copy of liveso's."""
+    is_there = library.mapped is not None and disk.leads_to(pid, library.path, library.mapped)
+    if is_unfinished(library):
+        # of a library that cannot be kept up to date, nothing else is known than what lies there
+        is_current = library.result == FAILED and is_there
+        return None if is_current else Reason(library.path, why_not(library), library.word)
+    if library.mapped is None or is_there or library.result == ROLLED_BACK:
+        return None
+    digest = disk.digest(pid, library.path)
+    return Reason(library.path, NOT_BROUGHT_IN, library.word) if digest not in ("", library.version) else None
 
 
 def _is_replaced(pid: int, claim: Claim, file: MappedFile, units: tuple[str, ...], disk: Disk) -> bool:
