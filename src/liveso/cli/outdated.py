@@ -14,7 +14,7 @@ _NO_FILES = re.compile(
     r"|.*/(#[0-9]+|orcexec\.\w+|jna[0-9]+\.tmp)( \(deleted\))?$"
 )
 _TEMPORARY = ("/tmp/", "/var/tmp/", "/run/", "/var/run/")
-_IN_A_STORE = re.compile(r".*/liveso/[0-9a-f]{2}/[0-9a-f]{64}/")
+_IN_A_STORE = re.compile(r".*[/:]liveso/[0-9a-f]{2}/[0-9a-f]{64}/")
 _NEVER_UPDATED = re.compile(r"(ld-linux[-.\w]*|ld64|ld-[0-9.]+|libc[-.0-9]*|libpthread[-.0-9]*)\.so(\.[0-9]+)*$")
 
 
