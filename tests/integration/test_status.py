@@ -1,6 +1,7 @@
 """`liveso status` with real processes and daemons."""
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_command_line_writes_no_lines_of_its_own(bench: Bench) -> None:
         r"./program ./libone.so \x1b[2J\x1b[H\x0aroot's daemon: all is well",
     )
     shown = uncoloured(on_terminal(bench.environment, 200, "status"))
-    assert shown == f"{command} — process {pid}: 1 library current\n"
+    assert shown == f"1 service runs what is on disk\n\n{command} — process {pid}: 1 library current\n"
 
 
 def test_processes_with_the_same_results_stand_together_with_what_was_refused_first(bench: Bench) -> None:
@@ -90,6 +91,7 @@ def test_processes_with_the_same_results_stand_together_with_what_was_refused_fi
         bench.wait_for_result(it.pid, "libtwo.so", "refused")
     pids = " ".join(map(str, sorted(it.pid for it in programs)))
     lines = uncoloured(on_terminal(bench.environment, 200, "status")).splitlines()
+    assert re.fullmatch(r"1 of 1 service needs a restart: program of \w+", lines.pop(0)) and not lines.pop(0)
     assert lines[0] == f"./program ./libone.so ./libtwo.so … — 3 processes: {pids}"
     assert [line.split()[0] for line in lines[1:] if line[2] != " "] == ["refused", "updated"]
     records = status(bench)

@@ -40,7 +40,12 @@ def test_a_terminal_shows_first_what_asks_for_attention(tmp_path: Path, width: i
         shown = uncoloured(on_terminal(variables, width, "status"))
     lines = [line.rstrip() for line in shown.splitlines()]
     assert all(len(line) <= width for line in lines)
-    assert lines[:3] == ["problem: /opt/lib: not watched", "", "nginx: worker process — 3 processes: 812 813 814"]
+    assert lines[:4] == [
+        "1 of 3 services needs a restart: nginx",
+        "problem: /opt/lib: not watched",
+        "",
+        "nginx: worker process — 3 processes: 812 813 814",
+    ]
     places = [shown.index(text) for text in ("refused", "held back", "updated", "17 libraries current", "apache2")]
     assert places == sorted(places)
     assert "not served: it sees other files" in shown

@@ -73,7 +73,7 @@ def by_program(targets: Iterable[Target]) -> list[str]:
     together: dict[str, list[Target]] = {}
     for it in targets:
         together.setdefault(program(it.command), []).append(it)
-    return [f"{_common([it.command for it in them])} — {_processes(them)}" for them in together.values()]
+    return [f"{common([it.command for it in them])} — {_processes(them)}" for them in together.values()]
 
 
 def _processes(targets: Sequence[Target]) -> str:
@@ -108,16 +108,17 @@ def _block(targets: Sequence[Target], is_verbose: bool) -> Block:
             rows.setdefault(_brief(it), []).append(it)
     counts = [len(it.libraries) - len(_shown(it, is_verbose)) for it in targets]
     return Block(
-        command=_common([it.command for it in targets]),
+        command=common([it.command for it in targets]),
         pids=tuple(sorted(it.pid for it in targets)),
         note=targets[0].note,
-        rows=tuple(_row(it) for it in rows.values()),
+        rows=tuple(row_of(it) for it in rows.values()),
         current=(min(counts), max(counts)),
         container=targets[0].container,
     )
 
 
-def _row(libraries: Sequence[Library]) -> Row:
+def row_of(libraries: Sequence[Library]) -> Row:
+    """One library in several processes."""
     return Row(
         latest=max(libraries, key=lambda it: it.changed),
         milliseconds=max(it.milliseconds for it in libraries),
@@ -126,7 +127,7 @@ def _row(libraries: Sequence[Library]) -> Row:
     )
 
 
-def _common(commands: Sequence[str]) -> str:
+def common(commands: Sequence[str]) -> str:
     """The command line, or the words with which all of them begin."""
     if len(set(commands)) == 1:
         return commands[0]

@@ -3,9 +3,12 @@ code is in force. Pure, but for the content of files on disk, of which whoever a
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from liveso.cli.answer import CURRENT, ROLLED_BACK, UPDATED, Library, Target
-from liveso.process.memory_map import MappedFile
+
+if TYPE_CHECKING:
+    from liveso.process.memory_map import MappedFile
 
 NOT_BROUGHT_IN = "liveso has not brought in what lies on disk now"
 DigestOf = Callable[[str], str]
@@ -19,7 +22,7 @@ class Claim:
     target: Target
     user: int | None = None
 
-    def of(self, file: MappedFile) -> Library | None:
+    def of(self, file: "MappedFile") -> Library | None:
         """The library that a process has mapped a file for."""
         return next((it for it in self.target.libraries if it.mapped == (file.device, file.inode)), None)
 

@@ -20,7 +20,7 @@ def report(needs: Sequence[Need], places: int, processes: int) -> tuple[int, str
     measured = (
         f"services={len(counted)};0;;0;{places} processes={outdated};;;0;{processes} reboots={reboots};;0;0;{places}"
     )
-    lines = [f"LIVESO {_WORDS[code]} - {_line(headline(counted, places))} | {measured}"]
+    lines = [f"LIVESO {_WORDS[code]} - {_line(headline([title(it.place) for it in counted], places))} | {measured}"]
     lines += [_line(f"{title(it.place)}: {it.mend.text}") for it in needs]
     return code, "\n".join(lines)
 

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 import click
 
 from liveso import __version__
-from liveso.cli.answer import read_status
-from liveso.cli.ask import ask_daemon
 from liveso.cli.blocks import processes
-from liveso.cli.claims import Claim, by_pid
+from liveso.cli.claims import by_pid
+from liveso.cli.gather import Gathered, gather, problems_of
 from liveso.cli.nagios import UNKNOWN, report
-from liveso.cli.others import ask_others
 from liveso.cli.places import Kind
 from liveso.cli.screen import Screen
 from liveso.cli.services import Need, headline, needs, places_in_need, title
 from liveso.cli.survey import Look, look_at_all, own_processes
 from liveso.cli.systemd import ask_units
 from liveso.cli.text import plural, printable, user_name
-from liveso.errors import ExitCode, LivesoError, NoDaemon, NotPermitted
-from liveso.settings import Settings, default_socket, read_settings
+from liveso.errors import ExitCode, LivesoError, NoDaemon
+from liveso.settings import Settings, read_settings
 
 _QUICK = 5.0  # seconds for the daemon, where something waits that knows nothing of liveso
 
@@ -62,8 +60,9 @@ def restart_needed(as_json: bool, nagios: bool, in_force: bool) -> None:
 def find(settings: Settings) -> Found:
     """Look at all processes of this user, as root at all of the machine."""
     user = os.geteuid()
-    claims, notes = _claims(settings)
-    looks, unread = look_at_all(own_processes(user), by_pid(claims), settings)
+    gathered = gather(settings)
+    notes = _notes(gathered)
+    looks, unread = look_at_all(own_processes(user), by_pid(gathered.claims()), settings)
     seen = [it.seen for it in looks]
     units = ask_units(it.name for it in places_in_need(seen) if it.kind is Kind.SERVICE)
     if kept := [it.seen.pid for it in looks if it.is_kept]:
@@ -77,21 +76,10 @@ def find(settings: Settings) -> Found:
     return Found(needs(seen, units, user), len({it.place for it in seen}), len(seen), unread, notes)
 
 
-def _claims(settings: Settings, limit: float = 10.0) -> tuple[list[Claim], list[str]]:
-    """What the daemons say that concern this user, and what they do not."""
-    claims, notes = list[Claim](), list[str]()
-    try:
-        answer = ask_daemon(settings, "/status", limit=limit)
-        claims += [Claim(it) for it in read_status(answer).targets]
-    except (NoDaemon, NotPermitted) as error:
-        notes.append(f"nothing is known of updates by liveso: {error}")
-    # whoever names a socket asks that daemon
-    if os.geteuid() == 0 and settings.socket == default_socket():
-        for other in ask_others():
-            if other.problem:
-                notes.append(f"{other.whose} {other.problem}")
-            claims += [Claim(it, other.user) for it in read_status({"targets": other.targets}).targets]
-    return claims, notes
+def _notes(gathered: Gathered) -> list[str]:
+    """What the daemons do not say."""
+    missing = [f"nothing is known of updates by liveso: {gathered.missing}"] if gathered.missing else []
+    return missing + problems_of(gathered.others)
 
 
 def _some(pids: Sequence[int]) -> str:
@@ -100,7 +88,7 @@ def _some(pids: Sequence[int]) -> str:
 
 def _show(found: Found) -> None:
     screen = Screen()
-    screen.line((headline(found.needs, found.places), "bold"))
+    screen.line((headline([title(it.place) for it in found.needs], found.places), "bold"))
     for need in found.needs:
         screen.line()
         screen.line((title(need.place), "bold"), ": ", (need.mend.text, "cyan"), hang=4)
@@ -176,7 +164,7 @@ def _print_in_force() -> None:
     """For needrestart (packaging/needrestart): number of the process and path as its memory map has it, a line each, of
     what does not matter although it is not what lies on disk. Nothing where no daemon answers soon."""
     settings = read_settings()
-    claims = by_pid(_claims(settings, _QUICK)[0])
+    claims = by_pid(gather(settings, _QUICK).claims())
     looks, _unread = look_at_all(claims, claims, settings)
     sys.stdout.buffer.write(b"".join(map(_lines, looks)) + b"end\n")
 

@@ -78,13 +78,12 @@ def title(place: Place) -> str:
             return "systemd itself" if place.user is None else f"the systemd of {user_name(place.user)}"
         case Kind.CONTAINER:
             return f"container {place.name}"
-    return f"{place.name} of {user_name(place.user if place.user is not None else -1)}"
+    return place.name if place.user is None or place.user < 0 else f"{place.name} of {user_name(place.user)}"
 
 
-def headline(found: Sequence[Need], all_places: int) -> str:
-    """The answer in one sentence."""
-    if not found:
+def headline(in_need: Sequence[str], all_places: int) -> str:
+    """The answer in one sentence, by the titles of what is in need."""
+    if not in_need:
         return "1 service runs what is on disk" if all_places == 1 else f"all {all_places} services run what is on disk"
-    names = ", ".join(title(it.place) for it in found)
-    verb = "needs" if len(found) == 1 else "need"
-    return f"{len(found)} of {plural(all_places, 'service', 'services')} {verb} a restart: {names}"
+    verb = "needs" if len(in_need) == 1 else "need"
+    return f"{len(in_need)} of {plural(all_places, 'service', 'services')} {verb} a restart: {', '.join(in_need)}"

@@ -1,22 +1,19 @@
 import json
+import sys
 import time
 
 import click
 
-from liveso.cli.answer import PARTLY, UPDATED, Library, Status, Target, read_status
-from liveso.cli.ask import ask_daemon
+from liveso.cli.answer import Library, Status, Target
 from liveso.cli.blocks import Block, Row, blocks, choose, processes
-from liveso.cli.screen import STYLES, Screen
-from liveso.cli.text import plural, printable, user_name
+from liveso.cli.gather import as_one, gather, problems_of
+from liveso.cli.rows import NO_LIBRARY, in_words, remarks_on, show_row
+from liveso.cli.screen import Screen
+from liveso.cli.text import printable, user_name
 from liveso.errors import UnknownTarget
 from liveso.settings import Settings, read_settings
 
-__all__ = ["ask_daemon", "status"]
-
-_NONE = "no library is kept up to date"
 _SHOWN_NAME = 12  # characters of a container's
-_MOST_STALE = 3  # functions that are named where few words are asked for
-_RESULT_WIDTH = len(PARTLY)
 
 
 @click.command()
@@ -31,25 +28,33 @@ def status(what: str, as_json: bool, verbose: bool) -> None:
     ID, result, path, build ID, time of the last change, command line, reason.
     """
     settings = read_settings()
-    answer = ask_daemon(settings, "/status")
+    gathered = gather(settings)
+    if gathered.missing and not any(it.targets for it in gathered.others):
+        raise gathered.missing
     if as_json and not what:
-        print(json.dumps(answer, indent=2))
+        print(json.dumps(as_one(gathered), indent=2))
         return
-    known = read_status(answer)
-    chosen = choose(known.targets, what)
+    known = gathered.status
+    claims = gathered.claims()
+    chosen = choose((it.target for it in claims), what)
     if what and not chosen:
         raise UnknownTarget(f"no process or library is called {what}; `liveso status` lists them")
     if as_json:
-        pids = {it.pid for it in chosen}
-        print(json.dumps({**answer, "targets": [it for it in answer["targets"] if it["pid"] in pids]}, indent=2))
+        print(json.dumps(as_one(gathered, {it.pid for it in chosen}), indent=2))
         return
     screen = Screen()
-    if screen.is_terminal:
-        if verbose:
-            screen.line(_daemon(known, settings))
-        _show(screen, known, chosen, verbose)
-    else:
+    if not screen.is_terminal:
         _print(known, chosen, verbose)
+    elif verbose:
+        if gathered.answer:
+            screen.line(_daemon(known, settings))
+        _show(screen, known, chosen)
+    else:
+        from liveso.cli.glance import show  # looks at the processes themselves
+
+        show(screen, known.problems, claims, chosen, settings)
+    for text in (*([str(gathered.missing)] if gathered.missing else []), *problems_of(gathered.others)):
+        print(f"liveso: {printable(text)}", file=sys.stderr)
 
 
 # --- on a terminal
@@ -64,80 +69,32 @@ def _daemon(known: Status, settings: Settings) -> str:
     return f"{owner}'s daemon{version} (pid {known.pid}, {settings.socket}), which knows only processes that it serves"
 
 
-def _show(screen: Screen, known: Status, targets: list[Target], is_verbose: bool) -> None:
+def _show(screen: Screen, known: Status, targets: list[Target]) -> None:
     for problem in known.problems:
         screen.line(("problem: ", "bold red"), problem)
-    if is_verbose or known.problems:
-        screen.line()
+    screen.line()
     if not targets:
         screen.line("no process runs with live.so")
-    shown = blocks(targets, is_verbose)
+    shown = blocks(targets, is_verbose=True)
     for before, block in zip([None, *shown], shown, strict=False):
         if before and not (before.is_quiet and block.is_quiet):
             screen.line()
-        _show_block(screen, block, is_verbose)
+        _show_block(screen, block)
 
 
-def _show_block(screen: Screen, block: Block, is_verbose: bool) -> None:
+def _show_block(screen: Screen, block: Block) -> None:
     where = f", in container {block.container[:_SHOWN_NAME]}" if block.container else ""
-    title = ((block.command, "bold"), f" — {processes(block.pids, is_verbose)}{where}")
+    title = ((block.command, "bold"), f" — {processes(block.pids, is_verbose=True)}{where}")
     if block.is_quiet:
-        screen.line(*title, f": {_current(block)}", hang=4)
+        screen.line(*title, f": {in_words(block.current)}", hang=4)
         return
     screen.line(*title, hang=4)
     if block.note:
         screen.line(("not served: ", "yellow"), block.note, indent=2)
     for row in block.rows:
-        _show_row(screen, row, is_verbose)
+        show_row(screen, row, is_verbose=True)
     if block.current[1]:
-        screen.line(_current(block), indent=2)
-
-
-def _show_row(screen: Screen, row: Row, is_verbose: bool) -> None:
-    it = row.latest
-    result = (it.word.ljust(_RESULT_WIDTH), STYLES.get(it.word, ""))
-    screen.rows([(result, _moment(it.changed).ljust(10), it.name.ljust(12), it.path)], indent=2)
-    for text in _remarks(row, is_verbose):
-        screen.line(text, indent=2 + _RESULT_WIDTH + 2)
-
-
-def _remarks(row: Row, is_verbose: bool) -> list[str]:
-    it = row.latest
-    remarks = list(it.details) if is_verbose and it.details else [it.reason] if it.reason else []
-    if row.stale_functions:
-        shown = row.stale_functions if is_verbose else row.stale_functions[:_MOST_STALE]
-        more = ", …" if len(shown) < len(row.stale_functions) else ""
-        count = plural(len(row.stale_functions), "function", "functions")
-        remarks.append(f"pointers still lead to the old code of {count}: {', '.join(shown)}{more}")
-    if row.stale_threads:
-        shown = row.stale_threads if is_verbose else row.stale_threads[:_MOST_STALE]
-        more = f", and {len(row.stale_threads) - len(shown)} more" if len(shown) < len(row.stale_threads) else ""
-        remarks.append(f"old code goes on: {', '.join(shown)}{more}")
-    if is_verbose:
-        if it.result == UPDATED and row.milliseconds:
-            remarks.append(f"updated in {row.milliseconds:.0f} ms")
-        remarks += [f"waits for {path}" for path in it.waits_for]
-        if it.versions_loaded > 1:
-            remarks.append(f"{it.versions_loaded} versions are loaded")
-        if it.unprotected:
-            remarks.append(f"would not survive to be overwritten in place: {it.unprotected}")
-    return remarks
-
-
-def _current(block: Block) -> str:
-    least, most = block.current
-    if most == 0:
-        return _NONE
-    return (
-        plural(most, "library", "libraries") + " current" if least == most else f"{least} to {most} libraries current"
-    )
-
-
-def _moment(seconds: float) -> str:
-    """The time of today, or else the date."""
-    then = time.localtime(seconds)
-    is_today = then[:3] == time.localtime()[:3]
-    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d", then) if seconds else "-"
+        screen.line(in_words(block.current), indent=2)
 
 
 # --- elsewhere: one record a line
@@ -151,13 +108,13 @@ def _print(known: Status, targets: list[Target], is_verbose: bool) -> None:
         if target.note:
             _record(pid, "not-served", command=target.command, reason=target.note)
         elif not target.libraries:
-            _record(pid, "no-libraries", command=target.command, reason=_NONE)
+            _record(pid, "no-libraries", command=target.command, reason=NO_LIBRARY)
         for it in target.libraries:
             _print_library(pid, target.command, it, is_verbose)
 
 
 def _print_library(pid: str, command: str, it: Library, is_verbose: bool) -> None:
-    remarks = _remarks(Row(it, it.milliseconds, it.stale_functions, it.stale_threads), is_verbose)
+    remarks = remarks_on(Row(it, it.milliseconds, it.stale_functions, it.stale_threads), is_verbose)
     changed = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(it.changed)) if it.changed else ""
     _record(pid, it.word.replace(", ", "-").replace(" ", "-"), it.path, it.name, changed, command, "; ".join(remarks))
 

@@ -71,7 +71,7 @@ def look_at(pid: int, claim: Claim | None, disk: Disk, store: str) -> Look | Non
     user = os.stat(f"/proc/{pid}").st_uid
     files = outdated(mappings, partial(disk.is_other, pid), partial(disk.exists, pid), store)
     in_force = tuple(it for it in files if claim and _is_replaced(pid, claim, it, units, disk)) if files else _NONE
-    place = place_of(units, _container(pid), user, program(command))
+    place = place_of(units, _container(pid), user, program(command).rstrip(":"))
     left = tuple(it for it in files if it not in in_force)
     executed = _program(pid, thread) if left else ""
     reasons = [_reason(pid, it, claim, disk, executed) for it in left]
