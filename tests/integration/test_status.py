@@ -1,11 +1,13 @@
 """`liveso status` with real processes and daemons."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from liveso.cli.ask import ask_daemon
@@ -114,3 +116,30 @@ def test_a_daemon_that_is_stopped_is_told_from_none(bench: Bench) -> None:
     bench.kill_daemon()
     with pytest.raises(NoDaemon, match=r"no daemon answers.*its daemon has ended"):
         ask_daemon(settings, "/status")
+
+
+def test_the_answer_is_what_its_schema_says(bench: Bench) -> None:
+    build(bench)
+    bench.compile("int other;", "libtwo.1.so", *SHARED)
+    bench.compile("int another;", "libtwo.2.so", *SHARED, "-Wl,-soname,libtwo.so.2")
+    bench.link("libtwo.1.so", "libtwo.so")
+    program = bench.run("./program", "./libone.so", "./libtwo.so")
+    bench.run("./program").wait_for("ready")
+    program.wait_for("ready")
+    for name in ("libone.so", "libtwo.so"):
+        bench.library(program.pid, name)
+    bench.link("libone.2.so", "libone.so")
+    bench.link("libtwo.2.so", "libtwo.so")
+    bench.wait_for_result(program.pid, "libone.so", "updated")
+    bench.wait_for_result(program.pid, "libtwo.so", "refused")
+    shown = subprocess.check_output([LIVESO, "status", "--json"], env=bench.environment, text=True)
+    schema = json.loads(Path("docs/status.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    answer = json.loads(shown)
+    validator.validate(answer)
+    (libraries,) = [it["libraries"] for it in answer["targets"] if it["pid"] == program.pid]
+    definitions = {name: schema["$defs"][name]["properties"].keys() for name in ("target", "library")}
+    assert libraries[0].keys() == definitions["library"] and answer["targets"][0].keys() == definitions["target"]
+    libraries[0]["in_force"] = "yes"
+    assert not validator.is_valid(answer)
