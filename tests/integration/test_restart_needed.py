@@ -1,16 +1,21 @@
 """`liveso restart-needed` and `liveso restart`: real processes, real daemons, and a systemctl that keeps a state."""
 
+import hashlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.harness import LIVESO, Bench, Program, let_all_pass
-from tests.listeners import command
+from tests.listeners import command, http
+from tests.unit.test_other_daemons import SERVE
 from tests.users import VICTIM
 
 PROGRAM = """
@@ -174,21 +179,25 @@ class Units:
     def start(self, unit: str, **properties: str) -> Program:
         program = self.bench.run_plain("./program")
         program.wait_for("1 1")
-        folder = self._make_group(unit)
-        (folder / "cgroup.procs").write_text(str(program.pid))
+        self.move(program, f"liveso-{os.getpid()}.slice", unit)
         values = {"Id": unit, "MainPID": str(program.pid), "Type": "simple", **properties}
         (self.state / f"{unit}.show").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         (self.state / f"{unit}.state").write_text("active\n")
         return program
 
-    def _make_group(self, unit: str) -> Path:
+    def move(self, program: Program, *names: str) -> None:
+        """Put a program into the control group of these names."""
         for hierarchy in HIERARCHIES:
-            folder = Path(hierarchy, f"liveso-{os.getpid()}.slice", unit)
             try:
-                if (Path(hierarchy) / "cgroup.procs").exists():
-                    folder.mkdir(parents=True)
-                    self.folders.append(folder)
-                    return folder
+                if not (Path(hierarchy) / "cgroup.procs").exists():
+                    continue
+                folder = Path(hierarchy)
+                for name in names:
+                    folder /= name
+                    folder.mkdir(exist_ok=True)
+                    self.folders.insert(0, folder)
+                (folder / "cgroup.procs").write_text(str(program.pid))
+                return
             except OSError:
                 continue
         pytest.skip("no control group can be made here")
@@ -207,11 +216,8 @@ class Units:
         for program in self.bench.programs:
             program.kill()
         for folder in self.folders:
-            for it in (folder, folder.parent):
-                try:
-                    it.rmdir()
-                except OSError:
-                    continue
+            with suppress(OSError):  # it is another one's, too, or gone
+                folder.rmdir()
 
 
 def ways(units: Units) -> dict[str, Any]:
@@ -254,3 +260,60 @@ def test_units_are_mended_one_after_the_other_up_to_the_first_that_does_not_come
     assert broken.returncode == 1 and "Job for" in broken.stdout
     unknown = units.liveso("restart", "--yes", "--units", "no-such-unit")
     assert unknown.returncode == 2 and unknown.stderr.startswith("liveso: no-such-unit.service is none of what")
+
+
+AS_ROOTS = """
+mount -t tmpfs none /run && mkdir -p "$FOLDER" && chown -R "$USER_ID" "$FOLDER" &&
+{ "$PYTHON" -c "$SERVE" "$FOLDER/liveso.sock.api" "$USER_ID" <answer >served &
+until grep -q ready served; do sleep 0.05; done
+"$LIVESO" restart-needed --json; "$LIVESO" status --json >&2; kill $!; }
+"""
+
+
+def asked_by_root(bench: Bench, answer: bytes) -> tuple[dict[int, list[str]], dict[str, Any]]:
+    """What `restart-needed` and `status` say where a user's daemon is the only one: reasons by process, and all."""
+    (bench.folder / "answer").write_bytes(answer)
+    (bench.folder / "served").write_text("")
+    variables = {name: value for name, value in bench.environment.items() if not name.startswith("LIVE_")}
+    variables |= {"FOLDER": f"/run/user/{VICTIM}/liveso", "USER_ID": str(VICTIM), "SERVE": SERVE}
+    variables |= {"PYTHON": sys.executable, "LIVESO": str(LIVESO), "LIVE_CONFIG": os.devnull}
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", AS_ROOTS]
+    done = subprocess.run(command, env=variables, cwd=bench.folder, capture_output=True, text=True, check=False)
+    needs = json.loads(done.stdout)["needed"]
+    status = done.stderr[: done.stderr.rindex("}") + 1]
+    found = {it["pid"]: [reason["why"] for reason in it["reasons"]] for need in needs for it in need["processes"]}
+    return found, json.loads(status)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root asks other users' daemons")
+def test_a_users_daemon_is_believed_of_what_runs_in_their_sessions(units: Units) -> None:
+    bench = units.bench
+    build(bench)
+    let_all_pass(bench.folder)
+    as_victim = ["setpriv", f"--reuid={VICTIM}", f"--regid={VICTIM}", "--clear-groups"]
+    program = bench.run_plain(*as_victim, "./program")
+    program.wait_for("1 1")
+    replace(bench, "one", 2)
+    maps = Path(f"/proc/{program.pid}/maps").read_text().splitlines()
+    device, inode = next(it.split()[3:5] for it in maps if it.endswith("libone.so (deleted)"))
+    library = {
+        "path": f"{bench.folder}/libone.so",
+        "version": hashlib.sha256((bench.folder / "libone.so").read_bytes()).hexdigest(),
+        "result": "updated",
+        "in_force": True,
+        "file": {"device": device, "inode": int(inode), "path": ""},
+    }
+    answer = {"targets": [{"pid": program.pid, "libraries": [library]}, {"pid": os.getpid(), "libraries": [library]}]}
+    found, status = asked_by_root(bench, http(answer))
+    (why,) = found[program.pid]
+    assert why.endswith("in force says only the daemon of the user that it runs as")
+    units.move(program, "user.slice", f"user-{VICTIM}.slice", "session-1.scope")
+    found, status = asked_by_root(bench, http(answer))
+    assert program.pid not in found
+    jsonschema.validate(status, json.loads(Path("docs/status.schema.json").read_text()))
+    (other,) = [it for it in status["others"] if it["user"] == VICTIM]
+    assert [it["pid"] for it in other["targets"]] == [program.pid] and status["targets"] == []
+    assert other["targets"][0]["units"] == ["session-1.scope"]
+    found, status = asked_by_root(bench, b"nonsense")
+    (other,) = [it for it in status["others"] if it["user"] == VICTIM]
+    assert other["problem"] and program.pid in found

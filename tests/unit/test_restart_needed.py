@@ -191,6 +191,7 @@ def seen(pid: int, name: str, *reasons: Reason) -> Seen:
 def test_the_answer_and_what_a_monitor_hears() -> None:
     fine = seen(1, "fine")
     assert needs([fine], {}, 0) == [] and headline([], 1) == "1 service runs what is on disk"
+    assert headline(list("abcdefghijkl"), 40) == "12 of 40 services need a restart: a, b, c, d, e, f, g, h, i, j …"
     assert report([], 42, 100) == (
         OK,
         "LIVESO OK - all 42 services run what is on disk | services=0;0;;0;42 processes=0;;;0;100 reboots=0;;0;0;42",

@@ -47,6 +47,7 @@ class Need:
         return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0].path, pair[0].why)))
 
 
+_MOST_NAMED = 10
 _ORDER = (Way.RELOAD, Way.RESTART, Way.CONTAINER, Way.START_AGAIN, Way.LOG_OUT, Way.REEXECUTE, Way.REBOOT, Way.WAIT)
 
 
@@ -86,4 +87,5 @@ def headline(in_need: Sequence[str], all_places: int) -> str:
     if not in_need:
         return "1 service runs what is on disk" if all_places == 1 else f"all {all_places} services run what is on disk"
     verb = "needs" if len(in_need) == 1 else "need"
-    return f"{len(in_need)} of {plural(all_places, 'service', 'services')} {verb} a restart: {', '.join(in_need)}"
+    names = ", ".join(in_need[:_MOST_NAMED]) + (" …" if len(in_need) > _MOST_NAMED else "")
+    return f"{len(in_need)} of {plural(all_places, 'service', 'services')} {verb} a restart: {names}"

@@ -29,7 +29,7 @@ def status(what: str, as_json: bool, verbose: bool) -> None:
     """
     settings = read_settings()
     gathered = gather(settings)
-    if gathered.missing and not any(it.targets for it in gathered.others):
+    if gathered.missing and not gathered.others:
         raise gathered.missing
     if as_json and not what:
         print(json.dumps(as_one(gathered), indent=2))
