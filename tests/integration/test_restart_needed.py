@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -260,6 +261,39 @@ def test_units_are_mended_one_after_the_other_up_to_the_first_that_does_not_come
     assert broken.returncode == 1 and "Job for" in broken.stdout
     unknown = units.liveso("restart", "--yes", "--units", "no-such-unit")
     assert unknown.returncode == 2 and unknown.stderr.startswith("liveso: no-such-unit.service is none of what")
+
+
+def on_a_terminal(units: Units, answer: str, *arguments: str) -> tuple[int, str]:
+    """What `liveso` says on a terminal on which somebody gives an answer, and its exit code."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [str(LIVESO), *arguments],
+        env={**units.bench.environment, **units.variables, "TERM": "dumb", "COLUMNS": "200"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):  # EIO: nobody has the terminal open any more
+        while part := os.read(master, 65536):
+            shown += part
+            if shown.endswith(b"[y/N]: "):
+                os.write(master, answer.encode())
+    os.close(master)
+    return process.wait(60), shown.decode()
+
+
+def test_a_person_is_asked_first(units: Units) -> None:
+    build(units.bench)
+    unit = f"one{os.getpid()}.service"
+    units.start(unit)
+    replace(units.bench, "one", 2)
+    code, shown = on_a_terminal(units, "n\n", "restart", "--units", unit)
+    assert code == 1 and f"systemctl restart {unit} — 1 process" in shown and "nothing was done" in shown
+    assert units.acts() == []
+    code, shown = on_a_terminal(units, "y\n", "restart", "--units", unit)
+    assert code == 0 and f"{unit}: restarted and active" in shown and units.acts() == [f"restart {unit}"]
 
 
 AS_ROOTS = """

@@ -1,11 +1,15 @@
 """What needs a restart, and what mends it: from memory maps, control groups, and what systemd and daemons say."""
 
+import hashlib
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from liveso.cli.answer import read_status
 from liveso.cli.claims import Claim, is_in_force, is_unfinished, why_not
+from liveso.cli.disk import Disk
 from liveso.cli.mending import Mend, Way, mend
 from liveso.cli.nagios import CRITICAL, OK, WARNING, report
 from liveso.cli.outdated import is_never_updated, of_liveso, outdated
@@ -15,7 +19,7 @@ from liveso.cli.restart import choose
 from liveso.cli.services import Need, Reason, Seen, headline, needs
 from liveso.cli.systemd import Unit, read_units
 from liveso.errors import Declined
-from liveso.process.memory_map import MappedFile, Mapping
+from liveso.process.memory_map import MappedFile, Mapping, mappings
 
 USER = 4_000_000  # nobody's
 
@@ -273,3 +277,20 @@ def test_a_need_names_what_does_it() -> None:
     assert need.mend == Mend(
         Way.RESTART, "systemctl restart web.service", ("systemctl", "restart", "web.service"), ("systemctl",)
     )
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    pipe, file, link = tmp_path / "pipe", tmp_path / "file", tmp_path / "link"
+    os.mkfifo(pipe)
+    file.write_bytes(b"content")
+    link.symlink_to(file)
+    disk = Disk()
+    digest = hashlib.sha256(b"content").hexdigest()
+    paths = [file, link, pipe, tmp_path, tmp_path / "none", Path("/dev/zero")]
+    assert [disk.digest(os.getpid(), str(it), is_trusted=False) for it in paths] == [digest, digest, "", "", "", ""]
+    mapped = next(it for it in mappings(os.getpid(), os.getpid()) if it.is_executable and "libc.so" in it.file.path)
+    assert not disk.is_other(os.getpid(), mapped) and disk.exists(os.getpid(), mapped.file.path)
+    assert disk.leads_to(os.getpid(), mapped.file.path, (mapped.file.device, mapped.file.inode))
+    assert not disk.leads_to(os.getpid(), str(file), (mapped.file.device, mapped.file.inode))
+    moved = replace(mapped, file=replace(mapped.file, path=str(file)))
+    assert disk.is_other(os.getpid(), moved) and not disk.exists(os.getpid(), str(tmp_path / "none"))

@@ -31,7 +31,8 @@ _SOCKET = "liveso.sock.api"
 _LIMIT = 3.0  # seconds for all of them
 _LARGEST = 32 << 20  # bytes of an answer
 _MOST_DAEMONS = 1000
-_MOST = 100_000  # processes of one daemon, and items of a list
+_MOST = 100_000  # processes of one daemon
+_MOST_ITEMS = 1000  # libraries of a process, and items of other lists
 _LONGEST = 4096  # characters
 _LATEST = 1e11  # seconds since 1970
 
@@ -157,7 +158,7 @@ def _as(value: Any, model: Any) -> Any:
     if isinstance(model, dict):
         return _checked(value, model) if isinstance(value, dict) else {}
     if isinstance(model, list):
-        return [_as(it, model[0]) for it in value[:_MOST]] if isinstance(value, list) else []
+        return [_as(it, model[0]) for it in value[:_MOST_ITEMS]] if isinstance(value, list) else []
     if isinstance(model, bool):
         return value is True
     if isinstance(model, str):

@@ -78,14 +78,14 @@ def look_at(pid: int, claim: Claim | None, disk: Disk, store: str) -> Look | Non
     if claim:
         known = {(it.device, it.inode) for it in files}
         said = [it for it in claim.target.libraries if it.mapped not in known]
-        reasons += [it for library in said if (it := _reason_of_daemon(pid, library, disk))]
+        reasons += [it for library in said if (it := _reason_of_daemon(pid, library, claim, disk))]
     own = of_liveso(mappings, store)
     safe = tuple(it for it in (*in_force, *own) if all(it.path != other.path for other in left))
     is_kept = claim is None and not all(is_agent(it.path) for it in own)
     return Look(Seen(pid, command, user, place, tuple(dict.fromkeys(reasons))), safe, is_kept)
 
 
-def _reason_of_daemon(pid: int, library: Library, disk: Disk) -> Reason | None:
+def _reason_of_daemon(pid: int, library: Library, claim: Claim, disk: Disk) -> Reason | None:
     """Why a library is not in force whose file looks as it should: it is what lies on disk, or a copy of liveso's."""
     is_there = library.mapped is not None and disk.leads_to(pid, library.path, library.mapped)
     if is_unfinished(library):
@@ -94,7 +94,7 @@ def _reason_of_daemon(pid: int, library: Library, disk: Disk) -> Reason | None:
         return None if is_current else Reason(library.path, why_not(library), library.word)
     if library.mapped is None or is_there or library.result == ROLLED_BACK:
         return None
-    digest = disk.digest(pid, library.path)
+    digest = disk.digest(pid, library.path, is_trusted=claim.user is None)
     return Reason(library.path, NOT_BROUGHT_IN, library.word) if digest not in ("", library.version) else None
 
 
@@ -104,7 +104,7 @@ def _is_replaced(pid: int, claim: Claim, file: MappedFile, units: tuple[str, ...
     if claim.user is not None and owner_of_session(units) != claim.user:
         return False
     library = claim.of(file)
-    return library is not None and is_in_force(library, partial(disk.digest, pid))
+    return library is not None and is_in_force(library, partial(disk.digest, pid, is_trusted=claim.user is None))
 
 
 def _reason(pid: int, file: MappedFile, claim: Claim | None, disk: Disk, executed: str) -> Reason:
