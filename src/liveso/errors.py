@@ -46,6 +46,14 @@ class PackageError(LivesoError):
     """A package is not to be had, or nothing in it can be compared."""
 
 
+class BadTracker(LivesoError):
+    """A file is no copy of the security tracker's data."""
+
+
+class NotWritten(LivesoError):
+    """A file that the user named cannot be written."""
+
+
 class StoreError(LivesoError):
     """A version could not be put into the store or taken from it, or a folder of the daemon's cannot be used."""
 
