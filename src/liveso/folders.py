@@ -9,6 +9,7 @@ import errno
 import os
 import pwd
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ _MOST_LINKS = 40  # path_resolution(7)
 _PLAIN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH  # with access control lists the group's bits are their mask (acl(5))
-_TEMPORARY = ".new-"
+TEMPORARY = ".new-"
 _LONGEST_WRITE = 3600  # seconds
 
 
@@ -102,7 +103,7 @@ class Folder:
 
     def write(self, name: str, blocks: Iterable[bytes], mode: int) -> os.stat_result:
         """Make a file in one step: complete, or not at all. Raises OSError, and what `blocks` raises."""
-        temporary = f"{_TEMPORARY}{secrets.token_hex(8)}"
+        temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN
         descriptor = os.open(temporary, flags, 0o600, dir_fd=self.descriptor)
         try:
@@ -133,9 +134,13 @@ def open_trusted(path: Path, cure: str) -> BinaryIO:
 
 
 def remove_left_overs(root: Path) -> None:
-    """Remove what `Folder.write` has not finished, because its process died, in all folders below `root`."""
-    for folder, _folders, names in os.walk(root):
-        for path in (Path(folder, name) for name in names if name.startswith(_TEMPORARY)):
+    """Remove what `Folder.write` has not finished, because its process died, in all folders below `root`, and folders
+    that are named likewise."""
+    for folder, folders, names in os.walk(root):
+        for path in (Path(folder, name) for name in folders if name.startswith(TEMPORARY)):
+            if seconds_since_change(path) > _LONGEST_WRITE:
+                shutil.rmtree(path, ignore_errors=True)
+        for path in (Path(folder, name) for name in names if name.startswith(TEMPORARY)):
             if seconds_since_change(path) > _LONGEST_WRITE:
                 path.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -49,12 +50,24 @@ def make_server(service: Service) -> uvicorn.Server:
     async def detach(request: Request) -> dict[str, object]:
         return _noted(await service.attaching.detach(await _numbers(request)))
 
+    async def packages(_request: Request) -> Response:
+        return JSONResponse(encodable(await service.packages.answer()))
+
+    async def prejudge(request: Request) -> dict[str, object]:
+        (archives,) = await _texts(request, "archives")
+        return await service.unpacking.prejudge([Path(it) for it in archives.splitlines() if it.startswith("/")])
+
+    async def unpacked(request: Request) -> dict[str, object]:
+        pid, wait = await _texts(request, "pid", "wait")
+        return await service.unpacking.unpacked(_pids(pid)[0] if pid.strip() else 0, _seconds(wait))
+
     routes = [
         Route("/status", status),
         _metrics_of(service),
+        Route("/packages", packages),
         *(
             Route(f"/{it.__name__}", _answering(it), methods=["POST"])
-            for it in (allow, rollback, resume, attach, detach)
+            for it in (allow, rollback, resume, attach, detach, prejudge, unpacked)
         ),
     ]
     return _server(routes)

@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from liveso.daemon.log import log
+from liveso.daemon.package_locks import PackageLocks
+from liveso.daemon.provenances import Provenances
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import FileInFlux, ImageError, StoreError
+from liveso.process.identity import Identity
 from liveso.roots import root_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
-from liveso.watch import Settling, Watcher, is_at_work
+from liveso.watch import Settling, Watcher
 
 _LONGEST_RETRY = 1.0  # seconds
 
@@ -24,10 +27,20 @@ Changed = Callable[[frozenset[str], float], None]
 class Disk:
     """The versions on disk of all paths that are watched. `changed` is called where they may have become others."""
 
-    def __init__(self, store: Store, settings: Settings, supervisor: Supervisor, changed: Changed) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        supervisor: Supervisor,
+        locks: PackageLocks,
+        provenances: Provenances,
+        changed: Changed,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._supervisor = supervisor
+        self._locks = locks
+        self._provenances = provenances
         self._changed = changed
         self._watcher = Watcher()
         self._settling = Settling(self._must_wait)
@@ -51,9 +64,11 @@ class Disk:
         if path not in self._found:
             self._settling.put(path, 0.0)
 
-    def watch_file(self, path: str) -> None:
-        """Tell whenever `path` may lead to something else. Its content is nobody's concern here."""
+    def watch_file(self, path: str, identity: Identity) -> None:
+        """Tell whenever `path` may lead to something else than what a process has in memory. Its content is nobody's
+        concern here."""
         self._watcher.add(path)
+        self._provenances.saw(path, identity)
 
     def keep_only(self, libraries: Iterable[str], files: Iterable[str]) -> None:
         """Watch nothing else any more."""
@@ -79,6 +94,15 @@ class Disk:
         lock = self._examining.get(path)
         return path in self._found and not self._settling.is_waiting(path) and not (lock and lock.locked())
 
+    def is_watched(self, path: str) -> bool:
+        """Whether it is a library that some target uses still."""
+        return path in self._libraries
+
+    def look_again(self) -> None:
+        """Take in all libraries, though no change of theirs was seen."""
+        for path in self._libraries:
+            self._settling.put(path, self._settings.settle)
+
     def problems(self) -> list[str]:
         """What is not watched as it should be, and why."""
         return self._watcher.problems()
@@ -100,8 +124,7 @@ class Disk:
     def _must_wait(self) -> bool:
         """Whether a package manager has not finished."""
         roots = {"", *map(root_of, self._libraries)}
-        locks = [root + lock for root in roots for lock in self._settings.package_locks]
-        before, self._is_waiting = self._is_waiting, is_at_work(locks)
+        before, self._is_waiting = self._is_waiting, self._locks.are_held(roots)
         if self._is_waiting and not before:
             log.info("waiting", reason="a package manager is at work")
         return self._is_waiting
@@ -140,4 +163,6 @@ class Disk:
             self._retries.pop(path, None)
             return str(error) if str(error).startswith(path) else f"{path}: {error}"
         self._retries.pop(path, None)
+        before = self._found.get(path)
+        self._provenances.took(path, version, before if isinstance(before, Version) else None)
         return version

@@ -152,7 +152,7 @@ class Learner:
         if why:
             name = it.name and os.path.basename(it.name)
             served.fixed[name] = Fixed(path, it.base, seen.identity, seen.mapping.file, why)
-            self._disk.watch_file(path)
+            self._disk.watch_file(path, seen.identity)
         elif path not in served.libraries:
             library = Library(target, path, seen.mapping.file, it.base)
             served.libraries[path] = library

@@ -20,16 +20,20 @@ from liveso.daemon.learning import Learner
 from liveso.daemon.lookout import Lookout
 from liveso.daemon.metrics import Metrics
 from liveso.daemon.notifying import Notifier
+from liveso.daemon.package_locks import PackageLocks
+from liveso.daemon.packages import Packages
 from liveso.daemon.permissions import Permissions
 from liveso.daemon.pins import Pins
 from liveso.daemon.prospect import Prospects
 from liveso.daemon.protection import Protection
+from liveso.daemon.provenances import Provenances
 from liveso.daemon.registry import Registry
 from liveso.daemon.results import Results
 from liveso.daemon.rolling_back import RollingBack
 from liveso.daemon.rollout import Rollouts
 from liveso.daemon.state import NotServed, ServedTarget
 from liveso.daemon.supervision import Supervisor
+from liveso.daemon.unpacking import Unpacking
 from liveso.daemon.wanted import WantedVersions
 from liveso.errors import StoreError
 from liveso.history import Bounds, History, Kind
@@ -68,7 +72,9 @@ class Service:
         self.events = Events(self._store, readers)
         results = Results(supervisor, self._store, self.events)
         analyst = Analyst(self._store, Policy(settings.policy), workers)
-        self._disk = Disk(self._store, settings, supervisor, self._changed)
+        locks = PackageLocks(settings.package_locks)
+        self._provenances = Provenances(self._store, locks)
+        self._disk = Disk(self._store, settings, supervisor, locks, self._provenances, self._changed)
         self._pins = Pins(self._store.root)
         self._wanted = WantedVersions(self._disk, self._pins)
         self.protection = Protection(settings, self._store, supervisor, results, targets)
@@ -77,6 +83,10 @@ class Service:
         self._allowing = Allowing(self._store, permissions, self.events)
         caution = Caution(settings.canary, Crashes(self._store.root), self.events, supervisor, targets)
         prospects = Prospects(self._store, analyst, self._disk, self._wanted)
+        self.packages = Packages(self._disk, self._provenances, targets)
+        self.unpacking = Unpacking(
+            self._store, self._disk, locks, self._wanted, analyst, self.packages, supervisor, targets
+        )
         rollouts = Rollouts(self._store, self._disk, self._wanted, prospects, permissions, caution, learner, results)
         self.registry = Registry(settings, self._store, supervisor, learner, rollouts, targets)
         self.attaching = Attaching(settings, self._store, supervisor, self.registry, everything=everything)
@@ -94,6 +104,7 @@ class Service:
         self._supervisor.vital("look for processes", self.attaching.look_around)
         self._supervisor.vital("process events", self.attaching.follow_events)
         self._supervisor.vital("protect", self._protect_again)
+        self._supervisor.vital("packages", self._provenances.run)
         self._supervisor.vital("prune", self._keep_store)
 
     def end(self) -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from liveso.roots import open_file, stat
@@ -15,6 +15,11 @@ _LOCK = struct.Struct("hhqqi4x")  # struct flock (fcntl(2)): type, whence, start
 def is_at_work(locks: Iterable[str]) -> bool:
     """Whether a process holds a write lock on one of these files (fcntl(2)): a read lock, or one of flock(2), anybody
     can hold who may read the file. A file that does not exist is held by nobody."""
+    return any(True for _it in holders(locks))
+
+
+def holders(locks: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """The files that are locked so, and the process that holds each; one of another namespace has no number here."""
     hidden = []
     for lock in locks:
         try:
@@ -25,28 +30,32 @@ def is_at_work(locks: Iterable[str]) -> bool:
         except OSError:
             continue
         try:
-            if _is_locked(descriptor):
-                return True
+            holder = _holder(descriptor)
         finally:
             os.close(descriptor)
-    return bool(hidden) and _is_listed(hidden)
+        if holder is not None:
+            yield lock, holder
+    if hidden:
+        yield from _listed(hidden)
 
 
-def _is_locked(descriptor: int) -> bool:
+def _holder(descriptor: int) -> int | None:
     question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
-    kind: int = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question))[0]
-    return kind == fcntl.F_WRLCK
+    kind, _whence, _start, _length, pid = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question))
+    return pid if kind == fcntl.F_WRLCK else None
 
 
-def _is_listed(locks: Iterable[str]) -> bool:
+def _listed(locks: Iterable[str]) -> Iterator[tuple[str, int]]:
     """The same for files that this user may not read (proc(5), /proc/locks). It costs some 10 ms: the kernel waits for
     all processors before it shows them."""
-    files = set()
+    files = {}
     for lock in locks:
         try:
             info = stat(lock)
         except OSError:
             continue
-        files.add(f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}")
+        files[f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"] = lock
     held = (line.split()[1:6] for line in Path("/proc/locks").read_text().splitlines() if "->" not in line)
-    return any(kind in _KINDS and mode == "WRITE" and file in files for kind, _how, mode, _pid, file in held)
+    for kind, _how, mode, pid, file in held:
+        if kind in _KINDS and mode == "WRITE" and file in files:
+            yield files[file], int(pid)
