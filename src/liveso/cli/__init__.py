@@ -22,6 +22,7 @@ COMMANDS = {
     "why": "Say why libraries were not updated in running processes.",
     "history": "Show what happened, when, and who did it.",
     "check": "Say whether one version of a library may replace another.",
+    "cves": "Show which CVEs are fixed in memory, and which only on disk.",
     "allow": "Apply an update that waits for a person.",
     "rollback": "Take a library back from what lies on disk.",
     "resume": "Let a library that was rolled back run what lies on disk.",
@@ -30,6 +31,8 @@ COMMANDS = {
     "daemon": "Serve this user's processes, in the foreground.",
 }
 
+_HIDDEN = frozenset({"apt_before", "apt_after"})
+"""The hooks of apt's (docs/apt.md), written `apt-before`, `apt-after`."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -40,9 +43,9 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
         name = cmd_name.replace("-", "_")
+        if cmd_name not in COMMANDS and name not in _HIDDEN:
+            return None
         found = getattr(import_module(f"liveso.cli.{name}"), name)
         return found if isinstance(found, click.Command) else None
 

@@ -1,0 +1,119 @@
+"""The daemon's answer to `/packages` as values: which package each library came from, and which CVEs that means."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from liveso.cli.blocks import program
+from liveso.dpkg import Entry, Fixes, Package, Provenance, Release, Tracker, fixes_between, newest
+
+_MOST_NAMES = 3  # services that are named of many
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, and the service that people know it by: its systemd unit, its container, or else its command."""
+
+    pid: int
+    command: str
+    service: str
+    unit: str = ""
+    is_users_unit: bool = False
+    container: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedLibrary:
+    """A library of one process, where the version that it began with, that it runs, or that lies on disk differ.
+    `fixed` is what the process gained since it began, `missing` what lies on disk and is not in its memory."""
+
+    process: Process
+    path: str
+    result: str
+    reason: str
+    is_in_force: bool
+    began: Provenance | None
+    runs: Provenance | None
+    on_disk: Provenance | None
+    fixed: Fixes
+    missing: Fixes
+
+    @property
+    def package(self) -> str:
+        """The name of its package; the file's where that is not known."""
+        known = self.on_disk or self.runs or self.began
+        return known.package.name if known else self.path
+
+
+def read_packages(answer: Mapping[str, Any], tracker: Tracker | None = None) -> list[PackagedLibrary]:
+    """Raises KeyError, TypeError, ValueError for another answer than a daemon of this version gives."""
+    known = {key: tuple(map(_provenance, rows)) for key, rows in answer.get("packages", {}).items()}
+    found = []
+    for target in answer.get("targets", ()):
+        process = process_of(target)
+        for it in target.get("libraries", ()):
+            there = newest(known.get(it.get("on_disk", ""), ()))
+            source = there.package.source if there else ""
+            began, runs = (newest(known.get(it.get(name, ""), ()), source) for name in ("began", "runs"))
+            fixed = fixes_between(began, runs, tracker) if it.get("began") != it.get("runs") else Fixes()
+            missing = fixes_between(runs, there, tracker) if it.get("differs", True) else Fixes()
+            facts = it.get("path", ""), it.get("result", ""), it.get("reason", ""), bool(it.get("in_force"))
+            found.append(PackagedLibrary(process, *facts, began, runs, there, fixed, missing))
+    return _without_lacked(found)
+
+
+def _without_lacked(libraries: list[PackagedLibrary]) -> list[PackagedLibrary]:
+    """A CVE is not fixed in a process by one library of a package while another one of it lacks the fix."""
+    lacked: dict[tuple[int, str], set[str]] = {}
+    for it in libraries:
+        lacked.setdefault((it.process.pid, it.package), set()).update(it.missing.cves)
+    return [
+        replace(it, fixed=replace(it.fixed, cves=tuple(cve for cve in it.fixed.cves if cve not in lacks)))
+        for it in libraries
+        for lacks in [lacked[it.process.pid, it.package]]
+    ]
+
+
+def process_of(target: Mapping[str, Any]) -> Process:
+    units, command = list(target.get("units", ())), target.get("command") or "?"
+    unit = next((it for it in reversed(units) if it.endswith(".service")), "")
+    is_users = bool(unit) and any(it.startswith("user@") for it in units[: units.index(unit)])
+    container = target.get("container", "")
+    service = container or unit.removesuffix(".service") or program(command).rstrip(":")
+    return Process(target.get("pid", 0), command, service, unit, is_users, container, target.get("note", ""))
+
+
+def counted_services(processes: Iterable[Process]) -> str:
+    """The services of processes, with the number of these: `nginx (5 processes), redis (1)`."""
+    pids: dict[str, set[int]] = {}
+    for it in processes:
+        pids.setdefault(it.service, set()).add(it.pid)
+    parts: list[str] = []
+    for name, them in pids.items():
+        word = "" if parts else " process" if len(them) == 1 else " processes"
+        parts.append(f"{name} ({len(them)}{word})")
+    return ", ".join(parts)
+
+
+def cure(processes: Iterable[Process]) -> str:
+    """What brings what lies on disk into processes, as commands and words."""
+    found: dict[str, None] = {}
+    for it in processes:
+        if it.container:
+            found[f"restart the container {it.container}"] = None
+        elif it.unit and it.unit.startswith("user@"):
+            found[f"log out and in again ({it.unit})"] = None
+        elif it.unit:
+            manager = "systemctl --user" if it.is_users_unit else "systemctl"
+            found[f"`{manager} restart {it.unit.removesuffix('.service')}` brings it"] = None
+        else:
+            found[f"start {it.service} anew"] = None
+    texts = list(found)
+    more = [f"and {len(texts) - _MOST_NAMES} more"] if len(texts) > _MOST_NAMES else []
+    return ", ".join([*texts[:_MOST_NAMES], *more])
+
+
+def _provenance(it: Mapping[str, Any]) -> Provenance:
+    entries = tuple(Entry(entry["version"], tuple(entry["cves"])) for entry in it["entries"])
+    return Provenance(Package(**it["package"]), Release(**it["release"]), entries)
