@@ -209,11 +209,6 @@ def view(it: Shown) -> dict[str, object]:
     }
 
 
-def is_in_force(it: Library) -> bool:
-    """Whether nothing can run other code than what is to run."""
-    return it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK) and not (it.stale or it.inside)
-
-
 def _library_view(it: Library) -> dict[str, object]:
     state = it.state
     return {
