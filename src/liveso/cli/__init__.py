@@ -31,6 +31,11 @@ COMMANDS = {
     "daemon": "Serve this user's processes, in the foreground.",
 }
 
+_NO_ARGUMENTS: tuple[type[click.UsageError], ...] = (
+    (click.exceptions.NoArgsIsHelpError,) if hasattr(click.exceptions, "NoArgsIsHelpError") else ()
+)
+"""What click raises where nothing is asked; before its version 8.2 it shows the help, and that is all."""
+
 _HIDDEN = frozenset({"apt_before", "apt_after"})
 """The hooks of apt's (docs/apt.md), written `apt-before`, `apt-after`."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -99,7 +104,7 @@ def main() -> None:
         code = ExitCode.BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
         code = ExitCode.INTERRUPTED
-    except click.exceptions.NoArgsIsHelpError as error:
+    except _NO_ARGUMENTS as error:
         print(error.format_message(), file=sys.stderr)
         code = ExitCode.BAD_INPUT
     except click.ClickException as error:
