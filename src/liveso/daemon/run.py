@@ -23,11 +23,12 @@ from liveso.process.holding import start_holder, wait_for_holder
 from liveso.settings import SOCKET_CURE, Settings
 
 _BACKLOG = 1024
+_LONGEST_END, _LOOK_EVERY = 10.0, 0.05  # seconds, for a daemon that is replaced
 
 
-def run_daemon(settings: Settings, on_demand: bool, everything: bool = False) -> None:
+def run_daemon(settings: Settings, on_demand: bool, everything: bool = False, replaces: bool = False) -> None:
     """Serve until a signal comes or, on demand, until no target has been there for a while; `everything` that this user
-    may, or what asks for it and is attached.
+    may, or what asks for it and is attached. One that `replaces` another ends that first.
 
     Raises DaemonRunning where another daemon serves this user, StoreError where a folder cannot be used, or could be
     changed by other users.
@@ -36,7 +37,7 @@ def run_daemon(settings: Settings, on_demand: bool, everything: bool = False) ->
         shed_inherited_limits()
         os.environ["LIVE_DISABLE"] = "1"  # for what it starts: the daemon's own processes are none of its targets
         workers = Workers()
-        with _only_daemon(folder, settings.lock.name):
+        with _only_daemon(folder, settings.lock.name, replaces):
             if on_demand:
                 with _told(settings.log):
                     start_log(folder, settings.log.name)
@@ -60,22 +61,44 @@ def _told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _only_daemon(folder: Folder, name: str) -> Iterator[None]:
+def _only_daemon(folder: Folder, name: str, replaces: bool) -> Iterator[None]:
     """Hold the lock that only one daemon of a user can hold; the kernel lets go of it when the daemon dies."""
     with _told(folder.path / name):
         descriptor = folder.open_own(name, os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise DaemonRunning(f"a daemon runs already (pid {pid or 'unknown'}); there is one for each user") from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    try:
+        _take_lock(descriptor, replaces)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(descriptor)
+
+
+def _take_lock(descriptor: int, replaces: bool) -> None:
+    """Raises DaemonRunning where another daemon has it and, if this one `replaces` it, does not end when it is told."""
+    told, latest = 0, time.monotonic() + _LONGEST_END
+    while True:
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        holder = _holder_of(descriptor)
+        if not replaces or time.monotonic() > latest:
+            raise DaemonRunning(f"a daemon runs already (pid {holder or 'unknown'}); there is one for each user")
+        if holder and holder != told:
+            with suppress(ProcessLookupError):
+                os.kill(holder, signal.SIGTERM)
+            told = holder
+        time.sleep(_LOOK_EVERY)
+
+
+def _holder_of(descriptor: int) -> int:
+    """Who has taken the lock, which the kernel tells: what the file says may be of a daemon that has ended. 0 where it
+    is in another namespace of processes, or the lock is free by now."""
+    file = f":{os.fstat(descriptor).st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()  # "1: FLOCK ADVISORY WRITE 812 00:19:731 0 EOF"
+        if words[1] == "FLOCK" and words[5].endswith(file):
+            return max(int(words[4]), 0)
+    return 0
 
 
 def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
