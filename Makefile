@@ -1,4 +1,5 @@
 # make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make test-arm64
+# make deb · make test-deb
 # make agent · make torture · make bench · make backtest · make backtest-arm64 · make compatibility · make lint · make wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
@@ -7,7 +8,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 PACKAGES := $(VENV)/.packages
 PIP := $(VENV)/bin/pip install --disable-pip-version-check --progress-bar off
-SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build
+SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build meson.options
 C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' -not -path '*/build*' 2>/dev/null)
 
 .PHONY: all demo test test-unit test-corpus test-distributions bench backtest compatibility lint wheel clean
@@ -122,6 +123,16 @@ lint: all
 # dist/*.whl, with the oldest glibc that it runs on in its name
 wheel: all
 	@tools/wheel dist
+
+# dist/*.deb, for Debian 12 and 13
+.PHONY: deb test-deb
+deb: all
+	@tools/deb
+
+# the package installed on fresh roots of both releases, upgraded, and removed, also below a real systemd
+test-deb: deb
+	@tools/system-packages distributions
+	$(VENV)/bin/python -m pytest tests/packaging $(TESTS)
 
 clean:
 	rm -rf $(VENV) live.so live-*.so build dist

@@ -17,6 +17,7 @@ from liveso.roots import inside
 SOCKET_CURE = "set XDG_RUNTIME_DIR or LIVE_SOCKET to a folder of your own"
 STORE_CURE = "set LIVE_STORE to a folder of your own"
 _CONFIG_CURE = "set LIVE_CONFIG to a file that only you can write, in a folder of your own"
+_SOCKET = "liveso.sock"
 _LONGEST_SOCKET_PATH = 103  # unix(7): 107 bytes, less the ".api" of the command's socket
 
 
@@ -107,7 +108,7 @@ VARIABLES = {
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings in force. Raises SettingsError where a value is not one."""
-    values: dict[str, Any] = {**_defaults(environment), **_read_file(environment)}
+    values: dict[str, Any] = {**defaults(environment, os.geteuid()), **_read_file(environment)}
     values.update({name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)})
     socket = Path(values["socket"])
     if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
@@ -139,11 +140,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
-def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
-    cache = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME') or f'/tmp/liveso-{os.geteuid()}'}/.cache"
+def defaults(environment: Mapping[str, str], user: int) -> dict[str, Any]:
+    """The settings that a user has where nothing is said, by their names in the file."""
+    cache = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME') or f'/tmp/liveso-{user}'}/.cache"
     return {
-        "socket": str(default_socket(environment)),
-        "store": "/var/cache/liveso" if os.geteuid() == 0 else f"{cache}/liveso",
+        "socket": str(_runtime_folder(environment, user) / _SOCKET),
+        "store": "/var/cache/liveso" if user == 0 else f"{cache}/liveso",
         "ignore": "",
         "only": "",
         "loglevel": 0,
@@ -166,12 +168,11 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def default_socket(environment: Mapping[str, str] = os.environ) -> Path:
     """The daemon's socket where nothing else is said."""
-    return _runtime_folder(environment) / "liveso.sock"
+    return _runtime_folder(environment, os.geteuid()) / _SOCKET
 
 
-def _runtime_folder(environment: Mapping[str, str]) -> Path:
+def _runtime_folder(environment: Mapping[str, str], user: int) -> Path:
     """As agent/settings.c finds it."""
-    user = os.geteuid()
     if user == 0:
         return Path("/run/liveso")
     given = environment.get("XDG_RUNTIME_DIR", "")
