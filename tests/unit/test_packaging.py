@@ -112,7 +112,9 @@ def test_a_shell_is_given_commands_and_options(tmp_path: Path) -> None:
     found = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
 
     def reply(first: str, second: str, at: int) -> list[str]:
-        done = subprocess.run(["bash", "-c", ask, "bash", first, second, str(at)], env=found, capture_output=True, text=True)
+        done = subprocess.run(
+            ["bash", "-c", ask, "bash", first, second, str(at)], env=found, capture_output=True, text=True
+        )
         assert not done.stderr, done.stderr
         return done.stdout.split()
 

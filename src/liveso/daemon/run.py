@@ -13,6 +13,7 @@ from pathlib import Path
 from liveso.daemon.api import make_metrics_server, make_server
 from liveso.daemon.limits import shed_inherited_limits
 from liveso.daemon.log import log, start_log
+from liveso.daemon.notify import Manager
 from liveso.daemon.registry import Registry
 from liveso.daemon.service import Service
 from liveso.daemon.supervision import Supervisor
@@ -114,6 +115,7 @@ def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
 
 
 async def _serve(settings: Settings, workers: Workers, folder: Folder, on_demand: bool, everything: bool) -> None:
+    manager = Manager()
     start_holder()
     supervisor = Supervisor()
     service = Service(settings, workers, supervisor, everything=everything)
@@ -128,9 +130,11 @@ async def _serve(settings: Settings, workers: Workers, folder: Folder, on_demand
     supervisor.vital("api", lambda: make_server(service).serve(sockets=[command]))
     service.start(agents)
     _show_metrics(settings.metrics, service, supervisor)
+    manager.tell("READY=1")
     if on_demand:
         supervisor.start(_end_when_unused(service.registry, settings.linger, supervisor.end))
     await supervisor.end.wait()
+    manager.tell("STOPPING=1")
     service.end()
     with suppress(OSError, UnsafePath):
         for path in (settings.socket, settings.command_socket):
