@@ -120,12 +120,11 @@ def _load(program: drgn.Program, image: Image, source: DebugSource, origin: str)
     options = program.debug_info_options
     options.directories = source.folders
     options.try_procfs = options.try_module_name = False
-    name = image.soname or "library"
-    if origin and hasattr(options, "debug_link_directories"):
+    if not hasattr(options, "debug_link_directories"):  # drgn before 0.0.32, which takes the file for one in "/"
+        options.directories = (*source.folders, *source.link_folders(origin))
+        options.try_debug_link = bool(origin)
+    elif origin:
         options.debug_link_directories = source.link_folders(origin)
-    elif origin:  # drgn before 0.0.32: the same places, by the folder of the name
-        options.directories = ("", ".debug", *source.folders)
-        name = os.path.join(origin, name)
     module = program.extra_module("library", 0, create=True)
     module.address_range = (0, 1 << 62)
     memory = os.memfd_create("liveso", os.MFD_CLOEXEC)
@@ -133,7 +132,7 @@ def _load(program: drgn.Program, image: Image, source: DebugSource, origin: str)
     while written < len(image.content):
         written += os.write(memory, image.content[written : written + (1 << 30)])
     try:
-        module.try_file(name, fd=memory, force=True)
+        module.try_file(image.soname or "library", fd=memory, force=True)
         if module.debug_file_status == drgn.ModuleFileStatus.WANT:
             program.load_module_debug_info(module)
     except Exception as error:  # damaged or missing debug information: drgn has one type for each cause
