@@ -66,6 +66,7 @@ def test_the_verdict_is_there_before_the_file_is(system: System) -> None:
     events = [line for line in daemon.error_lines if "libprobe" in line or "event=unpacked" in line]
     order = [next(n for n, line in enumerate(events) if it in line) for it in ("judged-before", "event=updated")]
     assert order == sorted(order), events
+    assert sum("judged-before" in line for line in events) == 1, events
     assert any("lock-frontend" in line for line in events), events  # apt held it all the while, and still does
 
 

@@ -145,10 +145,11 @@ class Unpacking:
                         running.setdefault(path, {})[version] = served.target.user
             places = await asyncio.to_thread(_places, running)
             for archive in archives:
-                for path, new in await asyncio.to_thread(self._take, archive, list(places)):
-                    for old, user in running[places[path]].items():
+                found = await asyncio.to_thread(self._take, archive, list(places))
+                for path, new in {(places[name], new) for name, new in found}:  # a library has several names
+                    for old, user in running[path].items():
                         if old != new:
-                            self._supervisor.start(self._judge_pair(places[path], old, new, user))
+                            self._supervisor.start(self._judge_pair(path, old, new, user))
 
     async def _judge_pair(self, path: str, old: Version, new: Version, user: int) -> None:
         start = time.monotonic()
