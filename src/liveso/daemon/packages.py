@@ -45,6 +45,10 @@ class Packages:
         self._provenances = provenances
         self._targets = targets
 
+    def hurry(self) -> None:
+        """Packages are about to be unpacked: what lies on disk now will not for long."""
+        self._provenances.hurry()
+
     async def answer(
         self, is_asked: IsAsked = lambda _served, _path: True, since: Since = lambda _served, _path: None
     ) -> dict[str, object]:

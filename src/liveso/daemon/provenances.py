@@ -20,6 +20,7 @@ from liveso.dpkg import (
     Provenance,
     from_json,
     joined,
+    may_be_packaged,
     newest,
     read_changelog,
     read_database,
@@ -33,6 +34,7 @@ from liveso.roots import inside, open_file, real_path, root_of
 from liveso.store import Notes, Store, Version
 
 _LOOK_AGAIN = 0.2  # seconds, while a package manager is at work
+_LATER = 5.0  # seconds until files are looked up that are left alone: most processes are over by then
 _MOST_FILES = 4096
 _MOST_CHANGELOGS, _MOST_REALMS = 1024, 64
 _LARGEST = 1 << 30  # bytes
@@ -62,6 +64,7 @@ class Provenances:
         self._due: dict[tuple[str, Version | Identity], None] = {}
         self._before: dict[Version, Version] = {}
         self._more = asyncio.Event()
+        self._asked = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._databases: dict[str, tuple[object, Database]] = {}
@@ -80,18 +83,29 @@ class Provenances:
             self._put(path, identity)
 
     def _put(self, path: str, what: Version | Identity) -> None:
-        self._due[path, what] = None
-        self._idle.clear()
-        self._more.set()
+        if may_be_packaged(inside(path)):
+            self._due[path, what] = None
+            self._idle.clear()
+            self._more.set()
+            if isinstance(what, Version):
+                self.hurry()
+
+    def hurry(self) -> None:
+        """Find out at once what is due: somebody asks, or it may not lie on disk for long."""
+        self._asked.set()
 
     async def settled(self) -> None:
         """Wait until everything is found out."""
+        self.hurry()
         await self._idle.wait()
 
     async def run(self) -> None:
         """Find out what is due, for ever."""
         while True:
             await self._more.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LATER):
+                    await self._asked.wait()
             while self._due:
                 path, what = next(iter(self._due))
                 # while one is at work, its database does not say what lies on disk
@@ -103,6 +117,7 @@ class Provenances:
                 except (LivesoError, OSError, ValueError) as error:
                     log.info("package-unknown", library=path, reason=str(error))
             self._more.clear()
+            self._asked.clear()
             self._idle.set()
 
     def of(self, path: str, version: Version) -> tuple[Provenance, ...]:

@@ -68,6 +68,7 @@ class Unpacking:
     async def prejudge(self, archives: Iterable[Path]) -> dict[str, object]:
         """Remember what lies on disk, and judge what the package files will bring, which goes on after the answer."""
         self._locks.wait_again()
+        self._packages.hurry()
         chosen = list(archives)[:_MOST_ARCHIVES]
         served = list(self._targets.values())
         libraries = {path for it in served for path in it.libraries}

@@ -3,7 +3,7 @@ between two versions. Everything is read from files, below any root; nothing is 
 
 from liveso.dpkg.archive import libraries_of
 from liveso.dpkg.changelog import Entry, joined, read_changelog
-from liveso.dpkg.database import Database, Owner, Package, read_database, state_of
+from liveso.dpkg.database import Database, Owner, Package, may_be_packaged, read_database, state_of
 from liveso.dpkg.fixes import Fixes, fixes_between, number_of
 from liveso.dpkg.hook import archives_in
 from liveso.dpkg.provenance import MOST, Provenance, from_json, newest, to_json
@@ -26,6 +26,7 @@ __all__ = [
     "from_json",
     "joined",
     "libraries_of",
+    "may_be_packaged",
     "newest",
     "number_of",
     "read_changelog",

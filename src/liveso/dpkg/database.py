@@ -6,6 +6,7 @@ put in its place, is nobody's.
 """
 
 import os
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _FIELD = re.compile(r"^(Package|Status|Architecture|Source|Version): (.*)$", re.
 _SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?$")
 _THERE = frozenset({"installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"})
 """The states in which a package's files are those of its version (dpkg(1), "Package states")."""
+
+_NOT_PACKAGED = ("/tmp/", "/var/tmp/", "/home/", "/usr/local/", "/run/", "/dev/", "/proc/", "/mnt/", "/media/")
 
 State = tuple[tuple[int, int, int], ...]
 
@@ -58,7 +61,8 @@ class Database:
         """The package of the file at `path`, which has no symbolic links and is as processes of that root know it.
         Raises OSError."""
         name = merged(path)
-        return self.libraries.get(name) or self._search(root, name)
+        found = self.libraries.get(name)
+        return found if found or _is_called_like_a_library(name) else self._search(root, name)
 
     def _search(self, root: str, name: str) -> Owner | None:
         """A file that is called like no library: a program."""
@@ -70,6 +74,15 @@ class Database:
             if found and package and merged(os.fsdecode(found[2])) == name:
                 return Owner(package, found[1].decode())
         return None
+
+
+def may_be_packaged(path: str) -> bool:
+    """Whether a package may have files there: not below what is the users' or the administrator's (FHS 3.0)."""
+    return not path.startswith(_NOT_PACKAGED)
+
+
+def _is_called_like_a_library(path: str) -> bool:
+    return ".so" in posixpath.basename(path)
 
 
 def state_of(root: str) -> State:
