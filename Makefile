@@ -132,7 +132,7 @@ deb: all
 # the package installed on fresh roots of both releases, upgraded, and removed, also below a real systemd
 test-deb: deb
 	@tools/system-packages distributions
-	$(VENV)/bin/python -m pytest tests/packaging $(TESTS)
+	LIVESO_DEB=$$(ls -t dist/liveso_*_amd64.deb | head -n 1) $(VENV)/bin/python -m pytest tests/packaging $(TESTS)
 
 clean:
 	rm -rf $(VENV) live.so live-*.so build dist
