@@ -102,6 +102,12 @@ class DaemonFailed(LivesoError):
     """The daemon cannot do its work any more."""
 
 
+class CannotListen(LivesoError):
+    """A port or a socket is taken, or cannot be made."""
+
+    exit_code = ExitCode.NOT_HERE
+
+
 class UnknownTarget(LivesoError):
     """No target is what the user asked for."""
 

@@ -24,7 +24,9 @@ class Library:
     `stale_threads` say which threads are in old code; `unprotected` says why the process would not survive that the
     file is overwritten in place; `waits_for` are the paths of the libraries that hold it back. `mapped` are the device
     and the inode of the file that the process has mapped as its first version, as /proc/PID/maps shows them; None where
-    the daemon does not say.
+    the daemon does not say. `refused_version` is the SHA-256 of the version that is refused, held back or waits,
+    `waiting_version` of one that waits for a person, and `rolled_back_over` of what lies on disk where it was rolled
+    back.
     """
 
     path: str
@@ -42,6 +44,9 @@ class Library:
     waits_for: tuple[str, ...] = ()
     in_force: bool = False
     mapped: tuple[str, int] | None = None
+    refused_version: str = ""
+    waiting_version: str = ""
+    rolled_back_over: str = ""
 
     @property
     def word(self) -> str:
@@ -118,6 +123,9 @@ def _library(it: Mapping[str, Any]) -> Library:
         waits_for=tuple(it.get("waits_for", ())),
         in_force=bool(it.get("in_force", False)),
         mapped=_mapped(it.get("file")),
+        refused_version=it.get("refused_version", ""),
+        waiting_version=it.get("waiting_version", ""),
+        rolled_back_over=it.get("rolled_back_over", ""),
     )
 
 

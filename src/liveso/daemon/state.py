@@ -31,6 +31,9 @@ class Result(StrEnum):
     """By a person, from what lies on disk."""
 
 
+_NOT_IN_FORCE = (Result.REFUSED, Result.HELD_BACK, Result.WAITING)
+
+
 @dataclass(frozen=True, slots=True)
 class StaleThread:
     """A thread with frames in code that does not run any more: its number, what it is called, the function by which it
@@ -227,6 +230,7 @@ def _library_view(it: Library) -> dict[str, object]:
         "file": {"device": it.file.device, "inode": it.file.inode, "path": it.file.path},
         "unprotected": it.unprotected,
         "waits_for": it.waits_for,
+        "refused_version": it.refused.digest if it.refused and it.result in _NOT_IN_FORCE else "",
         "waiting_version": it.refused.digest if it.refused and it.result is Result.WAITING else "",
         "rolled_back_over": it.rollback.over.digest if it.rollback else "",
         "rolled_back_since": it.rollback.since if it.rollback else 0.0,
