@@ -8,7 +8,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 PACKAGES := $(VENV)/.packages
 PIP := $(VENV)/bin/pip install --disable-pip-version-check --progress-bar off
-SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]') meson.build meson.options
+SOURCES := $(shell find src -name '*.py' -o -name '*.[ch]' -o -path '*/static/*') meson.build meson.options
 C_FILES := $(wildcard src/liveso/agent/*.[ch]) $(shell find tests examples bench -name '*.[ch]' -not -path '*/build*' 2>/dev/null)
 
 .PHONY: all demo test test-unit test-corpus test-distributions bench backtest compatibility lint wheel clean

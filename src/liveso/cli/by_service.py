@@ -85,6 +85,8 @@ def answer_first(known: Sequence[Service]) -> str:
     """The first thing that an operator wants to know, in a sentence or two."""
     if not known:
         return "No process is kept up to date here."
+    if len(known) == 1:
+        return f"The only service {_of_one(known)}."
     total = plural(len(known), "service", "services")
     said: list[str] = []
     for number, one, many in _counts(known):
@@ -93,10 +95,15 @@ def answer_first(known: Sequence[Service]) -> str:
             said.append(f"{of_how_many} {one if number == 1 else many}.")
     if said:
         return " ".join(said)
-    chosen = " or what a person chose" if any(ROLLED_BACK in it.words for it in known) else ""
-    if len(known) == 1:
-        return f"The only service runs what is on disk{chosen}."
-    return f"All {total} run what is on disk{chosen}."
+    return f"All {total} run what is on disk{_chosen(known)}."
+
+
+def _of_one(known: Sequence[Service]) -> str:
+    return next((one for number, one, _many in _counts(known) if number), f"runs what is on disk{_chosen(known)}")
+
+
+def _chosen(known: Sequence[Service]) -> str:
+    return " or what a person chose" if any(ROLLED_BACK in it.words for it in known) else ""
 
 
 def _counts(known: Sequence[Service]) -> list[tuple[int, str, str]]:

@@ -211,17 +211,9 @@ export class Grid {
     this.draw();
     const element = this.elementAt();
     element?.focus({ preventScroll: true });
-    if (element && at.library !== null) this.bringIntoSight(element);
-    else if (element) this.root.scrollLeft = 0;
+    element?.scrollIntoView({ block: "nearest", inline: "nearest" }); // past what sticks: see scroll-margin
+    if (at.library === null) this.root.scrollLeft = 0;
     this.mark();
-  }
-
-  bringIntoSight(element) {
-    const label = element.parentElement.firstChild.offsetWidth;
-    const left = element.offsetLeft - label;
-    const right = element.offsetLeft + element.offsetWidth - this.root.clientWidth;
-    if (this.root.scrollLeft > left) this.root.scrollLeft = left;
-    else if (this.root.scrollLeft < right) this.root.scrollLeft = right;
   }
 
   key(event) {
