@@ -28,6 +28,7 @@ COMMANDS = {
     "resume": "Let a library that was rolled back run what lies on disk.",
     "restart-needed": "Say which services run old code, and what mends it.",
     "restart": "Restart the services that run old code.",
+    "top": "Show services and libraries as they change, in the terminal.",
     "page": "Show services and libraries as they change, in a browser.",
     "daemon": "Serve this user's processes, in the foreground.",
 }

@@ -9,9 +9,9 @@ from typing import Any
 
 import uvicorn
 
+from liveso.cli.acts import Acts
 from liveso.cli.answer import Status, read_status
 from liveso.cli.ask import LIMIT, ask_daemon, ask_for
-from liveso.page.acts import Acts
 from liveso.page.app import make_app
 from liveso.page.evidence import Evidence
 from liveso.page.feed import Feed

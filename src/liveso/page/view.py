@@ -54,18 +54,6 @@ def _summary(libraries: Iterable[Library]) -> list[Any]:
     return [worst, counts[worst], counts.total()]
 
 
-def find_cell(status: Status, key: str, name: str) -> list[tuple[Target, Library]]:
-    """The libraries called `name` in the processes of the service with this key."""
-    return [
-        (target, library)
-        for service in services(status.targets)
-        if service.key == key
-        for target in service.targets
-        for library in target.libraries
-        if os.path.basename(library.path) == name
-    ]
-
-
 def cell(found: Sequence[tuple[Target, Library]]) -> list[Json]:
     """All that is known of a library in a service: processes of which the same is to be said together, those first
     that ask for attention."""

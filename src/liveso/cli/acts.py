@@ -1,17 +1,30 @@
-"""What a person does on the page. What it is done to is told by service and library, and looked up when it is done:
-what a page shows may be a moment old."""
+"""What a person does where services and libraries are shown as they change. What it is done to is told by both, and
+looked up when it is done: what is shown may be a moment old."""
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from liveso.cli.answer import Library, Status, Target
+from liveso.cli.by_service import services
 from liveso.cli.text import plural
 from liveso.errors import Declined, ExitCode
-from liveso.page.view import find_cell
 
 Json = dict[str, Any]
 Found = list[tuple[Target, Library]]
 _WAIT = 30.0  # seconds
+
+
+def find_cell(status: Status, key: str, name: str) -> Found:
+    """The libraries called `name` in the processes of the service with this key."""
+    return [
+        (target, library)
+        for service in services(status.targets)
+        if service.key == key
+        for target in service.targets
+        for library in target.libraries
+        if os.path.basename(library.path) == name
+    ]
 
 
 class Acts:

@@ -1,0 +1,31 @@
+import sys
+from functools import partial
+
+import click
+
+from liveso.cli.acts import Acts
+from liveso.cli.answer import read_status
+from liveso.cli.ask import LIMIT, ask_daemon, ask_for
+from liveso.errors import Declined, ExitCode
+from liveso.settings import read_settings
+
+
+@click.command()
+def top() -> None:
+    """Show services and libraries as they change, until q is pressed.
+
+    Keys: w says why, with every reason; r rolls a library back, f lets it go forward again, a allows an update that
+    waits, each after a question; / filters.
+    """
+    settings = read_settings()
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Declined("top needs a terminal; `liveso status` shows the same once", ExitCode.BAD_INPUT)
+    from liveso.cli.top_app import Top  # textual is only for this
+
+    ask = partial(ask_daemon, settings, "/status")
+    Top(
+        Acts(
+            ask=lambda: read_status(ask()),
+            order=lambda path, question, wait: ask_for(settings, path, question, wait + LIMIT),
+        )
+    ).run()
