@@ -77,6 +77,9 @@ class Feed:
             return {"view": view(self._ask()), "error": "", "past": past}
         except LivesoError as error:
             return {"view": None, "error": str(error), "past": past}
+        except Exception as error:  # an answer of another liveso's daemon: it may be replaced by one that is understood
+            kind = type(error).__name__
+            return {"view": None, "error": f"what the daemon answers cannot be shown ({kind}: {error})", "past": past}
 
     async def _put(self, state: Json) -> None:
         if state != self._state:

@@ -58,7 +58,7 @@ export class Details {
     else this.body.replaceChildren(...found.states.map((it) => this.state(it)), this.said);
   }
 
-  /** Processes of which the same is to be said. Each part is a section: one more, of CVEs, stands behind the versions. */
+  /** Processes of which the same is to be said; each function gives the elements of one part, or nothing. */
   state(it) {
     const place = make("div", { class: "place" });
     return make(
