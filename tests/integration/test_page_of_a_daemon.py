@@ -39,7 +39,7 @@ int main(void) {
     return 0;
 }
 """
-CELL = '[role=gridcell][aria-label^="libconn.so in program:"]'
+CELL = '[role=gridcell][aria-label^="libconn.so in program of "]'
 
 
 @pytest.fixture(scope="module")

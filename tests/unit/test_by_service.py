@@ -24,16 +24,16 @@ def test_a_unit_a_container_a_session_and_a_command_are_services() -> None:
     )
     assert {it.name: [target.pid for target in it.targets] for it in found} == {
         "nginx.service": [1, 2],
-        "0123456789ab": [3],
-        "session-3.scope": [4],
-        "redis-server": [5, 6],
+        "container 0123456789ab": [3],
+        "session-3.scope of root": [4],
+        "redis-server of root": [5, 6],
     }
     assert len({it.key for it in found}) == 4
 
 
 def test_the_same_command_of_two_users_is_two_services() -> None:
     found = grouped(target(1, "", command="sh"), target(2, "", command="sh", user=65534))
-    assert sorted(it.name for it in found) == ["sh", "sh (nobody)"]
+    assert sorted(it.name for it in found) == ["sh of nobody", "sh of root"]
 
 
 def test_what_asks_for_attention_comes_first() -> None:

@@ -60,7 +60,7 @@ def test_only_what_has_changed_is_sent() -> None:
 
 
 def test_after_a_daemon_has_gone_all_is_sent_anew_and_the_past_is_kept() -> None:
-    here = {"view": seen(target(1, "a.service")), "error": "", "past": [{"number": 1}]}
+    here: dict[str, Any] = {"view": seen(target(1, "a.service")), "error": "", "past": [{"number": 1}]}
     gone = {"view": None, "error": "no daemon answers", "past": [{"number": 1}]}
     assert told_of(here, {})["past"] == [{"number": 1}]
     assert told_of(gone, here) == {"error": "no daemon answers"}
@@ -71,12 +71,16 @@ def test_after_a_daemon_has_gone_all_is_sent_anew_and_the_past_is_kept() -> None
 
 
 def test_the_time_line_has_what_happened_to_libraries_with_how_long_threads_were_held() -> None:
-    of_a = {"library": "/lib/x.so", "units": ("a.service",), "before": OLD, "after": NEW, "after_build_id": "cafe"}
+    of_a: dict[str, Any] = {
+        "library": "/lib/x.so",
+        "units": ("a.service",),
+        "before": OLD,
+        "after": NEW,
+        "after_build_id": "cafe",
+    }
     events = [
         Event(Kind.STARTED, 1.0, number=1),
-        Event(
-            Kind.UPDATED, 2.0, pids=(7,), milliseconds=12.34, steps={"redirect": 0.57, "open": 9.0}, number=2, **of_a
-        ),
+        Event(Kind.UPDATED, 2.0, pids=(7,), milliseconds=12.34, steps={"still": 0.57, "open": 9.0}, number=2, **of_a),
         Event(Kind.UPDATED, 2.5, pids=(8,), milliseconds=8.0, number=3, **of_a),
         Event(Kind.ROLLBACK, 9.0, library="/lib/x.so", by="root", number=4),
     ]

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -27,10 +28,16 @@ _MOST_STACK = 8 << 20  # bytes of one thread
 
 
 async def write_still(
-    target: Target, pieces: Sequence[Piece], places: Table, size: int, avoided: Sequence[range] = ()
+    target: Target,
+    pieces: Sequence[Piece],
+    places: Table,
+    size: int,
+    avoided: Sequence[range] = (),
+    while_still: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Write all pieces or none. `places` are the addresses at which `size` bytes of code change; no thread may be
-    inside the code that is `avoided`, with any of its frames.
+    inside the code that is `avoided`, with any of its frames. `while_still` is entered for as long as a thread may be
+    held, each time they are.
 
     Raises MemoryChanged where something is not as expected, TargetError where the threads cannot be held still, or not
     in time.
@@ -46,7 +53,8 @@ async def write_still(
     with written_down(pieces) as sheet:
         while True:
             try:
-                await _write(target, sheet, places, size, limit, avoided)
+                with while_still():
+                    await _write(target, sheet, places, size, limit, avoided)
                 return
             except NotYetStill:
                 if time.monotonic() + _PAUSE + limit > end:

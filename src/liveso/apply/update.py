@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from liveso.apply.open import Opening, forget, learn_home, load
 from liveso.apply.outside import wait_until_outside
@@ -102,7 +103,7 @@ async def update(target: Target, changes: Sequence[Change], store: Store) -> lis
                 with about(change.state.path):
                     steps.append(await _load(target, change, steps, store, watch))
             with watch.step("redirect"):
-                found = await _redirect(target, steps, avoided)
+                found = await _redirect(target, steps, avoided, watch)
         except (TargetGone, TakenBack):  # what a thread may have entered stays, and so does what nobody can be asked of
             raise
         except LivesoError:
@@ -166,7 +167,7 @@ async def _addresses_of_later_imports(
 
 
 async def _redirect(
-    target: Target, steps: list[Step], avoided: Sequence[range]
+    target: Target, steps: list[Step], avoided: Sequence[range], watch: _Watch
 ) -> dict[str, tuple[LibraryState, tuple[str, ...]]]:
     """Lead everything to the new versions, at once, while no thread runs, and none is inside the code that is
     `avoided`."""
@@ -176,7 +177,7 @@ async def _redirect(
             it = await survey(target, steps)
             # whoever finds the jumps must know what they took the place of; who finds none, that this is right
             await _remember(target, it.before, [it.after[step.state.path][0] for step in steps if _goes_home(step)])
-            await write_still(target, it.pieces, it.code["place"], size, avoided)
+            await write_still(target, it.pieces, it.code["place"], size, avoided, partial(watch.step, "still"))
             break
         except NoRoom as error:
             steps = await make_room(target, steps, error.places)

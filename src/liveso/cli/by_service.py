@@ -1,12 +1,14 @@
-"""Processes by what an operator starts and stops: a systemd unit, else a container, a login session, a command."""
+"""What a daemon knows by what an operator starts and stops (`places`), for what shows it as it changes. Pure: what the
+processes have mapped is not looked at."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from liveso.cli.answer import CURRENT, PARTLY, ROLLED_BACK, UPDATED, Library, Target, rank
-from liveso.cli.blocks import program
-from liveso.cli.places import Kind, Place, place_of
-from liveso.cli.text import plural, user_name
+from liveso.cli.overview import place_of_target
+from liveso.cli.places import Place
+from liveso.cli.services import title
+from liveso.cli.text import plural
 
 _CLEAR = (CURRENT, UPDATED, ROLLED_BACK)
 _NEEDS_RESTART = ("refused", "failed", PARTLY)
@@ -26,10 +28,8 @@ class Service:
 
     @property
     def name(self) -> str:
-        """What people call it; whose it is, where it is another user's."""
-        owner = self.place.user
-        is_own = owner in (None, 0) or self.place.kind is Kind.MANAGER
-        return self.place.name if is_own or owner is None else f"{self.place.name} ({user_name(owner)})"
+        """What people call it, as in `status`."""
+        return title(self.place)
 
     @property
     def libraries(self) -> list[Library]:
@@ -76,8 +76,7 @@ def services(targets: Iterable[Target]) -> list[Service]:
     """The processes by service, those first that ask for attention."""
     found: dict[Place, list[Target]] = {}
     for it in targets:
-        user = 0 if it.user is None else it.user
-        found.setdefault(place_of(it.units, it.container, user, program(it.command)), []).append(it)
+        found.setdefault(place_of_target(it), []).append(it)
     return sorted((Service(place, tuple(them)) for place, them in found.items()), key=lambda it: it.rank)
 
 

@@ -11,7 +11,7 @@ from liveso.history import Event, Kind, Wanted, read_events
 
 Json = dict[str, Any]
 _MOST = 500  # events
-_STILL = "redirect"
+_STILL = "still"
 """The step of an update for which all threads of the process are held still."""
 _NOT_SHOWN = (Kind.STARTED, Kind.STOPPED)  # of the daemon itself
 
