@@ -27,6 +27,8 @@ export class Grid {
     addEventListener("resize", () => this.draw());
     root.addEventListener("keydown", (event) => this.key(event));
     root.addEventListener("click", (event) => this.click(event));
+    root.addEventListener("focusin", () => this.mark());
+    root.addEventListener("focusout", () => setTimeout(() => this.mark())); // when it is known where the focus goes
   }
 
   get isEmpty() {
