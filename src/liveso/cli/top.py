@@ -6,7 +6,7 @@ import click
 from liveso.cli.acts import Acts
 from liveso.cli.answer import read_status
 from liveso.cli.ask import LIMIT, ask_daemon, ask_for
-from liveso.errors import Declined, ExitCode
+from liveso.errors import Declined, ExitCode, NotInstalled
 from liveso.settings import read_settings
 
 
@@ -20,7 +20,10 @@ def top() -> None:
     settings = read_settings()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Declined("top needs a terminal; `liveso status` shows the same once", ExitCode.BAD_INPUT)
-    from liveso.cli.top_app import Top  # textual is only for this
+    try:
+        from liveso.cli.top_app import Top  # textual is only for this
+    except ModuleNotFoundError as error:
+        raise NotInstalled(f"top needs the Python package textual ({error}); `liveso status` does not") from error
 
     ask = partial(ask_daemon, settings, "/status")
     Top(

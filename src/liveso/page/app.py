@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from liveso.cli.acts import Acts, find_cell
+from liveso.cli.acts import Acts, Found, find_cell
 from liveso.errors import Declined, ExitCode, LivesoError
 from liveso.page.evidence import Evidence
 from liveso.page.feed import Feed
@@ -26,7 +26,9 @@ _DIGEST_DIGITS = frozenset("0123456789abcdef")
 Json = dict[str, Any]
 
 
-def make_app(feed: Feed, acts: Acts, evidence: Evidence, token: str) -> ASGIApp:
+def make_app(feed: Feed, acts: Acts, evidence: Evidence, ask_packages: Callable[[], Json], token: str) -> ASGIApp:
+    """`ask_packages` gives the daemon's answer to `/packages`."""
+
     async def index(_request: Request) -> Response:
         return FileResponse(_STATIC / "index.html")
 
@@ -37,6 +39,11 @@ def make_app(feed: Feed, acts: Acts, evidence: Evidence, token: str) -> ASGIApp:
         service, library = (request.query_params.get(it, "") for it in ("service", "library"))
         status = await asyncio.to_thread(acts.ask)
         return {"states": cell(find_cell(status, service, library))}
+
+    async def cves(request: Request) -> Json:
+        service, library = (request.query_params.get(it, "") for it in ("service", "library"))
+        status = await asyncio.to_thread(acts.ask)
+        return await asyncio.to_thread(_cves, ask_packages, find_cell(status, service, library))
 
     async def compared(request: Request) -> Json:
         old, new = (request.query_params.get(it, "") for it in ("old", "new"))
@@ -56,11 +63,23 @@ def make_app(feed: Feed, acts: Acts, evidence: Evidence, token: str) -> ASGIApp:
         Route("/", index),
         Route("/events", events),
         Route("/cell", _answering(one_cell)),
+        Route("/cves", _answering(cves)),
         Route("/evidence", _answering(compared)),
         Route("/act/{act:str}", _answering(act), methods=["POST"]),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
     return Guard(Starlette(routes=routes), token)
+
+
+def _cves(ask_packages: Callable[[], Json], found: Found) -> Json:
+    from liveso.page.fixes import fixes  # reads changelogs, which nothing else here does
+
+    try:
+        return fixes(ask_packages(), found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Declined(
+            f"what the daemon knows of packages is not understood ({type(error).__name__})", ExitCode.NO
+        ) from error
 
 
 async def _closed(events: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -18,6 +18,8 @@ from liveso.page.feed import Feed
 from liveso.page.timeline import TimeLine
 from liveso.settings import Settings
 
+_PACKAGES_LIMIT = 60.0  # seconds: the packages of what has just come are looked up first
+
 
 def serve(settings: Settings, listener: socket.socket, token: str) -> bool:
     """Answer at `listener` until SIGTERM, or SIGINT: whether it was the latter."""
@@ -27,7 +29,7 @@ def serve(settings: Settings, listener: socket.socket, token: str) -> bool:
 async def _serve(settings: Settings, listener: socket.socket, token: str) -> bool:
     feed = Feed(partial(_ask, settings), TimeLine(settings.store).entries)
     acts = Acts(partial(_ask, settings), partial(_order, settings))
-    app = make_app(feed, acts, Evidence(settings.store, settings.policy), token)
+    app = make_app(feed, acts, Evidence(settings.store, settings.policy), partial(_ask_packages, settings), token)
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -53,6 +55,10 @@ async def _serve(settings: Settings, listener: socket.socket, token: str) -> boo
 
 def _ask(settings: Settings) -> Status:
     return read_status(ask_daemon(settings, "/status"))
+
+
+def _ask_packages(settings: Settings) -> dict[str, Any]:
+    return ask_daemon(settings, "/packages", limit=_PACKAGES_LIMIT)
 
 
 def _order(settings: Settings, path: str, question: dict[str, str], wait: float) -> dict[str, Any]:

@@ -26,6 +26,7 @@ export class Details {
     const close = make("button", { type: "button", onclick: () => this.dialog.close() }, "Close");
     this.body = make("div", { class: "body" });
     this.said = make("div", { class: "said", role: "status" });
+    this.fixes = make("section", {});
     this.dialog.replaceChildren(make("div", { class: "top" }, make("div", {}, title, make("p", { class: "in" }, below)), close), this.body);
     if (!this.dialog.open) this.dialog.showModal();
     if (library === null) this.showService(row);
@@ -55,7 +56,8 @@ export class Details {
     cell.shown = text;
     if (found.error) this.body.replaceChildren(make("p", { class: "empty" }, found.error));
     else if (!found.states.length) this.body.replaceChildren(make("p", { class: "empty" }, "No process of this service has it any more."));
-    else this.body.replaceChildren(...found.states.map((it) => this.state(it)), this.said);
+    else this.body.replaceChildren(this.said, ...found.states.map((it) => this.state(it)), this.fixes);
+    showFixes(this.fixes, cell);
   }
 
   /** Processes of which the same is to be said; each function gives the elements of one part, or nothing. */
@@ -112,6 +114,19 @@ function versions(it) {
     ["In memory", it.versions_loaded > 1 ? plural(it.versions_loaded, "version", "versions") : ""],
     ["Overwritten in place", it.unprotected ? `would not survive it: ${it.unprotected}` : ""],
   ]);
+}
+
+/** What comes from the packages takes the daemon longer than the rest. */
+async function showFixes(section, { service, library }) {
+  const found = await get("/cves", { service, library });
+  if (found.error) return; // an older daemon; what counts is there
+  const rows = [
+    ["Package", found.packages.join("; ")],
+    ["Fixed in memory", found.fixed.join(", ")],
+    ["Fixed on disk only", found.missing.join(", ")],
+    ["Not known", found.unknown.join("; ")],
+  ];
+  section.replaceChildren(...(facts("Package and CVEs", rows) ?? []));
 }
 
 function reasons(it) {
