@@ -18,8 +18,8 @@ OLD, NEW = "a" * 64, "b" * 64
 
 
 class MadeUpDaemon:
-    """`status` is what it answers, and may be changed at any time; `answers` are those to questions, by path, and
-    `questions` those that were asked."""
+    """`status` is what it answers, and may be changed at any time; `answers` are those to other questions, by path, and
+    `questions` those of them that ask for something to be done."""
 
     def __init__(self, status: dict[str, Any]) -> None:
         self.status = status
@@ -42,7 +42,7 @@ def made_up_daemon(folder: Path, status: dict[str, Any]) -> Iterator[MadeUpDaemo
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(it.status)
+            self._answer(it.answers.get(self.path, it.status))
 
         def do_POST(self) -> None:
             question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

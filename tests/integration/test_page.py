@@ -11,6 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browsing import browser, looking, served_page
 from tests.made_up import NEW, MadeUpDaemon, library, made_up_daemon, many, status, target
+from tests.package_answers import NEW as NEW_PACKAGE
+from tests.package_answers import OLD as OLD_PACKAGE
+from tests.package_answers import answer, row
 
 WHY = "3 functions witness that a member moved from +0x0 to +0x8: conn_is_open, conn_new, conn_write"
 REFUSED = library("libssl.so.3", "refused", reason=WHY, details=[WHY, "debug-information: none"], refused_version=NEW)
@@ -107,6 +110,18 @@ def test_the_keyboard_reaches_all_of_it(chromium: Browser, daemon: MadeUpDaemon)
         has_focus(page, "libssl.so.3 in nginx.service: refused")
 
 
+def test_a_cell_names_the_cves_of_its_packages(chromium: Browser, daemon: MadeUpDaemon) -> None:
+    rows = [row(pid, REFUSED["path"], OLD_PACKAGE, OLD_PACKAGE, NEW_PACKAGE, "refused") for pid in range(100, 105)]
+    daemon.answers["/packages"] = answer(dict.fromkeys(range(100, 105), "nginx.service"), *rows)
+    with served_page(daemon.variables) as served, looking(chromium, served.url) as page:
+        cell(page, "libssl.so.3", "nginx.service").click()
+        dialog = page.locator("dialog")
+        expect(dialog).to_contain_text(f"libssl3: began with {OLD_PACKAGE}, runs {OLD_PACKAGE}, on disk {NEW_PACKAGE}")
+        expect(dialog.locator("dt", has_text="Fixed on disk only")).to_be_visible()
+        expect(dialog).to_contain_text("CVE-2026-0001")
+        expect(dialog.locator("dt", has_text="Fixed in memory")).to_have_count(0)
+
+
 def test_filters_leave_what_is_asked_for(chromium: Browser, daemon: MadeUpDaemon) -> None:
     with served_page(daemon.variables) as served, looking(chromium, served.url) as page:
         expect(page.locator(".row")).to_have_count(3)
@@ -120,8 +135,8 @@ def test_filters_leave_what_is_asked_for(chromium: Browser, daemon: MadeUpDaemon
 
 
 def test_nothing_is_done_without_the_token(chromium: Browser, daemon: MadeUpDaemon) -> None:
-    answer = {"path": UPDATED["path"], "build_id": "cafe00cafe00", "running": [100, 101, 102, 103, 104]}
-    daemon.answers["/rollback"] = {"libraries": [answer]}
+    running = {"path": UPDATED["path"], "build_id": "cafe00cafe00", "running": [100, 101, 102, 103, 104]}
+    daemon.answers["/rollback"] = {"libraries": [running]}
     with served_page(daemon.variables) as served, looking(chromium, served.url, "status of 401") as page:
         cell(page, "libcrypto.so.3", "nginx.service").click()
         page.get_by_role("button", name="Roll back").click()
@@ -209,8 +224,8 @@ def test_a_thousand_processes_are_moved_through_without_delay(chromium: Browser,
         has_focus(page, "in service-0999.service")
         assert page.locator(".row").count() < 100
         assert page.locator("#grid").get_attribute("aria-rowcount") == "1001"
-        # what drawing all rows takes, on a machine that does nothing else, is several seconds
-        assert page.evaluate("slowest") < 500, "ms for one frame"
+        # some 20 ms here; generous, for a loaded machine
+        assert page.evaluate("slowest") < 2000, "ms for one frame"
         assert took < 30, "seconds for 60 keys"
 
 
