@@ -1,21 +1,21 @@
 """Settings: variables of the environment, which go before the configuration file, which goes before the defaults."""
 
 import os
-import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from liveso.errors import SettingsError, UnsafePath
 from liveso.folders import open_trusted
 from liveso.roots import inside
+from liveso.setting_values import listening, loglevel, notified, number, one_of, patterns, process_patterns, some_of
 
 SOCKET_CURE = "set XDG_RUNTIME_DIR or LIVE_SOCKET to a folder of your own"
 STORE_CURE = "set LIVE_STORE to a folder of your own"
+HISTORY_CURE = "set LIVE_HISTORY to a folder of your own"
 _CONFIG_CURE = "set LIVE_CONFIG to a file that only you can write, in a folder of your own"
 _SOCKET = "liveso.sock"
 _LONGEST_SOCKET_PATH = 103  # unix(7): 107 bytes, less the ".api" of the command's socket
@@ -42,6 +42,7 @@ class Settings:
     deny: tuple[str, ...]
     switch: str
     canary: int
+    history: Path
     history_days: float
     history_size: int
     metrics: str
@@ -80,8 +81,6 @@ NOTIFIABLE = (
     "stopped",
 )
 """The kinds of events (`liveso.history.Kind`) that may be told."""
-PROCESS_WORDS = ("unit", "command", "user", "container")
-"""What a process can be named by, in a pattern."""
 VARIABLES = {
     "socket": "LIVE_SOCKET",
     "store": "LIVE_STORE",
@@ -97,6 +96,7 @@ VARIABLES = {
     "deny": "LIVE_DENY",
     "switch": "LIVE_SWITCH",
     "canary": "LIVE_CANARY",
+    "history": "LIVE_HISTORY",
     "history_days": "LIVE_HISTORY_DAYS",
     "history_size": "LIVE_HISTORY_SIZE",
     "metrics": "LIVE_METRICS",
@@ -123,20 +123,21 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         ignore=patterns(values["ignore"]),
         only=patterns(values["only"]),
         loglevel=loglevel(values["loglevel"]),
-        settle=_number("LIVE_SETTLE", values["settle"]) / 1000,
-        linger=_number("LIVE_LINGER", values["linger"]),
-        policy=_one_of("LIVE_POLICY", POLICIES, values["policy"]),
+        settle=number("LIVE_SETTLE", values["settle"]) / 1000,
+        linger=number("LIVE_LINGER", values["linger"]),
+        policy=one_of("LIVE_POLICY", POLICIES, values["policy"]),
         package_locks=patterns(values["package_locks"]),
-        overwrite=_one_of("LIVE_OVERWRITE", OVERWRITES, values["overwrite"]),
-        allow=_process_patterns("LIVE_ALLOW", values["allow"]),
-        deny=_process_patterns("LIVE_DENY", values["deny"]),
+        overwrite=one_of("LIVE_OVERWRITE", OVERWRITES, values["overwrite"]),
+        allow=process_patterns("LIVE_ALLOW", values["allow"]),
+        deny=process_patterns("LIVE_DENY", values["deny"]),
         switch=switch(values["switch"]),
-        canary=int(_number("LIVE_CANARY", values["canary"])),
-        history_days=_number("LIVE_HISTORY_DAYS", values["history_days"]),
-        history_size=int(_number("LIVE_HISTORY_SIZE", values["history_size"])),
-        metrics=_listening(values["metrics"]),
-        notify=_notified(values["notify"]),
-        notify_on=_some_of("LIVE_NOTIFY_ON", NOTIFIABLE, patterns(values["notify_on"])),
+        canary=int(number("LIVE_CANARY", values["canary"])),
+        history=Path(values["history"] or _folder_for_history(environment, values)).absolute(),
+        history_days=number("LIVE_HISTORY_DAYS", values["history_days"]),
+        history_size=int(number("LIVE_HISTORY_SIZE", values["history_size"])),
+        metrics=listening(values["metrics"]),
+        notify=notified(values["notify"]),
+        notify_on=some_of("LIVE_NOTIFY_ON", NOTIFIABLE, patterns(values["notify_on"])),
     )
 
 
@@ -158,12 +159,23 @@ def defaults(environment: Mapping[str, str], user: int) -> dict[str, Any]:
         "deny": "",
         "switch": "now",
         "canary": 0,
+        "history": "",
         "history_days": 400,
         "history_size": 64,
         "metrics": "",
         "notify": "",
         "notify_on": "refused:failed:waiting-for-person:crash-after-update",
     }
+
+
+def _folder_for_history(environment: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    """Beside the store, where that was put somewhere; else where state is kept, which is no cache (hier(7), XDG)."""
+    if values["store"] != defaults(environment, os.geteuid())["store"]:
+        return str(values["store"])
+    if os.geteuid() == 0:
+        return "/var/lib/liveso"
+    home = environment.get("HOME") or f"/tmp/liveso-{os.geteuid()}"
+    return f"{environment.get('XDG_STATE_HOME') or f'{home}/.local/state'}/liveso"
 
 
 def default_socket(environment: Mapping[str, str] = os.environ) -> Path:
@@ -211,84 +223,9 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def patterns(value: Any) -> tuple[str, ...]:
-    """Glob patterns, from a list or from text with colons between them."""
-    parts = value if isinstance(value, list) else str(value).split(":")
-    return tuple(str(part).strip() for part in parts if str(part).strip())
-
-
 def switch(value: Any) -> str:
     """Raises SettingsError where `value` is not one of SWITCHES."""
-    return _one_of("LIVE_SWITCH", SWITCHES, value)
-
-
-def _process_patterns(name: str, value: Any) -> tuple[str, ...]:
-    found = patterns(value)
-    for it in found:
-        word, equals, glob = it.partition("=")
-        if word not in PROCESS_WORDS or not equals or not glob:
-            raise SettingsError(
-                f"{name}: {it!r} names no processes: write unit=, command=, user= or container=, and a glob pattern"
-            )
-    return found
-
-
-def loglevel(value: Any) -> int:
-    """Raises SettingsError where `value` is not one of 0 … 4."""
-    try:
-        level = int(value)
-    except (TypeError, ValueError):
-        level = -1
-    if level not in range(5):
-        raise SettingsError(f"LIVE_LOGLEVEL: {value!r} is not one of 0, 1, 2, 3, 4")
-    return level
-
-
-def _one_of(name: str, choices: tuple[str, ...], value: Any) -> str:
-    if value not in choices:
-        raise SettingsError(f"{name}: {value!r} is not one of {', '.join(choices)}")
-    return str(value)
-
-
-def _some_of(name: str, choices: tuple[str, ...], values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_one_of(name, choices, it) for it in values)
-
-
-def _listening(value: Any) -> str:
-    """An address and a port, with a colon between them."""
-    text = str(value)
-    address, colon, port = text.rpartition(":")
-    try:
-        is_right = bool(ip_address(address.strip("[]"))) and 0 < int(port) < 65536
-    except ValueError:
-        is_right = False
-    if text and not (colon and is_right):
-        raise SettingsError(f"LIVE_METRICS: {text!r} is not an address and a port, like 127.0.0.1:9464")
-    return text
-
-
-def _notified(value: Any) -> str:
-    """A URL, or a command line whose first word is a path."""
-    text = str(value).strip()
-    if text.startswith(("http://", "https://")):
-        return text
-    try:
-        command = shlex.split(text)
-    except ValueError as error:
-        raise SettingsError(f"LIVE_NOTIFY: {text!r} cannot be taken apart into words: {error}") from error
-    if text and not command[0].startswith("/"):
-        raise SettingsError(f"LIVE_NOTIFY: {text!r} is neither a URL nor a command line that begins with a path from /")
-    return text
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 <= number < 1e6:
-        raise SettingsError(f"{name}: {value!r} is not a number of at least 0")
-    return number
+    return one_of("LIVE_SWITCH", SWITCHES, value)
 
 
 def is_served(path: str, ignore: tuple[str, ...], only: tuple[str, ...]) -> bool:

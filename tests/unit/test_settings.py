@@ -1,5 +1,6 @@
 """Settings: variables before the file, the file before the defaults, and one clear line for what is none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_patterns_are_for_paths_or_file_names() -> None:
 
 def test_what_can_be_told_are_the_kinds_of_events() -> None:
     assert set(NOTIFIABLE) == {str(it) for it in Kind}
+
+
+def test_the_history_is_no_cache_but_goes_where_the_store_was_put() -> None:
+    told = {"HOME": "/nowhere", "XDG_STATE_HOME": "/state"}
+    assert read_settings(told).history == Path("/var/lib/liveso" if os.geteuid() == 0 else "/state/liveso")
+    assert read_settings({**told, "LIVE_STORE": "/mine"}).history == Path("/mine")
+    assert read_settings({**told, "LIVE_STORE": "/mine", "LIVE_HISTORY": "/past"}).history == Path("/past")
 
 
 def test_where_figures_are_shown_and_who_is_told_can_be_set() -> None:

@@ -37,7 +37,7 @@ def history(what: str, since: float, limit: int, as_json: bool) -> None:
     wanted = (
         Wanted(pid=int(what), since=since, limit=limit) if what.isdecimal() else Wanted("", 0, what, since, 0, limit)
     )
-    events = read_events(read_settings().store, wanted)
+    events = read_events(read_settings().history, wanted)
     if what and not events:
         raise UnknownTarget(f"nothing is known of {what} in the history; `liveso history` shows all")
     if as_json:

@@ -21,7 +21,8 @@ from liveso.process.emulation import require_own_program
 from liveso.process.identity import read_identities
 from liveso.process.view import root_for, why_unlike
 from liveso.roots import below, real_path, stat
-from liveso.settings import Settings, patterns
+from liveso.setting_values import patterns
+from liveso.settings import Settings
 from liveso.store import Store, Version
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile

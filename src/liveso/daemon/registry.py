@@ -20,7 +20,8 @@ from liveso.daemon.turns import Turns
 from liveso.errors import LivesoError, SettingsError, StoreError, TargetError, TargetGone
 from liveso.process import Agent, ObjectsChanged, Resident, Visited, proc, rights
 from liveso.process.belonging import container_of, services_and_scopes
-from liveso.settings import Settings, loglevel, switch
+from liveso.setting_values import loglevel
+from liveso.settings import Settings, switch
 from liveso.store import Store
 
 _ANY_FILTERS = 1 << 30  # a visit sees for itself whether they stand in its way

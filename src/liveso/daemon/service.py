@@ -65,7 +65,7 @@ class Service:
         bounds = Bounds(settings.history_days, settings.history_size << 20)
         loop = asyncio.get_running_loop()
         self.history = History(
-            self._store.root, bounds, lambda problem: _soon(loop, partial(supervisor.tell, "history", problem))
+            settings.history, bounds, lambda problem: _soon(loop, partial(supervisor.tell, "history", problem))
         )
         notifier = Notifier(settings, supervisor)
         readers = (self.history.keep, self.metrics.note, notifier.note, audit.note)

@@ -31,7 +31,7 @@ _ALL = Wanted()
 
 
 def read_events(folder: Path, wanted: Wanted = _ALL) -> list[Event]:
-    """The events in the history of a store, the oldest first; none where nothing was written yet. Raises StoreError
+    """The events in the history in a folder, the oldest first; none where nothing was written yet. Raises StoreError
     where it cannot be read."""
     file = folder / FILE_NAME
     if not os.path.lexists(file):

@@ -15,7 +15,7 @@ from liveso.folders import open_folder
 from liveso.history.event import Event
 from liveso.history.reading import FILE_NAME
 from liveso.history.schema import CREATE, INSERT, VERSION, row_of
-from liveso.settings import STORE_CURE
+from liveso.settings import HISTORY_CURE
 
 _MOST_WAITING = 10_000  # events: what comes while the disk takes none
 _AT_ONCE = 500  # events in one transaction
@@ -33,7 +33,7 @@ class Bounds:
 
 
 class History:
-    """The history in the folder of a store. `tell` gets what is wrong with it, an empty text when that is over."""
+    """The history in a folder. `tell` gets what is wrong with it, an empty text when that is over."""
 
     def __init__(self, folder: Path, bounds: Bounds, tell: Callable[[str], None]) -> None:
         self._folder, self._bounds, self._tell = folder, bounds, tell
@@ -90,7 +90,7 @@ class History:
     def _open(self) -> sqlite3.Connection:
         """The file, ready to be written: what cannot be read, or is of another liveso, is put aside and begun anew."""
         file = self._folder / FILE_NAME
-        with open_folder(self._folder, STORE_CURE, make=True) as folder:
+        with open_folder(self._folder, HISTORY_CURE, make=True) as folder:
             os.close(folder.open_own(FILE_NAME, os.O_RDWR))
         try:
             return _ready(file)
@@ -101,7 +101,7 @@ class History:
             pass
         aside = file.with_name(f"{FILE_NAME}.unreadable-{time.strftime('%Y%m%d-%H%M%S')}")
         file.rename(aside)
-        with open_folder(self._folder, STORE_CURE) as folder:
+        with open_folder(self._folder, HISTORY_CURE) as folder:
             os.close(folder.open_own(FILE_NAME, os.O_RDWR))
         return _ready(file)
 

@@ -27,7 +27,7 @@ def serve(settings: Settings, listener: socket.socket, token: str) -> bool:
 
 
 async def _serve(settings: Settings, listener: socket.socket, token: str) -> bool:
-    feed = Feed(partial(_ask, settings), TimeLine(settings.store).entries)
+    feed = Feed(partial(_ask, settings), TimeLine(settings.history).entries)
     acts = Acts(partial(_ask, settings), partial(_order, settings))
     app = make_app(feed, acts, Evidence(settings.store, settings.policy), partial(_ask_packages, settings), token)
     config = uvicorn.Config(

@@ -17,19 +17,19 @@ _NOT_SHOWN = (Kind.STARTED, Kind.STOPPED)  # of the daemon itself
 
 
 class TimeLine:
-    """The newest entries of the history in a store, read again when the file has changed."""
+    """The newest entries of the history in a folder, read again when the file has changed."""
 
-    def __init__(self, store: Path) -> None:
-        self._store = store
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._state: object = None
         self._entries: list[Json] = []
 
     def entries(self) -> list[Json]:
         """The oldest first. A history that cannot be read has none: what runs now is worth more."""
-        state = [_state(self._store / f"history.sqlite{it}") for it in ("", "-wal")]
+        state = [_state(self._folder / f"history.sqlite{it}") for it in ("", "-wal")]
         if state != self._state:
             try:
-                self._entries = entries(read_events(self._store, Wanted(limit=_MOST)))
+                self._entries = entries(read_events(self._folder, Wanted(limit=_MOST)))
             except StoreError:
                 self._entries = []
             self._state = state
