@@ -57,7 +57,11 @@ async def until(pilot: Pilot[None], condition: Callable[[], Any], what: str) -> 
 
 
 def sentence(app: Top) -> str:
-    return str(app.screen_stack[0].query_one("#sentence", Static).content)
+    return str(app.screen_stack[0].query_one("#sentence", Static).render())
+
+
+def said(app: Top) -> str:
+    return str(app.screen_stack[0].query_one("#said", Static).render())
 
 
 def shown(app: Top) -> list[list[str]]:
@@ -113,7 +117,7 @@ def test_w_says_why_with_every_reason_as_plain_text() -> None:
         assert shown(app)[0][6] == "[red]not markup[/red] \\x1b[2J"
         await pilot.press("w")
         await until(pilot, lambda: isinstance(app.screen, Told), "the reasons")
-        texts = [str(it.content) for it in app.screen.query(Static)]
+        texts = [str(it.render()) for it in app.screen.query(Static)]
         assert texts[:3] == [
             "libssl.so.3 in [b].service: refused",
             "[red]not markup[/red] \\x1b[2J",
@@ -131,7 +135,7 @@ def test_rolling_back_and_allowing_ask_first() -> None:
     async def trial(app: Top, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: len(shown(app)) == 2, "rows")
         await pilot.press("r")  # nothing to be taken back there
-        await until(pilot, lambda: app._notifications, "that it says so")
+        await until(pilot, lambda: "nothing of that kind" in said(app), "that it says so")
         assert not isinstance(app.screen, Asked)
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, Asked), "a question")
@@ -140,7 +144,7 @@ def test_rolling_back_and_allowing_ask_first() -> None:
         await until(pilot, lambda: isinstance(app.screen, Asked), "a question")
         assert daemon.orders == []
         await pilot.press("y")
-        await until(pilot, lambda: daemon.orders, "that it is done")
+        await until(pilot, lambda: said(app) == "libz.so.1 in b.service: 1 process runs cafecafecafe now", "the answer")
         await pilot.press("up", "a")
         await until(pilot, lambda: isinstance(app.screen, Asked), "a question")
         await pilot.press("y")
@@ -159,7 +163,7 @@ def test_it_waits_for_a_daemon_that_has_gone() -> None:
 
     async def trial(app: Top, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: sentence(app) == "No daemon answers.", "that there is none")
-        assert "/run/x" in str(app.query_one("#remark", Static).content)
+        assert "/run/x" in str(app.query_one("#remark", Static).render())
         daemon.is_there = True
         await until(pilot, lambda: len(shown(app)) == 1, "a row")
         daemon.is_there = False

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -31,6 +31,8 @@ class Top(App[None]):
     CSS = """
     #sentence { padding: 0 1; text-style: bold; }
     #remark { padding: 0 1; height: auto; color: $text-muted; }
+    #said { padding: 0 1; height: auto; max-height: 6; }
+    #said.is-bad { color: $error; }
     DataTable { height: 1fr; margin-top: 1; }
     DataTable.is-old { opacity: 50%; }
     """
@@ -61,6 +63,7 @@ class Top(App[None]):
         yield field
         table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
         yield table
+        yield Static("", id="said", markup=False)
         yield Footer()
 
     def on_mount(self) -> None:
@@ -151,7 +154,7 @@ class Top(App[None]):
     def _ask_for(self, act: str, question: str, is_possible: Callable[[Row], bool]) -> None:
         row = self._at()
         if row is None or not row.library or not is_possible(row):
-            self.notify("there is nothing of that kind to be done with this row", severity="warning", markup=False)
+            self._tell(["there is nothing of that kind to be done with this row"], is_bad=True)
             return
         name = printable(f"{row.library} in {row.service.name}")
 
@@ -159,6 +162,7 @@ class Top(App[None]):
             if is_meant:
                 self.run_worker(lambda: self._act(act, row), thread=True)
 
+        self._tell([], is_bad=False)
         self.push_screen(Asked(f"{question.format(name)}?"), answered)
 
     def _act(self, act: str, row: Row) -> None:
@@ -166,10 +170,15 @@ class Top(App[None]):
             answer = self._acts.act(act, {"service": row.service.key, "library": row.library})
         except LivesoError as error:
             answer = {"said": [], "failed": [str(error)]}
-        for texts, is_good in ((answer["said"], True), (answer["failed"], False)):
-            for text in texts:
-                severity = "information" if is_good else "error"
-                self.call_from_thread(self.notify, printable(text), severity=severity, markup=False, timeout=8)
+        about = f"{row.library} in {row.service.name}: "
+        texts = [about + text for text in (*answer["said"], *answer["failed"])]
+        self.call_from_thread(self._tell, texts, is_bad=bool(answer["failed"]))
+
+    def _tell(self, texts: Sequence[str], *, is_bad: bool) -> None:
+        """What came of the last act: it stays until the next one."""
+        said = self.query_one("#said", Static)
+        said.set_class(is_bad, "is-bad")
+        said.update("\n".join(map(printable, texts)))
 
     # --- the filter
 
