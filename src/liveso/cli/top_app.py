@@ -1,6 +1,6 @@
 """The screen of `liveso top`."""
 
-import threading
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from liveso.cli.acts import Acts
@@ -53,7 +54,6 @@ class Top(App[None]):
         self._wanted = ""
         self._rows: dict[str, Row] = {}
         self._shown: dict[str, tuple[Text, ...]] = {}
-        self._ended = threading.Event()
 
     def compose(self) -> ComposeResult:
         yield Static("Asking the daemon…", id="sentence", markup=False)
@@ -69,28 +69,27 @@ class Top(App[None]):
     def on_mount(self) -> None:
         self._table.add_columns(*_COLUMNS)
         self._table.focus()
-        self.run_worker(self._look, thread=True)
+        self.run_worker(self._look())
 
-    def on_unmount(self) -> None:
-        self._ended.set()
+    @property
+    def _main(self) -> Screen[object]:
+        """The screen with the table, whatever window is over it."""
+        return self.screen_stack[0]
 
     @property
     def _table(self) -> "DataTable[Text]":
-        return self.query_one(DataTable)
+        return self._main.query_one(DataTable)
 
     # --- what is seen
 
-    def _look(self) -> None:
-        """In a thread of its own: the daemon may take its time."""
-        while not self._ended.is_set():
+    async def _look(self) -> None:
+        while True:
             start = time.monotonic()
             try:
-                status, error = self._acts.ask(), ""
+                self._take(await asyncio.to_thread(self._acts.ask), "")
             except LivesoError as problem:
-                status, error = None, str(problem)
-            if not self._ended.is_set():
-                self.call_from_thread(self._take, status, error)
-            self._ended.wait(max(_PAUSE, time.monotonic() - start))
+                self._take(None, str(problem))
+            await asyncio.sleep(max(_PAUSE, time.monotonic() - start))
 
     def _take(self, status: Status | None, error: str) -> None:
         self._table.set_class(status is None, "is-old")
@@ -102,8 +101,8 @@ class Top(App[None]):
         self._show()
 
     def _say(self, sentence: str, remark: str) -> None:
-        self.query_one("#sentence", Static).update(printable(sentence))
-        self.query_one("#remark", Static).update(printable(remark))
+        self._main.query_one("#sentence", Static).update(printable(sentence))
+        self._main.query_one("#remark", Static).update(printable(remark))
 
     def _show(self) -> None:
         """Change what differs; all rows are made anew only where others came, or their order changed."""
@@ -160,23 +159,24 @@ class Top(App[None]):
 
         def answered(is_meant: bool | None) -> None:
             if is_meant:
-                self.run_worker(lambda: self._act(act, row), thread=True)
+                self.run_worker(self._act(act, row))
 
         self._tell([], is_bad=False)
         self.push_screen(Asked(f"{question.format(name)}?"), answered)
 
-    def _act(self, act: str, row: Row) -> None:
+    async def _act(self, act: str, row: Row) -> None:
         try:
-            answer = self._acts.act(act, {"service": row.service.key, "library": row.library})
+            question = {"service": row.service.key, "library": row.library}
+            answer = await asyncio.to_thread(self._acts.act, act, question)
         except LivesoError as error:
             answer = {"said": [], "failed": [str(error)]}
         about = f"{row.library} in {row.service.name}: "
         texts = [about + text for text in (*answer["said"], *answer["failed"])]
-        self.call_from_thread(self._tell, texts, is_bad=bool(answer["failed"]))
+        self._tell(texts, is_bad=bool(answer["failed"]))
 
     def _tell(self, texts: Sequence[str], *, is_bad: bool) -> None:
         """What came of the last act: it stays until the next one."""
-        said = self.query_one("#said", Static)
+        said = self._main.query_one("#said", Static)
         said.set_class(is_bad, "is-bad")
         said.update("\n".join(map(printable, texts)))
 
@@ -187,7 +187,7 @@ class Top(App[None]):
         return action != "filter" or len(self.screen_stack) == 1
 
     def action_filter(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self._main.query_one("#filter", Input)
         field.display = True
         self.set_focus(field)  # at once: what is typed next is meant for it
 
@@ -199,7 +199,7 @@ class Top(App[None]):
         self._table.focus()
 
     def action_end_filter(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self._main.query_one("#filter", Input)
         field.value = ""
         field.display = False
         self._table.focus()
