@@ -146,7 +146,10 @@ def test_it_is_installed_on_a_fresh_root_and_leaves_nothing_there(release: str, 
         wait_until(lambda: root.attempt("liveso", "status").returncode == 0, "a daemon that live.so has started")
         put_on_disk(root, 2)
         wait_until(lambda: root.run("tail", "-n", "1", f"{APP}/out") == "version 2\n", lambda: said_by_daemon(root))
+        root.run("sh", "-c", "echo '/lib/x.so:/usr/lib/liveso/live.so' >/etc/ld.so.preload")
         root.run("apt-get", "purge", "--yes", "--quiet", "liveso")
+        assert root.run("cat", "/etc/ld.so.preload").splitlines()[-1] == "/lib/x.so:"
+        root.run("rm", "/etc/ld.so.preload")
         assert root.named("liveso") == []
         wait_until(lambda: processes(root) == [], lambda: f"the end of {processes(root)}")
         before = len(root.run("cat", f"{APP}/out"))
@@ -193,12 +196,17 @@ def test_the_service_keeps_programs_up_to_date_through_its_own_upgrade_and_remov
         debians = ("/var/lib/dpkg/", "/var/lib/systemd/", "/etc/systemd/system/")  # what it was: enabled
         left = [it for it in root.named("liveso") if not it.startswith(debians)]
         assert left == ["/etc/liveso", "/etc/liveso/liveso.toml"], "what an operator wrote stays until it is purged"
+
+        root.install(offered(root, Path(PACKAGE)))  # what runs is what lies on disk, and known by that
+        put_on_disk(root, 3)
+        all_run(root, pids, 3)
+
         root.run("apt-get", "purge", "--yes", "--quiet", "liveso")
         assert root.named("liveso") == []
         wait_until(lambda: processes(root) == [], lambda: f"the end of {processes(root)}")
         for unit, pid in pids.items():
             assert pid_of(root, unit) == pid
-            says(root, unit, 4)
+            says(root, unit, 3)
         assert "liveso" not in root.run("systemctl", "--failed", "--no-legend", "--plain")
 
 
