@@ -196,17 +196,12 @@ def test_the_service_keeps_programs_up_to_date_through_its_own_upgrade_and_remov
         debians = ("/var/lib/dpkg/", "/var/lib/systemd/", "/etc/systemd/system/")  # what it was: enabled
         left = [it for it in root.named("liveso") if not it.startswith(debians)]
         assert left == ["/etc/liveso", "/etc/liveso/liveso.toml"], "what an operator wrote stays until it is purged"
-
-        root.install(offered(root, Path(PACKAGE)))  # what runs is what lies on disk, and known by that
-        put_on_disk(root, 3)
-        all_run(root, pids, 3)
-
         root.run("apt-get", "purge", "--yes", "--quiet", "liveso")
         assert root.named("liveso") == []
         wait_until(lambda: processes(root) == [], lambda: f"the end of {processes(root)}")
         for unit, pid in pids.items():
             assert pid_of(root, unit) == pid
-            says(root, unit, 3)
+            says(root, unit, 4)
         assert "liveso" not in root.run("systemctl", "--failed", "--no-legend", "--plain")
 
 
