@@ -195,7 +195,13 @@ def test_the_service_keeps_programs_up_to_date_through_its_own_upgrade_and_remov
         root.run("apt-get", "remove", "--yes", "--quiet", "liveso")
         debians = ("/var/lib/dpkg/", "/var/lib/systemd/", "/etc/systemd/system/")  # what it was: enabled
         left = [it for it in root.named("liveso") if not it.startswith(debians)]
-        assert left == ["/etc/liveso", "/etc/liveso/liveso.toml"], "what an operator wrote stays until it is purged"
+        assert left == [
+            "/etc/apt/apt.conf.d/50liveso",
+            "/etc/liveso",
+            "/etc/liveso/liveso.toml",
+            "/etc/needrestart/conf.d/50-liveso.conf",
+            "/var/lib/liveso",
+        ], "what an operator wrote, and what happened, stays until it is purged"
         root.run("apt-get", "purge", "--yes", "--quiet", "liveso")
         assert root.named("liveso") == []
         wait_until(lambda: processes(root) == [], lambda: f"the end of {processes(root)}")

@@ -21,6 +21,7 @@ from tools.packaging.settings_file import settings_file
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
 BOOKWORMS_PYTHON = "python3 (<< 3.12)"
+_DEBIANS_NAMES = {"python-debian": "debian", "packageurl-python": "packageurl"}
 
 
 def uncommented(text: str) -> str:
@@ -140,7 +141,9 @@ def test_whatever_the_program_needs_is_depended_on_or_bundled_for_both_releases(
         name, oldest = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()  # type: ignore[union-attr]
         if name in bundled("python3.txt"):
             continue
-        debians = re.compile(rf"python3-{name} \(>= (1:)?{re.escape(oldest)}\)( \| {re.escape(BOOKWORMS_PYTHON)})?")
+        debians = re.compile(
+            rf"python3-{_DEBIANS_NAMES.get(name, name)} \(>= (1:)?{re.escape(oldest)}\)( \| {re.escape(BOOKWORMS_PYTHON)})?"
+        )
         (found,) = [it for it in map(debians.fullmatch, depended_on()) if it] or pytest.fail(f"{requirement}: nowhere")
         is_bundled = name in bundled("python3.11.txt") | bundled("sources.txt")
         assert is_bundled == bool(found[2]), f"{name}: bundled for Debian 12 and depended on there, or neither"
