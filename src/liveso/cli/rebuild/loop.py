@@ -18,8 +18,6 @@ from liveso.cli.rebuild.sources import Change, Sources
 from liveso.cli.rebuild.watcher import Watcher
 from liveso.settings import read_settings
 
-_NOTHING = Known({}, {})
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -49,6 +47,7 @@ class _Loop:
         self._pid = 0  # of the program, while it runs
         self._build: Build | None = None
         self._sources = Sources(())
+        self._known: Known | None = None  # before the first build of which nothing was told yet
         self._is_held = False  # by us, while the user is asked
         self._gone: asyncio.Future[None] | None = None  # while it is to end because another is to start
         self._stop_for = 0  # the signal that came meanwhile
@@ -102,7 +101,7 @@ class _Loop:
         else:
             if self._is_held:
                 self._changed_mind.set()
-            if it.sender and it.sender not in running.family(self._pid):
+            if it.is_for_one and it.sender not in running.family(self._pid):
                 running.send(self._pid, it.number)
 
     def _received_without_program(self, it: Received) -> None:
@@ -135,7 +134,8 @@ class _Loop:
             await self._changed.wait()
 
     async def _build_once(self) -> None:
-        known = await asyncio.to_thread(self._reporter.before, self._pid) if self._pid else _NOTHING
+        if self._pid and not self._known:
+            self._known = await asyncio.to_thread(self._reporter.before, self._pid)
         self._sources.build_begins(time.time())
         looks_like_terminal = terminal.current_mode(2) is not None
         self._build = Build(self._plan.build, self._environment, looks_like_terminal)
@@ -148,12 +148,12 @@ class _Loop:
             rest = "the program runs on as it was" if self._pid else "the program starts when a build succeeds"
             terminal.say(f"the build failed ({_ending(built)}, after {built.seconds:.1f} s); {rest}")
         elif self._pid:
-            await self._report(built, known)
+            await self._report(built)
         else:
             self._start()
 
-    async def _report(self, built: Built, known: Known) -> None:
-        pid = self._pid
+    async def _report(self, built: Built) -> None:
+        pid, known = self._pid, self._known or Known({}, {})
 
         def is_over() -> bool:
             return self._pid != pid or self._changed.is_set() or self._ended.done()
@@ -161,6 +161,7 @@ class _Loop:
         report = await asyncio.to_thread(self._reporter.wait, pid, known, is_over)
         if not report or self._pid != pid:
             return
+        self._known = None
         is_restart = report.is_trouble and self._plan.on_refusal == "restart"
         terminal.say(f"built in {built.seconds:.1f} s; {report.text}" + ("; restarting it" if is_restart else ""))
         if report.is_trouble and self._plan.on_refusal == "ask" and terminal.is_in_foreground():
@@ -171,6 +172,7 @@ class _Loop:
     # --- the program
 
     def _start(self) -> None:
+        self._known = None
         self._pid = running.start(prepare(self._plan.command, self._plan.switch), self._signals.mask_before)
 
     async def _restart(self) -> None:

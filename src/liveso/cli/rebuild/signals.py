@@ -23,6 +23,11 @@ class Received:
     number: int
     sender: int
 
+    @property
+    def is_for_one(self) -> bool:
+        """Whether it came to this process alone; when a terminal hangs up, that is the leader of the session."""
+        return bool(self.sender) or (self.number == signal.SIGHUP and os.getsid(0) == os.getpid())
+
 
 class Signals:
     """Takes the signals, from before any other thread is there; `tell` gets each, in a thread of its own."""
