@@ -150,3 +150,7 @@ class NoProgram(LivesoError):
     """There is no such program."""
 
     exit_code = ExitCode.NO_PROGRAM
+
+
+class NoScript(LivesoError):
+    """There is no such Python script."""

@@ -6,8 +6,9 @@ What a subcommand imports is what its start costs: numpy, drgn and the daemon's 
 import errno
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import click
 
@@ -91,13 +92,14 @@ def liveso() -> None:
     """Replace shared libraries inside running processes."""
 
 
-def main() -> None:
-    """Run the command, and exit. What a user can meet becomes one line on standard error, and its exit code."""
+def main(act: Callable[[], object] | None = None) -> None:
+    """Run the command, or something else in its place, and exit. What a user can meet becomes one line on standard
+    error, and its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = liveso.main(prog_name="liveso", standalone_mode=False)
+        code: Any = act() if act else liveso.main(prog_name="liveso", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except _Ended as ended:
