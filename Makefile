@@ -53,6 +53,8 @@ demo: all
 	@$(MAKE) --no-print-directory -C examples/fibonacci demo
 	@$(MAKE) --no-print-directory -C examples/hello_world demo
 	@$(MAKE) --no-print-directory -C examples/python_extension demo
+	@$(MAKE) --no-print-directory -C examples/pybind11_extension demo
+	@$(MAKE) --no-print-directory -C examples/orbits demo
 
 # one worker more than processors, for many tests wait; TESTS: which files, or options of pytest
 PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadgroup

@@ -92,7 +92,7 @@ def test_parent_and_child_go_through_all_pairs_of_languages(bench: Bench) -> Non
     assert sum("constructor" in line for line in lines) == 1
 
 
-@pytest.mark.parametrize("example", ["fibonacci", "hello_world", "python_extension"])
+@pytest.mark.parametrize("example", ["fibonacci", "hello_world", "python_extension", "pybind11_extension", "orbits"])
 def test_a_demo_shows_its_example(idle_bench: Bench, example: str) -> None:
     build = idle_bench.folder / "build"
     subprocess.run(["make", "-s", "-C", str(EXAMPLES / example), f"BUILD={build}"], check=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from liveso.cli.answer import Library, Status, Target
-from liveso.cli.rebuild.outcome import Outcome, State, before_build, is_trouble, not_served, outcomes, summary
+from liveso.cli.rebuild.outcome import Before, Outcome, State, before_build, is_trouble, not_served, outcomes, summary
 
 GAME = "/game/libgame.so"
 
@@ -14,7 +14,7 @@ def status(*libraries: Library, pid: int = 7, note: str = "") -> Status:
 
 def after(now: Library, disk: Mapping[str, str], before: str = "old", pid: int = 7) -> list[Outcome]:
     """What is found where version `before` ran in process 7, and `disk` has the files' contents now."""
-    known = before_build(status(Library(now.path, "current", before)), [7], {now.path: before}.get)
+    known = before_build(100.0, status(Library(now.path, "current", before)), [7], {now.path: before}.get)
     return outcomes(status(now, pid=pid), [7], known, disk.get, lambda path: disk.get(path, ""))
 
 
@@ -47,9 +47,16 @@ def test_what_was_rolled_back_is_told() -> None:
 
 def test_what_was_built_with_the_same_content_or_not_at_all_is_not_told() -> None:
     assert after(Library(GAME, "current", "old"), {GAME: "old"}) == []
-    known = before_build(status(Library(GAME, "refused", "old")), [7], lambda path: "file")
+    known = before_build(100.0, status(Library(GAME, "refused", "old")), [7], lambda path: "file")
     assert outcomes(status(Library(GAME, "refused", "old")), [7], known, lambda path: "file", lambda path: "new") == []
     assert summary([], []) == "nothing that the program has loaded is another one now"
+
+
+def test_a_program_that_had_just_begun_is_told_what_went_in_since() -> None:
+    nothing = Before(100.0, {})
+    for changed, expected in ((99.0, 0), (101.0, 1)):
+        now = status(Library(GAME, "updated", "new", changed=changed))
+        assert len(outcomes(now, [7], nothing, lambda path: "file", lambda path: "new")) == expected
 
 
 def test_a_file_that_is_missing_is_not_told() -> None:

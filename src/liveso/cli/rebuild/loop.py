@@ -153,7 +153,8 @@ class _Loop:
             self._start()
 
     async def _report(self, built: Built) -> None:
-        pid, known = self._pid, self._known or Known({}, {})
+        pid, known = self._pid, self._known
+        assert known
 
         def is_over() -> bool:
             return self._pid != pid or self._changed.is_set() or self._ended.done()

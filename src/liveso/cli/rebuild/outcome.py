@@ -29,17 +29,25 @@ class Outcome:
     milliseconds: float = 0.0
 
 
-Before = Mapping[tuple[int, str], tuple[str, object]]
-"""By process and path of a library: the version that ran before the build, and what its file was."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was known before a build, at a `time`: by process and path of a library, the version that ran, and what its
+    file was. A program that had just begun may not have been known at all."""
+
+    time: float
+    libraries: Mapping[tuple[int, str], tuple[str, object]]
 
 
-def before_build(status: Status, pids: Collection[int], file_of: Callable[[str], object]) -> Before:
-    return {
-        (target.pid, it.path): (it.version, file_of(it.path))
-        for target in status.targets
-        if target.pid in pids
-        for it in target.libraries
-    }
+def before_build(now: float, status: Status, pids: Collection[int], file_of: Callable[[str], object]) -> Before:
+    return Before(
+        now,
+        {
+            (target.pid, it.path): (it.version, file_of(it.path))
+            for target in status.targets
+            if target.pid in pids
+            for it in target.libraries
+        },
+    )
 
 
 def outcomes(
@@ -55,11 +63,14 @@ def outcomes(
         if target.pid not in pids:
             continue
         for it in target.libraries:
-            version, file = before.get((target.pid, it.path), ("", None))
+            version, file = before.libraries.get((target.pid, it.path), ("", None))
             if file is not None and file_of(it.path) == file:
                 continue
             on_disk = digest_of(it.path)
-            is_news = on_disk != version if version else on_disk != it.version
+            if version:
+                is_news = on_disk != version
+            else:
+                is_news = on_disk != it.version or (it.result == "updated" and it.changed >= before.time)
             if on_disk and is_news:
                 found.append(_outcome(target.pid, it, on_disk))
     return found

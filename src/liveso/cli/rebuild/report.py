@@ -55,7 +55,7 @@ class Reporter:
             status = _EMPTY
         files: dict[str, Signature | None] = {}
         programs(pids, lambda _pid, path: bool(files.setdefault(path, signature(path))))
-        return Known(before_build(status, pids, signature), files)
+        return Known(before_build(time.time(), status, pids, signature), files)
 
     def wait(self, pid: int, known: Known, is_over: Callable[[], bool]) -> Report | None:
         """The report, within some seconds; nothing where `is_over` before."""
