@@ -1,11 +1,16 @@
 /* Everything falls, and bounces. */
 #include "scene.h"
 
-namespace {
+namespace
+{
 
-class Current final : public Scene {
-public:
-	const char *title() const override { return "1: rain"; }
+class Current final : public Scene
+{
+      public:
+	const char *title() const override
+	{
+		return "1: rain";
+	}
 
 	void step(std::vector<Body> &bodies, double seconds) override
 	{

@@ -3,11 +3,16 @@
 
 #include "scene.h"
 
-namespace {
+namespace
+{
 
-class Current final : public Scene {
-public:
-	const char *title() const override { return "2: orbits"; }
+class Current final : public Scene
+{
+      public:
+	const char *title() const override
+	{
+		return "2: orbits";
+	}
 
 	void step(std::vector<Body> &bodies, double seconds) override
 	{

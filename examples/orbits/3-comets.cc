@@ -3,7 +3,8 @@
 
 #include "scene.h"
 
-namespace {
+namespace
+{
 
 const char signs[] = ".:+*O";
 int fastest; /* new in this version, which lives on in later ones */
@@ -14,9 +15,13 @@ int rank_of(const Body &it)
 	return rank > 4 ? 4 : rank;
 }
 
-class Current final : public Scene {
-public:
-	const char *title() const override { return "3: comets"; }
+class Current final : public Scene
+{
+      public:
+	const char *title() const override
+	{
+		return "3: comets";
+	}
 
 	void step(std::vector<Body> &bodies, double seconds) override
 	{

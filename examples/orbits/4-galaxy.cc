@@ -3,7 +3,8 @@
 
 #include "scene.h"
 
-namespace {
+namespace
+{
 
 const char signs[] = "@#*+.";
 int fastest;
@@ -20,9 +21,13 @@ double distance_of(const Body &it)
 	return std::sqrt(it.x * it.x + it.y * it.y);
 }
 
-class Current final : public Scene {
-public:
-	const char *title() const override { return "4: galaxy"; }
+class Current final : public Scene
+{
+      public:
+	const char *title() const override
+	{
+		return "4: galaxy";
+	}
 
 	void step(std::vector<Body> &bodies, double seconds) override
 	{

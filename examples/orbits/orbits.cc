@@ -1,4 +1,5 @@
-/* Shows bodies as its library moves and paints them. On a terminal, the picture moves; elsewhere, each tenth is printed.
+/* Shows bodies as its library moves and paints them. On a terminal, the picture moves; elsewhere, each tenth is
+ * printed.
  *
  * Usage: orbits [PICTURES [PAUSE_IN_MS]] */
 #include <unistd.h>
@@ -18,7 +19,7 @@ static std::vector<Body> some_bodies(int count)
 	for (int number = 0; number < count; number++) {
 		double angle = 2.4 * number, distance = 0.25 + 0.65 * number / count;
 		bodies.push_back({distance * std::cos(angle), distance * std::sin(angle), -0.5 * std::sin(angle),
-		                  0.5 * std::cos(angle)});
+				  0.5 * std::cos(angle)});
 	}
 	return bodies;
 }
@@ -36,7 +37,8 @@ int main(int count, char **arguments)
 		if (moves || number % 10 == 0) {
 			Picture picture(64, 20);
 			scene->paint(bodies, picture);
-			std::cout << (moves ? "\033[H" : "") << scene->title() << ", picture " << number << (moves ? "\033[K\n" : "\n");
+			std::cout << (moves ? "\033[H" : "") << scene->title() << ", picture " << number
+				  << (moves ? "\033[K\n" : "\n");
 			for (const std::string &row : picture.rows())
 				std::cout << '|' << row << "|\n";
 			std::cout << std::flush;

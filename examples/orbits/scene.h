@@ -11,9 +11,12 @@ struct Body {
 };
 
 /* Rows of characters, with (-1, -1) at the bottom left and (1, 1) at the top right. */
-class Picture {
-public:
-	Picture(int width, int height) : width_(width), rows_(height, std::string(width, ' ')) {}
+class Picture
+{
+      public:
+	Picture(int width, int height) : width_(width), rows_(height, std::string(width, ' '))
+	{
+	}
 
 	void dot(double x, double y, char sign)
 	{
@@ -23,15 +26,19 @@ public:
 			rows_[row][column] = sign;
 	}
 
-	const std::vector<std::string> &rows() const { return rows_; }
+	const std::vector<std::string> &rows() const
+	{
+		return rows_;
+	}
 
-private:
+      private:
 	int width_;
 	std::vector<std::string> rows_;
 };
 
-class Scene {
-public:
+class Scene
+{
+      public:
 	virtual ~Scene() = default;
 	virtual const char *title() const = 0;
 	virtual void step(std::vector<Body> &bodies, double seconds) = 0;

@@ -4,11 +4,15 @@
 #include <cmath>
 #include <string>
 
-namespace {
+namespace
+{
 
-class Wave {
-public:
-	explicit Wave(double step) : step_(step) {}
+class Wave
+{
+      public:
+	explicit Wave(double step) : step_(step)
+	{
+	}
 
 	/* A line that shows where the wave is now; then it goes on by a step. */
 	std::string next()
@@ -18,9 +22,12 @@ public:
 		return std::string(static_cast<int>(20 + 18 * height), ' ') + "*";
 	}
 
-	double at() const { return at_; }
+	double at() const
+	{
+		return at_;
+	}
 
-private:
+      private:
 	double step_, at_ = 0;
 };
 
@@ -35,7 +42,7 @@ PYBIND11_MODULE(waves, module)
 {
 	module.def("shape", shape, "What the waves are.");
 	pybind11::class_<Wave>(module, "Wave")
-	    .def(pybind11::init<double>())
-	    .def("next", &Wave::next, "The next line.")
-	    .def_property_readonly("at", &Wave::at, "How far it is.");
+		.def(pybind11::init<double>())
+		.def("next", &Wave::next, "The next line.")
+		.def_property_readonly("at", &Wave::at, "How far it is.");
 }

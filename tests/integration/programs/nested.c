@@ -1,5 +1,5 @@
-/* Calls its library for each line that it reads; inside of the first call, the library calls it back, and it reads on, so that
- * a frame of the version from then stays on the stack. */
+/* Calls its library for each line that it reads; inside of the first call, the library calls it back, and it reads on,
+ * so that a frame of the version from then stays on the stack. */
 #include <stdio.h>
 
 int run(int (*back)(int), int number);
