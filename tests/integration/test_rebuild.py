@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -371,3 +372,23 @@ def test_an_interrupt_at_the_question_is_the_programs(shell: Terminal, asking: i
     line(shell, "one", "value 1")
     os.kill(asking, signal.SIGTERM)
     shell.wait_for("got signal 15")
+
+
+def test_a_program_that_has_set_the_terminal_keeps_its_modes(shell: Terminal, game: Path, bench: Bench) -> None:
+    """Lines of ours begin at the left all the same, and a question has an echo."""
+    (game / "asked.c").write_text(PROGRAM.replace("extern int calls;", "static int calls;"))
+    shell.type(f"{LIVESO} run --build 'make -s' -- sh -c 'stty -opost -echo; exec ./asked'\n")
+    shell.wait_for("begins")
+    assert not shell.modes() & termios.ECHO
+    before = shell.length
+    (game / "value.c").write_text(LIBRARY.replace("return", "retrun"))
+    assert "\r\nliveso: the build failed" in shell.wait_for("the build failed", before)
+    pid = int(re.findall(r"process (\d+) begins", shell.said)[-1])
+    bench.library(pid, "libvalue.so")
+    before = shell.length
+    (game / "value.c").write_text(OTHER_LAYOUT)
+    shell.wait_for("or ignore that? [r/I]", before)
+    assert shell.modes() & termios.ECHO
+    shell.type("\n")
+    wait_until(lambda: not shell.modes() & termios.ECHO and not stopped(pid), "the program's own modes")
+    line(shell, "one", "value 1")
