@@ -141,9 +141,8 @@ def test_whatever_the_program_needs_is_depended_on_or_bundled_for_both_releases(
         name, oldest = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()  # type: ignore[union-attr]
         if name in bundled("python3.txt"):
             continue
-        debians = re.compile(
-            rf"python3-{_DEBIANS_NAMES.get(name, name)} \(>= (1:)?{re.escape(oldest)}\)( \| {re.escape(BOOKWORMS_PYTHON)})?"
-        )
+        debian = f"python3-{_DEBIANS_NAMES.get(name, name)}"
+        debians = re.compile(rf"{debian} \(>= (1:)?{re.escape(oldest)}\)( \| {re.escape(BOOKWORMS_PYTHON)})?")
         (found,) = [it for it in map(debians.fullmatch, depended_on()) if it] or pytest.fail(f"{requirement}: nowhere")
         is_bundled = name in bundled("python3.11.txt") | bundled("sources.txt")
         assert is_bundled == bool(found[2]), f"{name}: bundled for Debian 12 and depended on there, or neither"
