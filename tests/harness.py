@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from liveso.cli.ask import ask_daemon
+from liveso.client.ask import ask_daemon
 from liveso.errors import NoDaemon
 from liveso.settings import read_settings
 from tests.daemons import ForkedDaemon

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liveso.cli.ask import ask_daemon
+from liveso.client.ask import ask_daemon
 from liveso.errors import NoDaemon
 from liveso.settings import read_settings
 from tests.harness import AGENT, Bench

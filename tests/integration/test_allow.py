@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from liveso.cli.ask import ask_daemon
+from liveso.client.ask import ask_daemon
 from liveso.settings import read_settings
 from tests.harness import LIVESO, Bench, Program
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from liveso.cli.ask import ask_daemon
+from liveso.client.ask import ask_daemon
 from liveso.process import protocol
 from liveso.process.protocol import Kind, Message, Status
 from liveso.settings import read_settings

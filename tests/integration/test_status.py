@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from liveso.cli.ask import ask_daemon
+from liveso.client.ask import ask_daemon
 from liveso.errors import NoDaemon
 from liveso.settings import read_settings
 from tests.harness import LIVESO, Bench, wait_until

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from liveso.cli.apt_after import lines
-from liveso.cli.packages import read_packages
 from liveso.dpkg import archives_in, libraries_of
+from liveso.services.packages import read_packages
 from tests.apt_root import build_package
 from tests.package_answers import NEW, OLD, answer, row
 

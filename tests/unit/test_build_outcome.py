@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from liveso.cli.answer import Library, Status, Target
 from liveso.cli.rebuild.outcome import Before, Outcome, State, before_build, is_trouble, not_served, outcomes, summary
+from liveso.client.answer import Library, Status, Target
 
 GAME = "/game/libgame.so"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from liveso.cli.answer import read_status
-from liveso.cli.by_service import Service, answer_first, services
+from liveso.client.answer import read_status
+from liveso.services.by_service import Service, answer_first, services
 from tests.made_up import library, status, target
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from liveso.cli.ask import ask_daemon
-from liveso.cli.text import user_name
+from liveso.client.ask import ask_daemon
 from liveso.errors import ExitCode, NoDaemon, NotPermitted
 from liveso.settings import read_settings
+from liveso.text import user_name
 from tests.listeners import LIMIT, command, environment, http, listening
 
 NOBODY = 65534

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from liveso.cli.answer import read_status
-from liveso.cli.blocks import blocks, choose
-from liveso.cli.text import printable
+from liveso.client.answer import read_status
+from liveso.services.blocks import blocks, choose
+from liveso.text import printable
 from tests.listeners import command, http, listening, on_terminal, uncoloured
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"

@@ -5,9 +5,9 @@ from dataclasses import replace
 import click
 import pytest
 
-from liveso.cli.occurrences import occurrences
 from liveso.cli.past import Moment
 from liveso.history import Event, Kind
+from liveso.services.occurrences import occurrences
 
 _EVENT = Event(
     Kind.UPDATED,

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from liveso.cli.answer import read_status
-from liveso.cli.others import Other, Places, ask_others, read_answer
+from liveso.client.answer import read_status
+from liveso.client.others import Other, Places, ask_others, read_answer
 from tests.harness import let_all_pass
 from tests.listeners import http
 from tests.users import ATTACKER, VICTIM, make_folder

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from liveso.cli.answer import Library, Target
+from liveso.client.answer import Library, Target
 from liveso.page.fixes import fixes
 from tests.package_answers import NEW, OLD, answer, row
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from liveso.cli.acts import find_cell
-from liveso.cli.answer import read_status
+from liveso.client.answer import read_status
 from liveso.history import Event, Kind
 from liveso.page.feed import told_of
 from liveso.page.timeline import entries
 from liveso.page.view import cell, difference, view
+from liveso.services.acts import find_cell
 from tests.made_up import NEW, OLD, library, status, target
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
-from liveso.cli.acts import Acts
-from liveso.cli.answer import Status, read_status
 from liveso.cli.top_app import Top
 from liveso.cli.top_rows import rows, why
 from liveso.cli.top_windows import Asked, Told
+from liveso.client.answer import Status, read_status
 from liveso.errors import NoDaemon
+from liveso.services.acts import Acts
 from tests.made_up import NEW, library, status, target
 
 LIMIT = 60.0  # seconds

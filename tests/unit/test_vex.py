@@ -9,9 +9,9 @@ import pytest
 from packageurl import PackageURL
 from vexipy.document import Document
 
-from liveso.cli.packages import read_packages
 from liveso.cli.vex import purl, vex_document, write_vex
 from liveso.errors import NotWritten
+from liveso.services.packages import read_packages
 from tests.package_answers import NEW, OLD, answer, row
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)

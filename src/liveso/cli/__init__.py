@@ -12,8 +12,8 @@ from typing import Any, TypeGuard
 
 import click
 
-from liveso.cli.text import printable
 from liveso.errors import ExitCode, LivesoError
+from liveso.text import printable
 
 COMMANDS = {
     "run": "Run a program with live.so.",

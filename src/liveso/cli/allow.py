@@ -1,8 +1,8 @@
 import click
 
-from liveso.cli.ask import ask_for
-from liveso.cli.text import plural, printable
+from liveso.client.ask import ask_for
 from liveso.settings import read_settings
+from liveso.text import plural, printable
 
 
 @click.command()

@@ -3,13 +3,13 @@ from collections.abc import Iterable
 
 import click
 
-from liveso.cli.answer import rank
 from liveso.cli.apt import AFTER_LIMIT, ANSWER_WITHIN, RESULTS_WITHIN, quietly
-from liveso.cli.ask import ask_daemon
-from liveso.cli.packages import PackagedLibrary, counted_services, cure, read_packages
-from liveso.cli.text import printable
+from liveso.client.answer import rank
+from liveso.client.ask import ask_daemon
 from liveso.dpkg import number_of, shortened
+from liveso.services.packages import PackagedLibrary, counted_services, cure, read_packages
 from liveso.settings import read_settings
+from liveso.text import printable
 
 _MOST_CVES = 12  # that a line names
 

@@ -3,7 +3,7 @@ import sys
 import click
 
 from liveso.cli.apt import BEFORE_LIMIT, quietly
-from liveso.cli.ask import ask_daemon
+from liveso.client.ask import ask_daemon
 from liveso.dpkg import archives_in
 from liveso.settings import read_settings
 

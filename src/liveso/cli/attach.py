@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from liveso.cli.ask import ask_daemon, ask_for
 from liveso.cli.processes import chosen
-from liveso.cli.text import plural, printable
+from liveso.client.ask import ask_daemon, ask_for
 from liveso.errors import ExitCode, NoDaemon
 from liveso.settings import Settings, read_settings
+from liveso.text import plural, printable
 
 _LIMIT = 60.0  # seconds: processes that have no thread at a safe point are waited for
 _START_LIMIT = 10.0  # seconds until a daemon that was started answers

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from liveso.cli.screen import Part, Screen
-from liveso.cli.text import plural
 from liveso.compare.function_edits import Exchange, Kinds
 from liveso.compare.function_labels import FunctionLabel
 from liveso.compare.summary import Edit, Summary
+from liveso.text import plural
 
 _EDITS = 10  # lines
 _NAMES = 4

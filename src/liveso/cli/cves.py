@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from liveso.cli.ask import ask_daemon
-from liveso.cli.packages import PackagedLibrary, process_of, read_packages
 from liveso.cli.screen import Screen
-from liveso.cli.text import plural, printable
 from liveso.cli.vex import vex_document, write_vex
+from liveso.client.ask import ask_daemon
 from liveso.dpkg import Fixes, Provenance, read_tracker, shortened
 from liveso.errors import ExitCode, UnknownTarget
+from liveso.services.packages import PackagedLibrary, process_of, read_packages
 from liveso.settings import read_settings
+from liveso.text import plural, printable
 
 _LIMIT = 60.0  # seconds: the packages of what has just come are looked up first
 _STYLES = {"missing": "red", "unknown": "yellow", "fixed": "green"}

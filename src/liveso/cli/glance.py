@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Sequence
 
-from liveso.cli.answer import Target
-from liveso.cli.blocks import processes
-from liveso.cli.claims import Claim, by_pid
-from liveso.cli.overview import Service, services
 from liveso.cli.rows import RESULT_WIDTH, in_words, show_row
 from liveso.cli.screen import Screen
-from liveso.cli.services import Reason, headline
-from liveso.cli.survey import look_at_all
-from liveso.cli.text import plural, user_name
+from liveso.client.answer import Target
+from liveso.client.claims import Claim, by_pid
+from liveso.services.blocks import processes
+from liveso.services.needs import Reason, headline
+from liveso.services.overview import Service, services
+from liveso.services.survey import look_at_all
 from liveso.settings import Settings
+from liveso.text import plural, user_name
 
 _MOST_QUIET = 8  # services of which nothing is to be said, a line each
 

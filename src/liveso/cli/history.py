@@ -4,13 +4,13 @@ import time
 
 import click
 
-from liveso.cli.occurrences import Occurrence, occurrences
 from liveso.cli.past import Moment
 from liveso.cli.screen import STYLES, Screen
-from liveso.cli.text import plural, printable
 from liveso.errors import UnknownTarget
 from liveso.history import Event, Kind, Wanted, plain, read_events
+from liveso.services.occurrences import Occurrence, occurrences
 from liveso.settings import read_settings
+from liveso.text import plural, printable
 
 _KIND_WIDTH = 11
 _WORDS = {

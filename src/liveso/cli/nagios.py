@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from liveso.cli.mending import Way
-from liveso.cli.services import Need, headline, title
-from liveso.cli.text import printable
+from liveso.services.mending import Way
+from liveso.services.needs import Need, headline, title
+from liveso.text import printable
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")

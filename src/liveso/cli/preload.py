@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import liveso
-from liveso.cli.text import printable
 from liveso.errors import CannotExecute, NoProgram, NotInstalled
 from liveso.settings import read_settings
+from liveso.text import printable
 
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python ignores these signals, and a program would inherit that."""

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from liveso.cli.screen import Screen
-from liveso.cli.text import plural
 from liveso.code import function_names
 from liveso.elf import Image, tables
 from liveso.elf.tables import Table
 from liveso.plan import LoadedVersion
 from liveso.plan.rehearsal import Rehearsal
+from liveso.text import plural
 
 
 @dataclass(frozen=True, slots=True)

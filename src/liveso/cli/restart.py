@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from liveso.cli.mending import Way
 from liveso.cli.restart_needed import find, say_notes
 from liveso.cli.screen import Screen
-from liveso.cli.services import Need, title
-from liveso.cli.systemd import active_state, carry_out, restarts
-from liveso.cli.text import plural
 from liveso.errors import Declined, ExitCode, LivesoError
 from liveso.process import belonging
+from liveso.services.mending import Way
+from liveso.services.needs import Need, title
+from liveso.services.systemd import active_state, carry_out, restarts
 from liveso.settings import read_settings
+from liveso.text import plural
 
 _WAYS = (Way.RELOAD, Way.RESTART, Way.REEXECUTE)
 """What systemd does; the rest is for people."""

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 import click
 
 from liveso import __version__
-from liveso.cli.blocks import processes
-from liveso.cli.claims import by_pid
-from liveso.cli.gather import Gathered, gather, problems_of
 from liveso.cli.nagios import UNKNOWN, report
-from liveso.cli.places import Kind
 from liveso.cli.screen import Screen
-from liveso.cli.services import Need, headline, needs, places_in_need, title
-from liveso.cli.survey import Look, look_at_all, own_processes
-from liveso.cli.systemd import ask_units
-from liveso.cli.text import plural, printable, user_name
+from liveso.client.claims import by_pid
+from liveso.client.gather import Gathered, gather, problems_of
+from liveso.encoding import encodable
 from liveso.errors import ExitCode, LivesoError, NoDaemon
+from liveso.services.blocks import processes
+from liveso.services.needs import Need, headline, needs, places_in_need, title
+from liveso.services.places import Kind
+from liveso.services.survey import Look, look_at_all, own_processes
+from liveso.services.systemd import ask_units
 from liveso.settings import Settings, read_settings
+from liveso.text import plural, printable, user_name
 
 _QUICK = 5.0  # seconds for the daemon, where something waits that knows nothing of liveso
 
@@ -114,7 +115,7 @@ def _print_json(found: Found) -> None:
         "notes": found.notes,
         "needed": [_as_json(it) for it in found.needs],
     }
-    print(json.dumps(_encodable(answer), indent=2))
+    print(json.dumps(encodable(answer), indent=2))
 
 
 def _as_json(need: Need) -> dict[str, object]:
@@ -133,17 +134,6 @@ def _as_json(need: Need) -> dict[str, object]:
             for it in need.processes
         ],
     }
-
-
-def _encodable(value: object) -> object:
-    """With text that every JSON reader takes: a byte that is not UTF-8 becomes `\\xNN`."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if isinstance(value, dict):
-        return {name: _encodable(it) for name, it in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encodable(it) for it in value]
-    return value
 
 
 def _answer_nagios() -> None:

@@ -2,11 +2,11 @@ import sys
 
 import click
 
-from liveso.cli.ask import ask_for
 from liveso.cli.processes import chosen
-from liveso.cli.text import plural, printable
+from liveso.client.ask import ask_for
 from liveso.errors import ExitCode
 from liveso.settings import read_settings
+from liveso.text import plural, printable
 
 
 @click.command()

@@ -3,12 +3,12 @@ from typing import Any
 
 import click
 
-from liveso.cli.ask import LIMIT, ask_for
-from liveso.cli.blocks import processes
 from liveso.cli.processes import chosen
-from liveso.cli.text import plural, printable
+from liveso.client.ask import LIMIT, ask_for
 from liveso.errors import ExitCode
+from liveso.services.blocks import processes
 from liveso.settings import read_settings
+from liveso.text import plural, printable
 
 _WAIT = 30.0  # seconds
 

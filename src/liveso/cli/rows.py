@@ -2,10 +2,10 @@
 
 import time
 
-from liveso.cli.answer import PARTLY, UPDATED
-from liveso.cli.blocks import Row
 from liveso.cli.screen import STYLES, Screen
-from liveso.cli.text import plural
+from liveso.client.answer import PARTLY, UPDATED
+from liveso.services.blocks import Row
+from liveso.text import plural
 
 NO_LIBRARY = "no library is kept up to date"
 RESULT_WIDTH = len(PARTLY)

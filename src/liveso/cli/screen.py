@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from liveso.cli.text import printable
+from liveso.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,14 +4,14 @@ import time
 
 import click
 
-from liveso.cli.answer import Library, Status, Target
-from liveso.cli.blocks import Block, Row, blocks, choose, processes
-from liveso.cli.gather import as_one, gather, problems_of
 from liveso.cli.rows import NO_LIBRARY, in_words, remarks_on, show_row
 from liveso.cli.screen import Screen
-from liveso.cli.text import printable, user_name
+from liveso.client.answer import Library, Status, Target
+from liveso.client.gather import as_one, gather, problems_of
 from liveso.errors import UnknownTarget
+from liveso.services.blocks import Block, Row, blocks, choose, processes
 from liveso.settings import Settings, read_settings
+from liveso.text import printable, user_name
 
 _SHOWN_NAME = 12  # characters of a container's
 

@@ -3,10 +3,10 @@ from functools import partial
 
 import click
 
-from liveso.cli.acts import Acts
-from liveso.cli.answer import read_status
-from liveso.cli.ask import LIMIT, ask_daemon, ask_for
+from liveso.client.answer import read_status
+from liveso.client.ask import LIMIT, ask_daemon, ask_for
 from liveso.errors import Declined, ExitCode, NotInstalled
+from liveso.services.acts import Acts
 from liveso.settings import read_settings
 
 

@@ -11,14 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from liveso.cli.acts import Acts
-from liveso.cli.answer import ROLLED_BACK, UPDATED, Status
-from liveso.cli.by_service import answer_first, services
 from liveso.cli.screen import STYLES
-from liveso.cli.text import printable
 from liveso.cli.top_rows import Row, rows, why
 from liveso.cli.top_windows import Asked, Told
+from liveso.client.answer import ROLLED_BACK, UPDATED, Status
 from liveso.errors import LivesoError
+from liveso.services.acts import Acts
+from liveso.services.by_service import answer_first, services
+from liveso.text import printable
 
 _PAUSE = 1.0  # seconds
 _COLUMNS = ("Service", "Processes", "Result", "Library", "Version", "Since", "Reason")

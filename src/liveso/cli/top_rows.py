@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from liveso.cli.answer import CURRENT, Library, Status
-from liveso.cli.by_service import Service, services, word_rank
-from liveso.cli.text import plural
+from liveso.client.answer import CURRENT, Library, Status
+from liveso.services.by_service import Service, services, word_rank
+from liveso.text import plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from liveso.cli.text import printable
+from liveso.text import printable
 
 
 class Told(ModalScreen[None]):

@@ -17,9 +17,9 @@ from typing import Any
 from packageurl import PackageURL
 
 from liveso import __version__
-from liveso.cli.packages import PackagedLibrary, counted_services, cure
 from liveso.dpkg import Provenance, number_of
 from liveso.errors import NotWritten
+from liveso.services.packages import PackagedLibrary, counted_services, cure
 
 CONTEXT = "https://openvex.dev/ns/v0.2.0"
 

@@ -2,13 +2,13 @@ from collections.abc import Sequence
 
 import click
 
-from liveso.cli.answer import CURRENT, UPDATED, Library, Status, Target, rank, read_status
-from liveso.cli.ask import ask_daemon
-from liveso.cli.blocks import by_program, choose
 from liveso.cli.screen import STYLES, Screen
-from liveso.cli.text import plural
+from liveso.client.answer import CURRENT, UPDATED, Library, Status, Target, rank, read_status
+from liveso.client.ask import ask_daemon
 from liveso.errors import UnknownTarget
+from liveso.services.blocks import by_program, choose
 from liveso.settings import read_settings
+from liveso.text import plural
 
 
 @click.command()

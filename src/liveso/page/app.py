@@ -13,12 +13,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from liveso.cli.acts import Acts, Found, find_cell
 from liveso.errors import Declined, ExitCode, LivesoError
 from liveso.page.evidence import Evidence
 from liveso.page.feed import Feed
 from liveso.page.guard import Guard
 from liveso.page.view import cell
+from liveso.services.acts import Acts, Found, find_cell
 
 _STATIC = Path(__file__).parent / "static"
 _LONGEST_QUESTION = 16384  # bytes

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
-from liveso.cli.answer import Status
+from liveso.client.answer import Status
 from liveso.errors import LivesoError
 from liveso.page.view import difference, view
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from liveso.cli.answer import Library, Target
-from liveso.cli.packages import PackagedLibrary, read_packages
+from liveso.client.answer import Library, Target
+from liveso.services.packages import PackagedLibrary, read_packages
 
 Json = dict[str, Any]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import uvicorn
 
-from liveso.cli.acts import Acts
-from liveso.cli.answer import Status, read_status
-from liveso.cli.ask import LIMIT, ask_daemon, ask_for
+from liveso.client.answer import Status, read_status
+from liveso.client.ask import LIMIT, ask_daemon, ask_for
 from liveso.page.app import make_app
 from liveso.page.evidence import Evidence
 from liveso.page.feed import Feed
 from liveso.page.timeline import TimeLine
+from liveso.services.acts import Acts
 from liveso.settings import Settings
 
 _PACKAGES_LIMIT = 60.0  # seconds: the packages of what has just come are looked up first

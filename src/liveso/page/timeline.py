@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from liveso.cli.occurrences import Occurrence, occurrences
 from liveso.errors import StoreError
 from liveso.history import Event, Kind, Wanted, read_events
+from liveso.services.occurrences import Occurrence, occurrences
 
 Json = dict[str, Any]
 _MOST = 500  # events

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from liveso.cli.answer import CURRENT, Library, Status, Target
-from liveso.cli.by_service import Service, answer_first, services, word_rank
+from liveso.client.answer import CURRENT, Library, Status, Target
+from liveso.services.by_service import Service, answer_first, services, word_rank
 
 Json = dict[str, Any]
 _MOST_NAMED = 200  # processes of one state

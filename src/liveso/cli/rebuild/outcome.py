@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from liveso.cli.answer import Library, Status
-from liveso.cli.text import plural
+from liveso.client.answer import Library, Status
+from liveso.text import plural
 
 _UPDATED = ("updated", "current")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from liveso.cli.answer import Status, read_status
-from liveso.cli.ask import ask_daemon
 from liveso.cli.rebuild.outcome import Before, Outcome, State, before_build, is_trouble, not_served, outcomes, summary
 from liveso.cli.rebuild.running import family, programs
+from liveso.client.answer import Status, read_status
+from liveso.client.ask import ask_daemon
 from liveso.errors import LivesoError
 from liveso.settings import Settings
 

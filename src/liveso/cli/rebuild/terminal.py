@@ -7,7 +7,7 @@ import termios
 from dataclasses import dataclass
 from typing import Any
 
-from liveso.cli.text import printable
+from liveso.text import printable
 
 _INPUT, _ERRORS = 0, 2
 

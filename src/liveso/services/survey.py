@@ -5,17 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from liveso.cli.answer import FAILED, ROLLED_BACK, Library
-from liveso.cli.blocks import program
-from liveso.cli.claims import NOT_BROUGHT_IN, Claim, is_in_force, is_unfinished, why_not
-from liveso.cli.disk import Disk
-from liveso.cli.outdated import is_never_updated, of_liveso, outdated, plain_path
-from liveso.cli.places import owner_of_session, place_of
-from liveso.cli.services import Reason, Seen
+from liveso.client.answer import FAILED, ROLLED_BACK, Library
+from liveso.client.claims import NOT_BROUGHT_IN, Claim, is_in_force, is_unfinished, why_not
 from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.process import belonging, memory_map, proc
 from liveso.process.agent_file import is_agent
 from liveso.process.memory_map import MappedFile
+from liveso.services.blocks import program
+from liveso.services.disk import Disk
+from liveso.services.needs import Reason, Seen
+from liveso.services.outdated import is_never_updated, of_liveso, outdated, plain_path
+from liveso.services.places import owner_of_session, place_of
 from liveso.settings import Settings
 
 _NONE: tuple[MappedFile, ...] = ()

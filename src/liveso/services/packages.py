@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from liveso.cli.blocks import program
 from liveso.dpkg import Entry, Fixes, Package, Provenance, Release, Tracker, fixes_between, newest
+from liveso.services.blocks import program
 
 _MOST_NAMES = 3  # services that are named of many
 

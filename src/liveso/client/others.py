@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liveso.cli.ask import peer
-from liveso.cli.text import user_name
+from liveso.client.ask import peer
 from liveso.errors import LivesoError
 from liveso.process import belonging, proc
+from liveso.text import user_name
 
 Places = Sequence[tuple[Path, re.Pattern[str], str]]
 _PLACES: Places = (

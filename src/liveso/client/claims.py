@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liveso.cli.answer import CURRENT, ROLLED_BACK, UPDATED, Library, Target
+from liveso.client.answer import CURRENT, ROLLED_BACK, UPDATED, Library, Target
 
 if TYPE_CHECKING:
     from liveso.process.memory_map import MappedFile

@@ -5,14 +5,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from liveso.cli.answer import Status, read_status
-from liveso.cli.ask import LIMIT, ask_daemon
-from liveso.cli.claims import Claim
+from liveso.client.answer import Status, read_status
+from liveso.client.ask import LIMIT, ask_daemon
+from liveso.client.claims import Claim
 from liveso.errors import LivesoError, NoDaemon, NotPermitted
 from liveso.settings import Settings, default_socket
 
 if TYPE_CHECKING:
-    from liveso.cli.others import Other
+    from liveso.client.others import Other
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def gather(settings: Settings, limit: float = LIMIT) -> Gathered:
     """Ask them. Whoever names a socket asks the daemon there alone."""
     others: Sequence[Other] = ()
     if os.geteuid() == 0 and settings.socket == default_socket({}):
-        from liveso.cli.others import ask_others  # looks at processes, which costs a start more
+        from liveso.client.others import ask_others  # looks at processes, which costs a start more
 
         others = ask_others()
     try:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from liveso.cli.mending import Mend, Way, mend
-from liveso.cli.places import Kind, Place
-from liveso.cli.systemd import Unit
-from liveso.cli.text import plural, user_name
+from liveso.services.mending import Mend, Way, mend
+from liveso.services.places import Kind, Place
+from liveso.services.systemd import Unit
+from liveso.text import plural, user_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from liveso.cli.answer import CURRENT, Library, Target, rank
+from liveso.client.answer import CURRENT, Library, Target, rank
 
 _SHOWN_PIDS = 12
 

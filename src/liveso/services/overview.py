@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from liveso.cli.answer import CURRENT, UPDATED, Library, Target, rank
-from liveso.cli.blocks import Row, common, program, row_of
-from liveso.cli.claims import Claim, is_unfinished, why_not
-from liveso.cli.places import Kind, Place, place_of
-from liveso.cli.services import Reason, title
+from liveso.client.answer import CURRENT, UPDATED, Library, Target, rank
+from liveso.client.claims import Claim, is_unfinished, why_not
 from liveso.roots import inside
+from liveso.services.blocks import Row, common, program, row_of
+from liveso.services.needs import Reason, title
+from liveso.services.places import Kind, Place, place_of
 
 _UNKNOWN_USER = -1
 _SAY_NOTHING = ("", CURRENT, UPDATED)

@@ -4,11 +4,11 @@ processes have mapped is not looked at."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from liveso.cli.answer import CURRENT, PARTLY, ROLLED_BACK, UPDATED, Library, Target, rank
-from liveso.cli.overview import place_of_target
-from liveso.cli.places import Place
-from liveso.cli.services import title
-from liveso.cli.text import plural
+from liveso.client.answer import CURRENT, PARTLY, ROLLED_BACK, UPDATED, Library, Target, rank
+from liveso.services.needs import title
+from liveso.services.overview import place_of_target
+from liveso.services.places import Place
+from liveso.text import plural
 
 _CLEAR = (CURRENT, UPDATED, ROLLED_BACK)
 _NEEDS_RESTART = ("refused", "failed", PARTLY)

@@ -10,9 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from liveso.cli.places import Kind, Place
-from liveso.cli.systemd import Unit
-from liveso.cli.text import user_name
+from liveso.services.places import Kind, Place
+from liveso.services.systemd import Unit
+from liveso.text import user_name
 
 
 class Way(StrEnum):

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from liveso.cli.text import user_name
 from liveso.errors import Declined, ExitCode, NoDaemon, NotPermitted
 from liveso.settings import Settings
+from liveso.text import user_name
 
 LIMIT = 10.0
 """Seconds that the daemon may take for an answer."""

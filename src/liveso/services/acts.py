@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from liveso.cli.answer import Library, Status, Target
-from liveso.cli.by_service import services
-from liveso.cli.text import plural
+from liveso.client.answer import Library, Status, Target
 from liveso.errors import Declined, ExitCode
+from liveso.services.by_service import services
+from liveso.text import plural
 
 Json = dict[str, Any]
 Found = list[tuple[Target, Library]]

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from liveso.cli.blocks import program
 from liveso.history import Event
+from liveso.services.blocks import program
 
 _TOGETHER = 60.0  # seconds between two that are one line
 _SHOWN = 12  # characters of a version's name

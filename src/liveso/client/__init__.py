@@ -1,0 +1,1 @@
+"""Asking daemons: how they are reached, what they answer as values, and whose word counts."""
