@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from liveso.daemon.metrics import Metrics
 from liveso.daemon.state import Result
 from liveso.history import Event, Kind
+from liveso.process.places import place_of
 
 _EVENT = Event(Kind.UPDATED, 1000.0, library="/lib/libz.so.1", pids=(4711,), steps={"open": 20.0, "redirect": 3.0})
 
@@ -27,8 +28,8 @@ def library(result: Result, changed: float = 0.0, stale: tuple[str, ...] = ()) -
 
 
 def target(unit: str, *libraries: Any, command: str = "x", mode: str = "visited") -> Any:
-    units = (unit,) if unit else ()
-    return SimpleNamespace(mode=mode, units=units, container="", command=command, libraries=dict(enumerate(libraries)))
+    place = place_of((unit,) if unit else (), "", 0, command)
+    return SimpleNamespace(mode=mode, place=place, libraries=dict(enumerate(libraries)))
 
 
 @pytest.mark.parametrize("accept", ["", "text/plain", "application/openmetrics-text; version=1.0.0"])

@@ -13,12 +13,12 @@ from liveso.client.answer import read_status
 from liveso.client.claims import Claim, is_in_force, is_unfinished, why_not
 from liveso.errors import Declined
 from liveso.process.memory_map import MappedFile, Mapping, mappings
+from liveso.process.places import Kind, Place, owner_of_session, place_of
 from liveso.services.disk import Disk
 from liveso.services.mending import Mend, Way, mend
 from liveso.services.needs import Need, Reason, Seen, headline, needs
 from liveso.services.outdated import is_never_updated, of_liveso, outdated
 from liveso.services.overview import services
-from liveso.services.places import Kind, Place, owner_of_session, place_of
 from liveso.services.systemd import Unit, read_units
 
 USER = 4_000_000  # nobody's

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from liveso.process.places import title
 from liveso.services.mending import Way
-from liveso.services.needs import Need, headline, title
+from liveso.services.needs import Need, headline
 from liveso.text import printable
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)

@@ -9,8 +9,9 @@ from liveso.cli.restart_needed import find, say_notes
 from liveso.cli.screen import Screen
 from liveso.errors import Declined, ExitCode, LivesoError
 from liveso.process import belonging
+from liveso.process.places import title
 from liveso.services.mending import Way
-from liveso.services.needs import Need, title
+from liveso.services.needs import Need
 from liveso.services.systemd import active_state, carry_out, restarts
 from liveso.settings import read_settings
 from liveso.text import plural

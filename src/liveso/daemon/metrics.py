@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from liveso import __version__
-from liveso.daemon.state import ServedTarget, is_in_force, service_of
+from liveso.daemon.state import ServedTarget, is_in_force
 from liveso.history import Event, Kind
 
 _MOST_LIBRARIES = 500  # whose names are labels: users choose names, and each costs memory for good
@@ -78,9 +78,9 @@ class _Present(Collector):
         yield GaugeMetricFamily(
             "liveso_services",
             "Units, containers and commands that are served.",
-            len({service_of(it) for it in targets}),
+            len({it.place for it in targets}),
         )
-        needing = {service_of(it) for it in targets if not all(map(is_in_force, it.libraries.values()))}
+        needing = {it.place for it in targets if not all(map(is_in_force, it.libraries.values()))}
         yield GaugeMetricFamily("liveso_services_needing_restart", "Those of them that run old code.", len(needing))
         yield GaugeMetricFamily(
             "liveso_oldest_version_seconds",

@@ -13,6 +13,7 @@ from liveso.daemon.log import log
 from liveso.daemon.supervision import Supervisor
 from liveso.encoding import encodable
 from liveso.history import Event, plain
+from liveso.process.places import place_of, title
 from liveso.settings import Settings
 
 _GATHERED = 1.0  # seconds: what happens in many processes at once is told in one message
@@ -65,7 +66,8 @@ def message(events: Sequence[Event], left_out: int = 0) -> bytes:
 
 
 def _line(event: Event) -> str:
-    where = f" in {event.units[-1] if event.units else event.command}" if event.command else ""
+    place = place_of(event.units, event.container, event.user, event.command)
+    where = f" in {title(place)}" if event.command else ""
     why = f": {event.reason}" if event.reason else ""
     return f"liveso: {os.path.basename(event.library)}: {event.kind}{where}{why}"
 

@@ -12,6 +12,7 @@ from liveso.plan import LibraryState
 from liveso.process import memory_map, proc
 from liveso.process.identity import Identity
 from liveso.process.memory_map import MappedFile
+from liveso.process.places import Place, place_of
 from liveso.store import Version
 
 FIRST_PAUSE = 5.0  # seconds
@@ -141,6 +142,11 @@ class ServedTarget:
         return self.target.pid
 
     @property
+    def place(self) -> Place:
+        """What it is started and ended with."""
+        return place_of(self.units, self.container, self.target.user, self.command)
+
+    @property
     def mode(self) -> str:
         return "visited" if self.is_visited else "resident"
 
@@ -174,12 +180,6 @@ def is_in_force(it: Library) -> bool:
     it was compared with what lies on disk: a worker that is forked has what its parent could not be rid of."""
     is_good = it.result in (Result.CURRENT, Result.UPDATED, Result.ROLLED_BACK)
     return is_good and it.is_as_wanted and not (it.stale or it.inside)
-
-
-def service_of(served: ServedTarget) -> str:
-    """What a process belongs to, for whoever looks after it: its innermost systemd unit, else its container, else its
-    program."""
-    return (served.units[-1] if served.units else "") or served.container or served.command.split(" ", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)

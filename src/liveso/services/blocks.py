@@ -1,10 +1,10 @@
 """What `liveso status` shows of many processes: those of one program with the same results together."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from liveso.client.answer import CURRENT, Library, Target, rank
+from liveso.process.places import program
 
 _SHOWN_PIDS = 12
 
@@ -78,12 +78,6 @@ def by_program(targets: Iterable[Target]) -> list[str]:
 
 def _processes(targets: Sequence[Target]) -> str:
     return processes(sorted(it.pid for it in targets), is_verbose=True)
-
-
-def program(command: str) -> str:
-    """The program's name: `nginx:` of a process that shows a title, else the first word without its folder."""
-    first = command.split(" ", 1)[0]
-    return first if first.endswith(":") else os.path.basename(first) or first
 
 
 def _said(target: Target, is_verbose: bool) -> frozenset[object]:

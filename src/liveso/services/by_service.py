@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from liveso.client.answer import CURRENT, PARTLY, ROLLED_BACK, UPDATED, Library, Target, rank
-from liveso.services.needs import title
+from liveso.process.places import Place, title
 from liveso.services.overview import place_of_target
-from liveso.services.places import Place
 from liveso.text import plural
 
 _CLEAR = (CURRENT, UPDATED, ROLLED_BACK)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from liveso.process.places import Kind, Place
 from liveso.services.mending import Mend, Way, mend
-from liveso.services.places import Kind, Place
 from liveso.services.systemd import Unit
-from liveso.text import plural, user_name
+from liveso.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,6 @@ def needs(seen: Iterable[Seen], units: Mapping[str, Unit], user: int) -> list[Ne
         unit = units.get(place.name) if place.kind is Kind.SERVICE else None
         found.append(Need(place, tuple(processes), mend(place, {it.pid for it in processes}, unit, user)))
     return sorted(found, key=lambda it: (_ORDER.index(it.mend.way), it.place.name, it.place.user or 0))
-
-
-def title(place: Place) -> str:
-    """What a place is called among others."""
-    match place.kind:
-        case Kind.SERVICE:
-            return place.name
-        case Kind.MANAGER:
-            return "systemd itself" if place.user is None else f"the systemd of {user_name(place.user)}"
-        case Kind.CONTAINER:
-            return f"container {place.name}"
-    return place.name if place.user is None or place.user < 0 else f"{place.name} of {user_name(place.user)}"
 
 
 def headline(in_need: Sequence[str], all_places: int) -> str:

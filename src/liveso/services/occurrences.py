@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from liveso.history import Event
-from liveso.services.blocks import program
+from liveso.process.places import place_of, title
 
 _TOGETHER = 60.0  # seconds between two that are one line
 _SHOWN = 12  # characters of a version's name
@@ -22,9 +22,9 @@ class Occurrence:
 
     @property
     def service(self) -> str:
-        """What the processes belong to: the innermost systemd unit, else the container, else the program."""
+        """What the processes are started and ended with; empty where it is about no process."""
         it = self.first
-        return (it.units[-1] if it.units else "") or it.container or (program(it.command) if it.command else "")
+        return title(place_of(it.units, it.container, it.user, it.command)) if it.command or it.units else ""
 
     @property
     def before(self) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from liveso.client.answer import CURRENT, UPDATED, Library, Target, rank
 from liveso.client.claims import Claim, is_unfinished, why_not
+from liveso.process.places import Kind, Place, place_of, title
 from liveso.roots import inside
-from liveso.services.blocks import Row, common, program, row_of
-from liveso.services.needs import Reason, title
-from liveso.services.places import Kind, Place, place_of
+from liveso.services.blocks import Row, common, row_of
+from liveso.services.needs import Reason
 
 _UNKNOWN_USER = -1
 _SAY_NOTHING = ("", CURRENT, UPDATED)
@@ -65,7 +65,7 @@ def services(claims: Iterable[Claim], seen: Mapping[int, Sequence[Reason]]) -> l
 
 def place_of_target(it: Target) -> Place:
     user = _UNKNOWN_USER if it.user is None else it.user
-    return place_of(it.units, it.container, user, program(it.command).rstrip(":"))
+    return place_of(it.units, it.container, user, it.command)
 
 
 def said_of(target: Target) -> list[Reason]:

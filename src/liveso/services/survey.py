@@ -11,11 +11,10 @@ from liveso.errors import LivesoError, TargetError, TargetGone
 from liveso.process import belonging, memory_map, proc
 from liveso.process.agent_file import is_agent
 from liveso.process.memory_map import MappedFile
-from liveso.services.blocks import program
+from liveso.process.places import owner_of_session, place_of
 from liveso.services.disk import Disk
 from liveso.services.needs import Reason, Seen
 from liveso.services.outdated import is_never_updated, of_liveso, outdated, plain_path
-from liveso.services.places import owner_of_session, place_of
 from liveso.settings import Settings
 
 _NONE: tuple[MappedFile, ...] = ()
@@ -71,7 +70,7 @@ def look_at(pid: int, claim: Claim | None, disk: Disk, store: str) -> Look | Non
     user = os.stat(f"/proc/{pid}").st_uid
     files = outdated(mappings, partial(disk.is_other, pid), partial(disk.exists, pid), store)
     in_force = tuple(it for it in files if claim and _is_replaced(pid, claim, it, units, disk)) if files else _NONE
-    place = place_of(units, _container(pid), user, program(command).rstrip(":"))
+    place = place_of(units, _container(pid), user, command)
     left = tuple(it for it in files if it not in in_force)
     executed = _program(pid, thread) if left else ""
     reasons = [_reason(pid, it, claim, disk, executed) for it in left]

@@ -1,10 +1,13 @@
 """What a process is started and ended with: a unit of systemd, a user's session, a container, or nothing but its
 command. Pure."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from liveso.text import user_name
 
 _MANAGER_OF_USER = re.compile(r"user@([0-9]+)\.service$")
 _SLICE_OF_USER = re.compile(r"user-([0-9]+)\.slice$")
@@ -46,7 +49,9 @@ class Place:
 
 def place_of(units: Sequence[str], container: str, user: int, command: str) -> Place:
     """Of a process of `user`: `units` are the parts of its control group, outermost first, `container` what it runs in
-    as `belonging.container_of` says (a mere number is a namespace of processes, as a service can have one)."""
+    as `belonging.container_of` says (a mere number is a namespace of processes, as a service can have one), `command`
+    its command line."""
+    command = program(command).rstrip(":")
     if container and not (container.isdecimal() and any(it.endswith(".service") for it in units)):
         return _container(units, container)
     # the outermost one is systemd's: in what is delegated to a service or a user, these name control groups themselves
@@ -86,3 +91,21 @@ def _container(units: Sequence[str], container: str) -> Place:
                 name = match[1].replace(r"\x2d", "-")
                 return Place(Kind.CONTAINER, name, tool=(*tool, name))
     return Place(Kind.CONTAINER, container)
+
+
+def title(place: Place) -> str:
+    """What a place is called among others."""
+    match place.kind:
+        case Kind.SERVICE:
+            return place.name
+        case Kind.MANAGER:
+            return "systemd itself" if place.user is None else f"the systemd of {user_name(place.user)}"
+        case Kind.CONTAINER:
+            return f"container {place.name}"
+    return place.name if place.user is None or place.user < 0 else f"{place.name} of {user_name(place.user)}"
+
+
+def program(command: str) -> str:
+    """The program's name: `nginx:` of a process that shows a title, else the first word without its folder."""
+    first = command.split(" ", 1)[0]
+    return first if first.endswith(":") else os.path.basename(first) or first
