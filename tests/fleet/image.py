@@ -1,0 +1,50 @@
+"""What the machines of a fleet begin with: Debian with systemd and sshd, made once (tools/debian-root)."""
+
+import os
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.once import made_once
+
+_TREE = Path(__file__).parents[2]
+_ROOTS = Path(os.environ.get("LIVESO_ROOTS", "/var/cache/liveso/roots"))
+RELEASE = "bookworm"
+_CANNOT_BE_MADE = 3
+_LONGEST = 900  # seconds: apt, with all that it downloads
+_OF_A_MACHINE = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3-apt")
+_OF_LIVESO = ("python3-click", "python3-rich", "libdw1", "libelf1", "libgomp1", "libstdc++6", "liblzma5")
+"""What its package wants of Debian: the machines have no archive but the tests' own."""
+_PACKAGES = (*_OF_A_MACHINE, *_OF_LIVESO)
+_MAKE = r"""
+exec 3>&1 >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "$@"
+apt-get clean
+rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/00machine
+systemctl mask console-getty.service getty.target systemd-logind.service >/dev/null 2>&1
+sed 's,^/\(.*\),./\1/*,' /.machine-folders >/tmp/folders
+tar -c --one-file-system --exclude='./srv/*' --exclude-from=/tmp/folders -C / . >&3
+"""
+
+
+def image() -> Path:
+    """The folder of the image. Skips the test where no root can be made on this machine."""
+    mark = sha256((_MAKE + RELEASE + " ".join(_PACKAGES)).encode()).hexdigest()[:12]
+    _ROOTS.mkdir(parents=True, exist_ok=True)
+    return made_once(_ROOTS / f"fleet-{RELEASE}-{mark}", _make)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir()
+    command = ["tools/debian-root", "fresh", RELEASE, "sh", "-euc", _MAKE, "sh", *_PACKAGES]
+    with subprocess.Popen(command, cwd=_TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as making:
+        subprocess.run(["tar", "-x", "-C", folder], stdin=making.stdout, check=True, timeout=_LONGEST)
+        assert making.stderr
+        said = making.stderr.read().decode(errors="replace")
+    if making.returncode == _CANNOT_BE_MADE:
+        pytest.skip(said.strip())
+    assert making.returncode == 0, said[-2000:]
