@@ -135,10 +135,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={**COMMON, **ARGUMENTS},
-        mutually_exclusive=[("packages", "all")],
         supports_check_mode=True,
     )
-    if not module.params["packages"] and not module.params["all"]:
+    # all: false beside packages is no contradiction, as mutually_exclusive would have it
+    if bool(module.params["packages"]) == module.params["all"]:
         module.fail_json(msg="name packages, or say all: true")
     answer(module, work)
 
