@@ -1,5 +1,5 @@
 # make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make test-arm64
-# make deb · make test-deb
+# make deb · make test-deb · make test-fleet
 # make agent · make torture · make bench · make backtest · make backtest-arm64 · make compatibility · make lint · make wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
@@ -95,6 +95,12 @@ test-arm64: all live-aarch64.so
 test-distributions:
 	@tools/system-packages distributions
 	for release in bookworm trixie; do tools/debian-root fresh $$release make demo test; done
+
+# the Ansible collection, over ssh, on four machines on loopback, with liveso's package
+.PHONY: test-fleet
+test-fleet: deb
+	@PYTHON=$(PYTHON) tools/system-packages fleet
+	LIVESO_FLEET=1 $(VENV)/bin/python -m pytest $(or $(TESTS),tests/fleet)
 
 bench: all
 	@tools/system-packages test

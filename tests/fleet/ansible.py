@@ -25,7 +25,7 @@ def installed() -> Path:
     with locked(folder):
         if not done.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-            pip = [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+            pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
             subprocess.run([*pip, f"ansible-core=={_CORE}.*"], check=True)
             done.touch()
     return folder / "bin"
@@ -84,11 +84,10 @@ class Ansible:
         arguments = ["-i", str(self._inventory), "-m", f"liveso.liveso.{name}", "-a", json.dumps(options), *flags]
         done = self.command("ansible", host, *arguments)
         # "m1 | SUCCESS => {…}", after warnings and the text of a diff
-        found = re.search(rf"^{host} \| [A-Z!]+ => (\{{.*)", done.stdout, re.M | re.S)
-        assert found, done.stdout
-        answer, _end = json.JSONDecoder().raw_decode(found[1])
-        assert "Traceback" not in done.stdout
-        return dict(answer)
+        found = re.search(rf"^{host} \| ([A-Z]+)!? => (\{{.*)", done.stdout, re.M | re.S)
+        assert found and "Traceback" not in done.stdout, done.stdout
+        answer, _end = json.JSONDecoder().raw_decode(found[2])
+        return {**answer, "failed": found[1] == "FAILED"}
 
 
 def changes(output: str) -> dict[str, int]:

@@ -66,7 +66,7 @@ def test_a_service_that_does_not_answer_after_the_update_is_taken_back(fleet: Fl
     options = {**_COMMON, "liveso_fleet_checks": checks}
     done = fleet.ansible.playbook(_PLAYBOOK, **options)
     assert done.returncode != 0
-    assert "m1: `grep -q 'version " in done.stdout and "not touched: m2, m3, m4." in done.stdout
+    assert "m1: `grep -q 'version " in done.stdout and "not touched: m2, m3, m4." in done.stdout, done.stdout
     assert {it: fleet.says(it) for it in fleet.machines} == dict.fromkeys(fleet.machines, level)
     # a process that starts meanwhile goes back as well
     fleet.machines["m1"].run("systemctl restart greeter")

@@ -1,6 +1,7 @@
 """The modules by themselves: check mode, diff, what is `changed`, and what they say where something is missing."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,12 @@ pytestmark = [
     pytest.mark.skipif("LIVESO_FLEET" not in os.environ, reason="make test-fleet"),
     pytest.mark.timeout(1800),
 ]
+
+
+def facts_of(fleet: Fleet, name: str, **options: Any) -> dict[str, Any]:
+    answer = fleet.ansible.module(name, "liveso_facts", **options)
+    assert not answer["failed"], answer
+    return dict(answer["ansible_facts"]["liveso"])
 
 
 def test_a_rollout_says_by_service_what_went_in_and_changes_nothing_twice(fleet: Fleet) -> None:
@@ -49,7 +56,7 @@ def test_a_rollout_fails_where_more_is_refused_than_is_allowed(fleet: Fleet) -> 
         again = fleet.ansible.module("m3", "liveso_rollout", **options)
         assert again["failed"] and not again["changed"]
         allowed = fleet.ansible.module("m3", "liveso_rollout", **options, refusals_allowed=1)
-        assert not allowed.get("failed") and not allowed["changed"]
+        assert not allowed["failed"] and not allowed["changed"]
     finally:
         fleet.machines["m3"].run("systemctl stop oldster")
 
@@ -85,7 +92,7 @@ def test_services_that_run_old_code_are_restarted(fleet: Fleet) -> None:
         fleet.repository.publish("WITHOUT_OLD")
         options = {"packages": [PACKAGE], "update_cache": True, "timeout": 120, "refusals_allowed": -1}
         fleet.ansible.module("m4", "liveso_rollout", **options)
-        facts = fleet.ansible.module("m4", "liveso_facts")["ansible_facts"]["liveso"]
+        facts = facts_of(fleet, "m4")
         assert [it["name"] for it in facts["restarts"]] == ["oldster.service"]
         before = fleet.pid("m4", "oldster"), fleet.pid("m4")
         foreseen = fleet.ansible.module("m4", "liveso_restart", "--check")
@@ -108,9 +115,9 @@ def test_without_a_daemon_each_module_says_so_and_nothing_is_upgraded(fleet: Fle
     machine = fleet.machines["m2"]
     machine.run("systemctl stop liveso")
     try:
-        facts = fleet.ansible.module("m2", "liveso_facts")["ansible_facts"]["liveso"]
+        facts = facts_of(fleet, "m2")
         assert not facts["answers"] and "no daemon of liveso answers on this machine" in facts["problems"][0]
-        asked = {
+        asked: dict[str, dict[str, Any]] = {
             "liveso_rollout": {"packages": [PACKAGE], "update_cache": True},
             "liveso_rollback": {"library": SONAME},
             "liveso_quiet": {"seconds": 1},
@@ -126,7 +133,7 @@ def test_without_a_daemon_each_module_says_so_and_nothing_is_upgraded(fleet: Fle
 
 
 def test_without_liveso_and_with_what_is_no_liveso_there_is_a_sentence(fleet: Fleet) -> None:
-    facts = fleet.ansible.module("m2", "liveso_facts", executable="liveso-none")["ansible_facts"]["liveso"]
+    facts = facts_of(fleet, "m2", executable="liveso-none")
     assert "there is no `liveso-none` on this machine" in facts["problems"][0]
     for executable in ("/bin/true", "/bin/false", "/bin/ls"):
         done = fleet.ansible.module("m2", "liveso_rollback", executable=executable, library=SONAME)
