@@ -81,7 +81,8 @@ class Ansible:
 
     def module(self, host: str, name: str, *flags: str, **options: Any) -> dict[str, Any]:
         """What a module answers on one machine."""
-        arguments = ["-i", str(self._inventory), "-m", f"liveso.liveso.{name}", "-a", json.dumps(options), *flags]
+        arguments = ["-i", str(self._inventory), "-m", f"liveso.liveso.{name}", *flags]
+        arguments += ["-a", json.dumps(options)] if options else []
         done = self.command("ansible", host, *arguments)
         # "m1 | SUCCESS => {…}", after warnings and the text of a diff
         found = re.search(rf"^{host} \| ([A-Z]+)!? => (\{{.*)", done.stdout, re.M | re.S)

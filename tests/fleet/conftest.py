@@ -20,7 +20,9 @@ NAMES = ("m1", "m2", "m3", "m4")
 
 def package() -> Path:
     """liveso's package (`make deb`)."""
-    made = [Path(os.environ["LIVESO_DEB"])] if "LIVESO_DEB" in os.environ else sorted(_TREE.glob("dist/liveso_*.deb"))
+    if named := os.environ.get("LIVESO_DEB"):
+        return Path(named)
+    made = sorted(_TREE.glob("dist/liveso_*.deb"), key=lambda it: it.stat().st_mtime)
     assert made, "run `make deb` first"
     return made[-1]
 

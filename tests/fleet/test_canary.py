@@ -1,10 +1,13 @@
 """The playbook by canary, over ssh, on four machines: to the end, and to the first trouble."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.fleet.conftest import Fleet
+from tests.fleet.machines import free_port
 from tests.fleet.repository import PACKAGE
 from tests.harness import wait_until
 
@@ -72,6 +75,18 @@ def test_a_service_that_does_not_answer_after_the_update_is_taken_back(fleet: Fl
     fleet.machines["m1"].run("systemctl restart greeter")
     assert said != level
     wait_until(lambda: fleet.says("m1") == level, "the process that was started goes back")
+
+
+def test_a_canary_that_cannot_be_reached_is_trouble(fleet: Fleet, tmp_path: Path) -> None:
+    level = fleet.level()
+    fleet.repository.publish()
+    gone = tmp_path / "gone.json"
+    gone.write_text(json.dumps({"all": {"hosts": {"m2": {"ansible_port": free_port()}}}}))
+    done = fleet.ansible.playbook(_PLAYBOOK, "-i", str(gone), **_COMMON, liveso_fleet_canaries="m1:m2")
+    assert done.returncode != 0
+    taken_back = "m1: libgreeting.so.1 was taken back. The rollout stopped; not touched: m3, m4."
+    assert f"Connection refused. {taken_back}" in done.stdout, done.stdout
+    assert {it: fleet.says(it) for it in fleet.machines} == dict.fromkeys(fleet.machines, level)
 
 
 def test_in_check_mode_nothing_is_touched(fleet: Fleet) -> None:

@@ -97,6 +97,12 @@ def test_each_variable_of_a_role_is_specified_and_documented_with_its_default(ro
     assert [it for it in defaults if f"`{it}`" not in manual and it not in settings] == []
 
 
+@pytest.mark.parametrize("file", sorted(_COLLECTION.rglob("*.py")), ids=lambda it: it.stem)
+def test_what_runs_on_the_machines_is_python_3_9(file: Path) -> None:
+    ast.parse(file.read_text(), feature_version=(3, 9))
+    assert "from __future__ import annotations" in file.read_text()
+
+
 def entry(pid: int = 1, path: str = "/lib/libx.so.1", **facts: Any) -> dict[str, Any]:
     known = {
         "service": "x.service", "units": ["x.service"], "pid": pid, "command": "/usr/bin/x -d", "path": path,
