@@ -45,6 +45,9 @@ class Rollout:
         files = apt.files_of([it["name"] for it in planned] + [it.partition("=")[0] for it in self._packages])
         after, pending = self._wait(files)
         pairs = went_in(before, after)
+        # a process that ended with it, too, has ones to come
+        there = {(it["pid"], it["path"]) for it in after}
+        ended = [it for it in self._of(before, files) if (it["pid"], it["path"]) not in there and self._is_behind(it)]
         troubled = [it for it in after if it["became"] in (TROUBLE, PENDING)]
         result = {
             "changed": bool(planned or pairs),
@@ -52,7 +55,7 @@ class Rollout:
             "results": by_service(after),
             "refused": by_service(it for it in after if it["became"] == TROUBLE),
             "services": _services(after),
-            "undo": way_back(pairs),
+            "undo": way_back([*pairs, *((it, it) for it in ended)]),
             "started": self._started,
             "diff": {
                 "before": _versions(planned, "before") + as_text(by_service(self._of(before, files))),
@@ -76,13 +79,16 @@ class Rollout:
         """The libraries that lie in these files, or in any where all packages are meant."""
         return [it for it in all_of_them if it["path"] and (self._options["all"] or apt.real(it["path"]) in files)]
 
+    def _is_behind(self, entry: Entry) -> bool:
+        return bool(entry["version"]) and entry["version"] != self._digests.of(entry["path"])
+
     def _wait(self, files: set[str]) -> tuple[list[Entry], bool]:
         """The libraries with what has `became` of them, as soon as each has a result or the time is over; whether some
         has none."""
         end = time.monotonic() + self._options["timeout"]
         while True:
             found = self._of(entries(self._liveso.status()), files)
-            behind = [it for it in found if it["version"] != self._digests.of(it["path"])]
+            behind = any(self._is_behind(it) or not it["version"] for it in found)
             events = self._liveso.history() if behind else []
             for it in found:
                 others = [other for other in found if other["pid"] == it["pid"]]
