@@ -28,6 +28,7 @@ _ALL = {
     "canary": 0,
     "allow": ["unit=*.service"],
     "deny": ["command=*/none"],
+    "history": "/var/lib/liveso",
     "history_days": 30,
     "history_size": 8,
     "metrics": "",
