@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from liveso.daemon.metrics import Metrics
 from liveso.daemon.state import Result
 from liveso.history import Event, Kind
-from liveso.process.places import place_of
+from liveso.places import place_of
 
 _EVENT = Event(Kind.UPDATED, 1000.0, library="/lib/libz.so.1", pids=(4711,), steps={"open": 20.0, "redirect": 3.0})
 

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from liveso.daemon.admission import process_to_visit
 from liveso.errors import TargetGone
 from liveso.process import Visited, proc
 from liveso.process.descriptors import process_descriptor
@@ -32,3 +33,13 @@ def test_a_process_that_has_ended_meanwhile_is_gone_for_who_wants_to_hold_on_to_
         process_descriptor(process.pid)
     with pytest.raises(TargetGone, match=f"process {process.pid} has ended"):
         Visited(process.pid, native_machine(), "/live.so", "/socket", meets_at_once=True)
+
+
+def test_a_process_that_ends_just_now_has_ended_and_is_not_the_kernels() -> None:
+    """Its memory goes before it does: PostgreSQL's processes were said to be the kernel's, in a list to be attached."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has waited for it
+    with pytest.raises(TargetGone, match="has ended"):
+        process_to_visit(process.pid)
+    assert not proc.is_of_kernel(process.pid)
+    process.wait()

@@ -12,8 +12,8 @@ from liveso.cli.restart import choose
 from liveso.client.answer import read_status
 from liveso.client.claims import Claim, is_in_force, is_unfinished, why_not
 from liveso.errors import Declined
+from liveso.places import Kind, Place, owner_of_session, place_of
 from liveso.process.memory_map import MappedFile, Mapping, mappings
-from liveso.process.places import Kind, Place, owner_of_session, place_of
 from liveso.services.disk import Disk
 from liveso.services.mending import Mend, Way, mend
 from liveso.services.needs import Need, Reason, Seen, headline, needs

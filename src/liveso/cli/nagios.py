@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from liveso.process.places import title
+from liveso.places import title
 from liveso.services.mending import Way
 from liveso.services.needs import Need, headline
 from liveso.text import printable

@@ -8,8 +8,8 @@ import click
 from liveso.cli.restart_needed import find, say_notes
 from liveso.cli.screen import Screen
 from liveso.errors import Declined, ExitCode, LivesoError
+from liveso.places import title
 from liveso.process import belonging
-from liveso.process.places import title
 from liveso.services.mending import Way
 from liveso.services.needs import Need
 from liveso.services.systemd import active_state, carry_out, restarts

@@ -13,7 +13,7 @@ from liveso.client.claims import by_pid
 from liveso.client.gather import Gathered, gather, problems_of
 from liveso.encoding import encodable
 from liveso.errors import ExitCode, LivesoError, NoDaemon
-from liveso.process.places import Kind, title
+from liveso.places import Kind, title
 from liveso.services.blocks import processes
 from liveso.services.needs import Need, headline, needs, places_in_need
 from liveso.services.survey import Look, look_at_all, own_processes

@@ -61,7 +61,9 @@ def process_to_visit(pid: int) -> Peer:
     if pid in (os.getpid(), proc.parent(os.getpid())) or proc.parent(pid) == os.getpid():
         raise OwnProcess("the daemon does not serve itself")
     if not proc.has_memory(pid):
-        raise TargetError(f"process {pid} is the kernel's own")
+        if proc.is_of_kernel(pid):
+            raise TargetError(f"process {pid} is the kernel's own")
+        raise TargetGone(f"process {pid} has ended")  # or does just now: its memory goes before it
     users = proc.users(pid)
     if os.geteuid() != 0 and users != {os.geteuid()}:
         raise TargetError(f"process {pid} is another user's; ask root's daemon: sudo liveso attach {pid}")

@@ -13,7 +13,7 @@ from liveso.daemon.log import log
 from liveso.daemon.supervision import Supervisor
 from liveso.encoding import encodable
 from liveso.history import Event, plain
-from liveso.process.places import place_of, title
+from liveso.places import place_of, title
 from liveso.settings import Settings
 
 _GATHERED = 1.0  # seconds: what happens in many processes at once is told in one message

@@ -8,11 +8,11 @@ from enum import StrEnum
 from liveso.apply import Target
 from liveso.daemon.admission import Peer
 from liveso.daemon.pins import Rollback
+from liveso.places import Place, place_of
 from liveso.plan import LibraryState
 from liveso.process import memory_map, proc
 from liveso.process.identity import Identity
 from liveso.process.memory_map import MappedFile
-from liveso.process.places import Place, place_of
 from liveso.store import Version
 
 FIRST_PAUSE = 5.0  # seconds

@@ -12,6 +12,7 @@ from liveso.errors import TargetError, TargetGone
 from liveso.process.withheld import in_time
 
 _AUXILIARY = struct.Struct("=QQ")
+_PF_KTHREAD = 0x00200000
 _BLOCK = 1 << 16  # bytes
 _OF_MEMORY = ("maps", "environ", "cmdline")
 """The files of a process that say what is in its memory."""
@@ -210,6 +211,12 @@ def thread_name(pid: int, thread: int) -> str:
 def has_memory(pid: int) -> bool:
     """Whether it is a process with a program, and no thread of the kernel's, nor one that has ended."""
     return any(memory_use(pid, thread)[0] for thread in thread_numbers(pid)[:2])
+
+
+def is_of_kernel(pid: int) -> bool:
+    """Whether it is a thread of the kernel's (proc(5), /proc/PID/stat, flags; PF_KTHREAD of linux/sched.h). Raises
+    TargetGone."""
+    return bool(int(_stat(pid)[6]) & _PF_KTHREAD)
 
 
 def living_thread(pid: int) -> int:

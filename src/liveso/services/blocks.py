@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from liveso.client.answer import CURRENT, Library, Target, rank
-from liveso.process.places import program
+from liveso.places import program
 
 _SHOWN_PIDS = 12
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from liveso.client.answer import CURRENT, PARTLY, ROLLED_BACK, UPDATED, Library, Target, rank
-from liveso.process.places import Place, title
+from liveso.places import Place, title
 from liveso.services.overview import place_of_target
 from liveso.text import plural
 

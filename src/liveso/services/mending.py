@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from liveso.process.places import Kind, Place
+from liveso.places import Kind, Place
 from liveso.services.systemd import Unit
 from liveso.text import user_name
 

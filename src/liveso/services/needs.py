@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from liveso.process.places import Kind, Place
+from liveso.places import Kind, Place
 from liveso.services.mending import Mend, Way, mend
 from liveso.services.systemd import Unit
 from liveso.text import plural

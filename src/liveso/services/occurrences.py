@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from liveso.history import Event
-from liveso.process.places import place_of, title
+from liveso.places import place_of, title
 
 _TOGETHER = 60.0  # seconds between two that are one line
 _SHOWN = 12  # characters of a version's name

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from liveso.client.answer import CURRENT, UPDATED, Library, Target, rank
 from liveso.client.claims import Claim, is_unfinished, why_not
-from liveso.process.places import Kind, Place, place_of, title
+from liveso.places import Kind, Place, place_of, title
 from liveso.roots import inside
 from liveso.services.blocks import Row, common, row_of
 from liveso.services.needs import Reason

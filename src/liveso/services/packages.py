@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from liveso.dpkg import Entry, Fixes, Package, Provenance, Release, Tracker, fixes_between, newest
-from liveso.process.places import program
+from liveso.places import program
 
 _MOST_NAMES = 3  # services that are named of many
 

@@ -8,10 +8,10 @@ from functools import partial
 from liveso.client.answer import FAILED, ROLLED_BACK, Library
 from liveso.client.claims import NOT_BROUGHT_IN, Claim, is_in_force, is_unfinished, why_not
 from liveso.errors import LivesoError, TargetError, TargetGone
+from liveso.places import owner_of_session, place_of
 from liveso.process import belonging, memory_map, proc
 from liveso.process.agent_file import is_agent
 from liveso.process.memory_map import MappedFile
-from liveso.process.places import owner_of_session, place_of
 from liveso.services.disk import Disk
 from liveso.services.needs import Reason, Seen
 from liveso.services.outdated import is_never_updated, of_liveso, outdated, plain_path
