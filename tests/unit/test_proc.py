@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from liveso.errors import TargetGone
 from liveso.process import Visited, proc
 from liveso.process.descriptors import process_descriptor
 from liveso.process.native import native_machine
+from tests.harness import wait_until
 
 
 @pytest.mark.parametrize(
@@ -37,9 +39,12 @@ def test_a_process_that_has_ended_meanwhile_is_gone_for_who_wants_to_hold_on_to_
 
 def test_a_process_that_ends_just_now_has_ended_and_is_not_the_kernels() -> None:
     """Its memory goes before it does: PostgreSQL's processes were said to be the kernel's, in a list to be attached."""
-    process = subprocess.Popen(["true"])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has waited for it
+    parent = subprocess.Popen(["sh", "-c", "true & exec sleep 1000"])  # which waits for nobody
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    pid = int(wait_until(lambda: children.read_text().strip(), "a child"))
+    wait_until(lambda: proc.exit_status(pid) is not None, "its end")
     with pytest.raises(TargetGone, match="has ended"):
-        process_to_visit(process.pid)
-    assert not proc.is_of_kernel(process.pid)
-    process.wait()
+        process_to_visit(pid)
+    assert not proc.is_of_kernel(pid)
+    parent.kill()
+    parent.wait()
