@@ -98,16 +98,33 @@ class System:
         assert program.wait_for("version", before) == f"version {version}"
 
 
+def files_of(bench: Bench) -> Iterator[tuple[int, dict[str, Path | str]]]:
+    """What a package of the library has in it, by the number of its version."""
+    for number, extra in ((1, ""), (2, ""), (3, "long flags;")):
+        library = bench.compile(LIBRARY, f"libprobe.{number}.so", *SHARED, f"-DVERSION={number}", f"-DEXTRA={extra}")
+        yield (
+            number,
+            {
+                f"{FOLDER[1:]}/libprobe.so.1.{number}": library,
+                f"{FOLDER[1:]}/libprobe.so.1": f"libprobe.so.1.{number}",
+            },
+        )
+
+
 @contextmanager
 def apt_system(bench: Bench) -> Iterator[System]:
     """The library in its first version is installed, and nothing runs."""
-    for number, extra in ((1, ""), (2, ""), (3, "long flags;")):
-        library = bench.compile(LIBRARY, f"libprobe.{number}.so", *SHARED, f"-DVERSION={number}", f"-DEXTRA={extra}")
-        files: dict[str, Path | str] = {
-            f"{FOLDER[1:]}/libprobe.so.1.{number}": library,
-            f"{FOLDER[1:]}/libprobe.so.1": f"libprobe.so.1.{number}",
-        }
+    for number, files in files_of(bench):
         build_package(bench.folder, "libprobe1", f"1.0-{number}", files, ENTRIES[3 - number :])
+    with bare_system(bench) as system:
+        system.offer(1)
+        system.root.apt("install", "libprobe1")
+        yield system
+
+
+@contextmanager
+def bare_system(bench: Bench) -> Iterator[System]:
+    """With a program that uses the library, which is not installed; all versions are compiled already."""
     program = bench.compile(PROGRAM, "program", "-L.", "-l:libprobe.1.so", f"-Wl,-rpath,{FOLDER}")
     root = AptRoot(bench.folder)
     root.write("opt/program", program.read_bytes())
@@ -117,8 +134,6 @@ def apt_system(bench: Bench) -> Iterator[System]:
     environment = {name: it for name, it in bench.environment.items() if not name.startswith("LIVE_")}
     environment |= {"LIVE_LOGLEVEL": "4", "LIVE_STORE": "/var/lib/liveso-probe", "LIVE_CONFIG": "/dev/null"}
     system = System(root, bench.folder, environment, [])
-    system.offer(1)
-    root.apt("install", "libprobe1")
     yield system
     for it in system.programs:
         it.kill()

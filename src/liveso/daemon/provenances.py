@@ -10,6 +10,7 @@ from functools import cache
 from io import BufferedReader
 from pathlib import Path
 
+from liveso import rpm
 from liveso.daemon.log import log
 from liveso.daemon.package_locks import PackageLocks
 from liveso.dpkg import (
@@ -171,16 +172,16 @@ class Provenances:
         root = root_of(path)
         with suppress(FileNotFoundError):  # no database of dpkg's there, or no such file any more
             owner = self._database(root).owner(root, inside(real_path(path)))
-            if owner is None:
-                return None
-            again = next((it for it in known if it.package == owner.package and it.entries), None)
+            again = next((it for it in known if owner and it.package == owner.package and it.entries), None)
             if again:
                 return again
-            with os.fdopen(opened(), "rb") as file:
-                if os.fstat(file.fileno()).st_size > _LARGEST or _md5(file) != owner.md5:
-                    return None
-            return Provenance(owner.package, read_release(root), self._changelog(root, owner.package))
-        return None
+            if owner:
+                with os.fdopen(opened(), "rb") as file:
+                    if os.fstat(file.fileno()).st_size > _LARGEST or _md5(file) != owner.md5:
+                        return None
+                return Provenance(owner.package, read_release(root), self._changelog(root, owner.package))
+        package = None if root else rpm.owner(os.path.realpath(path), opened)
+        return Provenance(package, read_release(root)) if package else None
 
     def _database(self, root: str) -> Database:
         realm, state = _realm(root), state_of(root)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from liveso import dpkg, rpm
 from liveso.daemon.disk import Disk
 from liveso.daemon.log import log
 from liveso.daemon.package_locks import PackageLocks
@@ -17,7 +18,6 @@ from liveso.daemon.pins import Process
 from liveso.daemon.state import Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import WantedVersions, process_of
-from liveso.dpkg import libraries_of
 from liveso.errors import LivesoError, StoreError
 from liveso.folders import TEMPORARY, open_folder
 from liveso.judging import Analyst
@@ -164,12 +164,13 @@ class Unpacking:
     def _take(self, archive: Path, paths: list[str]) -> list[tuple[str, Version]]:
         """The libraries for these paths in a package file, taken into the store."""
         found = []
+        manager = rpm if archive.suffix == ".rpm" else dpkg
         try:
             with (
                 open_folder(self._store.root, STORE_CURE, make=True) as root,
                 tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=root.path) as folder,
             ):
-                for path, copy in libraries_of(archive, paths, Path(folder)):
+                for path, copy in manager.libraries_of(archive, paths, Path(folder)):
                     with contextlib.suppress(LivesoError):  # a linker script, or what else is no library
                         version = self._store.add(copy)
                         self._store.image(version)
