@@ -11,8 +11,10 @@ from tests.harness import Bench
 
 PLUGIN, CONFIGURATION = Path("packaging/dnf/liveso.py"), Path("packaging/dnf/liveso.conf")
 PLUGINS = "usr/lib/python3/dist-packages/dnf-plugins"  # of Debian's dnf
+DNF = "dnf", "-y", "--releasever=1"
 _DATABASE = "%_dbpath /var/lib/rpm\n"  # Debian's rpm has one for each user
 _REPOSITORY = "[probe]\nname=probe\nbaseurl=file:///repository\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
+HOLD = "/opt/hold"  # while there is this file, rpm does not go on when it has put a package in its place
 _SPEC = """
 Name: {name}
 Version: 1.0
@@ -25,6 +27,8 @@ A probe.
 %install
 mkdir -p %{{buildroot}}
 cp -a {tree}/. %{{buildroot}}
+%post -p <lua>
+while posix.stat("{hold}") do posix.sleep(1) end
 %files
 /usr
 """
@@ -47,7 +51,7 @@ class DnfSystem:
 
     def dnf(self, *arguments: str) -> str:
         """Run dnf, and return all that it says."""
-        command = self.system.root.command("dnf", "-y", "--releasever=1", *arguments)
+        command = self.system.root.command(*DNF, *arguments)
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -64,7 +68,7 @@ def build_rpm(folder: Path, name: str, number: int, files: Mapping[str, Path | s
         else:
             place.symlink_to(source)
     specification = folder / f"{name}-{number}.spec"
-    specification.write_text(_SPEC.format(name=name, number=number, tree=tree))
+    specification.write_text(_SPEC.format(name=name, number=number, tree=tree, hold=HOLD))
     settings: dict[str, Path | str] = {"_topdir": folder / "rpmbuild", "_rpmdir": folder, "_dbpath": folder / "rpmdb"}
     settings |= {"_rpmfilename": "%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm"}  # in no folder of the machine's
     defined = [*_AS_IT_IS, *(f"{key} {it}" for key, it in settings.items())]

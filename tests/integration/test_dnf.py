@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dnf_system import DnfSystem, dnf_system
+from tests.dnf_system import DNF, HOLD, DnfSystem, dnf_system
 from tests.harness import Bench
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, and have dnf install")
@@ -31,6 +31,10 @@ def test_dnf_says_what_is_in_force_and_what_is_not(dnf: DnfSystem) -> None:
     output = dnf.dnf("upgrade")
     system.says(program, 2)
     assert said(output) == ["liveso: libprobe 1.0-1 → 1.0-2 in force: program (1 process)"], output
+    code, answer = system.cves()
+    (row,) = answer["packages"]
+    assert (code, row["package"], row["from"], row["to"], row["cves"]) == (0, "libprobe", "1.0-1", "1.0-2", [])
+    assert row["reason"] == "the changelog of libprobe is not there"  # so none is known, and that is said
 
     dnf.offer(3)
     output = dnf.dnf("upgrade")
@@ -59,6 +63,24 @@ def test_the_verdict_is_there_before_the_file_is_and_no_lock_is_held_after(dnf: 
     assert sum("judged-before" in line for line in events) == 1, events
     assert sum("event=unpacked" in line for line in events) == 1, events
     assert not any(".rpm.lock" in line for line in events), events  # rpm has let go of it when the plugin says so
+
+
+def test_nothing_is_taken_before_rpm_has_let_go_of_its_lock(dnf: DnfSystem) -> None:
+    system = dnf.system
+    daemon = system.start_daemon()
+    program = system.start_program()
+    dnf.offer(2)
+    system.root.write(HOLD, "")
+    upgrade = system.root.start(*DNF, "upgrade", environment=system.environment)
+    system.programs.append(upgrade)
+    daemon.wait_for_error("event=waiting")
+    system.says(program, 1)
+    assert [it["result"] for it in system.libraries()] == ["current"]
+    assert not daemon.error_lines_with("event=updated")
+    system.root.run("rm", HOLD)
+    upgrade.wait_for("Complete!")
+    system.says(program, 2)
+    assert "liveso: libprobe 1.0-1 → 1.0-2 in force: program (1 process)" in upgrade.lines
 
 
 def test_dnf_goes_on_and_says_nothing_without_a_daemon_or_with_half_of_liveso(dnf: DnfSystem) -> None:

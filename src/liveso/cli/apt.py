@@ -1,4 +1,5 @@
-"""What both hooks of apt's share: whatever goes wrong in them, apt goes on as if they were not there (docs/apt.md)."""
+"""What both hooks of apt's share, which dnf's plugin runs, too: whatever goes wrong in them, apt or dnf goes on as if
+they were not there (docs/apt.md, docs/dnf.md)."""
 
 import os
 import signal

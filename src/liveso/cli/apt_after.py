@@ -16,7 +16,7 @@ _MOST_CVES = 12  # that a line names
 
 @click.command()
 def apt_after() -> None:
-    """What apt runs when packages are unpacked (DPkg::Post-Invoke): say what is in force in running processes."""
+    """What apt (DPkg::Post-Invoke) and dnf run when packages are unpacked: say what is in force in processes."""
     with quietly(AFTER_LIMIT):
         question = {"pid": str(os.getpid()), "wait": str(RESULTS_WITHIN)}
         answer = ask_daemon(read_settings(), "/unpacked", question, ANSWER_WITHIN)

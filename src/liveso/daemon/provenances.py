@@ -19,6 +19,7 @@ from liveso.dpkg import (
     Entry,
     Package,
     Provenance,
+    Release,
     from_json,
     joined,
     may_be_packaged,
@@ -181,7 +182,7 @@ class Provenances:
                         return None
                 return Provenance(owner.package, read_release(root), self._changelog(root, owner.package))
         package = None if root else rpm.owner(os.path.realpath(path), opened)
-        return Provenance(package, read_release(root)) if package else None
+        return Provenance(package, Release()) if package else None  # what Debian says of its releases is not of these
 
     def _database(self, root: str) -> Database:
         realm, state = _realm(root), state_of(root)

@@ -30,11 +30,11 @@ def owner(path: str, opened: Callable[[], int]) -> Package | None:
     if not _has_database():
         return None
     with suppress(subprocess.SubprocessError):
-        return _owner(_ask("--query", "--queryformat", _FORMAT, "--file", path), path, opened)
+        return owner_in(_ask("--query", "--queryformat", _FORMAT, "--file", path), path, opened)
     return None
 
 
-def _owner(answer: str, path: str, opened: Callable[[], int]) -> Package | None:
+def owner_in(answer: str, path: str, opened: Callable[[], int]) -> Package | None:
     """Packages of several architectures may have the same file."""
     package = None
     for line in answer.splitlines():
