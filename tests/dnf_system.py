@@ -11,9 +11,9 @@ from tests.harness import Bench
 
 PLUGIN, CONFIGURATION = Path("packaging/dnf/liveso.py"), Path("packaging/dnf/liveso.conf")
 PLUGINS = "usr/lib/python3/dist-packages/dnf-plugins"  # of Debian's dnf
-DNF = "dnf", "-y", "--releasever=1"
+DNF = "dnf", "-y", "--releasever=1", "--refresh"  # else what it read in the same second is news enough
 _DATABASE = "%_dbpath /var/lib/rpm\n"  # Debian's rpm has one for each user
-_REPOSITORY = "[probe]\nname=probe\nbaseurl=file:///repository\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
+_REPOSITORY = "[probe]\nname=probe\nbaseurl=file:///repository\nenabled=1\ngpgcheck=0\n"
 HOLD = "/opt/hold"  # while there is this file, rpm does not go on when it has put a package in its place
 _SPEC = """
 Name: {name}

@@ -72,6 +72,13 @@ def test_a_command_that_does_not_end_is_left(
     assert caplog.messages == []
 
 
+def test_nothing_is_written_to_a_pipe(module: Any, tmp_path: Path) -> None:
+    """dnf has SIGPIPE end it: a command that reads nothing would end dnf before the transaction."""
+    kinds = tmp_path / "kinds"
+    run(module, script(tmp_path, f"stat -L -c %F /dev/stdin >>{kinds}"))
+    assert all(it.startswith("regular") for it in kinds.read_text().splitlines())
+
+
 def test_another_root_is_not_the_daemon_s(module: Any, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     run(module, script(tmp_path, f"echo $1 >>{asked}"), root="/mnt/image")

@@ -14,7 +14,7 @@ _LONGEST_INPUT = 16 << 20  # characters
 
 @click.command()
 def apt_before() -> None:
-    """What apt runs before it unpacks packages (DPkg::Pre-Install-Pkgs), and dnf: let the daemon judge what they bring."""
+    """What apt (DPkg::Pre-Install-Pkgs) and dnf run before packages are unpacked: have judged what they bring."""
     with quietly(BEFORE_LIMIT):
         archives = archives_in(sys.stdin.read(_LONGEST_INPUT).splitlines())
         settings = read_settings()

@@ -41,7 +41,7 @@ class _Before:
 
 
 class Unpacking:
-    """Between a package manager's two hooks (docs/apt.md, docs/dnf.md). `targets` are all that are served, by process."""
+    """Between a package manager's two hooks (docs/apt.md, dnf.md). `targets` are all that are served, by process."""
 
     def __init__(
         self,
