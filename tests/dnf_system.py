@@ -86,7 +86,11 @@ def dnf_system(bench: Bench) -> Iterator[DnfSystem]:
         build_rpm(bench.folder, "libprobe", number, files)
     with bare_system(bench) as system:
         root = system.root
-        root.run("sh", "-c", f"rm -rf /etc/yum.repos.d/* /{PLUGINS}/* /var/lib/rpm/* /var/cache/dnf/* /var/lib/dnf/*")
+        root.run(
+            "sh",
+            "-c",
+            f"rm -rf /etc/yum.repos.d/* /{PLUGINS}/* /var/lib/rpm/* /var/cache/dnf/* /var/lib/dnf/* /var/log/dnf*",
+        )
         root.write("etc/rpm/macros", _DATABASE)
         root.write("etc/yum.repos.d/probe.repo", _REPOSITORY)
         root.write(f"{PLUGINS}/liveso.py", PLUGIN.read_text())

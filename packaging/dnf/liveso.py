@@ -37,9 +37,14 @@ class Liveso(dnf.Plugin):
         """dnf has checked the packages, and rpm is about to unpack them."""
         transaction = self.base.transaction
         self._is_begun = bool(transaction) and self.base.conf.installroot == "/"
-        if self._is_begun:
+        if not self._is_begun:
+            return
+        try:
             files = [os.path.abspath(it.localPkg()) for it in transaction.install_set]
-            self._run("apt-before", "".join(it + "\n" for it in files), _BEFORE)
+        except Exception:  # an error of dnf's own kind would end the transaction
+            logger.debug("liveso: the packages' files are not known", exc_info=True)
+            files = []
+        self._run("apt-before", "".join(it + "\n" for it in files), _BEFORE)
 
     def transaction(self):
         """All files are in their places. dnf runs this once, and also where there was nothing to do."""

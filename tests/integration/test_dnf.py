@@ -120,6 +120,8 @@ def test_another_command_and_a_plugin_that_is_switched_off(dnf: DnfSystem) -> No
     root.write("etc/dnf/plugins/liveso.conf", "[main]\nenabled = 1\ncommand = /opt/told\n")
     dnf.offer(2)
     assert said(dnf.dnf("upgrade")) == ["liveso: apt-after"]
+    assert "liveso" not in dnf.dnf("-q", "reinstall", "libprobe")
+    root.run("sh", "-c", "test $(grep -c 'liveso: apt-after' /var/log/dnf.log) = 2")
     root.write("opt/told", '#!/bin/sh\n{ echo "$1"; cat; } >>/opt/asked\n')
     dnf.offer(3)
     output = dnf.dnf("upgrade")

@@ -2,8 +2,10 @@
 
 import importlib.util
 import logging
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -31,10 +33,16 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     return found
 
 
-def run(module: Any, command: Path, root: str = "/", files: tuple[str, ...] = ("/cache/one.rpm",)) -> None:
+def package(file: str) -> SimpleNamespace:
+    return SimpleNamespace(localPkg=lambda: file)
+
+
+def run(
+    module: Any, command: Path, root: str = "/", packages: Sequence[SimpleNamespace] = (package("/cache/one.rpm"),)
+) -> None:
     """The plugin through one transaction, and what dnf calls where nothing is to be done after it."""
     conf = SimpleNamespace(installroot=root)
-    transaction = SimpleNamespace(install_set=[SimpleNamespace(localPkg=lambda it=it: it) for it in files])
+    transaction = SimpleNamespace(install_set=packages)
     plugin = module.Liveso(SimpleNamespace(conf=conf, transaction=transaction), None)
     plugin._command = str(command)
     plugin.pre_transaction()
@@ -76,7 +84,33 @@ def test_nothing_is_written_to_a_pipe(module: Any, tmp_path: Path) -> None:
     """dnf has SIGPIPE end it: a command that reads nothing would end dnf before the transaction."""
     kinds = tmp_path / "kinds"
     run(module, script(tmp_path, f"stat -L -c %F /dev/stdin >>{kinds}"))
-    assert all(it.startswith("regular") for it in kinds.read_text().splitlines())
+    assert kinds.read_text().splitlines() == ["regular file", "regular empty file"]
+
+
+def test_who_does_not_want_to_wait_after_the_transaction_does_not_end_dnf(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def interrupted(command: list[str], **_options: object) -> subprocess.CompletedProcess[bytes]:
+        asked.append(command[1])
+        if command[1] == "apt-after":
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess(command, 0, b"")
+
+    monkeypatch.setattr(module.subprocess, "run", interrupted)
+    run(module, script(tmp_path, ""))
+    assert asked == ["apt-before", "apt-after"]
+
+
+def test_files_that_dnf_does_not_know_leave_the_rest_as_it_is(module: Any, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+
+    def fails() -> str:
+        raise RuntimeError
+
+    run(module, script(tmp_path, f'echo "$1" >>{asked}; cat >>{asked}'), packages=[SimpleNamespace(localPkg=fails)])
+    assert asked.read_text().splitlines() == ["apt-before", "apt-after"]
 
 
 def test_another_root_is_not_the_daemon_s(module: Any, tmp_path: Path) -> None:
@@ -87,7 +121,7 @@ def test_another_root_is_not_the_daemon_s(module: Any, tmp_path: Path) -> None:
 
 def test_a_file_whose_name_is_no_text_and_a_folder_as_a_command(module: Any, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
-    run(module, script(tmp_path, f"cat >>{asked}"), files=("/cache/\udcff.rpm", "relative.rpm"))
+    run(module, script(tmp_path, f"cat >>{asked}"), packages=[package("/cache/\udcff.rpm"), package("relative.rpm")])
     assert asked.read_bytes().splitlines() == [b"/cache/\xff.rpm", bytes(Path.cwd() / "relative.rpm")]
     run(module, tmp_path)
     run(module, tmp_path / "nowhere")
