@@ -23,7 +23,7 @@ def test_of_a_build_that_fails_everything_is_shown() -> None:
 
 
 def test_a_build_has_no_input_and_a_session_of_its_own() -> None:
-    built = build("cat; ps -o sid= -p $$ >&2; echo $$ >&2")
+    built = build("cat; cut -d' ' -f6 /proc/$$/stat >&2; echo $$ >&2")
     session, own = built.shown.split()
     assert session == own
 
@@ -31,6 +31,11 @@ def test_a_build_has_no_input_and_a_session_of_its_own() -> None:
 def test_of_very_much_output_the_last_is_kept() -> None:
     built = build("yes line | head -c 3000000 >&2; echo last >&2")
     assert built.shown.endswith(b"last\n") and len(built.shown) < 1_200_000
+
+
+def test_a_flood_of_output_pushes_out_no_error() -> None:
+    built = build("echo broken >&2; yes line | head -c 5000000; echo done; exit 2")
+    assert b"broken" in built.shown and b"done" in built.shown and len(built.shown) < 1_200_000
 
 
 def test_what_stays_behind_and_writes_on_is_not_waited_for() -> None:

@@ -13,7 +13,7 @@ from threading import Event
 
 from liveso.cli.preload import IGNORED_BY_PYTHON
 
-_MOST_KEPT = 1 << 20  # bytes of output
+_MOST_KEPT = 1 << 20  # bytes of each stream
 _OUTPUT, _ERRORS = 1, 2
 _PATIENCE = 2.0  # seconds for a build that is to end
 _REST = 0.5  # seconds for what it had written before it ended
@@ -122,6 +122,7 @@ def _read(descriptor: int, stream: int, said: list[tuple[int, bytes]]) -> bool:
         return False
     if text:
         said.append((stream, text))
-        while sum(len(it) for _stream, it in said) > _MOST_KEPT and len(said) > 1:
-            del said[0]
+        # of this stream: errors are not pushed out by what floods the other one
+        while sum(len(it) for of, it in said if of == stream) > _MOST_KEPT:
+            del said[next(place for place, (of, _text) in enumerate(said) if of == stream)]
     return bool(text)
