@@ -66,6 +66,19 @@ def test_what_the_lock_file_says_is_nobody_to_be_ended(tmp_path: Path) -> None:
         assert _holder_of(file.fileno()) == os.getpid()
 
 
+def test_another_file_that_looks_alike_has_another_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of inodes are of one file system: who has locked another file of the same number is not to be ended."""
+    other = tmp_path / "other"
+    other.touch()
+    with other.open("r+") as locked, (tmp_path / "liveso.sock.lock").open("w") as file:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        fields = list(os.fstat(file.fileno()))
+        fields[1] = os.fstat(locked.fileno()).st_ino  # as it would be there
+        fields[2] += 1
+        monkeypatch.setattr(os, "fstat", lambda _descriptor: os.stat_result(fields))
+        assert _holder_of(file.fileno()) == 0
+
+
 def test_one_that_stands_still_is_not_waited_for_for_ever(idle_bench: Bench, served: int) -> None:
     os.kill(served, signal.SIGSTOP)
     try:

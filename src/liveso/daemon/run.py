@@ -13,9 +13,9 @@ from pathlib import Path
 from liveso.daemon.api import make_metrics_server, make_server
 from liveso.daemon.limits import shed_inherited_limits
 from liveso.daemon.log import log, start_log
-from liveso.daemon.notify import Manager
 from liveso.daemon.registry import Registry
 from liveso.daemon.service import Service
+from liveso.daemon.service_manager import Manager
 from liveso.daemon.supervision import Supervisor
 from liveso.errors import DaemonFailed, DaemonRunning, StoreError, UnsafePath
 from liveso.folders import Folder, open_folder
@@ -94,12 +94,22 @@ def _take_lock(descriptor: int, replaces: bool) -> None:
 def _holder_of(descriptor: int) -> int:
     """Who has taken the lock, which the kernel tells: what the file says may be of a daemon that has ended. 0 where it
     is in another namespace of processes, or the lock is free by now."""
-    file = f":{os.fstat(descriptor).st_ino}"
+    info = os.fstat(descriptor)
     for line in Path("/proc/locks").read_text().splitlines():
         words = line.split()  # "1: FLOCK ADVISORY WRITE 812 00:19:731 0 EOF"
-        if words[1] == "FLOCK" and words[5].endswith(file):
-            return max(int(words[4]), 0)
+        # the device may be another one than stat(2) says (overlay file systems), so that other files look alike
+        if words[1] == "FLOCK" and words[5].endswith(f":{info.st_ino}") and _has_open(words[4], info):
+            return int(words[4])
     return 0
+
+
+def _has_open(pid: str, info: os.stat_result) -> bool:
+    with suppress(OSError):
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{number}"), info):
+                    return True
+    return False
 
 
 def _listen(folder: Folder, path: Path, kind: int, mode: int) -> socket.socket:
