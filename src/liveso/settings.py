@@ -10,6 +10,7 @@ from typing import Any
 
 from liveso.errors import SettingsError, UnsafePath
 from liveso.folders import open_trusted
+from liveso.kinds import Kind
 from liveso.roots import inside
 from liveso.setting_values import listening, loglevel, notified, number, one_of, patterns, process_patterns, some_of
 
@@ -66,21 +67,6 @@ class Settings:
 POLICIES = ("strict", "ask", "elf", "force")
 OVERWRITES = ("protect", "ignore")
 SWITCHES = ("now", "atomic")
-NOTIFIABLE = (
-    "updated",
-    "rolled-back",
-    "refused",
-    "held-back",
-    "waiting-for-person",
-    "failed",
-    "crash-after-update",
-    "allowed",
-    "rollback",
-    "resume",
-    "started",
-    "stopped",
-)
-"""The kinds of events (`liveso.history.Kind`) that may be told."""
 VARIABLES = {
     "socket": "LIVE_SOCKET",
     "store": "LIVE_STORE",
@@ -108,7 +94,8 @@ VARIABLES = {
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings in force. Raises SettingsError where a value is not one."""
-    values: dict[str, Any] = {**defaults(environment, os.geteuid()), **_read_file(environment)}
+    unsaid = defaults(environment, os.geteuid())
+    values: dict[str, Any] = {**unsaid, **_read_file(environment)}
     values.update({name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)})
     socket = Path(values["socket"])
     if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
@@ -132,12 +119,14 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         deny=process_patterns("LIVE_DENY", values["deny"]),
         switch=switch(values["switch"]),
         canary=int(number("LIVE_CANARY", values["canary"])),
-        history=Path(values["history"] or _folder_for_history(environment, values)).absolute(),
+        history=Path(
+            values["history"] or _folder_for_history(environment, str(values["store"]), str(unsaid["store"]))
+        ).absolute(),
         history_days=number("LIVE_HISTORY_DAYS", values["history_days"]),
         history_size=int(number("LIVE_HISTORY_SIZE", values["history_size"])),
         metrics=listening(values["metrics"]),
         notify=notified(values["notify"]),
-        notify_on=some_of("LIVE_NOTIFY_ON", NOTIFIABLE, patterns(values["notify_on"])),
+        notify_on=some_of("LIVE_NOTIFY_ON", tuple(Kind), patterns(values["notify_on"])),
     )
 
 
@@ -168,10 +157,10 @@ def defaults(environment: Mapping[str, str], user: int) -> dict[str, Any]:
     }
 
 
-def _folder_for_history(environment: Mapping[str, str], values: Mapping[str, Any]) -> str:
+def _folder_for_history(environment: Mapping[str, str], store: str, usual_store: str) -> str:
     """Beside the store, where that was put somewhere; else where state is kept, which is no cache (hier(7), XDG)."""
-    if values["store"] != defaults(environment, os.geteuid())["store"]:
-        return str(values["store"])
+    if store != usual_store:
+        return store
     if os.geteuid() == 0:
         return "/var/lib/liveso"
     home = environment.get("HOME") or f"/tmp/liveso-{os.geteuid()}"

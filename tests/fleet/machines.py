@@ -13,6 +13,8 @@ from tests.fleet.image import image
 from tests.harness import wait_until
 
 _BOOT = Path(__file__).with_name("boot.sh")
+_KEYS = "/etc/ssh/fleet_keys"
+_SSHD = "Port {port}\nListenAddress 127.0.0.1\nPermitRootLogin yes\nAuthorizedKeysFile {keys}\n"
 _LONGEST = 300  # seconds for a command on a machine
 SSH_OPTIONS = ["-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
 
@@ -60,15 +62,14 @@ class Machine:
 def boot(name: str, folder: Path, files: Mapping[str, bytes]) -> Machine:
     """Start a machine in `folder`, whose `files` are there from the beginning; it is not waited for."""
     home = folder / name
-    for part in ("root", "upper/root/.ssh", "work"):
+    for part in ("root", "upper", "work"):
         (home / part).mkdir(parents=True)
-    (home / "upper/root").chmod(0o700)
     key, port = folder / "key", free_port()
     if not key.exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     own = {
-        "/root/.ssh/authorized_keys": key.with_suffix(".pub").read_bytes(),
-        "/etc/ssh/sshd_config.d/fleet.conf": f"Port {port}\nListenAddress 127.0.0.1\nPermitRootLogin yes\n".encode(),
+        _KEYS: key.with_suffix(".pub").read_bytes(),
+        "/etc/ssh/sshd_config.d/fleet.conf": _SSHD.format(port=port, keys=_KEYS).encode(),
         "/etc/hostname": f"{name}\n".encode(),
     }
     for path, content in {**own, **files}.items():
@@ -76,7 +77,6 @@ def boot(name: str, folder: Path, files: Mapping[str, bytes]) -> Machine:
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_bytes(content)
         there.chmod(0o755)
-    (home / "upper/root/.ssh/authorized_keys").chmod(0o600)
     cgroup = _cgroups() / f"liveso-fleet-{os.getpid()}-{name}"
     cgroup.mkdir()
     own_namespaces = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]

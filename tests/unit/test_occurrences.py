@@ -24,7 +24,7 @@ def test_the_same_in_several_processes_of_a_service_is_one_line() -> None:
     others = [replace(_EVENT, time=1000.0 + it, pids=(it + 1,), milliseconds=5 + it) for it in range(1, 4)]
     (found,) = occurrences([_EVENT, *others])
     assert found.pids == (1, 2, 3, 4) and found.milliseconds == 8 and found.first is _EVENT
-    assert found.service == "web" and found.after == "c" * 12
+    assert found.first.service == "web" and found.after == "c" * 12
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,11 @@
 import fcntl
 from pathlib import Path
 
-from liveso.watch import is_at_work
+from liveso.watch import holders
+
+
+def is_at_work(locks: list[str]) -> bool:
+    return bool(list(holders(locks)))
 
 
 def test_only_a_write_lock_counts_which_not_everybody_can_hold(tmp_path: Path) -> None:

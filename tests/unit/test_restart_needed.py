@@ -20,6 +20,7 @@ from liveso.services.needs import Need, Reason, Seen, headline, needs
 from liveso.services.outdated import is_never_updated, of_liveso, outdated
 from liveso.services.overview import services
 from liveso.services.systemd import Unit, read_units
+from tests.harness import seen_from_here
 
 USER = 4_000_000  # nobody's
 
@@ -252,7 +253,7 @@ def test_what_is_in_force_is_told_by_the_content_on_disk(fields: dict[str, objec
 
 def test_status_shows_a_library_once_for_each_service() -> None:
     def target(pid: int, unit: str, **fields: object) -> dict[str, object]:
-        path = {"path": f"/proc/{pid}/root/lib/libssl.so.3", "version": RUNS, "result": "current", **fields}
+        path = {"path": seen_from_here(pid, "/lib/libssl.so.3"), "version": RUNS, "result": "current", **fields}
         return {"pid": pid, "command": "web", "user": 0, "units": [unit], "libraries": [path]}
 
     refused = {"result": "refused", "reason": "it grew"}

@@ -7,7 +7,7 @@ import pytest
 
 from liveso.errors import SettingsError
 from liveso.history import Kind
-from liveso.settings import NOTIFIABLE, is_served, read_settings
+from liveso.settings import is_served, read_settings
 
 
 def test_variables_go_before_the_file_which_goes_before_the_defaults(tmp_path: Path) -> None:
@@ -61,7 +61,8 @@ def test_patterns_are_for_paths_or_file_names() -> None:
 
 
 def test_what_can_be_told_are_the_kinds_of_events() -> None:
-    assert set(NOTIFIABLE) == {str(it) for it in Kind}
+    told = read_settings({"HOME": "/nowhere", "LIVE_NOTIFY_ON": ":".join(Kind)}).notify_on
+    assert set(told) == {str(it) for it in Kind}
 
 
 def test_the_history_is_no_cache_but_goes_where_the_store_was_put() -> None:

@@ -82,7 +82,7 @@ def _where(it: Occurrence) -> str:
     if not it.pids:
         return "in all processes"
     count = plural(len(it.pids), "process", "processes")
-    return f"in {it.service} ({count})" if it.service else f"in {count}"
+    return f"in {it.first.service} ({count})" if it.first.service else f"in {count}"
 
 
 def _print(event: Event) -> None:
@@ -94,7 +94,7 @@ def _print(event: Event) -> None:
         it.before,
         it.after,
         " ".join(map(str, event.pids)),
-        it.service,
+        event.service,
         f"{event.milliseconds:.0f}" if event.milliseconds else "",
         event.by,
         event.reason,

@@ -1,12 +1,9 @@
 import sys
-from functools import partial
 
 import click
 
-from liveso.client.answer import read_status
-from liveso.client.ask import LIMIT, ask_daemon, ask_for
 from liveso.errors import Declined, ExitCode, NotInstalled
-from liveso.services.acts import Acts
+from liveso.services.acts import acts_by_daemon
 from liveso.settings import read_settings
 
 
@@ -25,10 +22,4 @@ def top() -> None:
     except ModuleNotFoundError as error:
         raise NotInstalled(f"top needs the Python package textual ({error}); `liveso status` does not") from error
 
-    ask = partial(ask_daemon, settings, "/status")
-    Top(
-        Acts(
-            ask=lambda: read_status(ask()),
-            order=lambda path, question, wait: ask_for(settings, path, question, wait + LIMIT),
-        )
-    ).run()
+    Top(acts_by_daemon(settings)).run()

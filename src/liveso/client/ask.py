@@ -6,12 +6,12 @@ import json
 import os
 import socket
 import stat
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from liveso.errors import Declined, ExitCode, NoDaemon, NotPermitted
+from liveso.peer import credentials
 from liveso.settings import Settings
 from liveso.text import user_name
 
@@ -36,7 +36,7 @@ def ask_daemon(
             connection.connect(str(address))
         except OSError as error:
             raise _not_connected(address, error, limit) from error
-        pid, user = peer(connection)
+        pid, user = credentials(connection)
         if user not in (0, os.geteuid()):
             raise NotPermitted(
                 f"{address}: whoever listens there (pid {pid}) is {user_name(user)}, whose answers are not trusted; "
@@ -82,12 +82,6 @@ def _request(connection: socket.socket, path: str, question: Mapping[str, str] |
         request.request("POST", path, json.dumps(question).encode(), {"Content-Type": "application/json"})
     response = request.getresponse()
     return response.status, response.read()
-
-
-def peer(connection: socket.socket) -> tuple[int, int]:
-    """Process and user that listen at the other end (unix(7), SO_PEERCRED)."""
-    pid, user, _group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return pid, user
 
 
 def _something_else(address: Path, pid: int) -> NoDaemon:

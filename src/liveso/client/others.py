@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liveso.client.ask import peer
 from liveso.errors import LivesoError
+from liveso.peer import credentials
 from liveso.process import belonging, proc
 from liveso.text import user_name
 
@@ -94,8 +94,9 @@ def _ask(user: int, folder: Path, limit: float) -> Other | None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(limit)
             connection.connect(f"/proc/self/fd/{opened}/{_SOCKET}")
-            if peer(connection)[1] != user:
-                return Other(user, problem=f"somebody else ({user_name(peer(connection)[1])}) listens at its socket")
+            _pid, listener = credentials(connection)
+            if listener != user:
+                return Other(user, problem=f"somebody else ({user_name(listener)}) listens at its socket")
             return Other(user, tuple(_theirs(read_answer(_request(connection)), user)))
     except (FileNotFoundError, ConnectionRefusedError):  # it has ended
         return None

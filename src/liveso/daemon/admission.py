@@ -3,11 +3,11 @@
 import os
 import select
 import socket
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liveso.errors import TargetError, TargetGone
+from liveso.peer import credentials
 from liveso.process import proc
 
 _SO_PEERPIDFD = 77  # unix(7), since Linux 6.5
@@ -43,7 +43,7 @@ class Peer:
 
 def peer_of(connection: socket.socket) -> Peer:
     """Raises TargetGone where the process has ended, TargetError where it may not be served by this daemon."""
-    pid, user, _group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, user = credentials(connection)
     if os.geteuid() not in (0, user):
         raise TargetError(f"process {pid} is another user's")
     if pid == os.getpid() or proc.parent(pid) == os.getpid():

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from liveso.daemon.log import log
 from liveso.daemon.state import ServedTarget
@@ -47,8 +48,8 @@ class Events:
     ) -> None:
         """Something happened to the library at `path` in one process. `before` is what ran, where that is not what
         runs."""
-        before = before or served.running().get(path)
-        self.tell(
+        running = served.target.libraries.get(path)
+        self._tell_of_versions(
             Event(
                 kind,
                 time.time(),
@@ -58,15 +59,13 @@ class Events:
                 user=served.target.user,
                 container=served.container,
                 units=served.units,
-                before=before.digest if before else "",
-                before_build_id=self._build_id(before),
-                after=after.digest if after else "",
-                after_build_id=self._build_id(after),
                 reason=reason,
                 milliseconds=milliseconds,
                 steps=steps or {},
                 stale_functions=stale_functions,
-            )
+            ),
+            before or (running.current if running else None),
+            after,
         )
 
     def act(
@@ -80,17 +79,16 @@ class Events:
         pids: Sequence[int] = (),
     ) -> None:
         """A person did something about a library: in some processes, or in all that have it."""
+        self._tell_of_versions(Event(kind, time.time(), library=library, pids=tuple(pids), by=by), before, after)
+
+    def _tell_of_versions(self, event: Event, before: Version | None, after: Version | None) -> None:
         self.tell(
-            Event(
-                kind,
-                time.time(),
-                library=library,
-                pids=tuple(pids),
+            replace(
+                event,
                 before=before.digest if before else "",
                 before_build_id=self._build_id(before),
                 after=after.digest if after else "",
                 after_build_id=self._build_id(after),
-                by=by,
             )
         )
 

@@ -13,7 +13,6 @@ from liveso.daemon.log import log
 from liveso.daemon.supervision import Supervisor
 from liveso.encoding import encodable
 from liveso.history import Event, plain
-from liveso.places import place_of, title
 from liveso.settings import Settings
 
 _GATHERED = 1.0  # seconds: what happens in many processes at once is told in one message
@@ -66,8 +65,7 @@ def message(events: Sequence[Event], left_out: int = 0) -> bytes:
 
 
 def _line(event: Event) -> str:
-    place = place_of(event.units, event.container, event.user, event.command)
-    where = f" in {title(place)}" if event.command else ""
+    where = f" in {event.service}" if event.service else ""
     why = f": {event.reason}" if event.reason else ""
     return f"liveso: {os.path.basename(event.library)}: {event.kind}{where}{why}"
 

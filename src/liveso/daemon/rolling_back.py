@@ -12,7 +12,7 @@ from liveso.daemon.events import Events
 from liveso.daemon.log import log
 from liveso.daemon.naming import beginning_of_version, is_called, libraries_called, only_one
 from liveso.daemon.pins import Choice, Pin, Pins
-from liveso.daemon.state import Library, Result, ServedTarget
+from liveso.daemon.state import NOT_BROUGHT_IN, Library, Result, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import WantedVersions, process_of
 from liveso.errors import Declined, ExitCode, LivesoError, StoreError
@@ -25,8 +25,6 @@ _LONGEST = 600.0  # seconds, until nobody looks for them any more
 _SEE = "`liveso status` lists libraries and their versions"
 
 Named = list[tuple[ServedTarget, Library]]
-
-_ANSWERS = (Result.REFUSED, Result.HELD_BACK, Result.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +251,7 @@ class RollingBack:
             if self._targets.get(served.pid) is not served or served.libraries.get(library.path) is not library:
                 continue  # it has ended, or has unloaded the library
             rollback = self._wanted.of(served, library.path).rollback
-            is_said = library.refused == it.to and library.result in _ANSWERS
+            is_said = library.refused == it.to and library.result in NOT_BROUGHT_IN
             if library.state and library.state.current == it.to:
                 report.running.append(served)
             elif rollback is None or rollback.to != it.to:

@@ -6,8 +6,6 @@ import os
 import resource
 import select
 import socket
-from collections.abc import Callable
-from functools import partial
 
 from liveso.daemon import audit
 from liveso.daemon.allowing import Allowing
@@ -63,9 +61,9 @@ class Service:
         targets: dict[int, ServedTarget] = {}
         self.metrics = Metrics(targets)
         bounds = Bounds(settings.history_days, settings.history_size << 20)
-        loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()  # the history is written by a thread of its own
         self.history = History(
-            settings.history, bounds, lambda problem: _soon(loop, partial(supervisor.tell, "history", problem))
+            settings.history, bounds, lambda problem: loop.call_soon_threadsafe(supervisor.tell, "history", problem)
         )
         notifier = Notifier(settings, supervisor)
         readers = (self.history.keep, self.metrics.note, notifier.note, audit.note)
@@ -176,11 +174,6 @@ class Service:
         return await asyncio.to_thread(
             lambda: list(self._lookout.not_served(self._socket, str(self._store.root), connected, notes))
         )
-
-
-def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """Let the event loop do something that another thread wants."""
-    loop.call_soon_threadsafe(work)
 
 
 def _waits(listener: socket.socket) -> bool:

@@ -32,7 +32,7 @@ class Result(StrEnum):
     """By a person, from what lies on disk."""
 
 
-_NOT_IN_FORCE = (Result.REFUSED, Result.HELD_BACK, Result.WAITING)
+NOT_BROUGHT_IN = (Result.REFUSED, Result.HELD_BACK, Result.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def _library_view(it: Library) -> dict[str, object]:
         "file": {"device": it.file.device, "inode": it.file.inode, "path": it.file.path},
         "unprotected": it.unprotected,
         "waits_for": it.waits_for,
-        "refused_version": it.refused.digest if it.refused and it.result in _NOT_IN_FORCE else "",
+        "refused_version": it.refused.digest if it.refused and it.result in NOT_BROUGHT_IN else "",
         "waiting_version": it.refused.digest if it.refused and it.result is Result.WAITING else "",
         "rolled_back_over": it.rollback.over.digest if it.rollback else "",
         "rolled_back_since": it.rollback.since if it.rollback else 0.0,

@@ -15,7 +15,7 @@ from liveso.daemon.log import log
 from liveso.daemon.package_locks import PackageLocks
 from liveso.daemon.packages import Packages
 from liveso.daemon.pins import Process
-from liveso.daemon.state import Library, Result, ServedTarget
+from liveso.daemon.state import NOT_BROUGHT_IN, Library, ServedTarget
 from liveso.daemon.supervision import Supervisor
 from liveso.daemon.wanted import WantedVersions, process_of
 from liveso.errors import LivesoError, StoreError
@@ -27,7 +27,6 @@ from liveso.store import Store, Version
 
 _LOOK_EVERY = 0.05  # seconds, for results
 _MOST_ARCHIVES = 4096
-_ANSWERS = (Result.REFUSED, Result.HELD_BACK, Result.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ class Unpacking:
         wanted = self._wanted.of(served, it.path).version
         if it.state is None or wanted in (None, it.state.current):
             return False
-        return it.is_tried_again or not (it.result in _ANSWERS and it.refused == wanted)
+        return it.is_tried_again or not (it.result in NOT_BROUGHT_IN and it.refused == wanted)
 
     async def _judge(self, archives: list[Path]) -> None:
         """Judge the libraries in package files against what runs. Only the daemon's own root has packages unpacked."""

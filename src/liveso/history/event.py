@@ -2,29 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 
-
-class Kind(StrEnum):
-    UPDATED = "updated"
-    ROLLED_BACK = "rolled-back"
-    """In one process; what was said by a person is a ROLLBACK."""
-    REFUSED = "refused"
-    HELD_BACK = "held-back"
-    WAITING = "waiting-for-person"
-    FAILED = "failed"
-    CRASHED = "crash-after-update"
-    ALLOWED = "allowed"
-    ROLLBACK = "rollback"
-    RESUME = "resume"
-    STARTED = "started"
-    STOPPED = "stopped"
-
+from liveso.kinds import Kind
+from liveso.places import place_of, title
 
 ACTS = frozenset({Kind.ALLOWED, Kind.ROLLBACK, Kind.RESUME})
 """What a person did."""
-TROUBLE = frozenset({Kind.REFUSED, Kind.HELD_BACK, Kind.WAITING, Kind.FAILED, Kind.CRASHED})
-"""What leaves old code in a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +38,13 @@ class Event:
     stale_functions: int = 0
     by: str = ""
     number: int = 0
+
+    @property
+    def service(self) -> str:
+        """What the processes are started and ended with; empty where it is about no process."""
+        if not (self.command or self.units):
+            return ""
+        return title(place_of(self.units, self.container, self.user, self.command))
 
 
 def plain(event: Event) -> dict[str, object]:

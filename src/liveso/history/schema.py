@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from liveso.encoding import encodable
-from liveso.history.event import Event, Kind
+from liveso.history.event import Event
+from liveso.kinds import Kind
 
 VERSION = 1
 """PRAGMA user_version: a file with another one is none of ours."""

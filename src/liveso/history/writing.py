@@ -35,7 +35,7 @@ class Bounds:
 class History:
     """The history in a folder. `tell` gets what is wrong with it, an empty text when that is over."""
 
-    def __init__(self, folder: Path, bounds: Bounds, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, bounds: Bounds, tell: Callable[[str], object]) -> None:
         self._folder, self._bounds, self._tell = folder, bounds, tell
         self._waiting: queue.Queue[Event | None] = queue.Queue(_MOST_WAITING)
         self._thread = Thread(target=self._write_all, name="history", daemon=True)

@@ -9,13 +9,12 @@ from typing import Any
 
 import uvicorn
 
-from liveso.client.answer import Status, read_status
-from liveso.client.ask import LIMIT, ask_daemon, ask_for
+from liveso.client.ask import ask_daemon
 from liveso.page.app import make_app
 from liveso.page.evidence import Evidence
 from liveso.page.feed import Feed
 from liveso.page.timeline import TimeLine
-from liveso.services.acts import Acts
+from liveso.services.acts import acts_by_daemon
 from liveso.settings import Settings
 
 _PACKAGES_LIMIT = 60.0  # seconds: the packages of what has just come are looked up first
@@ -27,8 +26,8 @@ def serve(settings: Settings, listener: socket.socket, token: str) -> bool:
 
 
 async def _serve(settings: Settings, listener: socket.socket, token: str) -> bool:
-    feed = Feed(partial(_ask, settings), TimeLine(settings.history).entries)
-    acts = Acts(partial(_ask, settings), partial(_order, settings))
+    acts = acts_by_daemon(settings)
+    feed = Feed(acts.ask, TimeLine(settings.history).entries)
     app = make_app(feed, acts, Evidence(settings.store, settings.policy), partial(_ask_packages, settings), token)
     config = uvicorn.Config(
         app,
@@ -53,16 +52,8 @@ async def _serve(settings: Settings, listener: socket.socket, token: str) -> boo
     return signal.SIGINT in ended_by
 
 
-def _ask(settings: Settings) -> Status:
-    return read_status(ask_daemon(settings, "/status"))
-
-
 def _ask_packages(settings: Settings) -> dict[str, Any]:
     return ask_daemon(settings, "/packages", limit=_PACKAGES_LIMIT)
-
-
-def _order(settings: Settings, path: str, question: dict[str, str], wait: float) -> dict[str, Any]:
-    return ask_for(settings, path, question, wait + LIMIT)
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from liveso.errors import StoreError
-from liveso.history import Event, Kind, Wanted, read_events
+from liveso.history import FILE_NAME, Event, Kind, Wanted, read_events
 from liveso.services.occurrences import Occurrence, occurrences
 
 Json = dict[str, Any]
@@ -26,7 +26,7 @@ class TimeLine:
 
     def entries(self) -> list[Json]:
         """The oldest first. A history that cannot be read has none: what runs now is worth more."""
-        state = [_state(self._folder / f"history.sqlite{it}") for it in ("", "-wal")]
+        state = _state(self._folder / FILE_NAME)
         if state != self._state:
             try:
                 self._entries = entries(read_events(self._folder, Wanted(limit=_MOST)))
@@ -56,7 +56,7 @@ def _entry(it: Occurrence) -> Json:
         "kind": str(first.kind),
         "library": os.path.basename(first.library),
         "path": first.library,
-        "service": it.service,
+        "service": first.service,
         "processes": len(it.pids),
         "before": it.before,
         "after": it.after,

@@ -5,9 +5,11 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from liveso.client.answer import Library, Status, Target
+from liveso.client.answer import Library, Status, Target, read_status
+from liveso.client.ask import LIMIT, ask_daemon, ask_for
 from liveso.errors import Declined, ExitCode
 from liveso.services.by_service import services
+from liveso.settings import Settings
 from liveso.text import plural
 
 Json = dict[str, Any]
@@ -79,6 +81,14 @@ class Acts:
             count = plural(len(answer.get("pids", ())), "process", "processes")
             said.append(f"{version[:12]} is allowed, and goes into {count}")
         return {"said": said, "failed": []}
+
+
+def acts_by_daemon(settings: Settings) -> Acts:
+    """What is done by the daemon of these settings."""
+    return Acts(
+        ask=lambda: read_status(ask_daemon(settings, "/status")),
+        order=lambda path, question, wait: ask_for(settings, path, question, wait + LIMIT),
+    )
 
 
 def _by_path(found: Iterable[tuple[Target, Library]]) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from liveso.history import Event
-from liveso.places import place_of, title
 
 _TOGETHER = 60.0  # seconds between two that are one line
 _SHOWN = 12  # characters of a version's name
@@ -21,12 +20,6 @@ class Occurrence:
     milliseconds: float
 
     @property
-    def service(self) -> str:
-        """What the processes are started and ended with; empty where it is about no process."""
-        it = self.first
-        return title(place_of(it.units, it.container, it.user, it.command)) if it.command or it.units else ""
-
-    @property
     def before(self) -> str:
         return (self.first.before_build_id or self.first.before)[:_SHOWN]
 
@@ -41,7 +34,7 @@ def occurrences(events: Iterable[Event]) -> list[Occurrence]:
     latest: dict[object, int] = {}
     for event in events:
         it = Occurrence(event, event.time, event.pids, event.milliseconds)
-        key = (event.kind, event.library, event.before, event.after, event.reason, event.by, it.service)
+        key = (event.kind, event.library, event.before, event.after, event.reason, event.by, event.service)
         number = latest.get(key)
         if number is not None and event.time - found[number].last <= _TOGETHER:
             known = found[number]

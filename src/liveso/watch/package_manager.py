@@ -12,14 +12,10 @@ _KINDS = ("POSIX", "OFDLCK")
 _LOCK = struct.Struct("hhqqi4x")  # struct flock (fcntl(2)): type, whence, start, length, process
 
 
-def is_at_work(locks: Iterable[str]) -> bool:
-    """Whether a process holds a write lock on one of these files (fcntl(2)): a read lock, or one of flock(2), anybody
-    can hold who may read the file. A file that does not exist is held by nobody."""
-    return any(True for _it in holders(locks))
-
-
 def holders(locks: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """The files that are locked so, and the process that holds each; one of another namespace has no number here."""
+    """Those of these files on which a process holds a write lock (fcntl(2)), and the process; one of another namespace
+    has no number here. A read lock, or one of flock(2), anybody can hold who may read the file. A file that does not
+    exist is held by nobody."""
     hidden = []
     for lock in locks:
         try:
