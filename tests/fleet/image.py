@@ -1,6 +1,7 @@
 """What the machines of a fleet begin with: Debian with systemd and sshd, made once (tools/debian-root)."""
 
 import os
+import re
 import subprocess
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +16,9 @@ RELEASE = "bookworm"
 _CANNOT_BE_MADE = 3
 _LONGEST = 900  # seconds: apt, with all that it downloads
 _OF_A_MACHINE = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3-apt")
-_OF_LIVESO = ("python3-click", "python3-rich", "libdw1", "libelf1", "libgomp1", "libstdc++6", "liblzma5")
+# what the package has for this release's Python itself, it names as an alternative
+_DEBIANS = re.findall(r"^ (python3-[\w-]+)[^|\n]*$", (_TREE / "packaging/debian/control").read_text(), re.MULTILINE)
+_OF_LIVESO = (*_DEBIANS, "libdw1", "libelf1", "libgomp1", "libstdc++6", "liblzma5")
 """What its package wants of Debian: the machines have no archive but the tests' own."""
 _PACKAGES = (*_OF_A_MACHINE, *_OF_LIVESO)
 _MAKE = r"""
