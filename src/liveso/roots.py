@@ -3,6 +3,8 @@
 `/proc/PID/root/…` names a file as that process sees it (proc(5)). Symbolic links on the way are its own, and lead to
 its own files: the kernel looks them up so where it is asked to (openat2(2), RESOLVE_IN_ROOT), and nobody there can lead
 the daemon to a file of another root.
+
+Whoever asks for a file here does not wait long for one that does not come: NoAnswer is an OSError (liveso.withheld).
 """
 
 import ctypes
@@ -11,6 +13,8 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from liveso.withheld import in_time
 
 _ROOT = re.compile(r"/proc/[0-9]+/root(?=/)")
 _OPENAT2 = 437  # the same on every machine
@@ -33,6 +37,10 @@ def inside(path: str) -> str:
 
 def open_file(path: str, flags: int) -> int:
     """open(2), with O_CLOEXEC, to read. Raises OSError."""
+    return in_time(path, lambda: _open(path, flags), os.close)
+
+
+def _open(path: str, flags: int) -> int:
     root = root_of(path)
     if not root:
         return os.open(path, flags | os.O_CLOEXEC)
@@ -50,7 +58,7 @@ def open_file(path: str, flags: int) -> int:
 
 @contextmanager
 def _pinned(path: str) -> Iterator[int]:
-    descriptor = open_file(path, os.O_PATH)
+    descriptor = _open(path, os.O_PATH)
     try:
         yield descriptor
     finally:
@@ -59,6 +67,10 @@ def _pinned(path: str) -> Iterator[int]:
 
 def stat(path: str) -> os.stat_result:
     """stat(2). Raises OSError."""
+    return in_time(path, lambda: _stat(path))
+
+
+def _stat(path: str) -> os.stat_result:
     if not root_of(path):
         return os.stat(path)
     with _pinned(path) as descriptor:
@@ -67,6 +79,10 @@ def stat(path: str) -> os.stat_result:
 
 def real_path(path: str) -> str:
     """The path without symbolic links. Raises OSError where there is no file."""
+    return in_time(path, lambda: _real_path(path))
+
+
+def _real_path(path: str) -> str:
     root = root_of(path)
     if not root:
         return os.path.realpath(path, strict=True)

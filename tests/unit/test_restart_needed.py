@@ -295,3 +295,4 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     assert not disk.leads_to(os.getpid(), str(file), (mapped.file.device, mapped.file.inode))
     moved = replace(mapped, file=replace(mapped.file, path=str(file)))
     assert disk.is_other(os.getpid(), moved) and not disk.exists(os.getpid(), str(tmp_path / "none"))
+    disk.close()

@@ -1,12 +1,19 @@
-"""Nobody waits for memory that does not come."""
+"""Nobody waits for memory, or files, that do not come."""
 
+import asyncio
+import os
 import threading
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from liveso.process import withheld
+from liveso import roots, withheld
 from liveso.process.withheld import MemoryWithheld, in_time
+from liveso.services import looker
+from liveso.services.looker import Looker
+from liveso.withheld import NoAnswer, aside
 from tests.harness import wait_until
 
 
@@ -49,6 +56,53 @@ def test_however_many_do_not_come_others_do(coming: threading.Event) -> None:
         with pytest.raises(MemoryWithheld):
             in_time(pid, coming.wait)
     assert in_time(50, lambda: "another") == "another"
+
+
+def test_what_comes_late_is_discarded(coming: threading.Event) -> None:
+    late: list[str] = []
+
+    def act() -> str:
+        coming.wait()
+        return "late"
+
+    with pytest.raises(NoAnswer):
+        withheld.in_time("file", act, late.append)
+    coming.set()
+    wait_until(lambda: late == ["late"], "what comes late")
+
+
+def test_what_may_take_long_is_done_beside_everything_else(coming: threading.Event, tmp_path: Path) -> None:
+    async def ask() -> None:
+        waiting = asyncio.create_task(aside("file", coming.wait, 0.2))
+        assert await aside("another", partial(roots.stat, str(tmp_path))) and not waiting.done()
+        with pytest.raises(NoAnswer):
+            await waiting
+        with pytest.raises(NoAnswer):
+            await aside("file", lambda: "at once")
+        with pytest.raises(FileNotFoundError):
+            await aside("none", partial(roots.stat, str(tmp_path / "none")))
+
+    asyncio.run(ask())
+
+
+def test_a_command_ends_whatever_its_looker_waits_for(tmp_path: Path) -> None:
+    asker = Looker()
+    assert asker.look(1, looker.stat, str(tmp_path)).st_ino == tmp_path.stat().st_ino
+    with pytest.raises(FileNotFoundError):
+        asker.look(1, looker.stat, str(tmp_path / "none"))
+    for _time in range(2):
+        with pytest.raises(NoAnswer):
+            asker.look("one", wait_for_ever)
+    asker.look(1, looker.stat, str(tmp_path))
+    assert asker.look(1, os.getpid) != os.getpid()
+    with pytest.raises(NoAnswer):
+        asker.look("ended", os._exit, 1)
+    assert asker.look(1, looker.stat, str(tmp_path))
+    asker.close()
+
+
+def wait_for_ever() -> None:
+    threading.Event().wait()
 
 
 def _raise(error: Exception) -> None:

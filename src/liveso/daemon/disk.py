@@ -4,21 +4,24 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from liveso.daemon.log import log
 from liveso.daemon.package_locks import PackageLocks
 from liveso.daemon.provenances import Provenances
 from liveso.daemon.supervision import Supervisor
-from liveso.errors import FileInFlux, ImageError, StoreError
+from liveso.errors import FileInFlux, FileWithheld, ImageError, StoreError
 from liveso.process.identity import Identity
 from liveso.roots import root_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
 from liveso.watch import Settling, Watcher
+from liveso.withheld import NoAnswer, aside
 
 _LONGEST_RETRY = 1.0  # seconds
+_TOGETHER = 3.0  # seconds that what changed together waits for one of it that is read
+_LOOK_AGAIN = 5.0  # seconds, where a file did not come
 
 Changed = Callable[[frozenset[str], float], None]
 """Told of paths that may lead to other versions by now, and how long it took to find out, in ms."""
@@ -50,6 +53,7 @@ class Disk:
         self._users: dict[str, int] = {}
         self._examining: dict[str, asyncio.Lock] = {}
         self._retries: dict[str, float] = {}
+        self._silent: set[str] = set()
 
     def run(self) -> None:
         """Start what takes changes in."""
@@ -79,6 +83,7 @@ class Disk:
         for kept in (self._found, self._users, self._examining, self._retries):
             for path in kept.keys() - self._libraries:
                 del kept[path]
+        self._silent &= self._libraries
 
     def version(self, path: str) -> Version | None:
         """The version that `path` leads to; None where it is not known, or still changes."""
@@ -91,8 +96,7 @@ class Disk:
         return found if isinstance(found, str) and self.is_settled(path) else ""
 
     def is_settled(self, path: str) -> bool:
-        lock = self._examining.get(path)
-        return path in self._found and not self._settling.is_waiting(path) and not (lock and lock.locked())
+        return path in self._found and not self._settling.is_waiting(path) and not self._is_examined(path)
 
     def is_watched(self, path: str) -> bool:
         """Whether it is a library that some target uses still."""
@@ -102,6 +106,10 @@ class Disk:
         """Take in all libraries, though no change of theirs was seen."""
         for path in self._libraries:
             self._settling.put(path, self._settings.settle)
+
+    def _look_at(self, path: str) -> None:
+        if path in self._libraries:
+            self._settling.put(path, 0.0, holds_others=False)
 
     def problems(self) -> list[str]:
         """What is not watched as it should be, and why."""
@@ -134,15 +142,29 @@ class Disk:
             self._supervisor.start(self._examine(paths))
 
     async def _examine(self, paths: frozenset[str]) -> None:
+        """Take in what changed together. A file that does not come is waited for alone."""
         start = time.perf_counter()
-        async with AsyncExitStack() as locks:
-            for path in sorted(paths & self._libraries):  # in one order, so that no two wait for each other
-                await locks.enter_async_context(self._examining.setdefault(path, asyncio.Lock()))
-            for path in sorted(paths & self._libraries):
-                found = await self._take_snapshot(path)
-                if found is not None and path in self._libraries:
-                    self._found[path] = found
-        self._changed(paths, (time.perf_counter() - start) * 1000)
+        busy = {path for path in paths & self._libraries if self._is_examined(path)}
+        for path in busy:
+            self._settling.put(path, _LONGEST_RETRY, holds_others=False)
+        due = {asyncio.create_task(self._take_in(path)): path for path in sorted(paths & self._libraries - busy)}
+        late = set((await asyncio.wait(due, timeout=_TOGETHER))[1]) if due else set()
+        for task in due.keys() - late:
+            task.result()
+        self._changed(paths - busy - {due[task] for task in late}, (time.perf_counter() - start) * 1000)
+        for task in late:
+            await task
+            self._changed(frozenset({due[task]}), (time.perf_counter() - start) * 1000)
+
+    def _is_examined(self, path: str) -> bool:
+        lock = self._examining.get(path)
+        return lock is not None and lock.locked()
+
+    async def _take_in(self, path: str) -> None:
+        async with self._examining.setdefault(path, asyncio.Lock()):
+            found = await self._take_snapshot(path)
+            if found is not None and path in self._libraries:
+                self._found[path] = found
 
     def _take(self, path: str) -> Version:
         version = self._store.add(Path(path), self._users.get(path))
@@ -153,16 +175,24 @@ class Disk:
         """The version that `path` leads to now, or why that is none; None where it cannot be taken yet."""
         self._watcher.follow(path)
         try:
-            version = await asyncio.to_thread(self._take, path)
+            version = await aside(path, partial(self._take, path))
         except FileInFlux as error:
             log.info("settling", library=path, reason=str(error))
             self._retries[path] = min(_LONGEST_RETRY, max(self._settings.settle, 2 * self._retries.get(path, 0.0)))
             self._settling.put(path, self._retries[path], holds_others=False)
             return None
+        except (NoAnswer, FileWithheld):
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._look_at, path)
+            if path not in self._silent:  # it may only be slow
+                self._silent.add(path)
+                return None
+            return f"{path}: cannot be read: its file system does not answer"
         except (StoreError, ImageError) as error:
             self._retries.pop(path, None)
+            self._silent.discard(path)
             return str(error) if str(error).startswith(path) else f"{path}: {error}"
         self._retries.pop(path, None)
+        self._silent.discard(path)
         before = self._found.get(path)
         self._provenances.took(path, version, before if isinstance(before, Version) else None)
         return version

@@ -14,7 +14,7 @@ from liveso.daemon.recognition import Mappings, Recognition, Sighting, UnknownVe
 from liveso.daemon.results import Results
 from liveso.daemon.state import Fixed, Library, Result, ServedTarget
 from liveso.elf.data import data_layout
-from liveso.errors import StoreError, TargetError, TargetGone
+from liveso.errors import FileWithheld, StoreError, TargetError, TargetGone
 from liveso.plan import PROGRAM, AddressMap, LibraryState, LoadedVersion
 from liveso.process import memory_map, proc
 from liveso.process.emulation import require_own_program
@@ -26,6 +26,7 @@ from liveso.settings import Settings
 from liveso.store import Store, Version
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile
+_LOOK_AGAIN = 5.0  # seconds, where a file did not come
 _PAUSE = 0.005  # seconds that each waits longer than the one before: programs unload plugins while they start
 
 
@@ -184,6 +185,8 @@ class Learner:
         except (StoreError, UnknownVersion) as error:
             target.libraries = {known: state for known, state in target.libraries.items() if known != path}
             self._results.failed(served, library, str(error))
+            if isinstance(error, FileWithheld):
+                asyncio.get_running_loop().call_later(_LOOK_AGAIN, _forget, served, library)
         self._results.show_build_id(library)
         self._protection.protect(library)
 
@@ -192,6 +195,13 @@ class Learner:
 
     def _soname(self, library: Library) -> str:
         return self._store.image(library.state.home.version).soname if library.state else ""
+
+
+def _forget(served: ServedTarget, library: Library) -> None:
+    """Let a library be learned of once more."""
+    if served.libraries.get(library.path) is library:
+        del served.libraries[library.path]
+        served.learn_again()
 
 
 def _path_of_program(target: Target, seen: Sighting) -> str:

@@ -13,8 +13,10 @@ from liveso.dpkg import Provenance
 from liveso.process.identity import Identity, read_file_identity
 from liveso.roots import inside
 from liveso.store import Version
+from liveso.withheld import NoAnswer, aside
 
 _PATIENCE = 20.0  # seconds, for packages that are looked up
+_LONGEST_LOOK = 2.0  # seconds, at a file
 
 IsAsked = Callable[[ServedTarget, str], bool]
 """Whether a library of a target, at a path, is asked for."""
@@ -54,7 +56,7 @@ class Packages:
     ) -> dict[str, object]:
         """As JSON (docs/commands.md)."""
         paths = {it.path for served in self._targets.values() for it in served.fixed.values()}
-        there = await asyncio.to_thread(lambda: {path: read_file_identity(path) for path in paths})
+        there = {path: await _identity_at(path) for path in paths}
         for path, identity in there.items():
             if identity:
                 self._provenances.saw(path, identity)
@@ -116,6 +118,12 @@ class Packages:
                 "on_disk": now,
                 "differs": True,
             }
+
+
+async def _identity_at(path: str) -> Identity | None:
+    with suppress(NoAnswer):
+        return await aside(path, partial(read_file_identity, path), _LONGEST_LOOK)
+    return None
 
 
 def _row(it: Library, began: str, runs: str, on_disk: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from liveso.apply import defined_names
 from liveso.daemon.disk import Disk
@@ -20,6 +21,9 @@ from liveso.process.view import has_own_mounts, sees_same
 from liveso.roots import root_of, stat
 from liveso.store import Store, Version
 from liveso.verdict import PairAnalysis
+from liveso.withheld import NoAnswer, aside
+
+_LOOK_AGAIN = 5.0  # seconds, where a file did not come
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,15 @@ class Prospects:
             elif library.tried and library.tried <= there:
                 prospect.behind[library.path] = f"is refused: {library.reason}"
             else:
-                image, needs = await asyncio.to_thread(self._needs, served, library, version)
+                try:
+                    needing = aside((library.path, version), partial(self._needs, served, library, version))
+                    image, needs = await needing
+                except NoAnswer as error:
+                    reason = f"what it needs cannot be read: {error}"
+                    prospect.behind[library.path] = f"cannot be updated: {reason}"
+                    prospect.unjudged.append((library, version, reason))
+                    asyncio.get_running_loop().call_later(_LOOK_AGAIN, served.due.set)
+                    continue
                 newer = await asyncio.to_thread(self._newer, served, library) if rollback else frozenset[str]()
                 prospect.candidates[library.path] = Candidate(
                     library, state, version, image, analysis, needs, rollback, newer
@@ -118,7 +130,10 @@ class Prospects:
 
     async def _why_behind(self, served: ServedTarget, it: Fixed) -> str:
         """Why an object that is left as it is does not do for what was built with what lies on disk now."""
-        on_disk = await asyncio.to_thread(self._identity_on_disk, it.path)
+        try:
+            on_disk = await aside(it.path, partial(self._identity_on_disk, it.path))
+        except NoAnswer as error:
+            return f"{it.why}, and what lies on disk cannot be told: {error.strerror}"
         if on_disk == it.identity and (it.identity.is_unique or _leads_to(it)):
             return ""
         return f"{it.why}, and another build of it lies on disk by now: restart the program"
@@ -126,6 +141,8 @@ class Prospects:
     def _identity_on_disk(self, path: str) -> Identity | None:
         try:
             info = stat(path)
+        except NoAnswer:
+            raise
         except OSError:
             self._identities.pop(path, None)
             return None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from io import BufferedReader
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from liveso.errors import LivesoError
 from liveso.process.identity import Identity, read_file_identity
 from liveso.roots import inside, open_file, real_path, root_of
 from liveso.store import Notes, Store, Version
+from liveso.withheld import aside
 
 _LOOK_AGAIN = 0.2  # seconds, while a package manager is at work
 _LATER = 5.0  # seconds until files are looked up that are left alone: most processes are over by then
@@ -115,7 +116,7 @@ class Provenances:
                     await asyncio.sleep(_LOOK_AGAIN)
                 self._due.pop((path, what))
                 try:
-                    await asyncio.to_thread(self._find, path, what)
+                    await aside((path, what), partial(self._find, path, what))
                 except (LivesoError, OSError, ValueError) as error:
                     log.info("package-unknown", library=path, reason=str(error))
             self._more.clear()

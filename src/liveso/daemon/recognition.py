@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from liveso.daemon.disk import Disk
 from liveso.daemon.state import ServedTarget
-from liveso.errors import FileInFlux, LivesoError, StoreError
+from liveso.errors import FileInFlux, FileWithheld, LivesoError, StoreError
 from liveso.plan import LibraryState
 from liveso.process import Agent, LoadedObject, memory_map
 from liveso.process.identity import Identity, is_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
+from liveso.withheld import NoAnswer, aside
 
 Mappings = Mapping[int, memory_map.Mapping | None]
 """The mapping of each object, by its load address."""
@@ -43,7 +45,7 @@ class Recognition:
     async def running_version(
         self, served: ServedTarget, path: str, seen: Sighting, kin: ServedTarget | None
     ) -> Version:
-        """The version that a target loaded from `path` by itself. Raises UnknownVersion.
+        """The version that a target loaded from `path` by itself. Raises UnknownVersion, FileWithheld.
 
         The path may lead to another file by now. Then it is one that is in the store, all of whose code is compared: it
         may have come from another user's process. Or the mapped file is read through /proc/PID/map_files, which only
@@ -70,12 +72,18 @@ class Recognition:
     async def _search(self, served: ServedTarget, path: str, seen: Sighting) -> Version | None:
         mapping = seen.mapping
         mapped_file = f"/proc/{served.pid}/map_files/{mapping.start:x}-{mapping.end:x}"
-        on_disk = await self._added(path, served)
+        on_disk, withheld = None, None
+        try:
+            on_disk = await self._added(path, served)
+        except FileWithheld as error:
+            withheld = error
         if on_disk is not None and await self._is_of(served, seen, on_disk):
             return on_disk
         for version in await asyncio.to_thread(lambda: list(self._known(path, seen))):
             if version != on_disk and await self._is_of(served, seen, version, thorough=True):
                 return version
+        if withheld:  # what is mapped lies on the same file system
+            raise withheld
         mapped = await self._added(mapped_file, served)
         return mapped if mapped is not None and await self._is_of(served, seen, mapped) else None
 
@@ -97,9 +105,11 @@ class Recognition:
 
     async def _added(self, place: str, served: ServedTarget) -> Version | None:
         try:
-            return await asyncio.to_thread(self._store.add, Path(place), served.target.user)
-        except FileInFlux:
+            return await aside(place, partial(self._store.add, Path(place), served.target.user))
+        except (FileInFlux, FileWithheld):
             raise
+        except NoAnswer as error:
+            raise FileWithheld(f"{place}: cannot be read ({error.strerror})") from error
         except StoreError:
             return None
 

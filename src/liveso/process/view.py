@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from liveso.errors import TargetError, TargetGone
 from liveso.roots import open_file
+from liveso.withheld import NoAnswer, in_time
 
 
 def root_for(pid: int, thread: int, store: str) -> str:
@@ -59,9 +60,12 @@ def sees_same(pid: int, thread: int, path: str) -> bool:
 
 
 def _asked(question: Callable[[], bool], pid: int) -> bool:
+    root = f"/proc/{pid}/root"
     try:
-        return question()
+        return in_time(root, question)
+    except NoAnswer as error:
+        raise TargetError(f"{root} cannot be looked at: {error.strerror}") from error
     except PermissionError as error:
-        raise TargetError(f"/proc/{pid}/root may not be read; run the daemon as the same user or as root") from error
+        raise TargetError(f"{root} may not be read; run the daemon as the same user or as root") from error
     except OSError as error:
         raise TargetGone(f"process {pid} has ended") from error

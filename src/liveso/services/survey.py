@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,17 +45,18 @@ def own_processes(user: int) -> Iterator[int]:
 
 def look_at_all(pids: Iterable[int], claims: Mapping[int, Claim], settings: Settings) -> tuple[list[Look], list[int]]:
     """What is to be seen of each process that has a program, and those that may not be looked at."""
-    disk, looks, unread = Disk(), list[Look](), list[int]()
-    for pid in pids:
-        try:
-            found = look_at(pid, claims.get(pid), disk, str(settings.store))
-        except (TargetGone, FileNotFoundError, ProcessLookupError):
-            continue
-        except (OSError, LivesoError):
-            unread.append(pid)
-            continue
-        if found:
-            looks.append(found)
+    looks, unread = list[Look](), list[int]()
+    with closing(Disk()) as disk:
+        for pid in pids:
+            try:
+                found = look_at(pid, claims.get(pid), disk, str(settings.store))
+            except (TargetGone, FileNotFoundError, ProcessLookupError):
+                continue
+            except (OSError, LivesoError):
+                unread.append(pid)
+                continue
+            if found:
+                looks.append(found)
     return looks, unread
 
 

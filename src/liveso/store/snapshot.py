@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from liveso.errors import FileInFlux, StoreError
+from liveso.errors import FileInFlux, FileWithheld, StoreError
 from liveso.roots import open_file
+from liveso.withheld import NoAnswer
 
 _LARGEST_LIBRARY = 1 << 30  # bytes
 _MOST_HOLES = 64 << 20  # bytes; linkers leave some up to the next page, of 2 MiB at most, between segments
@@ -84,7 +85,7 @@ def _snapshot(path: Path, descriptor: int) -> Snapshot:
         digest = digest_of(content or blocks_of(descriptor))
         after = os.fstat(descriptor)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if identity_of(before) != identity_of(after):
         raise FileInFlux(f"{path}: changed while it was read")
     return Snapshot(path, descriptor, identity_of(after), after.st_mode, digest, content)
@@ -129,11 +130,12 @@ def _open_regular(path: Path) -> int:
     except BlockingIOError:
         raise FileInFlux(f"{path}: another process holds its readers up (a lease)") from None
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})")
+def unreadable(path: Path, error: OSError) -> StoreError:
+    kind = FileWithheld if isinstance(error, NoAnswer) else StoreError
+    return kind(f"{path}: cannot be read ({error.strerror})")
 
 
 def _check_header(path: Path, header: bytes) -> None:

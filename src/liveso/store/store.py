@@ -21,7 +21,16 @@ from liveso.store.accounts import Accounts
 from liveso.store.build_id import read_build_id
 from liveso.store.prepare import prepare
 from liveso.store.recent import Recent
-from liveso.store.snapshot import FileIdentity, Snapshot, blocks_of, checked, digest_of, identity_of, take_snapshot
+from liveso.store.snapshot import (
+    FileIdentity,
+    Snapshot,
+    blocks_of,
+    checked,
+    digest_of,
+    identity_of,
+    take_snapshot,
+    unreadable,
+)
 from liveso.store.version import Version
 
 _ORIGINAL, _CARRIED = "original", "carried"
@@ -53,13 +62,13 @@ class Store:
     def add(self, path: Path, owner: int | None = None) -> Version:
         """Take a snapshot of `path` into the store, on behalf of the user `owner`, if one is given.
 
-        Raises FileInFlux as `take_snapshot` does, StoreError where the file is not a library that can be read, the
-        store cannot be written, or `owner` has brought too much.
+        Raises FileInFlux as `take_snapshot` does, FileWithheld, StoreError where the file is not a library that can be
+        read, the store cannot be written, or `owner` has brought too much.
         """
         try:
             known = self._known_as(stat(str(path)))
         except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({os.strerror(error.errno or 0)})") from error
+            raise unreadable(path, error) from error
         if known:
             return known
         with take_snapshot(path) as snapshot:

@@ -4,6 +4,7 @@ import os
 from pathlib import PurePosixPath
 
 from liveso.roots import inside, root_of
+from liveso.withheld import NoAnswer, in_time, no_answer
 
 _MOST_LINKS = 40  # path_resolution(7)
 
@@ -12,12 +13,13 @@ def chain(path: str) -> frozenset[tuple[str, str]]:
     """Every `(directory, name)` that is looked up on the way to `path`, through all symbolic links, which lead nowhere
     but below the root that it is below (liveso.roots).
 
-    Where the way ends early, because an entry is missing, that entry is the last.
+    Where the way ends early, because an entry is missing, that entry is the last. Behind one that does not come, none
+    counts as a link.
     """
     entries: set[tuple[str, str]] = set()
     top = root_of(path) or "/"
     waiting = list(reversed(PurePosixPath(inside(path)).parts[1:]))
-    folder, links = top, 0
+    folder, links, comes = top, 0, True
     while waiting:
         name = waiting.pop()
         if name == "..":
@@ -26,10 +28,13 @@ def chain(path: str) -> frozenset[tuple[str, str]]:
         entries.add((folder, name))
         here = os.path.join(folder, name)
         try:
-            target = os.readlink(here)
+            if not comes:
+                raise no_answer(here)
+            target = _link_at(here)
         except FileNotFoundError:
             break
-        except OSError:
+        except OSError as error:
+            comes = not isinstance(error, NoAnswer)
             folder = here
             continue
         links += 1
@@ -40,3 +45,7 @@ def chain(path: str) -> frozenset[tuple[str, str]]:
             folder, parts = top, parts[1:]
         waiting.extend(reversed(parts))
     return frozenset(entries)
+
+
+def _link_at(path: str) -> str:
+    return in_time(path, lambda: os.readlink(path))

@@ -4,6 +4,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from liveso.withheld import in_time
+
 _SILENT = {"9p", "afs", "ceph", "cifs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "proc", "smb3", "smbfs", "sysfs"}
 _SILENT |= {"gfs2", "virtiofs", "vboxsf", "vmhgfs"}
 
@@ -12,7 +14,7 @@ def silent_kind(folder: str) -> str:
     """The kind of the file system that a folder lies on, if that has no inotify(7) events for changes made elsewhere:
     on the network, in another machine, in the kernel or in a program (FUSE). Empty for all others."""
     try:
-        device = os.stat(folder).st_dev
+        device = in_time(folder, lambda: os.stat(folder)).st_dev
     except OSError:
         return ""
     kind = _kind(device)

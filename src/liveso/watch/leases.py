@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liveso.process.memory_map import MappedFile
+from liveso.roots import open_file
 from liveso.store import Version
+from liveso.watch.file_systems import silent_kind
 
 _BREAK_TIME = 45.0  # seconds, where the kernel does not say
 _REASONS = {
@@ -37,10 +39,13 @@ class Leases:
         """Hold writers of a file up from now on. Returns why that cannot be, or nothing."""
         if file in self._held or file.is_deleted:
             return ""
+        if kind := silent_kind(os.path.dirname(file.path)):
+            # who has a file there open cannot end before the file system answers (FUSE_FLUSH)
+            return f"its file system ({kind}) does not hold all of its writers up"
         try:
-            descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_file(file.path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
-            return f"it cannot be opened ({os.strerror(error.errno or 0)})"
+            return f"it cannot be opened ({error.strerror})"
         try:
             if os.fstat(descriptor).st_ino != file.inode:
                 return "another file lies at its path by now"

@@ -5,6 +5,7 @@ import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from asyncinotify import Event, Inotify, Mask
@@ -12,6 +13,7 @@ from asyncinotify import Watch as DirectoryWatch
 
 from liveso.watch.chain import chain
 from liveso.watch.file_systems import silent_kind
+from liveso.withheld import NoAnswer, in_time
 
 _EVENTS = (
     Mask.CREATE
@@ -222,14 +224,15 @@ class Watcher:
         """Watch a folder. Returns why that cannot be, or nothing."""
         if self._inotify is None:
             self._begin()
-        if self._inotify is None:
+        inotify = self._inotify
+        if inotify is None:
             return self._no_inotify
         try:
-            self._watches[folder] = self._inotify.add_watch(folder, _EVENTS)
+            self._watches[folder] = in_time(folder, lambda: inotify.add_watch(folder, _EVENTS))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return ""  # gone: its parent is watched too
-            return _REASONS.get(error.errno or 0, f"no watch can be had ({os.strerror(error.errno or 0)})")
+            return _REASONS.get(error.errno or 0, f"no watch can be had ({error.strerror})")
         if kind := silent_kind(folder):
             self._silent[folder] = f"its file system ({kind}) does not tell of all changes"
         return ""
@@ -258,10 +261,11 @@ def _problem(paths: list[str], reason: str) -> str:
 
 
 def _state(entry: _Entry) -> _Seen:
-    """What an entry of a folder leads to; nothing where it is not there. Of a folder only which one it is: each file in
-    it that comes or goes changes its times."""
+    """What an entry of a folder leads to; nothing where it is not there, or does not come. Of a folder only which one
+    it is: each file in it that comes or goes changes its times."""
+    path = os.path.join(*entry)
     try:
-        info = os.lstat(os.path.join(*entry))
+        info = in_time(path, lambda: os.lstat(path))
     except OSError:
         return ()
     which = (info.st_dev, info.st_ino)
@@ -280,4 +284,10 @@ def _is_complete(event: Event, entry: _Entry) -> bool:
     """A file that was renamed here or closed by its writer is there; so is a new symbolic link."""
     if event.mask & (Mask.MOVED_TO | Mask.CLOSE_WRITE):
         return True
-    return bool(event.mask & Mask.CREATE) and os.path.islink(os.path.join(*entry))
+    return bool(event.mask & Mask.CREATE) and _is_link(os.path.join(*entry))
+
+
+def _is_link(path: str) -> bool:
+    with suppress(NoAnswer):
+        return in_time(path, lambda: os.path.islink(path))
+    return False

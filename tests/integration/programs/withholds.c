@@ -14,7 +14,6 @@
 #define PAGE 4096
 
 int version(void);
-extern char **environ;
 
 static char *page_of(const char *name)
 {
@@ -22,7 +21,7 @@ static char *page_of(const char *name)
 	if (!strcmp(name, "list"))
 		address = (uintptr_t)_r_debug.r_map->l_next->l_next;
 	else if (!strcmp(name, "environment"))
-		address = (uintptr_t)environ[0];
+		address = (uintptr_t)getenv("LARGE") + 2 * PAGE; /* its neighbours may hold our own frames */
 	else
 		address = (uintptr_t)((struct link_map *)_r_debug.r_map->l_next->l_next)->l_ld;
 	return (char *)(address & ~(uintptr_t)(PAGE - 1));

@@ -1,0 +1,100 @@
+"""What may not come for a long time, or never: a file on a server that does not answer, or in a file system of a
+process's own (fuse(4)), and memory that is mapped from one. Whoever asks for it waits in the kernel, until it comes or
+he is killed. So nobody does it but threads that may be left behind."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+_PATIENCE, _LEAST_PATIENCE = 1.0, 0.05  # seconds: less, the more is waited for
+_LESS = 4
+_MOST_WAITING = 512
+_LONGEST_ASIDE = 10.0  # seconds
+
+_T = TypeVar("_T")
+
+
+class NoAnswer(TimeoutError):
+    """Something did not come in time. It may do so later."""
+
+
+def no_answer(of: object) -> NoAnswer:
+    return NoAnswer(errno.ETIMEDOUT, "its file system does not answer", str(of))
+
+
+class _Reader(Thread):
+    """Does one act after another; no process waits at its end for one that waits itself."""
+
+    def __init__(self) -> None:
+        super().__init__(name="reader", daemon=True)
+        self._acts: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self.start()
+
+    def begin(self, act: Callable[[], _T]) -> Future[_T]:
+        future: Future[_T] = Future()
+        future.set_running_or_notify_cancel()
+        self._acts.put((act, future))
+        return future
+
+    def run(self) -> None:
+        while True:
+            act, future = self._acts.get()
+            try:
+                future.set_result(act())
+            except BaseException as error:
+                future.set_exception(error)
+            _idle.append(self)
+            del act, future  # what they hold may be large
+
+
+_idle: list[_Reader] = []
+_waiting: dict[Hashable, Future[Any]] = {}
+os.register_at_fork(after_in_child=_idle.clear)  # a child has none of these threads
+
+
+def in_time(of: Hashable, act: Callable[[], _T], discard: Callable[[_T], object] | None = None) -> _T:
+    """What `act` returns, which asks for something `of` a process, by its number, or of a file, by its path. Raises
+    NoAnswer where it takes longer than a moment, and from then on until it is over, and what `act` raises. `discard` is
+    given what comes later."""
+    future = _begin(of, act)
+    try:
+        return future.result(max(_PATIENCE / _LESS ** len(_waiting), _LEAST_PATIENCE))
+    except TimeoutError:
+        if future.done():
+            return future.result()  # it came at this moment, or that was its own error
+        if discard:
+            future.add_done_callback(lambda done: None if done.exception() else discard(done.result()))
+        _waiting[of] = future
+    raise no_answer(of)
+
+
+async def aside(of: Hashable, act: Callable[[], _T], limit: float = _LONGEST_ASIDE) -> _T:
+    """As `in_time` for what may take long, such as reading a large file, up to `limit` seconds: nothing else waits for
+    it meanwhile."""
+    future = _begin(of, act)
+    await asyncio.wait({waiting := asyncio.wrap_future(future)}, timeout=limit)
+    if waiting.done():
+        return waiting.result()
+    waiting.cancel()  # so that nobody is told of an error that comes later
+    _waiting[of] = future
+    raise no_answer(of)
+
+
+def _begin(of: Hashable, act: Callable[[], _T]) -> Future[_T]:
+    for one in [one for one, future in list(_waiting.items()) if future.done()]:
+        _waiting.pop(one, None)
+    if of in _waiting or len(_waiting) >= _MOST_WAITING:
+        raise no_answer(of)
+    return _a_reader().begin(act)
+
+
+def _a_reader() -> _Reader:
+    with suppress(IndexError):
+        return _idle.pop()
+    return _Reader()
