@@ -135,8 +135,8 @@ def test_it_is_installed_on_a_fresh_root_and_leaves_nothing_there(release: str, 
         root.install(offered(root, Path(PACKAGE)))
         assert root.run("liveso", "--version").startswith("liveso ")
         root.run("liveso", "check", f"{APP}/1.so", f"{APP}/2.so")
-        # the manuals, as far as the root keeps any; what the shells complete, by the click that is installed there
-        ask = 'COMP_WORDS=(liveso roll); COMP_CWORD=1; _liveso_completion liveso; echo "${COMPREPLY[@]}"'
+        # the manuals, as far as the root keeps any; what a shell completes
+        ask = 'COMP_WORDS=(liveso roll); COMP_CWORD=1; _liveso; echo "${COMPREPLY[@]}"'
         completion = "/usr/share/bash-completion/completions/liveso"
         assert root.run("bash", "-c", f". {completion}; {ask}").split() == ["rollback"]
         assert root.attempt("sh", "-c", "liveso status 2>&1").returncode == 4, "no systemd runs: no daemon"

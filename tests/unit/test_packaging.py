@@ -12,8 +12,6 @@ import pytest
 
 from liveso.cli import COMMANDS, liveso
 from liveso.settings import VARIABLES, defaults, read_settings
-from tests.harness import BIN
-from tools.packaging.completions import completions
 from tools.packaging.documented import exit_codes, settings
 from tools.packaging.man_pages import command_pages, settings_page
 from tools.packaging.settings_file import settings_file
@@ -102,25 +100,6 @@ def test_man_shows_each_without_a_warning(tmp_path: Path) -> None:
         )
         assert done.returncode == 0 and not done.stderr, done.stderr
         assert "SEE ALSO" in re.sub(".\b", "", done.stdout)  # bold is the same letter twice
-
-
-def test_a_shell_is_given_commands_and_options(tmp_path: Path) -> None:
-    (script,) = [text for place, text in completions() if "bash" in place]
-    file = tmp_path / "liveso"
-    file.write_text(script)
-    ask = f'. {file}; COMP_WORDS=(liveso "$1" "$2"); COMP_CWORD=$3; _liveso_completion liveso; echo "${{COMPREPLY[@]}}"'
-
-    found = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
-
-    def reply(first: str, second: str, at: int) -> list[str]:
-        done = subprocess.run(
-            ["bash", "-c", ask, "bash", first, second, str(at)], env=found, capture_output=True, text=True
-        )
-        assert not done.stderr, done.stderr
-        return done.stdout.split()
-
-    assert reply("ro", "", 1) == ["rollback"]
-    assert "--canary" in reply("daemon", "--", 2)
 
 
 def depended_on() -> list[str]:

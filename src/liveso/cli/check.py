@@ -93,7 +93,9 @@ class _Question:
 @click.option(
     "--policy", type=click.Choice([it.value for it in Policy]), default="strict", help="Which findings refuse."
 )
-@click.option("--debug-dir", multiple=True, help="A folder with debug information, like /usr/lib/debug.")
+@click.option(
+    "--debug-dir", multiple=True, metavar="FOLDER", help="A folder with debug information, like /usr/lib/debug."
+)
 @click.option("--debuginfod/--no-debuginfod", default=True, help="Ask the servers in DEBUGINFOD_URLS.")
 @click.option("--plan", "wants_plan", is_flag=True, help="Show what an update would open, relink and write.")
 @click.option("--verbose", "-v", is_flag=True, help="Show all findings and places.")

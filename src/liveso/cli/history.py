@@ -24,7 +24,15 @@ _WORDS = {
 @click.command()
 @click.argument("what", metavar="[PID|NAME]", default="")
 @click.option("--since", type=Moment(), default=0.0, help="Only what happened since: 30m, 2h, 3d, or a date and time.")
-@click.option("--limit", "-n", type=click.IntRange(1), default=1000, show_default=True, help="At most so many events.")
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="At most so many events.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of events.")
 def history(what: str, since: float, limit: int, as_json: bool) -> None:
     """Show what happened: which process runs which version since when and why, and who allowed or took back what.

@@ -10,7 +10,10 @@ _PORT = 7357
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help=f"The port, of the loopback interface; {_PORT} if not said."
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help=f"The port, of the loopback interface; {_PORT} if not said.",
 )
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="A Unix socket instead, for this user alone.")
 def page(port: int | None, path: Path | None) -> ExitCode:
