@@ -44,7 +44,7 @@ class Liveso(dnf.Plugin):
         except Exception:  # an error of dnf's own kind would end the transaction
             logger.debug("liveso: the packages' files are not known", exc_info=True)
             files = []
-        self._run("apt-before", "".join(it + "\n" for it in files), _BEFORE)
+        self._run("before-unpacking", "".join(it + "\n" for it in files), _BEFORE)
 
     def transaction(self):
         """All files are in their places. dnf runs this once, and also where there was nothing to do."""
@@ -52,7 +52,7 @@ class Liveso(dnf.Plugin):
             return
         self._is_begun = False
         try:
-            said = self._run("apt-after", "", _AFTER)
+            said = self._run("after-unpacking", "", _AFTER)
         except KeyboardInterrupt:  # somebody does not want to wait; the transaction is done, and dnf goes on
             return
         for line in said.splitlines():

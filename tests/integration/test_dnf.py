@@ -119,15 +119,15 @@ def test_another_command_and_a_plugin_that_is_switched_off(dnf: DnfSystem) -> No
     root.run("chmod", "+x", "/opt/told")
     root.write("etc/dnf/plugins/liveso.conf", "[main]\nenabled = 1\ncommand = /opt/told\n")
     dnf.offer(2)
-    assert said(dnf.dnf("upgrade")) == ["liveso: apt-after"]
+    assert said(dnf.dnf("upgrade")) == ["liveso: after-unpacking"]
     assert "liveso" not in dnf.dnf("-q", "reinstall", "libprobe")
-    root.run("sh", "-c", "test $(grep -c 'liveso: apt-after' /var/log/dnf.log) = 2")
+    root.run("sh", "-c", "test $(grep -c 'liveso: after-unpacking' /var/log/dnf.log) = 2")
     root.write("opt/told", '#!/bin/sh\n{ echo "$1"; cat; } >>/opt/asked\n')
     dnf.offer(3)
     output = dnf.dnf("upgrade")
     assert said(output) == [] and "Complete!" in output, output
     first, file, last = root.run("cat", "/opt/asked").stdout.splitlines()
-    assert (first, last) == ("apt-before", "apt-after")
+    assert (first, last) == ("before-unpacking", "after-unpacking")
     assert file.startswith("/") and file.endswith("/libprobe-1.0-3.x86_64.rpm")
 
     dnf.dnf("upgrade")  # nothing to do

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from liveso.cli.apt_after import lines
+from liveso.cli.after_unpacking import lines
 from liveso.dpkg import archives_in, libraries_of
 from liveso.services.packages import read_packages
 from tests.apt_root import build_package
@@ -113,6 +113,6 @@ def test_nothing_changed_is_nothing_said() -> None:
 def test_the_hooks_that_are_installed_are_what_apt_understands() -> None:
     dump = ["apt-config", "-c", "packaging/apt/50liveso", "dump"]
     shown = subprocess.run(dump, check=True, capture_output=True, text=True).stdout
-    for name, hook in (("Pre-Install-Pkgs", "apt-before"), ("Post-Invoke", "apt-after")):
+    for name, hook in (("Pre-Install-Pkgs", "before-unpacking"), ("Post-Invoke", "after-unpacking")):
         (line,) = (it for it in shown.splitlines() if f"/usr/bin/liveso {hook}" in it)
         assert line.startswith(f'DPkg::{name}:: "test ! -x /usr/bin/liveso || timeout ') and line.endswith('|| true";')

@@ -62,8 +62,8 @@ def test_lines_of_liveso_are_shown_once_and_nothing_else(
 ) -> None:
     caplog.set_level(logging.INFO, "dnf")
     asked = tmp_path / "asked"
-    run(module, script(tmp_path, f'echo "$1: $(cat)" >>{asked}; [ "$1" = apt-before ] || echo "liveso: x\nelse"'))
-    assert asked.read_text() == "apt-before: /cache/one.rpm\napt-after: \n"
+    run(module, script(tmp_path, f'echo "$1: $(cat)" >>{asked}; [ "$1" = before-unpacking ] || echo "liveso: x\nelse"'))
+    assert asked.read_text() == "before-unpacking: /cache/one.rpm\nafter-unpacking: \n"
     assert caplog.messages == ["liveso: x"]
 
 
@@ -94,13 +94,13 @@ def test_who_does_not_want_to_wait_after_the_transaction_does_not_end_dnf(
 
     def interrupted(command: list[str], **_options: object) -> subprocess.CompletedProcess[bytes]:
         asked.append(command[1])
-        if command[1] == "apt-after":
+        if command[1] == "after-unpacking":
             raise KeyboardInterrupt
         return subprocess.CompletedProcess(command, 0, b"")
 
     monkeypatch.setattr(module.subprocess, "run", interrupted)
     run(module, script(tmp_path, ""))
-    assert asked == ["apt-before", "apt-after"]
+    assert asked == ["before-unpacking", "after-unpacking"]
 
 
 def test_files_that_dnf_does_not_know_leave_the_rest_as_it_is(module: Any, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_files_that_dnf_does_not_know_leave_the_rest_as_it_is(module: Any, tmp_p
         raise RuntimeError
 
     run(module, script(tmp_path, f'echo "$1" >>{asked}; cat >>{asked}'), packages=[SimpleNamespace(localPkg=fails)])
-    assert asked.read_text().splitlines() == ["apt-before", "apt-after"]
+    assert asked.read_text().splitlines() == ["before-unpacking", "after-unpacking"]
 
 
 def test_another_root_is_not_the_daemon_s(module: Any, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ _NO_ARGUMENTS: tuple[type[click.UsageError], ...] = (
 )
 """What click raises where nothing is asked; before its version 8.2 it shows the help, and that is all."""
 
-_HIDDEN = frozenset({"apt_before", "apt_after"})
-"""The hooks of apt's and dnf's (docs/apt.md, docs/dnf.md), written `apt-before`, `apt-after`."""
+_HIDDEN = frozenset({"before_unpacking", "after_unpacking"})
+"""What apt and dnf run (docs/apt.md, docs/dnf.md), written `before-unpacking`, `after-unpacking`."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 

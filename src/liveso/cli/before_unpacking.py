@@ -2,7 +2,7 @@ import sys
 
 import click
 
-from liveso.cli.apt import BEFORE_LIMIT, quietly
+from liveso.cli.unpacking import BEFORE_LIMIT, quietly
 from liveso.client.ask import ask_daemon
 from liveso.dpkg import archives_in
 from liveso.settings import read_settings
@@ -13,7 +13,7 @@ _LONGEST_INPUT = 16 << 20  # characters
 
 
 @click.command()
-def apt_before() -> None:
+def before_unpacking() -> None:
     """What apt (DPkg::Pre-Install-Pkgs) and dnf run before packages are unpacked: have judged what they bring."""
     with quietly(BEFORE_LIMIT):
         archives = archives_in(sys.stdin.read(_LONGEST_INPUT).splitlines())

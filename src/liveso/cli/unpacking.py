@@ -1,5 +1,5 @@
-"""What both hooks of apt's share, which dnf's plugin runs, too: whatever goes wrong in them, apt or dnf goes on as if
-they were not there (docs/apt.md, docs/dnf.md)."""
+"""What both commands share that package managers run, before and after they unpack: whatever goes wrong in them, apt or
+dnf goes on as if they were not there (docs/apt.md, docs/dnf.md)."""
 
 import os
 import signal

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import click
 
-from liveso.cli.apt import AFTER_LIMIT, ANSWER_WITHIN, RESULTS_WITHIN, quietly
+from liveso.cli.unpacking import AFTER_LIMIT, ANSWER_WITHIN, RESULTS_WITHIN, quietly
 from liveso.client.answer import rank
 from liveso.client.ask import ask_daemon
 from liveso.dpkg import number_of, shortened
@@ -15,7 +15,7 @@ _MOST_CVES = 12  # that a line names
 
 
 @click.command()
-def apt_after() -> None:
+def after_unpacking() -> None:
     """What apt (DPkg::Post-Invoke) and dnf run when packages are unpacked: say what is in force in processes."""
     with quietly(AFTER_LIMIT):
         question = {"pid": str(os.getpid()), "wait": str(RESULTS_WITHIN)}
