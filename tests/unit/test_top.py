@@ -8,9 +8,9 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
-from liveso.cli.top_app import Top
-from liveso.cli.top_rows import rows, why
-from liveso.cli.top_windows import Asked, Told
+from liveso.cli.top.app import Top
+from liveso.cli.top.rows import rows, why
+from liveso.cli.top.windows import Asked, Told
 from liveso.client.answer import Status, read_status
 from liveso.errors import NoDaemon
 from liveso.services.acts import Acts

@@ -1,4 +1,4 @@
-"""The `liveso` command: one file a subcommand, which is loaded when it is asked for.
+"""The `liveso` command: one file a subcommand, or one folder, which is loaded when it is asked for.
 
 What a subcommand imports is what its start costs: numpy, drgn and the daemon's parts are for those that need them.
 """

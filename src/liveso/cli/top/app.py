@@ -12,8 +12,8 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from liveso.cli.screen import STYLES
-from liveso.cli.top_rows import Row, rows, why
-from liveso.cli.top_windows import Asked, Told
+from liveso.cli.top.rows import Row, rows, why
+from liveso.cli.top.windows import Asked, Told
 from liveso.client.answer import ROLLED_BACK, UPDATED, Status
 from liveso.errors import LivesoError
 from liveso.services.acts import Acts

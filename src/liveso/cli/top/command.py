@@ -18,7 +18,7 @@ def top() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Declined("top needs a terminal; `liveso status` shows the same once", ExitCode.BAD_INPUT)
     try:
-        from liveso.cli.top_app import Top  # textual is only for this
+        from liveso.cli.top.app import Top  # textual is only for this
     except ModuleNotFoundError as error:
         raise NotInstalled(f"top needs the Python package textual ({error}); `liveso status` does not") from error
 
