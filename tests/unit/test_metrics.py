@@ -1,5 +1,7 @@
 """What Prometheus is told."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -73,3 +75,21 @@ def test_names_that_users_choose_do_not_fill_the_memory() -> None:
     libraries = {dict(labels)["library"] for name, labels in values(metrics) if name == "liveso_updates_total"}
     assert len(libraries) == 501
     assert values(metrics)["liveso_updates_total", frozenset({("library", "other"), ("result", "updated")})] == 1500
+
+
+def test_a_step_is_counted_among_those_that_took_as_long_or_less() -> None:
+    metrics = Metrics({})
+    for milliseconds in (0.5, 1.0, 1.1, 30_001.0):
+        metrics.note(replace(_EVENT, steps={"open": milliseconds}))
+    found = values(metrics, "application/openmetrics-text; version=1.0.0")
+
+    def at_most(bound: str) -> float:
+        return found["liveso_update_step_seconds_bucket", frozenset({("step", "open"), ("le", bound)})]
+
+    assert (at_most("0.001"), at_most("0.0025"), at_most("30.0"), at_most("+Inf")) == (2, 3, 3, 4)
+
+
+def test_what_speaks_to_others_is_loaded_when_it_is_asked_for() -> None:
+    names = "[it for it in ('prometheus_client', 'urllib.request') if it in sys.modules]"
+    line = f"import sys, liveso.daemon.run; print({names})"
+    assert subprocess.check_output([sys.executable, "-c", line], text=True) == "[]\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -88,6 +89,22 @@ def test_a_webhook_gets_json_by_post(webhook: tuple[str, list[tuple[str, bytes]]
     assert send(f"{address}/hook", b"{}") == ""
     assert got == [("application/json", b"{}")]
     assert "500" in send(f"{address}/broken", b"{}")
+
+
+def test_an_answer_that_is_no_http_is_a_reason() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            caller, _address = listener.accept()
+            with caller:
+                caller.recv(1 << 16)
+                caller.sendall(b"SSH-2.0-x\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        problem = send(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}")
+        thread.join()
+    assert "nobody was told" in problem and "SSH-2.0-x" in problem
 
 
 def test_what_happens_at_once_is_one_message_and_only_what_was_chosen(

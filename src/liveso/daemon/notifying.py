@@ -5,9 +5,7 @@ import json
 import os
 import shlex
 import subprocess
-import urllib.request
 from collections.abc import Sequence
-from urllib.error import URLError
 
 from liveso.daemon.log import log
 from liveso.daemon.supervision import Supervisor
@@ -74,14 +72,24 @@ def send(told: str, content: bytes) -> str:
     """Send a message, which is waited for. Returns what went wrong, or nothing."""
     try:
         if told.startswith(("http://", "https://")):
-            request = urllib.request.Request(told, content, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=_LIMIT):
-                return ""
+            return _post(told, content)
         done = subprocess.run(shlex.split(told), input=content, capture_output=True, timeout=_LIMIT, check=False)
         if done.returncode == 0:
             return ""
         reason = f"it ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()[-200:]}"
-    except (OSError, URLError, ValueError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         reason = str(error)
     log.warning("not-told", reason=reason)
     return f"{told}: nobody was told what happened ({reason})"
+
+
+def _post(address: str, content: bytes) -> str:
+    """Raises OSError, ValueError. What speaks HTTP is loaded by who needs it."""
+    from http.client import HTTPException
+    from urllib.request import Request, urlopen
+
+    try:
+        with urlopen(Request(address, content, {"Content-Type": "application/json"}), timeout=_LIMIT):
+            return ""
+    except HTTPException as error:  # what answers there does not speak HTTP
+        raise ValueError(f"{type(error).__name__}: {error}") from error
