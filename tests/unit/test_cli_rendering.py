@@ -41,12 +41,13 @@ def test_a_terminal_shows_first_what_asks_for_attention(tmp_path: Path, width: i
     lines = [line.rstrip() for line in shown.splitlines()]
     assert all(len(line) <= width for line in lines)
     assert lines[:4] == [
-        "1 of 3 services needs a restart: nginx",
+        "1 of 3 services needs a restart: nginx; 1 is not served: apache2",
         "problem: /opt/lib: not watched",
         "",
         "nginx: worker process — 3 processes: 812 813 814",
     ]
-    places = [shown.index(text) for text in ("refused", "held back", "updated", "17 libraries current", "apache2")]
+    body = shown.partition("812 813 814")[2]
+    places = [body.index(text) for text in ("refused", "held back", "updated", "17 libraries current", "apache2")]
     assert places == sorted(places)
     assert "not served: it sees other files" in shown
     assert lines[-1] == "/usr/bin/python3 … — 3 processes: 905 906 907: 5 to 7 libraries current"

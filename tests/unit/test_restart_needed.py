@@ -16,9 +16,10 @@ from liveso.places import Kind, Place, owner_of_session, place_of
 from liveso.process.memory_map import MappedFile, Mapping, mappings
 from liveso.services.disk import Disk
 from liveso.services.mending import Mend, Way, mend
-from liveso.services.needs import Need, Reason, Seen, headline, needs
+from liveso.services.needs import Need, Reason, Seen, needs
 from liveso.services.outdated import is_never_updated, of_liveso, outdated
 from liveso.services.overview import services
+from liveso.services.standing import Standing, headline
 from liveso.services.systemd import Unit, read_units
 from tests.harness import seen_from_here
 
@@ -195,8 +196,9 @@ def seen(pid: int, name: str, *reasons: Reason) -> Seen:
 
 def test_the_answer_and_what_a_monitor_hears() -> None:
     fine = seen(1, "fine")
-    assert needs([fine], {}, 0) == [] and headline([], 1) == "1 service runs what is on disk"
-    assert headline(list("abcdefghijkl"), 40) == "12 of 40 services need a restart: a, b, c, d, e, f, g, h, i, j …"
+    assert needs([fine], {}, 0) == [] and headline({}, 1) == "1 service runs what is on disk"
+    many = {Standing.RESTART: list("abcdefghijkl")}
+    assert headline(many, 40) == "12 of 40 services need a restart: a, b, c, d, e, f, g, h, i, j …"
     assert report([], 42, 100) == (
         OK,
         "LIVESO OK - all 42 services run what is on disk | services=0;0;;0;42 processes=0;;;0;100 reboots=0;;0;0;42",
@@ -264,11 +266,11 @@ def test_status_shows_a_library_once_for_each_service() -> None:
     ]
     claims = [Claim(it) for it in read_status({"targets": targets}).targets]
     web, fine = services(claims, {})
-    assert (web.title, web.pids, web.needs_restart, fine.is_quiet) == ("web.service", (3, 4, 5), True, True)
+    assert (web.title, web.pids, web.standing) == ("web.service", (3, 4, 5), Standing.RESTART) and fine.is_quiet
     ((row, count),) = web.rows
     assert (row.latest.path, count, web.current) == ("/lib/libssl.so.3", 2, (0, 1))
     first, second = services(claims, {1: [REASON], 3: [], 4: [], 5: []})
-    assert (first.title, first.reasons, second.needs_restart) == ("fine.service", ((REASON, 1),), False)
+    assert (first.title, first.reasons, second.standing) == ("fine.service", ((REASON, 1),), Standing.CLEAR)
     assert [it.whose for it in services([claims[0], Claim(claims[0].target, 1000)], {})] == [None, 1000]
 
 

@@ -7,8 +7,9 @@ from liveso.cli.screen import Screen
 from liveso.client.answer import Target
 from liveso.client.claims import Claim, by_pid
 from liveso.services.blocks import processes
-from liveso.services.needs import Reason, headline
+from liveso.services.needs import Reason
 from liveso.services.overview import Service, services
+from liveso.services.standing import OLD_CODE, Standing, headline
 from liveso.services.survey import look_at_all
 from liveso.settings import Settings
 from liveso.text import plural, user_name
@@ -22,9 +23,13 @@ def show(
     """Show the `chosen` ones of the processes that daemons make `claims` of."""
     shown = {it.pid: it for it in chosen}
     found = services(_narrowed(claims, shown), _look_at(claims, shown, settings))
-    in_need = [it.title for it in found if it.needs_restart]
-    answer = headline(in_need, len(found)) if found else "no process runs with live.so"
-    screen.line((answer, "bold yellow" if in_need else "bold"), hang=4)
+    named: dict[Standing, list[str]] = {}
+    for it in found:
+        if not it.standing.is_clear:
+            named.setdefault(it.standing, []).append(it.title)
+    is_chosen = any(it.standing is Standing.CHOSEN for it in found)
+    answer = headline(named, len(found), is_chosen) if found else "no process runs with live.so"
+    screen.line((answer, "bold yellow" if named else "bold"), hang=4)
     for problem in problems:
         screen.line(("problem: ", "bold red"), problem, hang=4)
     for it in found:
@@ -51,7 +56,7 @@ def _show_service(screen: Screen, it: Service) -> None:
     for note, count in it.notes:
         screen.line(("not served: ", "yellow"), f"{note}{_of_all(it, count)}", indent=2, hang=4)
     for reason, count in it.reasons:
-        word = ("old code".ljust(RESULT_WIDTH), "yellow")
+        word = (OLD_CODE.ljust(RESULT_WIDTH), "yellow")
         screen.line(word, f"  {reason.path}: {reason.why}{_of_all(it, count)}", indent=2, hang=RESULT_WIDTH + 2)
     for row, count in it.rows:
         show_row(screen, row, is_verbose=False, where=_of_all(it, count))

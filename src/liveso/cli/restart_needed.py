@@ -9,13 +9,15 @@ import click
 from liveso import __version__
 from liveso.cli.nagios import UNKNOWN, report
 from liveso.cli.screen import Screen
+from liveso.client.answer import ROLLED_BACK
 from liveso.client.claims import by_pid
 from liveso.client.gather import Gathered, gather, problems_of
 from liveso.encoding import encodable
 from liveso.errors import ExitCode, LivesoError, NoDaemon
 from liveso.places import Kind, title
 from liveso.services.blocks import processes
-from liveso.services.needs import Need, headline, needs, places_in_need
+from liveso.services.needs import Need, needs, places_in_need, titles_by_standing
+from liveso.services.standing import headline
 from liveso.services.survey import Look, look_at_all, own_processes
 from liveso.services.systemd import ask_units
 from liveso.settings import Settings, read_settings
@@ -27,13 +29,14 @@ _QUICK = 5.0  # seconds for the daemon, where something waits that knows nothing
 @dataclass(frozen=True, slots=True)
 class Found:
     """The answer: what needs a restart, of how many services and processes that were looked at; `unread` are those that
-    may not be, and `notes` what it does not cover."""
+    may not be, `notes` what it does not cover, and `is_chosen` whether something runs what a person chose."""
 
     needs: list[Need]
     places: int
     processes: int
     unread: list[int]
     notes: list[str]
+    is_chosen: bool
 
 
 @click.command("restart-needed")
@@ -63,7 +66,9 @@ def find(settings: Settings) -> Found:
     user = os.geteuid()
     gathered = gather(settings)
     notes = _notes(gathered)
-    looks, unread = look_at_all(own_processes(user), by_pid(gathered.claims()), settings)
+    claims = by_pid(gathered.claims())
+    looks, unread = look_at_all(own_processes(user), claims, settings)
+    is_chosen = any(it.result == ROLLED_BACK for claim in claims.values() for it in claim.target.libraries)
     seen = [it.seen for it in looks]
     units = ask_units(it.name for it in places_in_need(seen) if it.kind is Kind.SERVICE)
     if kept := [it.seen.pid for it in looks if it.is_kept]:
@@ -74,7 +79,7 @@ def find(settings: Settings) -> Found:
         notes.append(f"only the processes of {user_name(user)} were looked at; root sees all")
     if unread and not user:
         notes.append(f"{plural(len(unread), 'process', 'processes')} could not be looked at: {_some(unread)}")
-    return Found(needs(seen, units, user), len({it.place for it in seen}), len(seen), unread, notes)
+    return Found(needs(seen, units, user), len({it.place for it in seen}), len(seen), unread, notes, is_chosen)
 
 
 def _notes(gathered: Gathered) -> list[str]:
@@ -89,7 +94,7 @@ def _some(pids: Sequence[int]) -> str:
 
 def _show(found: Found) -> None:
     screen = Screen()
-    screen.line((headline([title(it.place) for it in found.needs], found.places), "bold"))
+    screen.line((headline(titles_by_standing(found.needs), found.places, found.is_chosen), "bold"))
     for need in found.needs:
         screen.line()
         screen.line((title(need.place), "bold"), ": ", (need.mend.text, "cyan"), hang=4)
@@ -145,7 +150,7 @@ def _answer_nagios() -> None:
     except (LivesoError, OSError) as error:
         print(f"LIVESO UNKNOWN - {printable(str(error)).replace('|', '/')}")
         raise SystemExit(UNKNOWN) from None
-    code, text = report(found.needs, found.places, found.processes)
+    code, text = report(found.needs, found.places, found.processes, found.is_chosen)
     print(text)
     raise SystemExit(code)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from liveso.client.answer import CURRENT, Library, Status, Target
-from liveso.services.by_service import Service, answer_first, services, word_rank
+from liveso.services.by_service import Service, services
+from liveso.services.standing import sentence, word_rank
 
 Json = dict[str, Any]
 _MOST_NAMED = 200  # processes of one state
@@ -26,8 +27,8 @@ def view(status: Status) -> Json:
 
 def _head(status: Status, known: Sequence[Service]) -> Json:
     return {
-        "sentence": answer_first(known),
-        "is_clear": bool(known) and all(it.is_clear for it in known),
+        "sentence": sentence([it.standing for it in known]),
+        "is_clear": bool(known) and all(it.standing.is_clear for it in known),
         "daemon": {"pid": status.pid, "version": status.version},
         "processes": len(status.targets),
         "problems": list(status.problems),

@@ -1,12 +1,13 @@
 """Processes by what they are started and ended with: which of these run old code, why, and what mends it. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from liveso.places import Kind, Place
+from liveso.client.answer import CURRENT, ROLLED_BACK, UPDATED
+from liveso.places import Kind, Place, title
 from liveso.services.mending import Mend, Way, mend
+from liveso.services.standing import OLD_CODE, Standing, standing
 from liveso.services.systemd import Unit
-from liveso.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,11 @@ class Reason:
     path: str
     why: str
     result: str = ""
+
+    @property
+    def word(self) -> str:
+        """What is said of the library in a word: the daemon's, where that says that something is left to do."""
+        return OLD_CODE if self.result in ("", CURRENT, UPDATED, ROLLED_BACK) else self.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Need:
     processes: tuple[Seen, ...]
     mend: Mend
 
+    @property
+    def standing(self) -> Standing:
+        return standing({reason.word for it in self.processes for reason in it.reasons}, is_unserved=False)
+
     def reasons(self) -> dict[Reason, list[int]]:
         """Each reason once, with its processes; what concerns most of them first."""
         found: dict[Reason, list[int]] = {}
@@ -47,7 +57,6 @@ class Need:
         return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0].path, pair[0].why)))
 
 
-_MOST_NAMED = 10
 _ORDER = (Way.RELOAD, Way.RESTART, Way.CONTAINER, Way.START_AGAIN, Way.LOG_OUT, Way.REEXECUTE, Way.REBOOT, Way.WAIT)
 
 
@@ -70,10 +79,8 @@ def needs(seen: Iterable[Seen], units: Mapping[str, Unit], user: int) -> list[Ne
     return sorted(found, key=lambda it: (_ORDER.index(it.mend.way), it.place.name, it.place.user or 0))
 
 
-def headline(in_need: Sequence[str], all_places: int) -> str:
-    """The answer in one sentence, by the titles of what is in need."""
-    if not in_need:
-        return "1 service runs what is on disk" if all_places == 1 else f"all {all_places} services run what is on disk"
-    verb = "needs" if len(in_need) == 1 else "need"
-    names = ", ".join(in_need[:_MOST_NAMED]) + (" …" if len(in_need) > _MOST_NAMED else "")
-    return f"{len(in_need)} of {plural(all_places, 'service', 'services')} {verb} a restart: {names}"
+def titles_by_standing(found: Iterable[Need]) -> dict[Standing, list[str]]:
+    titles: dict[Standing, list[str]] = {}
+    for it in found:
+        titles.setdefault(it.standing, []).append(title(it.place))
+    return titles

@@ -3,25 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from liveso.client.answer import CURRENT, UPDATED, Library, Target, rank
+from liveso.client.answer import CURRENT, Library, Target, rank
 from liveso.client.claims import Claim, is_unfinished, why_not
-from liveso.places import Kind, Place, place_of, title
+from liveso.places import Kind, Place, title
 from liveso.roots import inside
 from liveso.services.blocks import Row, common, row_of
+from liveso.services.by_service import by_place
 from liveso.services.needs import Reason
-
-_UNKNOWN_USER = -1
-_SAY_NOTHING = ("", CURRENT, UPDATED)
-"""Results of which a library's row does not tell why a restart is needed."""
+from liveso.services.standing import OLD_CODE, Standing, attention, standing
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A service as daemons know it. `whose` is the user whose daemon it is, None for the asking one's. `rows` are its
-    libraries that are not merely current, each with the number of its processes; `reasons` say why it needs a restart
-    besides; `notes` why processes of it are not served. `current` are the least and the most libraries that are current
-    in one of them, and `command` is what their command lines
-    have in common."""
+    libraries that are not merely current, each with the number of its processes; `reasons` say why it runs old code
+    besides; `notes` why processes of it are not served. `words` are what is said of its libraries, `current` the least
+    and the most that are current in one of the processes, and `command` is what their command lines have in common."""
 
     place: Place
     whose: int | None
@@ -30,7 +27,7 @@ class Service:
     reasons: tuple[tuple[Reason, int], ...]
     notes: tuple[tuple[str, int], ...]
     current: tuple[int, int]
-    needs_restart: bool
+    words: frozenset[str]
     command: str
 
     @property
@@ -48,24 +45,26 @@ class Service:
         return not (self.rows or self.reasons or self.notes)
 
     @property
-    def _order(self) -> tuple[bool, int, bool, str]:
-        worst = min((rank(row.latest.result) for row, _count in self.rows), default=rank(CURRENT))
-        return not self.needs_restart, worst, not self.notes, self.title
+    def standing(self) -> Standing:
+        return standing(self.words, bool(self.notes))
+
+    @property
+    def _order(self) -> tuple[int, str]:
+        return attention(self.words, bool(self.notes)), self.title
 
 
 def services(claims: Iterable[Claim], seen: Mapping[int, Sequence[Reason]]) -> list[Service]:
     """What asks for somebody's attention comes first. `seen` is why processes that were looked at run old code; of the
     others, what their daemon says counts."""
-    together: dict[tuple[Place, int | None], list[Target]] = {}
+    by_daemon: dict[int | None, list[Target]] = {}
     for claim in claims:
-        together.setdefault((place_of_target(claim.target), claim.user), []).append(claim.target)
-    found = [_service(place, whose, targets, seen) for (place, whose), targets in together.items()]
+        by_daemon.setdefault(claim.user, []).append(claim.target)
+    found = [
+        _service(place, whose, them, seen)
+        for whose, targets in by_daemon.items()
+        for place, them in by_place(targets).items()
+    ]
     return sorted(found, key=lambda it: it._order)
-
-
-def place_of_target(it: Target) -> Place:
-    user = _UNKNOWN_USER if it.user is None else it.user
-    return place_of(it.units, it.container, user, it.command)
 
 
 def said_of(target: Target) -> list[Reason]:
@@ -79,7 +78,7 @@ def _service(
     rows: dict[object, list[Library]] = {}
     reasons: dict[Reason, int] = {}
     notes: dict[str, int] = {}
-    counts, needs = [], False
+    counts, words = [], set[str]()
     for target in targets:
         shown = [replace(it, path=inside(it.path)) for it in target.libraries if it.word != CURRENT]
         for it in shown:
@@ -87,9 +86,9 @@ def _service(
         if target.note:
             notes[target.note] = notes.get(target.note, 0) + 1
         why = seen.get(target.pid, said_of(target))
-        needs = needs or bool(why)
+        words |= {reason.word for reason in why} | {it.result for it in shown if not is_unfinished(it)}
         for reason in why:
-            if reason.result in _SAY_NOTHING:
+            if reason.word == OLD_CODE:  # the library's row does not tell it
                 reasons[reason] = reasons.get(reason, 0) + 1
         counts.append(len(target.libraries) - len(shown))
     ordered = sorted(rows.values(), key=lambda them: (rank(them[0].result), them[0].path))
@@ -101,6 +100,6 @@ def _service(
         reasons=tuple(reasons.items()),
         notes=tuple(notes.items()),
         current=(min(counts), max(counts)),
-        needs_restart=needs,
+        words=frozenset(words),
         command=common([it.command for it in targets]),
     )

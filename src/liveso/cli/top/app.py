@@ -17,7 +17,8 @@ from liveso.cli.top.windows import Asked, Told
 from liveso.client.answer import ROLLED_BACK, UPDATED, Status
 from liveso.errors import LivesoError
 from liveso.services.acts import Acts
-from liveso.services.by_service import answer_first, services
+from liveso.services.by_service import services
+from liveso.services.standing import sentence
 from liveso.text import printable
 
 _PAUSE = 1.0  # seconds
@@ -97,7 +98,7 @@ class Top(App[None]):
             self._say("No daemon answers.", error)
             return
         self._status = status
-        self._say(answer_first(services(status.targets)), "; ".join(status.problems))
+        self._say(sentence([it.standing for it in services(status.targets)]), "; ".join(status.problems))
         self._show()
 
     def _say(self, sentence: str, remark: str) -> None:

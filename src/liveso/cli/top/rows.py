@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from liveso.client.answer import CURRENT, Library, Status
-from liveso.services.by_service import Service, services, word_rank
+from liveso.services.by_service import Service, services
+from liveso.services.standing import word_rank
 from liveso.text import plural
 
 
