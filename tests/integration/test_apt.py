@@ -46,7 +46,7 @@ def test_apt_says_what_is_in_force_and_what_is_not(system: System) -> None:
     system.says(program, 2)
     (line,) = said(output)
     assert line.startswith("liveso: libprobe1 1.0-2 → 1.0-3 not in force: program (1 process): "), output
-    assert line.endswith("; start program anew"), line
+    assert line.endswith("; end and start program again"), line
     code, answer = system.cves()
     assert code == 1
     assert [(it["state"], it["from"], it["to"], it["cves"]) for it in answer["packages"]] == [

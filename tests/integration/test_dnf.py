@@ -41,7 +41,7 @@ def test_dnf_says_what_is_in_force_and_what_is_not(dnf: DnfSystem) -> None:
     system.says(program, 2)
     (line,) = said(output)
     assert line.startswith("liveso: libprobe 1.0-2 → 1.0-3 not in force: program (1 process): "), output
-    assert line.endswith("; start program anew"), line
+    assert line.endswith("; end and start program again"), line
 
     assert said(dnf.dnf("reinstall", "libprobe")) == []  # nothing happened
     assert said(dnf.dnf("upgrade")) == []  # nothing to do

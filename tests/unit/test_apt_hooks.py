@@ -1,5 +1,6 @@
 """What apt tells its hooks, what they take out of packages, and what they say."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_what_is_in_force_comes_first_and_names_its_services_and_cves() -> None:
     assert lines(read_packages(answer(units, *rows))) == [
         "libssl3 3.0.17 → 3.0.20 in force: nginx (2 processes), redis (1)   "
         "CVE-2026-0001, CVE-2026-0002, CVE-2026-10000",
-        "libssl3 3.0.17 → 3.0.20 not in force: x (1 process): struct ssl_st grew; start x anew",
+        "libssl3 3.0.17 → 3.0.20 not in force: x (1 process): struct ssl_st grew; end and start x again",
     ]
 
 
@@ -91,14 +92,17 @@ def test_a_package_is_in_force_only_with_all_its_libraries() -> None:
 
 def test_the_cure_is_that_of_what_the_process_belongs_to() -> None:
     refused = [row(1, "/lib/libssl.so.3", OLD, OLD, NEW, "refused", "no")]
+    manager = f"user@{os.geteuid()}.service"
     for target, text in (
         (
-            {"units": ["user@1000.service", "app.slice", "editor.service"]},
+            {"units": [manager, "app.slice", "editor.service"]},
             "`systemctl --user restart editor` brings it",
         ),
-        ({"units": ["user@1000.service"]}, "log out and in again (user@1000.service)"),
+        ({"units": [manager, "init.scope"]}, "`systemctl --user daemon-reexec` brings it"),
         ({"units": ["docker.service"], "container": "4f5e"}, "restart the container 4f5e"),
-        ({"units": ["session-3.scope"]}, "start x anew"),
+        ({"units": ["user.slice", "user-0.slice", "session-3.scope"]}, "root logs out of session-3"),
+        ({"units": ["system.slice", "dbus.service"]}, "reboot: dbus.service is not to be restarted by itself"),
+        ({"units": ["system.slice", "gdm.service"]}, "`systemctl restart gdm` brings it (ends sessions)"),
     ):
         found = answer({1: ""}, *refused)
         found["targets"][0] |= target

@@ -1,26 +1,31 @@
 """The daemon's answer to `/packages` as values: which package each library came from, and which CVEs that means."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from liveso.dpkg import Entry, Fixes, Package, Provenance, Release, Tracker, fixes_between, newest
-from liveso.places import program
+from liveso.places import Place, place_of, title
+from liveso.services.mending import Mend, mend
 
 _MOST_NAMES = 3  # services that are named of many
+_UNKNOWN_USER = -1  # the answer names none
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process, and the service that people know it by: its systemd unit, its container, or else its command."""
+    """A process, and what it is started and ended with."""
 
     pid: int
     command: str
-    service: str
-    unit: str = ""
-    is_users_unit: bool = False
-    container: str = ""
+    place: Place
     note: str = ""
+
+    @property
+    def service(self) -> str:
+        """What people call that, in as few words as they do."""
+        return title(self.place).replace(".service", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +81,40 @@ def _without_lacked(libraries: list[PackagedLibrary]) -> list[PackagedLibrary]:
 
 
 def process_of(target: Mapping[str, Any]) -> Process:
-    units, command = list(target.get("units", ())), target.get("command") or "?"
-    unit = next((it for it in reversed(units) if it.endswith(".service")), "")
-    is_users = bool(unit) and any(it.startswith("user@") for it in units[: units.index(unit)])
-    container = target.get("container", "")
-    service = container or unit.removesuffix(".service") or program(command).rstrip(":")
-    return Process(target.get("pid", 0), command, service, unit, is_users, container, target.get("note", ""))
+    command = target.get("command") or "?"
+    place = place_of(target.get("units", ()), target.get("container", ""), _UNKNOWN_USER, command)
+    return Process(target.get("pid", 0), command, place, target.get("note", ""))
 
 
 def counted_services(processes: Iterable[Process]) -> str:
     """The services of processes, with the number of these: `nginx (5 processes), redis (1)`."""
-    pids: dict[str, set[int]] = {}
-    for it in processes:
-        pids.setdefault(it.service, set()).add(it.pid)
     parts: list[str] = []
-    for name, them in pids.items():
+    for them in _by_place(processes).values():
         word = "" if parts else " process" if len(them) == 1 else " processes"
-        parts.append(f"{name} ({len(them)}{word})")
+        parts.append(f"{next(iter(them.values())).service} ({len(them)}{word})")
     return ", ".join(parts)
 
 
 def cure(processes: Iterable[Process]) -> str:
-    """What brings what lies on disk into processes, as commands and words."""
-    found: dict[str, None] = {}
-    for it in processes:
-        if it.container:
-            found[f"restart the container {it.container}"] = None
-        elif it.unit and it.unit.startswith("user@"):
-            found[f"log out and in again ({it.unit})"] = None
-        elif it.unit:
-            manager = "systemctl --user" if it.is_users_unit else "systemctl"
-            found[f"`{manager} restart {it.unit.removesuffix('.service')}` brings it"] = None
-        else:
-            found[f"start {it.service} anew"] = None
-    texts = list(found)
+    """What brings what lies on disk into processes, as commands and words. systemd is not asked whether it is less."""
+    mends = [mend(place, set(them), None, os.geteuid()) for place, them in _by_place(processes).items()]
+    texts = [_in_words(it) for it in mends]
     more = [f"and {len(texts) - _MOST_NAMES} more"] if len(texts) > _MOST_NAMES else []
     return ", ".join([*texts[:_MOST_NAMES], *more])
+
+
+def _in_words(it: Mend) -> str:
+    if not it.command:
+        return it.text
+    command = " ".join(it.command).removesuffix(".service")
+    return f"`{command}` brings it" + (" (ends sessions)" if it.ends_sessions else "")
+
+
+def _by_place(processes: Iterable[Process]) -> dict[Place, dict[int, Process]]:
+    found: dict[Place, dict[int, Process]] = {}
+    for it in processes:
+        found.setdefault(it.place, {})[it.pid] = it
+    return found
 
 
 def _provenance(it: Mapping[str, Any]) -> Provenance:
