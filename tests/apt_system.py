@@ -10,31 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.apt_root import AptRoot, build_package, offer
+from tests.connections import LIBRARY, PROGRAM, flags
 from tests.harness import AGENT, LIVESO, Bench, Program, wait_until
 
 HOOKS = Path("packaging/apt/50liveso")
 FOLDER = "/usr/lib/liveso-probe"
-SHARED = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libprobe.so.1")
-LIBRARY = r"""
-#include <stdlib.h>
-struct conn { EXTRA int state; int sent; };
-struct conn *conn_new(void) { struct conn *it = calloc(1, sizeof *it); it->state = 11; return it; }
-int conn_write(struct conn *it) { if (it->state != 11) return -1; return ++it->sent; }
-int conn_version(void) { return VERSION; }
-int conn_sent(struct conn *it) { return it->sent; }
-"""
-PROGRAM = r"""
-#include <stdio.h>
-struct conn;
-struct conn *conn_new(void); int conn_write(struct conn *); int conn_version(void);
-int main(void) {
-    char line[99];
-    struct conn *it = conn_new();
-    puts("ready"), fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) printf("version %d\n", conn_version() + 0 * conn_write(it)), fflush(stdout);
-    return 0;
-}
-"""
+SONAME = "-Wl,-soname,libprobe.so.1"
 ENTRIES = [
     ("1.0-3", "Larger connections; CVE-2026-0003."),
     ("1.0-2", "Fix CVE-2026-0002 and\n    cve-2026-0001."),
@@ -100,8 +81,8 @@ class System:
 
 def files_of(bench: Bench) -> Iterator[tuple[int, dict[str, Path | str]]]:
     """What a package of the library has in it, by the number of its version."""
-    for number, extra in ((1, ""), (2, ""), (3, "long flags;")):
-        library = bench.compile(LIBRARY, f"libprobe.{number}.so", *SHARED, f"-DVERSION={number}", f"-DEXTRA={extra}")
+    for number in (1, 2, 3):
+        library = bench.compile(LIBRARY, f"libprobe.{number}.so", SONAME, *flags(number, number == 3))
         yield (
             number,
             {

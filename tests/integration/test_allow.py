@@ -10,34 +10,14 @@ import pytest
 
 from liveso.client.ask import ask_daemon
 from liveso.settings import read_settings
+from tests.connections import LIBRARY, PROGRAM, SHARED, flags
 from tests.harness import LIVESO, Bench, Program
 
-SHARED = ("-O2", "-fPIC", "-shared", "-Wl,-soname,libconn.so")
-LIBRARY = r"""
-#include <stdlib.h>
-struct conn { EXTRA int state; int sent; };
-struct conn *conn_new(void) { struct conn *it = calloc(1, sizeof *it); it->state = OPEN; return it; }
-int conn_write(struct conn *it) { if (it->state != OPEN) return -1; return ++it->sent; }
-int conn_is_open(struct conn *it) { return it->state == OPEN; }
-int conn_version(void) { return VERSION; }
-int conn_sent(struct conn *it) { return it->sent; }
-"""
-PROGRAM = r"""
-#include <stdio.h>
-struct conn;
-struct conn *conn_new(void); int conn_write(struct conn *); int conn_version(void);
-int main(void) {
-    char line[99];
-    struct conn *it = conn_new();
-    while (fgets(line, sizeof line, stdin)) { printf("version %d\n", conn_version()); fflush(stdout); }
-    return 0;
-}
-"""
+SONAME = "-Wl,-soname,libconn.so"
 
 
-def build(bench: Bench, version: int, value: int, extra: str = "") -> Path:
-    flags = (f"-DVERSION={version}", f"-DOPEN={value}", f"-DEXTRA={extra}")
-    return bench.compile(LIBRARY, f"libconn.{version}.so", *SHARED, *flags)
+def build(bench: Bench, version: int, value: int, has_other_layout: bool = False) -> Path:
+    return bench.compile(LIBRARY, f"libconn.{version}.so", SONAME, *flags(version, has_other_layout, value))
 
 
 @pytest.fixture
@@ -46,8 +26,8 @@ def asking(idle_bench: Bench) -> Bench:
     layout, too."""
     bench = idle_bench
     bench.environment["LIVE_POLICY"] = "ask"
-    for version, value, extra in ((1, 11, ""), (2, 12, ""), (3, 12, "long flags;")):
-        build(bench, version, value, extra)
+    for version, value in ((1, 11), (2, 12), (3, 12)):
+        build(bench, version, value, version == 3)
     bench.link("libconn.1.so", "libconn.so")
     bench.compile(PROGRAM, "program", "-L.", "-l:libconn.so", "-Wl,-rpath,$ORIGIN")
     bench.start_daemon()
@@ -205,7 +185,7 @@ def test_what_needs_a_library_that_waits_is_held_back_and_goes_in_with_it(asking
     bench = asking
     for number in (1, 2):
         flags = (f"-DNUMBER={number}", "-Wl,-soname,libuser.so", "-L.", f"-l:libconn.{number}.so", "-Wl,-rpath,$ORIGIN")
-        bench.compile(USER, f"libuser.{number}.so", *SHARED[:3], *flags)
+        bench.compile(USER, f"libuser.{number}.so", *SHARED, *flags)
     bench.link("libuser.1.so", "libuser.so")
     libraries = ("-L.", "-l:libuser.so", "-l:libconn.so", "-Wl,-rpath,$ORIGIN")
     bench.compile(PROGRAM_OF_USER, "program", *libraries)

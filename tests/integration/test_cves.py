@@ -11,7 +11,8 @@ import pytest
 
 from liveso import roots
 from tests.apt_root import build_package, changelog, offer
-from tests.apt_system import FOLDER, PROGRAM, System, apt_system
+from tests.apt_system import FOLDER, System, apt_system
+from tests.connections import PROGRAM
 from tests.harness import Bench, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, and have apt install")

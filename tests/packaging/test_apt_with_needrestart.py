@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.apt_root import build_package
-from tests.apt_system import ENTRIES, FOLDER, LIBRARY, SHARED
+from tests.apt_system import ENTRIES, FOLDER, SONAME
+from tests.connections import DECLARED, LIBRARY, flags
 from tests.harness import wait_until
 from tests.packaging.roots import Root, booted, fresh_root
 from tests.packaging.test_deb import APP, PACKAGE, offered, said_by_daemon
@@ -18,16 +19,15 @@ pytestmark = [
     pytest.mark.parametrize("release", ["bookworm", "trixie"]),
 ]
 
-PROGRAM = r"""
+PROGRAM = rf"""
 #include <stdio.h>
 #include <unistd.h>
-struct conn;
-struct conn *conn_new(void); int conn_write(struct conn *); int conn_version(void);
-int main(void) {
+{DECLARED}
+int main(void) {{
     struct conn *it = conn_new();
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (;; usleep(20000)) printf("version %d\n", conn_version() + 0 * conn_write(it));
-}
+}}
 """
 UNIT = f"""[Service]
 ExecStart={APP}/probe
@@ -40,8 +40,8 @@ WantedBy=multi-user.target
 def library(folder: Path, number: int) -> Path:
     """The third has another layout, and may not replace the others."""
     path = folder / f"libprobe.{number}.so"
-    flags = [f"-DVERSION={number}", f"-DEXTRA={'long flags;' if number == 3 else ''}"]
-    subprocess.run(["gcc", *SHARED, *flags, "-xc", "-", "-o", path], input=LIBRARY, text=True, check=True)
+    built: list[str | Path] = ["gcc", SONAME, *flags(number, number == 3), "-xc", "-", "-o", path]
+    subprocess.run(built, input=LIBRARY, text=True, check=True)
     return path
 
 
