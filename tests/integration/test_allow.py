@@ -88,6 +88,7 @@ def test_a_meaning_that_changed_waits_for_a_person(asking: Bench) -> None:
     done = allow(asking, *cure)
     assert done.returncode == 0 and not done.stderr, done
     assert str(asking.folder / "libconn.so") in done.stdout and "1 process" in done.stdout
+    assert f": {cure[1]} is allowed" in done.stdout, "by the name that status has for it"
     found = asking.wait_for_result(program.pid, "libconn.so", "updated")
     assert found["waiting_version"] == "" and found["version"] == digest(asking, 2)
     says(program, 2)

@@ -102,6 +102,16 @@ def test_elsewhere_than_on_a_terminal_it_says_what_to_use(daemon: MadeUpDaemon) 
     assert done.stderr == "liveso: top needs a terminal; `liveso status` shows the same once\n"
 
 
+def test_it_draws_nowhere_but_on_a_terminal(tmp_path: Path, daemon: MadeUpDaemon) -> None:
+    redirected = f"{shlex.join([sys.executable, '-m', 'liveso', 'top'])} 2>{tmp_path}/said"
+    terminal = Terminal(tmp_path, daemon.variables, "sh", "-c", redirected)
+    try:
+        terminal.shows(f"ended with {ExitCode.BAD_INPUT:d}")
+        assert "top needs a terminal" in (tmp_path / "said").read_text()
+    finally:
+        terminal.end()
+
+
 def test_textual_is_loaded_for_nothing_else() -> None:
     names = "[it for it in sys.modules if it.startswith('textual')]"
     line = f"import sys, liveso.cli.status, liveso.cli.top, liveso.page; print({names})"

@@ -45,7 +45,8 @@ def allow(folder: Path, targets: Iterable[Any], library: str, version: str) -> d
 def test_a_version_is_known_by_the_beginning_of_both_numbers(tmp_path: Path, name: str, beginning: str) -> None:
     targets = [served(1, "/lib/libone.so", NEW), served(2, "/lib/libtwo.so", ALIKE)]
     found = allow(tmp_path, targets, name, beginning)
-    assert found == {"libraries": ["/lib/libone.so"], "version": NEW.digest, "pids": [1]}
+    names = {"version": NEW.digest, "build_id": BUILD_IDS[NEW]}
+    assert found == {"libraries": ["/lib/libone.so"], **names, "pids": [1]}
     assert [it.due.is_set() for it in targets] == [True, False]
     assert Permissions(tmp_path).hold(OLD, NEW) and not Permissions(tmp_path).hold(OLD, ALIKE)
 

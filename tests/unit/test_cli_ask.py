@@ -17,6 +17,7 @@ from liveso.client.ask import ask_daemon
 from liveso.errors import ExitCode, NoDaemon, NotPermitted
 from liveso.settings import read_settings
 from liveso.text import user_name
+from tests.harness import LIVESO
 from tests.listeners import LIMIT, command, environment, http, listening
 
 NOBODY = 65534
@@ -203,6 +204,20 @@ def test_what_makes_no_sense_is_told_in_one_line(arguments: tuple[str, ...]) -> 
     done = command(environment(Path("/nowhere/liveso.sock")), *arguments)
     assert done.returncode == ExitCode.BAD_INPUT and done.stdout == ""
     assert done.stderr.startswith("liveso: ") and "--help`" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("stats",), "No such command 'stats'. Did you mean 'status' or 'restart'? See `liveso --help`"),
+        (("restart-neded",), "Did you mean 'restart-needed' or 'restart'? See `liveso --help`"),
+        (("status", "--jsn"), "'--json'? See `liveso status --help`"),
+        (("xyz",), "No such command 'xyz'; see `liveso --help`"),
+    ],
+)
+def test_a_word_that_is_misspelt_is_told_with_what_may_be_meant(arguments: tuple[str, ...], said: str) -> None:
+    done = subprocess.run([LIVESO, *arguments], capture_output=True, text=True)
+    assert done.returncode == ExitCode.BAD_INPUT and done.stderr.endswith(f"{said}\n"), done.stderr
 
 
 def test_what_is_not_there_is_a_no(tmp_path: Path) -> None:

@@ -57,6 +57,19 @@ class _Commands(click.Group):
         found = getattr(import_module(f"liveso.cli.{name}"), name)
         return found if isinstance(found, click.Command) else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = " or ".join(f"'{it}'" for it in get_close_matches(args[0], COMMANDS))
+            if not close or "Did you mean" in error.message:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {close}?", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -114,7 +127,8 @@ def main(act: Callable[[], object] | None = None) -> None:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         help_of = context.command_path if context else "liveso"
-        code = _say(f"{error.format_message().rstrip('.')}; see `{help_of} --help`", ExitCode.BAD_INPUT)
+        said = error.format_message().rstrip(".")
+        code = _say(f"{said}{' See' if said.endswith('?') else '; see'} `{help_of} --help`", ExitCode.BAD_INPUT)
     except LivesoError as error:
         code = _say(str(error), error.exit_code)
     except Exception as error:

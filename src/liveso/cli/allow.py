@@ -17,5 +17,6 @@ def allow(library: str, version: str) -> None:
     answer = ask_for(read_settings(), "/allow", {"library": library, "version": version})
     pids = answer.get("pids", ())
     processes = plural(len(pids), "process", "processes")
+    name = str(answer.get("build_id") or answer.get("version", ""))[:12]
     for path in answer.get("libraries", ()):
-        print(printable(f"{path}: {str(answer.get('version', ''))[:12]} is allowed, and goes into {processes}"))
+        print(printable(f"{path}: {name} is allowed, and goes into {processes}"))

@@ -144,7 +144,7 @@ def _summary(found: list[Group], processes: int) -> str:
     if missing:
         said = f"{plural(len(missing), 'CVE is', 'CVEs are')} fixed on disk, and not in the memory of all processes"
     elif unknown:
-        said = f"of {plural(len(unknown), 'package', 'packages')} it is not known what is missing in memory"
+        said = f"it is not known what is missing in memory of {plural(len(unknown), 'package', 'packages')}"
     else:
         said = "no CVE is known that is fixed on disk, and not in memory"
     return f"{said} ({plural(processes, 'process is', 'processes are')} served)"
@@ -158,7 +158,7 @@ def _row(it: Group) -> list[Any]:
 
 def _said(names: Sequence[str], reason: str) -> str:
     text = ", ".join(names)
-    return f"{text}; there may be more: {reason}" if text and reason else text or f"not known: {reason}"
+    return f"{text}; there may be more: {reason}" if text and reason else text or reason
 
 
 def _as_json(found: list[Group], targets: list[dict[str, Any]], chosen: list[PackagedLibrary]) -> dict[str, Any]:

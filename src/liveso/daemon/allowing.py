@@ -51,7 +51,9 @@ class Allowing:
             self._events.act(Kind.ALLOWED, path, by, after=version)
         for served, _it in waiting:
             served.due.set()
-        return {"libraries": paths, "version": version.digest, "pids": sorted({it.pid for it, _library in waiting})}
+        pids = sorted({it.pid for it, _library in waiting})
+        build_id = await asyncio.to_thread(self._build_id, version)
+        return {"libraries": paths, "version": version.digest, "build_id": build_id, "pids": pids}
 
     def _names(self, versions: set[Version]) -> dict[Version, tuple[str, ...]]:
         """What each version may be called: its SHA-256 and its build ID."""

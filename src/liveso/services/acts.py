@@ -79,7 +79,7 @@ class Acts:
         for path, version in sorted(waiting):
             answer = self._order("/allow", {"library": path, "version": version}, 0.0)
             count = plural(len(answer.get("pids", ())), "process", "processes")
-            said.append(f"{version[:12]} is allowed, and goes into {count}")
+            said.append(f"{_name(answer)} is allowed, and goes into {count}")
         return {"said": said, "failed": []}
 
 

@@ -10,6 +10,7 @@ from liveso.cli.check.rehearsed import plan_as_json, show_plan
 from liveso.cli.screen import Screen
 from liveso.errors import ExitCode
 from liveso.settings import read_settings
+from liveso.text import plural
 from liveso.verdict import DebugSource, KeptVerdicts, Policy, Weight
 
 _SHOWN = 5
@@ -91,7 +92,8 @@ def _show(screen: Screen, it: Checked, verbose: bool) -> None:
             for place in finding.where:
                 screen.line((place, "dim"), indent=6)
     if len(findings) > len(shown):
-        screen.line((f"and {len(findings) - len(shown)} more findings; -v shows all", "dim"), indent=2)
+        more = plural(len(findings) - len(shown), "more finding", "more findings")
+        screen.line((f"and {more}; -v shows all", "dim"), indent=2)
 
 
 def _as_json(it: Checked) -> dict[str, object]:

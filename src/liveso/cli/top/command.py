@@ -15,7 +15,7 @@ def top() -> None:
     waits, each after a question; / filters.
     """
     settings = read_settings()
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(it is not None and it.isatty() for it in (sys.stdin, sys.stdout, sys.stderr)):  # it draws on the last
         raise Declined("top needs a terminal; `liveso status` shows the same once", ExitCode.BAD_INPUT)
     try:
         from liveso.cli.top.app import Top  # textual is only for this
