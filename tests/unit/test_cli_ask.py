@@ -106,6 +106,7 @@ def test_permission_denied_is_not_no_daemon(hidden: str) -> None:
         folder.chmod(0o700)
     place, owner = folder if hidden == "its folder" else path, user_name(os.getuid())
     assert f"permission denied, {place} belongs to {owner}; ask as {owner}: sudo" in str(raised.value)
+    assert str(raised.value).endswith(" liveso …"), "whatever was to be done"
     assert raised.value.exit_code == ExitCode.NOT_PERMITTED
 
 

@@ -143,6 +143,18 @@ def test_a_history_that_another_could_have_written_is_not_used(tmp_path: Path) -
     assert (tmp_path / "other").read_text() == ""
 
 
+def test_why_the_history_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "file").touch()
+    history = History(tmp_path / "file" / "folder", _MANY, told.append)
+    history.start()
+    history.keep(recent(1))
+    history.close(60)
+    assert told == [
+        f"{tmp_path}/file/folder/{FILE_NAME}: the history cannot be written (Not a directory); what happens is not kept"
+    ]
+
+
 def test_what_could_not_be_written_is_told_and_counted_and_the_next_is_kept(tmp_path: Path) -> None:
     told: list[str] = []
     history = History(tmp_path, _MANY, told.append)

@@ -124,7 +124,7 @@ def _forbidden(address: Path) -> NotPermitted:
     as_owner = "sudo" if owner == 0 else f"sudo -u {name}"
     setting = "" if address == _ROOTS_SOCKET else f" env LIVE_SOCKET={address.with_suffix('')}"
     return NotPermitted(
-        f"{address}: permission denied, {place} belongs to {name}; ask as {name}: {as_owner}{setting} liveso status"
+        f"{address}: permission denied, {place} belongs to {name}; ask as {name}: {as_owner}{setting} liveso …"
     )
 
 

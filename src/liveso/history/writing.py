@@ -78,7 +78,8 @@ class History:
                 _prune(database, self._bounds)
         except (sqlite3.Error, OSError, UnsafePath) as error:
             self._lost += len(events)
-            problem = f"{self._folder / FILE_NAME}: the history cannot be written ({error}); what happens is not kept"
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            problem = f"{self._folder / FILE_NAME}: the history cannot be written ({why}); what happens is not kept"
         if not problem and self._lost:
             missing = "1 event is" if self._lost == 1 else f"{self._lost} events are"
             problem = f"{missing} missing in the history, for it could not be written"
