@@ -7,6 +7,7 @@ from pathlib import Path
 from liveso.errors import LivesoError
 
 VICTIM, ATTACKER = 12345, 65534
+ALONE = 12346  # has the processes of one test, and no others
 
 
 def as_user(user: int, act: Callable[[], object]) -> str:

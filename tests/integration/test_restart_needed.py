@@ -17,7 +17,7 @@ import pytest
 from tests.harness import LIVESO, Bench, Program, let_all_pass
 from tests.listeners import command, http
 from tests.unit.test_other_daemons import SERVE
-from tests.users import VICTIM
+from tests.users import ALONE, VICTIM
 
 PROGRAM = """
 #include <stdio.h>
@@ -136,15 +136,15 @@ def test_a_plain_user_sees_what_is_theirs_also_without_a_daemon(idle_bench: Benc
     build(bench)
     let_all_pass(bench.folder)
     own = {**bench.environment, "HOME": "/nowhere", "LIVE_SOCKET": f"{bench.folder}/none.sock"}
-    as_victim = ["setpriv", f"--reuid={VICTIM}", f"--regid={VICTIM}", "--clear-groups"]
+    as_user = ["setpriv", f"--reuid={ALONE}", f"--regid={ALONE}", "--clear-groups"]
     foreign = bench.run_plain("./program")
-    program = Program.start([*as_victim, "./program"], own, bench.folder)
+    program = Program.start([*as_user, "./program"], own, bench.folder)
     bench.programs.append(program)
     for it in (program, foreign):
         it.wait_for("1 1")
 
     def ask() -> "subprocess.CompletedProcess[str]":
-        asked = [*as_victim, str(LIVESO), "restart-needed", "--json"]
+        asked = [*as_user, str(LIVESO), "restart-needed", "--json"]
         return subprocess.run(asked, env=own, capture_output=True, text=True, check=False)
 
     before = ask()
@@ -152,7 +152,7 @@ def test_a_plain_user_sees_what_is_theirs_also_without_a_daemon(idle_bench: Benc
     replace(bench, "one", 2)
     after = ask()
     (need,) = json.loads(after.stdout)["needed"]
-    assert after.returncode == 1 and need["user"] == VICTIM
+    assert after.returncode == 1 and need["user"] == ALONE
     assert [it["pid"] for it in need["processes"]] == [program.pid]
     assert "no daemon answers" in " ".join(json.loads(after.stdout)["notes"])
 
