@@ -155,3 +155,73 @@ def test_it_is_asked_of_a_server(folder: Path, server: str) -> None:
         )
         assert shown.returncode == code, shown.stdout
         assert (MOVED in shown.stdout) == bool(code)
+
+
+ACCOUNTS = """
+struct account { long number; %s long balance; };
+long sum(struct account *it) { return it->number + 3 * it->BALANCE; }
+void set(struct account *it, long number) { it->number = number; it->BALANCE = 7 * number; }
+"""
+OTHERS = "struct other { long first, second; }; long other(struct other *it) { return it->first; }"
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(
+    ("flags", "member", "balance", "is_refused"),
+    [
+        ("-g", "long limit;", "limit", False),
+        ("-gdwarf-4", "long limit;", "limit", False),
+        ("-g -ffunction-sections", "long limit;", "limit", False),
+        ("-g0", "", "balance", True),
+        ("-g1", "", "balance", True),
+    ],
+)
+def test_it_tells_edits_only_in_code_that_it_describes(
+    folder: Path, compiler: str, flags: str, member: str, balance: str, is_refused: bool
+) -> None:
+    """The same code comes from another member that is accessed, and, without types, from one that moved; of the rest
+    of the library the types are known."""
+    versions = []
+    for name, members, accessed in (("old", member, "balance"), ("new", member or "long limit;", balance)):
+        (folder / name).mkdir()
+        for part, text, options in (
+            ("accounts", ACCOUNTS % members, [*flags.split(), f"-DBALANCE={accessed}"]),
+            ("others", OTHERS, ["-g"]),
+        ):
+            (folder / name / f"{part}.c").write_text(text)
+            command = [compiler, "-O2", "-fPIC", *options, "-c", f"{part}.c", "-o", f"{part}.o"]
+            subprocess.run(command, check=True, cwd=folder / name)
+        subprocess.run([compiler, "-shared", "accounts.o", "others.o", "-o", "a.so"], check=True, cwd=folder / name)
+        versions.append(folder / name / "a.so")
+    old, new = versions
+    moved = [it.text for it in refusals(old, new, DebugSource()) if "witness that a member moved" in it.text]
+    assert bool(moved) == is_refused
+
+
+BOOK = """
+pub struct Account { number: u64, %s balance: u64 }
+pub mod shop { pub struct Book { pub first: Option<Box<super::Account>>, pub count: u8 } }
+#[no_mangle]
+pub extern "C" fn add(book: &mut shop::Book, number: u64) {
+    book.first = Some(Box::new(Account { number, %s balance: 3 }));
+    book.count += 1;
+}
+#[no_mangle]
+pub extern "C" fn balance(book: &shop::Book) -> u64 {
+    book.first.as_ref().map_or(0, |it| it.balance + it.number)
+}
+"""
+
+
+def test_types_in_modules_of_rust_are_compared(folder: Path) -> None:
+    versions = []
+    for name, member, value in (("old", "", ""), ("new", "closed: u64,", "closed: 0,"), ("same", "", "")):
+        text = (BOOK % (member, value)).replace("balance: 3", "balance: 4" if name == "same" else "balance: 3")
+        (folder / name).mkdir()
+        (folder / name / "book.rs").write_text(text)
+        command = ["rustc", "--crate-type=cdylib", "--crate-name=book", "-Copt-level=0", "-g", "-Awarnings", "book.rs"]
+        subprocess.run(command, check=True, cwd=folder / name)
+        versions.append(folder / name / "libbook.so")
+    old, new, same = versions
+    assert "struct Account changes from 16 to 24 bytes" in [it.text for it in refusals(old, new, DebugSource())]
+    assert not refusals(old, same, DebugSource())

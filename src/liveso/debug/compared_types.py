@@ -5,7 +5,7 @@ from functools import cached_property
 
 from liveso.debug.debug_files import DebugSource
 from liveso.debug.debug_info import DebugInfo, Layout, read_debug_info
-from liveso.debug.type_census import is_unchanged, take_census
+from liveso.debug.type_census import Census, is_unchanged, take_census
 from liveso.elf import Image
 
 
@@ -43,11 +43,20 @@ class ComparedTypes:
         """Whether both versions have debug information that could be read to its end, and no type differs in it."""
         if not (self.old.knows_all and self.new.knows_all) or self.changed:
             return False
-        old, new = (
+        return is_unchanged(*self._censuses)
+
+    def describe(self, old: int, new: int) -> bool:
+        """Whether the code at an address of each version is of a part whose types are known."""
+        before, after = self._censuses
+        return before is not None and after is not None and before.describes(old) and after.describes(new)
+
+    @cached_property
+    def _censuses(self) -> tuple[Census | None, Census | None]:
+        before, after = (
             take_census((image.content, *(it.read_bytes() for it in debug.files)))
             for image, debug in zip(self.images, (self.old, self.new), strict=True)
         )
-        return is_unchanged(old, new)
+        return before, after
 
 
 def _all_types(it: DebugInfo) -> dict[str, set[Layout]]:

@@ -35,6 +35,8 @@ _INLINE = re.compile(rb"(\w{1,64})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _NAMES_PER_BYTE, _LONGEST_NAME = 64, 4096  # in a table of strings; bytes
 _MOST_STEPS = 1 << 20  # from type to type: about ten seconds
+_RUST = b"rustc version"
+_PATH = re.compile(rb"\b[A-Za-z_]\w*(?:::[A-Za-z_]\w*)+")
 _NUMBERED = re.compile(r"\.\d+$")
 
 
@@ -106,7 +108,10 @@ def read_debug_info(image: Image, source: DebugSource, origin: str = "") -> Debu
     paths = (module.debug_file_path, module.supplementary_debug_file_path) if found.has_types else ()
     found.files = tuple(Path(path) for path in paths if path and Path(path).is_file())
     try:
-        _Collector(program, image, found).collect(_names(image, found.files) if found.has_types else set())
+        collector = _Collector(program, image, found)
+        collector.collect(_names(image, found.files) if found.has_types else set())
+        if found.has_types:
+            collector.collect_in_modules(_paths_of_rust(image, found.files))
     except ImageError:
         return DebugInfo()  # its variables cannot be located, as data-layout says; or its strings or types have no end
     except Exception as error:  # damaged: drgn has one type for each cause; the code is judged instead
@@ -158,6 +163,17 @@ def _names(image: Image, files: tuple[Path, ...]) -> set[str]:
     for table in strings:
         names.update(_referenced_names(table, references))
     return {name for name in names if _NAME.fullmatch(name)}
+
+
+def _paths_of_rust(image: Image, files: tuple[Path, ...]) -> set[str]:
+    """The names with their modules in a version that rustc has compiled: of each type to which something points, or
+    that is an argument of another one, there is a text that has its name so (`&mut account::Account`)."""
+    tables = [
+        it for content in (image.content, *(it.read_bytes() for it in files)) for it in _data(content, ".debug_str")
+    ]
+    if not any(_RUST in it for it in tables):
+        return set()
+    return {path.decode() for table in tables for path in _PATH.findall(table)}
 
 
 def _data(content: bytes, name: str) -> list[bytes]:
@@ -218,6 +234,17 @@ class _Collector:
                 self._walk(found, self._found.others)
         for name, layouts in self._found.reachable.items():
             self._found.others.get(name, set()).difference_update(layouts)
+
+    def collect_in_modules(self, paths: set[str]) -> None:
+        """Take in the types that names with `::` stand for, which drgn reads as those of C++ only. Something points to
+        them, or has them as an argument."""
+        self._program.language = drgn.Language.CPP
+        for path in sorted(paths):
+            try:
+                found = self._program.type(path)
+            except Exception:  # no type of that name, or one that drgn cannot represent
+                continue
+            self._walk(found, self._found.reachable)
 
     def _variable(self, symbol: drgn.Symbol, file: str, start: int, ambiguous: set[str]) -> None:
         is_thread_local = symbol.kind == drgn.SymbolKind.TLS

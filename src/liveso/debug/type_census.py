@@ -3,16 +3,15 @@ to: code may reach them by a cast alone."""
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from elftools.common.exceptions import DWARFError
 from elftools.dwarf.die import DIE
+from elftools.dwarf.ranges import BaseAddressEntry
 from elftools.elf.elffile import ELFFile
 
 from liveso.elf.compression import check_compressed
-
-Census = dict[str, frozenset[tuple[object, ...]]]
-"""The layouts that each name stands for; those without one are under the empty name."""
 
 _LARGEST = 32 << 20  # bytes of .debug_info: about a minute
 _COMPOUND = {"DW_TAG_structure_type": "struct", "DW_TAG_class_type": "struct", "DW_TAG_union_type": "union"}
@@ -23,6 +22,20 @@ _POINTERS = frozenset(
     {"DW_TAG_pointer_type", "DW_TAG_reference_type", "DW_TAG_rvalue_reference_type", "DW_TAG_ptr_to_member_type"}
 )
 _PARTS = frozenset({"DW_TAG_member", "DW_TAG_inheritance"})
+_ASSEMBLER = 0x8001  # DW_LANG_Mips_Assembler, of which there are no types to tell
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """`layouts` are those that each name stands for; those without one are under the empty name. `code` is that of the
+    units of compilation whose types are among them: what was compiled without debug information is not."""
+
+    layouts: dict[str, frozenset[tuple[object, ...]]]
+    code: tuple[range, ...]
+
+    def describes(self, address: int) -> bool:
+        """Whether an instruction is of a unit whose types are known."""
+        return any(address in it for it in self.code)
 
 
 def take_census(contents: Iterable[bytes]) -> Census | None:
@@ -46,7 +59,9 @@ def take_census(contents: Iterable[bytes]) -> Census | None:
 
 def is_unchanged(old: Census | None, new: Census | None) -> bool:
     """Whether both are known, and each layout of the old version is one of the new one's under the same name."""
-    return old is not None and new is not None and all(layouts <= new.get(name, set()) for name, layouts in old.items())
+    if old is None or new is None:
+        return False
+    return all(layouts <= new.layouts.get(name, set()) for name, layouts in old.layouts.items())
 
 
 class _Counter:
@@ -58,19 +73,26 @@ class _Counter:
 
     def count(self, information: Any) -> Census | None:
         found: dict[str, set[tuple[object, ...]]] = {}
+        code: list[range] = []
         for unit in information.iter_CUs():
             attributes = unit.get_top_DIE().attributes
             if "DW_AT_GNU_dwo_name" in attributes or "DW_AT_dwo_name" in attributes:
                 return None
-            self._take_in(unit, found)
+            is_assembler = "DW_AT_language" in attributes and attributes["DW_AT_language"].value == _ASSEMBLER
+            if self._take_in(unit, found) or is_assembler:
+                code.extend(_code(information, unit))
         for unit in information.iter_TUs():
             self._take_in(unit, found)
-        return {name: frozenset(layouts) for name, layouts in found.items()}
+        return Census({name: frozenset(layouts) for name, layouts in found.items()}, tuple(code))
 
-    def _take_in(self, unit: Any, found: dict[str, set[tuple[object, ...]]]) -> None:
+    def _take_in(self, unit: Any, found: dict[str, set[tuple[object, ...]]]) -> bool:
+        """Whether the unit has types: with lines alone (`-g1`) it has none."""
+        has_types = False
         for entry in self._counted(unit.iter_DIEs()):
+            has_types = has_types or entry.tag == "DW_TAG_base_type" or entry.tag in _COMPOUND
             if entry.tag in _COMPOUND and "DW_AT_declaration" not in entry.attributes:
                 found.setdefault(_name(entry), set()).add(self._layout(entry))
+        return has_types
 
     def _counted(self, entries: Iterable[DIE]) -> Iterator[DIE]:
         for entry in entries:
@@ -104,6 +126,22 @@ class _Counter:
         if it.tag in _COMPOUND:
             return _name(it) or self._layout(it)
         return "number", _number(it, "DW_AT_byte_size"), self._form(it)
+
+
+def _code(information: Any, unit: Any) -> Iterator[range]:
+    """Where the code of a unit lies (DWARF 5, 3.1.1 and 2.17)."""
+    attributes = unit.get_top_DIE().attributes
+    base = attributes["DW_AT_low_pc"].value if "DW_AT_low_pc" in attributes else 0
+    if "DW_AT_ranges" in attributes:
+        for it in information.range_lists().get_range_list_at_offset(attributes["DW_AT_ranges"].value, unit):
+            if isinstance(it, BaseAddressEntry):
+                base = it.base_address
+            else:
+                start = 0 if it.is_absolute else base
+                yield range(start + it.begin_offset, start + it.end_offset)
+    elif "DW_AT_high_pc" in attributes:
+        high = attributes["DW_AT_high_pc"]
+        yield range(base, high.value if high.form in ("DW_FORM_addr", "DW_FORM_addrx") else base + high.value)
 
 
 def _name(entry: DIE) -> str:

@@ -58,7 +58,7 @@ def code_agrees_about_data(pair: Pair) -> Iterator[Difference]:
     """The same code with another displacement, place or size tells that the data have another layout.
 
     Debug information knows better what a displacement means: where no type differs in it, an edit was made. It does not
-    say what the bits of a word mean.
+    say what the bits of a word mean, nor anything of code that was compiled without it.
     """
     try:
         evidence = pair.variables.evidence
@@ -92,7 +92,12 @@ def objects_of_a_call_keep_their_layout(pair: Pair) -> Iterator[Difference]:
 
 def _is_taken(pair: Pair, group: list[Witness]) -> bool:
     """Whether witnesses are taken for a change, and not for an edit."""
-    is_edit = pair.types.agree and group[0].kind not in _NOT_TYPES and not _grows(group)
+    is_edit = (
+        group[0].kind not in _NOT_TYPES
+        and not _grows(group)
+        and pair.types.agree
+        and all(pair.types.describe(it.old_address, it.new_address) for it in group)
+    )
     return counts(group, pair.variables.evidence.staying) and not is_edit and not _is_of_open_end(pair, group)
 
 
