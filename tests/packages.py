@@ -1,6 +1,6 @@
 """Debian packages for the tests: downloaded once, unpacked below the cache folder, never installed.
 
-They are of one release, whatever runs the tests, for what is expected of them was found in these versions. A release
+They are of one release each, whatever runs the tests, for what is expected was found in these versions. A release
 offers two or three versions of a package at a time; where one goes, another takes its place here.
 """
 
@@ -25,20 +25,21 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "liv
 
 
 @cache
-def package(name: str, version: str = "") -> Path:
+def package(name: str, version: str = "", release: str = RELEASE) -> Path:
     """The folder in which a package is unpacked, by default in its newest version. Raises LookupError where the release
     does not offer it."""
     with locked(_CACHE / name):
         found = sorted(_CACHE.glob(f"{name}_{version or '*'}"))
-        return found[-1] if found else _download(name, version)
+        return found[-1] if found else _download(name, version, _release(release))
 
 
-def _download(name: str, version: str) -> Path:
-    release = _release()
-    offered = [line.split("|")[1].strip() for line in _ask("apt-cache", "madison", name).splitlines()]
+def _download(name: str, version: str, release: Release) -> Path:
+    madison = ["apt-cache", *release.options, "madison", name]
+    shown = subprocess.run(madison, check=True, capture_output=True, text=True).stdout
+    offered = [line.split("|")[1].strip() for line in shown.splitlines()]
     if not offered or (version and version not in offered):
         raise LookupError(
-            f"Debian {RELEASE} offers no {name} {version}, but {', '.join(offered) or 'none'}: "
+            f"Debian {release.name} offers no {name} {version}, but {', '.join(offered) or 'none'}: "
             "choose other versions in tests/packages.py"
         )
     try:
@@ -62,14 +63,9 @@ def offered_here(*names: str) -> tuple[str, str, str]:
     raise LookupError(f"this machine's release offers none of {', '.join(names)} in two versions")
 
 
-def _ask(command: str, *arguments: str) -> str:
-    options = _release().options
-    return subprocess.run([command, *options, *arguments], check=True, capture_output=True, text=True).stdout
-
-
 @cache
-def _release() -> Release:
-    """The release with lists that are fresh, or were when the last package was asked for by another process."""
-    release = Release(RELEASE, "amd64", _CACHE / f"lists-{RELEASE}")
+def _release(name: str) -> Release:
+    """A release with lists that are fresh, or were when the last package was asked for by another process."""
+    release = Release(name, "amd64", _CACHE / f"lists-{name}")
     release.refresh()
     return release

@@ -30,6 +30,20 @@ def fee(int amount):
     taken += 1
     return amount // RATE, taken
 """
+C_API = """
+#include <Python.h>
+static int taken;
+static PyObject *fee(PyObject *module, PyObject *amount)
+{
+    return Py_BuildValue("(li)", PyLong_AsLong(amount) / RATE, ++taken);
+}
+static PyMethodDef methods[] = {{"fee", fee, METH_O, "a fee"}, {0}};
+static struct PyModuleDef account = {PyModuleDef_HEAD_INIT, "account", "fees", -1, methods};
+PyMODINIT_FUNC PyInit_account(void)
+{
+    return PyModule_Create(&account);
+}
+"""
 PYBIND11 = """
 #include <pybind11/pybind11.h>
 namespace py = pybind11;
@@ -110,12 +124,16 @@ def make(bench: Bench, name: str, rate: int) -> None:
         subprocess.run([BIN / "cython", "-3", source], check=True)
         bench.compile(source.with_suffix(".c"), "account.so", *flags)
         return
+    if source.suffix == ".c":
+        source.write_text(C_API.replace("RATE", str(rate)))
+        bench.compile(source, "account.so", *flags)
+        return
     source.write_text(PYBIND11.replace("RATE", str(rate)))
     flags += ["-std=c++17", "-fvisibility=hidden", f"-I{pybind11.get_include()}"]
     bench.compile(source, "account.so", *flags, compiler="g++")
 
 
-@pytest.mark.parametrize("name", ["account.pyx", "account.cpp"], ids=["cython", "pybind11"])
+@pytest.mark.parametrize("name", ["account.c", "account.pyx", "account.cpp"], ids=["c-api", "cython", "pybind11"])
 def test_an_extension_module_is_rebuilt_while_the_script_runs(bench: Bench, name: str) -> None:
     make(bench, name, 10)
     program = start(bench, "fee(100)")
