@@ -1,4 +1,4 @@
-"""Four machines with liveso, which the role has installed, and with services whose library a repository upgrades."""
+"""Four machines of two releases with liveso, from the role, and with services whose library a repository upgrades."""
 
 import os
 import shutil
@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from tests.fleet.ansible import Ansible
+from tests.fleet.image import image
 from tests.fleet.machines import Machine, boot, remove
 from tests.fleet.repository import PACKAGE, SONAME, Repository
 from tests.harness import wait_until
 
 _TREE = Path(__file__).parents[2]
-NAMES = ("m1", "m2", "m3", "m4")
+RELEASES = {"m1": "bookworm", "m2": "trixie", "m3": "bookworm", "m4": "trixie"}
 
 
 def package() -> Path:
@@ -43,9 +44,14 @@ class Fleet:
 
     def install_on(self, hosts: str, *options: str, **variables: Any) -> str:
         """Run the role, as an operator who has a repository; what Ansible says."""
-        done = self.ansible.role(hosts, *options, **{"liveso_apt_repository": self.repository.line, **variables})
+        done = self.ansible.role(hosts, *options, **{**self.of_repository, **variables})
         assert done.returncode == 0, done.stdout
         return done.stdout
+
+    @property
+    def of_repository(self) -> dict[str, str]:
+        """The role's variables for the repository."""
+        return {"liveso_apt_repository": self.repository.line, "liveso_apt_key": str(self.repository.key)}
 
     def level(self) -> str:
         """Bring a version that suits everybody to all machines; what it says."""
@@ -67,15 +73,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     machines: dict[str, Machine] = {}
     try:
         files = repository.first()
-        for name in NAMES:
-            machines[name] = boot(name, folder, files)
+        for name, release in RELEASES.items():
+            machines[name] = boot(name, image(release), folder, files)
         for it in machines.values():
             wait_until(it.is_up, lambda it=it: it.attempt("systemctl status").stderr)  # type: ignore[misc]
             it.run(f"dpkg -i /srv/{PACKAGE}.deb && systemctl enable --now greeter.service")
         fleet = Fleet(machines, repository, Ansible(folder, list(machines.values())), package())
         fleet.install_on("m1:m2:m3")
         # the last one has it from a file, and what it depends on is there
-        fleet.install_on("m4", liveso_apt_repository=repository.line, liveso_deb=str(fleet.package))
+        fleet.install_on("m4", liveso_deb=str(fleet.package))
         for it in machines.values():
             wait_until(lambda it=it: SONAME in it.run("liveso status"), f"{it.name} serves")  # type: ignore[misc]
         yield fleet

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,15 +13,10 @@ from tests.once import made_once
 
 _TREE = Path(__file__).parents[2]
 _ROOTS = Path(os.environ.get("LIVESO_ROOTS", "/var/cache/liveso/roots"))
-RELEASE = "bookworm"
 _CANNOT_BE_MADE = 3
 _LONGEST = 900  # seconds: apt, with all that it downloads
 _OF_A_MACHINE = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3-apt")
-# what the package has for this release's Python itself, it names as an alternative
-_DEBIANS = re.findall(r"^ (python3-[\w-]+)[^|\n]*$", (_TREE / "packaging/debian/control").read_text(), re.MULTILINE)
-_OF_LIVESO = (*_DEBIANS, "libdw1", "libelf1", "libgomp1", "libstdc++6", "liblzma5")
-"""What its package wants of Debian: the machines have no archive but the tests' own."""
-_PACKAGES = (*_OF_A_MACHINE, *_OF_LIVESO)
+_LIBRARIES = ("libdw1", "libelf1", "libgomp1", "libstdc++6", "liblzma5")
 _MAKE = r"""
 exec 3>&1 >&2
 export DEBIAN_FRONTEND=noninteractive
@@ -34,16 +30,25 @@ tar -c --one-file-system --exclude='./srv/*' --exclude-from=/tmp/folders -C / . 
 """
 
 
-def image() -> Path:
+def image(release: str) -> Path:
     """The folder of the image. Skips the test where no root can be made on this machine."""
-    mark = sha256((_MAKE + RELEASE + " ".join(_PACKAGES)).encode()).hexdigest()[:12]
+    packages = (*_OF_A_MACHINE, *_of_liveso(release))
+    mark = sha256((_MAKE + release + " ".join(packages)).encode()).hexdigest()[:12]
     _ROOTS.mkdir(parents=True, exist_ok=True)
-    return made_once(_ROOTS / f"fleet-{RELEASE}-{mark}", _make)
+    return made_once(_ROOTS / f"fleet-{release}-{mark}", lambda folder: _make(folder, release, packages))
 
 
-def _make(folder: Path) -> None:
+def _of_liveso(release: str) -> tuple[str, ...]:
+    """What its package wants of Debian: the machines have no archive but the tests' own."""
+    control = (_TREE / "packaging/debian/control").read_text()
+    lines = re.findall(r"^ (python3-[\w-]+)(.*)$", control, re.MULTILINE)
+    # what it has for Debian 12's Python itself, it names as an alternative
+    return (*(name for name, rest in lines if release != "bookworm" or "|" not in rest), *_LIBRARIES)
+
+
+def _make(folder: Path, release: str, packages: Sequence[str]) -> None:
     folder.mkdir()
-    command = ["tools/debian-root", "fresh", RELEASE, "sh", "-euc", _MAKE, "sh", *_PACKAGES]
+    command = ["tools/debian-root", "fresh", release, "sh", "-euc", _MAKE, "sh", *packages]
     with subprocess.Popen(command, cwd=_TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as making:
         subprocess.run(["tar", "-x", "-C", folder], stdin=making.stdout, check=True, timeout=_LONGEST)
         assert making.stderr

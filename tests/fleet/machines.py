@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fleet.image import image
 from tests.harness import wait_until
 
 _BOOT = Path(__file__).with_name("boot.sh")
@@ -59,8 +58,8 @@ class Machine:
         wait_until(lambda: _removed(self.cgroup), f"{self.cgroup} is empty")
 
 
-def boot(name: str, folder: Path, files: Mapping[str, bytes]) -> Machine:
-    """Start a machine in `folder`, whose `files` are there from the beginning; it is not waited for."""
+def boot(name: str, image: Path, folder: Path, files: Mapping[str, bytes]) -> Machine:
+    """Start a machine in `folder`, whose `files` lie over those of `image` from the beginning; it is not waited for."""
     home = folder / name
     for part in ("root", "upper", "work"):
         (home / part).mkdir(parents=True)
@@ -82,7 +81,7 @@ def boot(name: str, folder: Path, files: Mapping[str, bytes]) -> Machine:
     own_namespaces = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*own_namespaces, "sh", _BOOT, name, image(), home, cgroup],
+            [*own_namespaces, "sh", _BOOT, name, image, home, cgroup],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

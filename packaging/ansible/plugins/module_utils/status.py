@@ -22,7 +22,7 @@ def service_of(target: dict[str, Any]) -> str:
     """What people know a process by: its container, its unit, else the command that it runs."""
     units = [it for it in target.get("units") or () if not it.startswith("user@")]
     services = [it for it in units if it.endswith(".service")]
-    command = str(target.get("command") or "").split(" ")[0]
+    command = str(target.get("command") or "").partition(" ")[0]
     return str(target.get("container") or (services or units or [os.path.basename(command)])[-1])
 
 
