@@ -64,6 +64,10 @@ class UnsafePath(StoreError):
     """A folder or a file is not used, because another user could have made it, or could change it."""
 
 
+class NotTaken(StoreError):
+    """The store takes no more of a user's, or cannot be written."""
+
+
 class FileWithheld(StoreError):
     """The file system of a file does not answer. It may do so later."""
 

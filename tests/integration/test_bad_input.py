@@ -181,6 +181,24 @@ def test_a_full_disk_in_the_store_is_told_and_survived(idle_bench: Bench) -> Non
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
 
 
+def test_a_library_that_the_store_has_no_room_for_is_told(idle_bench: Bench) -> None:
+    flags = ("-O2", "-shared", "-fPIC", "-Wl,-soname,libhello.so")
+    idle_bench.compile("char room[1 << 18] = {1}; int hello(void) { return room[0]; }", "libhello.so", *flags)
+    idle_bench.compile(
+        "int hello(void); int main(void) { return getchar() + hello(); }",
+        "program",
+        "-w",
+        "-L.",
+        "-lhello",
+        "-Wl,-rpath,$ORIGIN",
+    )
+    idle_bench.daemon = idle_bench.run_plain("prlimit", f"--fsize={64 << 10}", LIVESO, "daemon")
+    idle_bench.daemon.wait_for_error("event=started")
+    program = idle_bench.run("./program")
+    reason = idle_bench.wait_for_log("event=failed", f"pid={program.pid}", "libhello.so")
+    assert "cannot be written: File too large" in reason and "replaced" not in reason
+
+
 def test_a_socket_path_that_is_too_long_is_told_in_one_line(idle_bench: Bench) -> None:
     idle_bench.compile("int main(void) { return 0; }", "program")
     path = "/tmp/" + 120 * "x"

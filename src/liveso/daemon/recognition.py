@@ -8,7 +8,7 @@ from pathlib import Path
 
 from liveso.daemon.disk import Disk
 from liveso.daemon.state import ServedTarget
-from liveso.errors import FileInFlux, FileWithheld, LivesoError, StoreError
+from liveso.errors import FileInFlux, FileWithheld, LivesoError, NotTaken, StoreError
 from liveso.plan import LibraryState
 from liveso.process import Agent, LoadedObject, memory_map
 from liveso.process.identity import Identity, is_of
@@ -45,7 +45,8 @@ class Recognition:
     async def running_version(
         self, served: ServedTarget, path: str, seen: Sighting, kin: ServedTarget | None
     ) -> Version:
-        """The version that a target loaded from `path` by itself. Raises UnknownVersion, FileWithheld.
+        """The version that a target loaded from `path` by itself. Raises UnknownVersion, FileWithheld,
+        NotTaken.
 
         The path may lead to another file by now. Then it is one that is in the store, all of whose code is compared: it
         may have come from another user's process. Or the mapped file is read through /proc/PID/map_files, which only
@@ -72,18 +73,18 @@ class Recognition:
     async def _search(self, served: ServedTarget, path: str, seen: Sighting) -> Version | None:
         mapping = seen.mapping
         mapped_file = f"/proc/{served.pid}/map_files/{mapping.start:x}-{mapping.end:x}"
-        on_disk, withheld = None, None
+        on_disk, untold = None, None
         try:
             on_disk = await self._added(path, served)
-        except FileWithheld as error:
-            withheld = error
+        except (FileWithheld, NotTaken) as error:
+            untold = error
         if on_disk is not None and await self._is_of(served, seen, on_disk):
             return on_disk
         for version in await asyncio.to_thread(lambda: list(self._known(path, seen))):
             if version != on_disk and await self._is_of(served, seen, version, thorough=True):
                 return version
-        if withheld:  # what is mapped lies on the same file system
-            raise withheld
+        if untold:  # as it is with the file that is mapped
+            raise untold
         mapped = await self._added(mapped_file, served)
         return mapped if mapped is not None and await self._is_of(served, seen, mapped) else None
 
@@ -106,7 +107,7 @@ class Recognition:
     async def _added(self, place: str, served: ServedTarget) -> Version | None:
         try:
             return await aside(place, partial(self._store.add, Path(place), served.target.user))
-        except (FileInFlux, FileWithheld):
+        except (FileInFlux, FileWithheld, NotTaken):
             raise
         except NoAnswer as error:
             raise FileWithheld(f"{place}: cannot be read ({error.strerror})") from error

@@ -5,7 +5,7 @@ import pwd
 from collections.abc import Container
 from threading import Lock
 
-from liveso.errors import StoreError
+from liveso.errors import NotTaken
 from liveso.store.version import Version
 
 _MOST_BYTES, _MOST_VERSIONS = 4 << 30, 4096
@@ -19,7 +19,7 @@ class Accounts:
         self._lock = Lock()
 
     def charge(self, user: int, version: Version, size: int) -> None:
-        """Raises StoreError where a user, other than the one whose store it is, has brought too much already."""
+        """Raises NotTaken where a user, other than the one whose store it is, has brought too much already."""
         if user == os.geteuid():
             return
         with self._lock:
@@ -28,7 +28,7 @@ class Accounts:
                 return
             if len(brought) >= _MOST_VERSIONS or sum(brought.values()) + size > _MOST_BYTES:
                 held = sum(brought.values()) >> 20
-                raise StoreError(
+                raise NotTaken(
                     f"user {_name(user)} has {len(brought)} versions of {held} MiB in the store, "
                     f"of {_MOST_VERSIONS} and {_MOST_BYTES >> 20} MiB that one user may have there, so this one is "
                     "not taken; versions that nobody uses go after two weeks, or run `liveso daemon` as that user"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 
 from liveso.elf import Image, read_image
-from liveso.errors import FileInFlux, StoreError
+from liveso.errors import FileInFlux, NotTaken, StoreError
 from liveso.folders import Folder, open_folder, remove_left_overs, seconds_since_change
 from liveso.roots import stat
 from liveso.settings import STORE_CURE
@@ -299,7 +299,7 @@ class Store:
         try:
             info = folder.write(name, blocks, 0o400 | mode & 0o444 | 0o111 & mode)
         except OSError as error:
-            raise StoreError(f"the store {self.root} cannot be written: {os.strerror(error.errno or 0)}") from error
+            raise NotTaken(f"the store {self.root} cannot be written: {os.strerror(error.errno or 0)}") from error
         self._digests.put(identity_of(info), digest)
 
 
