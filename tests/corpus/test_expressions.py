@@ -22,6 +22,8 @@ __attribute__((visibility("hidden"))) const char text[] = "twenty letters of it"
 __attribute__((visibility("hidden"))) struct item *kept;
 void keep(struct item *it) {{ kept = it; }}
 int helper(void *it) {{ return it != 0; }}
+__attribute__((visibility("hidden"), noinline)) long own_helper(long **it)
+{{ if (!*it) return 0; long n = --**it; *it = 0; return helper(it) * 3 + n; }}
 long sum(struct item *it) {{ long n = it->a * 3 + it->b * 5 + it->c * 7 + it->d * 11; return n + it->e + it->f; }}
 float floats(struct item *it) {{ float n = 0; for (int i = 0; i < 8; i++) n += it->g[i] * table[i]; return n; }}
 asm(".text\\n"
@@ -85,7 +87,41 @@ push %rbp; push %rbx; mov %rdi, %rbp; mov %esi, %ebx; {0}; cmp ${1}, %rax; jg 1f
 ROOM = "mov 8(%rdi), %rax; sub (%rdi), %rax"
 COPIED = "mov {0}(%rip), %rdx; mov %rdx, {1}(%rdi); mov {0} + {2}(%rip), %rdx; mov %rdx, {3}(%rdi); ret"
 
+CALLED = "{0} {1}(%rbx), %rdi; call {2};"
+INLINED = "cmpq $0, {0}(%rbx); je {1}f; mov {0}(%rbx), %rax; subq $1, (%rax); {1}:"
+HELD = "push %rbx; mov {0}, %rbx; {1} {2} {3} pop %rbx; ret"
+
+
+def held(*parts: str, by: str = "%rdi") -> str:
+    """A function that does something with members of an object, one after another."""
+    return HELD.format(by, *parts)
+
+
+def called(member: int, helper: str = "own_helper", by: str = "lea") -> str:
+    return CALLED.format(by, member, helper)
+
+
+def inlined(member: int) -> str:
+    return INLINED.format(member, member + 1)
+
+
 HARMLESS = {
+    "a helper is inlined for another member": (
+        held(inlined(8), called(16), inlined(24)),
+        held(called(8), inlined(16), inlined(24)),
+    ),
+    "a helper is inlined for another member, behind a pointer": (
+        held(inlined(24), called(40), inlined(56), by="8(%rsi)"),
+        held(called(24), inlined(40), inlined(56), by="8(%rsi)"),
+    ),
+    "a helper of another library is inlined for another member": (
+        held(inlined(32), called(24, "helper"), inlined(8)),
+        held(called(32, "helper"), inlined(24), inlined(8)),
+    ),
+    "a helper that is given the value is inlined for another member": (
+        held(inlined(8), called(16, by="mov"), inlined(24)),
+        held(called(8, by="mov"), inlined(16), inlined(24)),
+    ),
     "the condition the other way round": (
         CHOICE.format("first", "second", "test", "cmove"),
         CHOICE.format("second", "first", "test", "cmovne"),
@@ -175,6 +211,22 @@ HARMLESS = {
 against each other."""
 
 HARMFUL = {
+    "a helper is called for a member that moved": (
+        held(called(8), inlined(16), inlined(24)),
+        held(inlined(16), called(24), inlined(32)),
+    ),
+    "members exchange their places beside a helper": (
+        held(called(8), inlined(16), "nop;"),
+        held(called(16), inlined(8), "xor %ecx, %ecx;"),
+    ),
+    "another helper is called for the other member": (
+        held(inlined(8), called(16), inlined(24)),
+        held(called(8, "helper"), inlined(16), inlined(24)),
+    ),
+    "a helper is inlined for a member of another object": (
+        held(inlined(8), called(16), inlined(24)),
+        held(called(8), inlined(16), inlined(24), by="%rsi"),
+    ),
     "another comparison": (
         CHOICE.format("first", "second", "test", "cmove"),
         CHOICE.format("second", "first", "cmp", "cmovne"),

@@ -36,6 +36,12 @@ class TwoVersions:
         """What the new version's functions are called, as `names` has the old one's: by their addresses."""
         return _names(self.images[1])
 
+    @cached_property
+    def old_functions(self) -> dict[int, int]:
+        """The matched functions of the old version, by the new one's addresses."""
+        old, new = (it.functions["start"].tolist() for it in self.both)
+        return {new[j]: old[i] for i, j in self.matching.pairs}
+
     def name(self, i: int) -> str:
         """What a function of the old version is called for people, by its index."""
         start = int(self.matching.old.functions["start"][i])

@@ -18,6 +18,7 @@ from liveso.compare.choices import Choice, choices
 from liveso.compare.constant_parts import is_part_of_constant
 from liveso.compare.copied_texts import is_end_of_copied_text
 from liveso.compare.edits import is_compared_number
+from liveso.compare.inlined_helpers import is_inlined_elsewhere
 from liveso.compare.own_frame import is_out_of_reach
 from liveso.compare.two_versions import TwoVersions
 from liveso.compare.witness import OFFSETS, Kind, Witness
@@ -48,6 +49,7 @@ class Unmoved:
                 self._is_repeated,
                 self._is_taken,
                 self._is_no_member,
+                self._is_inlined_elsewhere,
             )
         if it.kind is Kind.WIDTH:
             asks = (*asks, self._is_stored_alike, self._is_read_in_full)
@@ -176,6 +178,10 @@ class Unmoved:
             )
         }
         return it.new in staying or it.old in staying
+
+    def _is_inlined_elsewhere(self, it: Witness) -> bool:
+        """A helper was inlined for this member, and called for the other; now it is the other way round."""
+        return is_inlined_elsewhere(it, self._codes, self._origins, self._versions)
 
     def _is_no_member(self, it: Witness) -> bool:
         """The place has no name in any object: it is behind what was pushed, in a text that is copied, or a number."""
