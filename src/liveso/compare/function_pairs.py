@@ -67,7 +67,8 @@ def formed_together(matching: Matching, references: tuple[References, References
 def certain_pairs(old: Image, new: Image, matching: Matching, in_rows: _Pairs, seen: _Pairs) -> dict[int, int]:
     """The functions of `old` with their counterparts, of which names, shapes, texts beside them `in_rows` of tables, or
     what is `seen` together leave no doubt."""
-    return _without_contradictions(chain(_named(old, new), _by_shape(matching), in_rows, _confirmed(matching, seen)))
+    known = list(chain(_named(old, new), _by_shape(matching), _by_texts(matching), in_rows))
+    return _without_contradictions(chain(known, _confirmed(matching, seen, dict(known))))
 
 
 def same_functions(
@@ -126,9 +127,15 @@ def _by_shape(matching: Matching) -> Iterator[tuple[int, int]]:
             yield start, int(new.functions["start"][j])
 
 
-def _confirmed(matching: Matching, seen: _Pairs) -> Iterator[tuple[int, int]]:
-    """Functions whose addresses are seen in the same places, and never one without the other: matched ones, and others
-    that have no partner, if they are seen so more than once."""
+def _by_texts(matching: Matching) -> Iterator[tuple[int, int]]:
+    old, new = (it.functions["start"].tolist() for it in (matching.old, matching.new))
+    yield from ((old[i], new[j]) for i, j in matching.by_texts)
+
+
+def _confirmed(matching: Matching, seen: _Pairs, known: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Functions whose addresses are seen in the same places, and never one without the other: matched ones, others that
+    have no partner, if they are seen so more than once, and look-alikes, which only their order matches, if they refer
+    to the same of the functions that are `known`."""
     counts = Counter(seen)
     partners: tuple[dict[int, set[int]], dict[int, set[int]]] = defaultdict(set), defaultdict(set)
     for before, after in counts:
@@ -137,11 +144,38 @@ def _confirmed(matching: Matching, seen: _Pairs) -> Iterator[tuple[int, int]]:
     starts = [it.functions["start"].tolist() for it in (matching.old, matching.new)]
     matched = {starts[0][i]: starts[1][j] for i, j in matching.pairs}
     taken = set(matched.values())
+    alike = _LookAlikes(matching, known)
     for (before, after), count in counts.items():
         if len(partners[0][before]) == len(partners[1][after]) == 1:
             is_free = before not in matched and after not in taken and count >= _OFTEN
-            if matched.get(before) == after or is_free:
+            if matched.get(before) == after or is_free or alike.may_be_same(before, after):
                 yield before, after
+
+
+class _LookAlikes:
+    """Functions of one shape that several have; `known` are others with their counterparts."""
+
+    def __init__(self, matching: Matching, known: Mapping[int, int]) -> None:
+        self._matching, self._known = matching, known
+        self._partners = frozenset(known.values())
+        self._shapes = matching.ambiguous - matching.old.unclear - matching.new.unclear
+        self._indexes = [
+            {start: i for i, start in enumerate(it.functions["start"].tolist())} for it in (matching.old, matching.new)
+        ]
+
+    def may_be_same(self, before: int, after: int) -> bool:
+        """Whether two have the same shape, and nothing that they refer to tells them apart."""
+        i, j = self._indexes[0].get(before), self._indexes[1].get(after)
+        if i is None or j is None or before in self._known or after in self._partners:
+            return False
+        old, new = self._matching.old, self._matching.new
+        if old.shapes[i] != new.shapes[j] or old.shapes[i] not in self._shapes:
+            return False
+        targets = old.fields_of(i)["target"].tolist(), new.fields_of(j)["target"].tolist()
+        return len(targets[0]) == len(targets[1]) and all(
+            self._known[one] == other if one in self._known else other not in self._partners
+            for one, other in zip(*targets, strict=True)
+        )
 
 
 def _without_contradictions(pairs: _Pairs) -> dict[int, int]:

@@ -11,6 +11,7 @@ from liveso.code.mask import displacements
 from liveso.code.names import function_names
 from liveso.code.shapes import Shapes, shapes
 from liveso.compare.matching_blocks import TooDifferent, changed_parts
+from liveso.compare.own_texts import OwnTexts, ToldByTexts, retold
 from liveso.elf import Image
 from liveso.elf.tables import Table
 
@@ -26,6 +27,7 @@ class Matching:
     not certain.
     `likely` are pairs of others, which do alike at the same place: enough to ask whether they agree about data, and not
     for taking one for the other.
+    `by_texts` are those of the pairs that texts tell which no other function refers to.
     """
 
     old: Shapes
@@ -33,6 +35,7 @@ class Matching:
     pairs: tuple[tuple[int, int], ...]
     ambiguous: frozenset[int]
     likely: tuple[tuple[int, int], ...] = ()
+    by_texts: tuple[tuple[int, int], ...] = ()
 
     @property
     def comparable(self) -> tuple[tuple[int, int], ...]:
@@ -49,22 +52,35 @@ def match_functions(old: Image, new: Image) -> Matching:
     forward: dict[int, int] = dict(_named(old, new, a, b))
     taken = set(forward.values())
     places = {shape: index for index, shape in enumerate(b.shapes)}
+    shaped: dict[int, int] = {}
     for index, shape in enumerate(a.shapes):
         if index not in forward and shape in places and shape not in ambiguous and places[shape] not in taken:
-            forward[index] = places[shape]
+            shaped[index] = places[shape]
             taken.add(places[shape])
-    changed = counts[0] - counts[1], counts[1] - counts[0]
+    own = OwnTexts(old, a), OwnTexts(new, b)
+    texts, contradict = retold(*own, forward, shaped), ToldByTexts(*own, {}).contradict
     named = _with_names(old, a), _with_names(new, b)  # two that are alike and have other names are two functions
+    by_texts = tuple((i, j) for i, j in texts.pairs if not (i in named[0] and j in named[1]))
+    forward |= {i: j for i, j in shaped.items() if (i, j) not in texts.doubtful}
+    taken = set(forward.values())
+    # of what texts tell the order may be another one, and of what is doubtful nothing else would be asked
+    left_out = {i for i, _j in (*by_texts, *texts.doubtful)}, {j for _i, j in (*by_texts, *texts.doubtful)}
+    gaps = list(_gaps(forward, len(a.shapes), len(b.shapes), taken, left_out))
+    forward |= dict(by_texts)
+    taken |= {j for _i, j in by_texts}
+    changed = counts[0] - counts[1], counts[1] - counts[0]
     likely: list[tuple[int, int]] = []
-    for one, other in _gaps(forward, len(a.shapes), len(b.shapes), taken):
+    for one, other in gaps:
         for i, j, is_likely in _in_gap(old, new, a, b, one, other, changed):
+            if contradict(i, j):
+                continue
             if is_likely:
                 likely += [] if i in named[0] and j in named[1] else [(i, j)]
             elif a.shapes[i] == b.shapes[j] or not (i in named[0] and j in named[1]):
                 forward[i] = j
                 taken.add(j)
     likely = [(i, j) for i, j in likely if i not in forward and j not in taken]
-    return Matching(a, b, tuple(sorted(forward.items())), ambiguous, tuple(sorted(likely)))
+    return Matching(a, b, tuple(sorted(forward.items())), ambiguous, tuple(sorted(likely)), by_texts)
 
 
 def _named(old: Image, new: Image, a: Shapes, b: Shapes) -> Iterator[tuple[int, int]]:
@@ -87,14 +103,15 @@ def _with_names(image: Image, it: Shapes) -> frozenset[int]:
 
 
 def _gaps(
-    forward: dict[int, int], old_count: int, new_count: int, taken: set[int]
+    forward: dict[int, int], old_count: int, new_count: int, taken: set[int], left_out: tuple[set[int], set[int]]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """The functions between one matched pair and the next that keep their order, where both sides have some left."""
+    """The functions between one matched pair and the next that keep their order, where both sides have some left,
+    without those that are `left_out`."""
     anchors = [*_longest_increasing(sorted(forward.items())), (old_count, new_count)]
     before = (-1, -1)
     for anchor in anchors:
-        one = [i for i in range(before[0] + 1, anchor[0]) if i not in forward]
-        other = [j for j in range(before[1] + 1, anchor[1]) if j not in taken]
+        one = [i for i in range(before[0] + 1, anchor[0]) if i not in forward and i not in left_out[0]]
+        other = [j for j in range(before[1] + 1, anchor[1]) if j not in taken and j not in left_out[1]]
         if one and other:
             yield one, other
         before = anchor

@@ -148,7 +148,7 @@ def match_tables(
     numbers = dict(enumerate(pairs.items()))
     sides = (
         _Side(old, {it: i for i, (it, _) in numbers.items()}, _look_alikes(matching.old, matching), references[0]),
-        _Side(new, {it: i for i, (_, it) in numbers.items()}, _look_alikes(matching.new, matching), references[1]),
+        _Side(new, {it: i for i, (_, it) in numbers.items()}, _look_alikes_before(matching), references[1]),
     )
     pairs_of_tables = (*_by_code(*sides, compared), *_by_name(*sides), *_by_content(*sides))
     found = {after.start: (before, after) for before, after in pairs_of_tables}
@@ -165,6 +165,19 @@ def match_tables(
 def _look_alikes(it: Shapes, matching: Matching) -> dict[int, int]:
     starts: list[int] = it.functions["start"].tolist()
     return {start: shape for start, shape in zip(starts, it.shapes, strict=True) if shape in matching.ambiguous}
+
+
+def _look_alikes_before(matching: Matching) -> dict[int, int]:
+    """The look-alikes of the new version with the shapes of the old one: where all of one shape were edited alike, in
+    the number of a line of the source for example, they have another one now."""
+    pairs = Counter((matching.old.shapes[i], matching.new.shapes[j]) for i, j in matching.pairs)
+    counts = Counter(matching.old.shapes), Counter(matching.new.shapes)
+    before = {
+        after: shape
+        for (shape, after), count in pairs.items()
+        if count == counts[0][shape] == counts[1][after] and not (counts[0][after] or counts[1][shape])
+    }
+    return {start: before.get(it, it) for start, it in _look_alikes(matching.new, matching).items()}
 
 
 def _by_name(old: _Side, new: _Side) -> Iterator[tuple[range, range]]:
