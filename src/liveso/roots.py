@@ -8,6 +8,7 @@ Whoever asks for a file here does not wait long for one that does not come: NoAn
 """
 
 import ctypes
+import errno
 import os
 import re
 import struct
@@ -20,6 +21,11 @@ _ROOT = re.compile(r"/proc/[0-9]+/root(?=/)")
 _OPENAT2 = 437  # the same on every machine
 _HOW = struct.Struct("=QQQ")  # struct open_how: flags, mode, resolve
 _RESOLVE_IN_ROOT = 0x10
+
+
+class OutsideRoot(OSError):
+    """A file that no path below a root leads to."""
+
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -92,9 +98,11 @@ def _real_path(path: str) -> str:
 
 def below(root: str, shown: str) -> str:
     """The path below a root of a file that the kernel shows, as for what is mapped, under another name: by the way from
-    its own root to the file (proc(5), the links of /proc/PID). Raises OSError."""
+    its own root to the file (proc(5), the links of /proc/PID). Raises OSError, OutsideRoot for what lies elsewhere: a
+    process may have gone into that root (chroot(2)) with files of another one mapped."""
     if not root:
         return shown
     top = os.readlink(root)
-    is_below = shown == top or shown.startswith(top.rstrip("/") + "/")
-    return root + "/" + (shown[len(top) :] if is_below else shown).lstrip("/")
+    if shown != top and not shown.startswith(top.rstrip("/") + "/"):
+        raise OutsideRoot(errno.ENOENT, f"it lies outside of {top}", shown)
+    return root + "/" + shown[len(top) :].lstrip("/")

@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from liveso.process.memory_map import mappings
 from tests.harness import LIVESO, Bench, Program, let_all_pass
 from tests.listeners import command, http
 from tests.unit.test_other_daemons import SERVE
@@ -155,6 +156,31 @@ def test_a_plain_user_sees_what_is_theirs_also_without_a_daemon(idle_bench: Benc
     assert after.returncode == 1 and need["user"] == ALONE
     assert [it["pid"] for it in need["processes"]] == [program.pid]
     assert "no daemon answers" in " ".join(json.loads(after.stdout)["notes"])
+
+
+def test_what_a_process_that_changed_its_root_has_mapped_is_not_sought_there(bench: Bench) -> None:
+    """As services do that go into a folder of their own once they have loaded everything."""
+    source = r"""
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **names) {
+	if (count != 2 || unshare(CLONE_NEWNS) || chroot(names[1]) || chdir("/"))
+		return 1;
+	puts("ready");
+	return fflush(stdout) || pause();
+}
+"""
+    program = bench.compile(source, "goes")
+    libc = next(it.file.path for it in mappings(os.getpid(), os.getpid()) if "libc.so" in it.file.path)
+    for path in (str(program), libc):
+        other = bench.folder / "root" / path.lstrip("/")
+        other.parent.mkdir(parents=True)
+        other.write_text("another file")
+    goes = bench.run_plain("./goes", bench.folder / "root")
+    goes.wait_for("ready")
+    assert goes.pid not in needed(bench)
 
 
 @pytest.fixture

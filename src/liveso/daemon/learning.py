@@ -20,7 +20,7 @@ from liveso.process import memory_map, proc
 from liveso.process.emulation import require_own_program
 from liveso.process.identity import read_identities
 from liveso.process.view import root_for, why_unlike
-from liveso.roots import below, real_path, stat
+from liveso.roots import OutsideRoot, below, real_path, stat
 from liveso.setting_values import patterns
 from liveso.settings import Settings
 from liveso.store import Store, Version
@@ -243,5 +243,7 @@ def _below_root(target: Target, shown: str) -> str:
     """The path of a file of the target that the kernel shows."""
     try:
         return below(target.root, shown)
+    except OutsideRoot as error:
+        raise TargetError(f"{shown} is mapped, and lies outside of the process's root (chroot(2))") from error
     except OSError as error:
         raise TargetGone(f"process {target.pid} has ended") from error
