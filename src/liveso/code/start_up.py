@@ -1,5 +1,9 @@
 """The linker's own code in a library: PLT stubs, and what crtbeginS.o and crti.o bring, which runs at start and end."""
 
+from dataclasses import dataclass
+
+import numpy as np
+
 from liveso.code.decode import decode
 from liveso.code.form import Operation
 from liveso.code.functions import functions
@@ -14,6 +18,37 @@ _LARGEST = 512  # bytes of all of them
 _LONGEST_CALLED = 64  # bytes
 _LAST = ("ret", "jmp", "b")
 _SECTIONS = frozenset({".init", ".fini"})
+_FINALISERS = tables.DT_FINI_ARRAY, tables.DT_FINI_ARRAYSZ
+_BOTH = (tables.DT_INIT_ARRAY, tables.DT_INIT_ARRAYSZ), _FINALISERS
+_MOST_ENTRIES = 64  # of a table: what has a priority, before them
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """An initialiser or finaliser: where it begins and ends, and the addresses before it that it branches to."""
+
+    entry: int
+    end: int
+    earlier: tuple[int, ...]
+
+    @classmethod
+    def of(cls, image: Image, entry: int) -> "_Start":
+        end, earlier = entry, list[int]()
+        for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
+            end, target = address + size, operands.removeprefix("#")
+            if mnemonic in _BRANCHES and target.startswith("0x") and int(target, 0) < entry:
+                earlier.append(int(target, 0))
+            if mnemonic in _LAST:
+                break
+        return cls(entry, end, tuple(earlier))
+
+
+def _entries(image: Image, start: int, size: int) -> list[int]:
+    """The functions in a table of initialisers or finalisers, whose place and size the dynamic section has."""
+    first, rows = image.tag(start), image.relocations
+    inside = (rows["offset"] >= first) & (rows["offset"] < first + image.tag(size)) & (rows["type"] != 0)
+    rows = np.sort(rows[inside], order="offset")[:_MOST_ENTRIES] if first else rows[:0]
+    return [it for it in rows["addend"].tolist() if image.is_code(it)]
 
 
 def is_start_up(section: Section) -> bool:
@@ -34,11 +69,11 @@ def has_own_code(image: Image) -> bool:
 
 
 def finaliser_flag(image: Image) -> int | None:
-    """The address of the variable in which the first finaliser (crtstuff.c) remembers that it ran, if it has one."""
-    first = image.tag(tables.DT_FINI_ARRAY)
-    rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
-    entry = int(rows[0]["addend"]) if first and len(rows) else 0
-    if entry not in start_up_stubs(image, functions(image)):
+    """The address of the variable in which the linker's own finaliser (crtstuff.c) remembers that it ran, if it has
+    one."""
+    stubs = start_up_stubs(image, functions(image))
+    entry = next((it for it in _entries(image, *_FINALISERS) if it in stubs), None)
+    if entry is None:
         return None
     span = data_layout(image).span
     code = image.bytes_at(entry, _LONGEST_LOOK)
@@ -52,30 +87,24 @@ def start_up_stubs(image: Image, known: Table) -> range:
     """Where the linker's own start-up functions (crtbeginS.o) lie, which never run in a prepared copy: from
     `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser. They have no unwind
     entry; where they have, only functions that lie and lead as these do are taken for them."""
-    starts, ends, described = [], [], []
-    for tag in (tables.DT_INIT_ARRAY, tables.DT_FINI_ARRAY):
-        first = image.tag(tag)
-        rows = image.relocations[(image.relocations["offset"] == first) & (image.relocations["type"] != 0)]
-        entry = int(rows[0]["addend"]) if first and len(rows) else 0
-        if not image.is_code(entry):
-            continue
-        has_entry = bool(((known["start"] <= entry) & (entry < known["end"])).any())
-        if has_entry and not image.machine.start_up_is_described:
-            continue
-        starts.append(entry)
-        for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
-            ends.append(address + size)
-            target = operands.removeprefix("#")
-            if mnemonic in _BRANCHES and target.startswith("0x") and int(target, 0) < entry:
-                starts.append(int(target, 0))
-                described.append((entry, int(target, 0)))
-            if mnemonic in _LAST:
-                break
+    if image.machine.start_up_is_described:
+        found = _in_order(*([_Start.of(image, it) for it in _entries(image, *tags)] for tags in _BOTH))
+        return range(min(found.start, _called_at_start(image, found.start)), found.stop)
+    own = [
+        [it for it in _entries(image, *tags) if not ((known["start"] <= it) & (it < known["end"])).any()]
+        for tags in _BOTH
+    ]
+    found = _in_order(*([_Start.of(image, it) for it in entries] for entries in own))
+    if found:
+        return found
+    starts, ends = [], []
+    for tags, entries in zip(_BOTH, own, strict=True):
+        if entries and entries[0] == _entries(image, *tags)[0]:
+            first = _Start.of(image, entries[0])
+            starts += [first.entry, *first.earlier]
+            ends.append(first.end)
     if not ends:
         return range(0)
-    if image.machine.start_up_is_described:
-        found = _in_order(described, max(ends))
-        return range(min(found.start, _called_at_start(image, found.start)), found.stop)
     before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away
     return range(min(start for start in starts if start >= before), max(ends))
 
@@ -92,13 +121,14 @@ def _called_at_start(image: Image, behind: int) -> int:
     return behind
 
 
-def _in_order(branches: list[tuple[int, int]], end: int) -> range:
-    """The range of the start-up functions, if the last of `branches`, from initialiser and finaliser, are theirs:
-    `deregister_tm_clones`, which the finaliser calls, `register_tm_clones`, to which the initialiser branches, the
-    finaliser and the initialiser lie close together."""
-    targets = dict(branches)  # the finaliser calls through the PLT before
-    if len(targets) != 2:
-        return range(0)
-    (initialiser, registers), (finaliser, deregisters) = targets.items()
-    is_theirs = deregisters < registers < finaliser < initialiser < deregisters + _LARGEST
-    return range(deregisters, end) if is_theirs else range(0)
+def _in_order(initialisers: list[_Start], finalisers: list[_Start]) -> range:
+    """The range of the start-up functions: `deregister_tm_clones`, which the finaliser calls, `register_tm_clones`, to
+    which the initialiser branches, the finaliser and the initialiser lie close together. The library's own, which are
+    told to come first, and what the compiler's library brings lie before them in the tables."""
+    for first in initialisers:
+        for last in finalisers:
+            if first.earlier and last.earlier:
+                registers, deregisters = first.earlier[-1], last.earlier[-1]  # it calls through the PLT before
+                if deregisters < registers < last.entry < first.entry < deregisters + _LARGEST:
+                    return range(deregisters, max(first.end, last.end))
+    return range(0)
