@@ -324,7 +324,7 @@ def test_what_cannot_be_meant_is_said_in_one_line(stepping: Bench) -> None:
     assert "none of these processes" in declined(bench, 1, "rollback", "libstep.so", "--target", str(os.getpid()))
     declined(bench, 2, "rollback")
     bench.compile("int other(void) { return 1; }", "libother.so", *SHARED, "-Wl,-soname,libother.so")
-    using = "int other(void); int main(void) { other(); return getchar(); }"
+    using = "int other(void), getchar(void); int main(void) { other(); return getchar(); }"
     bench.compile(using, "user", "-w", "-L.", "-l:libother.so", "-Wl,-rpath,$ORIGIN")
     user = bench.run("./user")
     other = str(bench.library(user.pid, "libother.so")["version"])

@@ -68,6 +68,17 @@ def test_room_is_free_and_in_reach_of_all_jumps() -> None:
         assert start + size <= low or start >= high
 
 
+def test_what_is_taken_unseen_is_left_alone() -> None:
+    """As by an emulator, whose own memory no map of its program's shows."""
+    places, free = np.array([0x5500_0000_0000], "<u8"), mapped((0x5500_0000_0000, 0x5500_0001_0000))
+    taken: list[range] = []
+    while (found := place_for_room(places, free, JUMP, taken)) is not None:
+        start, size = found
+        assert all(start >= it.stop or start + size <= it.start for it in taken)
+        taken.append(range(start - (size << len(taken)), start + size + (size << len(taken))))
+    assert 2 < len(taken) < 16
+
+
 def test_where_all_is_taken_there_is_no_room() -> None:
     places = np.array([0x5500_0000_0000], "<u8")
     taken = mapped((0x5500_0000_0000 - (1 << 28), 0x5500_0000_0000 + (1 << 28)))

@@ -65,13 +65,20 @@ def _owners(rooms: Rooms, pages: Pages) -> Iterator[tuple[int, int]]:
         yield from zip(range(start, start + size, ISLAND_SIZE), words[:, 2].tolist(), strict=True)
 
 
-def place_for_room(places: Table, mapped: Protections, jump: EntryJump) -> tuple[int, int] | None:
-    """Address and size of memory that is not mapped yet, for the islands of jumps at `places`, which all reach it; None
-    where there is none."""
+def place_for_room(
+    places: Table, mapped: Protections, jump: EntryJump, taken: Sequence[range] = ()
+) -> tuple[int, int] | None:
+    """Address and size of memory that is not mapped yet, nor `taken` otherwise, for the islands of jumps at `places`,
+    which all reach it; None where there is none."""
     size = -(-(len(places) + _SPARE) * ISLAND_SIZE // _ALIGNMENT) * _ALIGNMENT
     lowest = max(int(places.max()) + jump.reach.start + size, _LOWEST)
     highest = int(places.min()) + jump.reach.stop - 1 - size
-    starts, ends = np.r_[0, mapped.ends].astype("<i8"), np.r_[mapped.starts, 1 << 62].astype("<i8")
+    used = np.r_[
+        np.stack([mapped.starts, mapped.ends], axis=1).astype("<i8"),
+        np.array([(it.start, it.stop) for it in taken], "<i8").reshape(-1, 2),
+    ]
+    used = used[np.argsort(used[:, 0], kind="stable")]
+    starts, ends = np.r_[0, np.maximum.accumulate(used[:, 1])], np.r_[used[:, 0], 1 << 62]
     first = -(-np.maximum(starts, lowest) // _ALIGNMENT) * _ALIGNMENT
     last = (np.minimum(ends - size, highest)) // _ALIGNMENT * _ALIGNMENT
     fits = np.flatnonzero(first <= last)

@@ -1,6 +1,16 @@
 """A target seen from outside: its agent, its loaded objects and their slots, and what the kernel shows of it."""
 
-from liveso.process.agent import Agent, Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, TakenBack, WordChanged
+from liveso.process.agent import (
+    Agent,
+    Hello,
+    LoadedObject,
+    ObjectList,
+    ObjectsChanged,
+    Opened,
+    PlaceTaken,
+    TakenBack,
+    WordChanged,
+)
 from liveso.process.announcement import announcement
 from liveso.process.protocol import Transaction
 from liveso.process.resident import Resident
@@ -13,6 +23,7 @@ __all__ = [
     "ObjectList",
     "ObjectsChanged",
     "Opened",
+    "PlaceTaken",
     "Resident",
     "TakenBack",
     "Transaction",

@@ -27,6 +27,10 @@ class ObjectsChanged(TargetError):
     """Objects came or went while a commit was planned; it changed nothing."""
 
 
+class PlaceTaken(TargetError):
+    """Something lies in the memory that was asked for, though no map shows it: an emulator's own."""
+
+
 class AgentSilent(TargetGone):
     """The agent did not answer in time. What it was asked for may be done, or be done later: only the record of the
     target, which the next connection recalls, tells."""
@@ -120,7 +124,8 @@ class Agent(Protocol):
         """Those of all mappings."""
 
     async def make_room(self, start: int, size: int) -> None:
-        """Map memory for code at an address where nothing is mapped. Raises TargetError where that cannot be."""
+        """Map memory for code at an address where nothing is mapped. Raises PlaceTaken, TargetError where that
+        cannot be."""
 
     async def open(self, path: str, mode: int) -> Opened:
         """dlopen(3)"""

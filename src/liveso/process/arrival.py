@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from liveso.errors import TargetError
 from liveso.holder.orders import ALONE
+from liveso.process.agent import PlaceTaken
 from liveso.process.agent_file import is_agent
 from liveso.process.exports import Exports
 from liveso.process.mapped import MappedObjects
@@ -135,14 +136,14 @@ async def new_memory(visit: Visit, functions: Mapping[str, int], place: Place, s
 
 
 async def room_at(visit: Visit, functions: Mapping[str, int], place: Place, start: int, size: int) -> None:
-    """Let the process map memory for code at an address where nothing is mapped. Raises TargetError where it does
-    not."""
+    """Let the process map memory for code at an address where nothing is mapped. Raises PlaceTaken, TargetError
+    where it does not."""
     arguments = [start, size, _READ_EXECUTE, _ANONYMOUS, _NO_FILE, 0]
     found = await visit.call(functions["mmap"], arguments, place, limit=CALL_LIMIT)
     if found < _FAILED and found != start:
         await visit.call(functions["munmap"], [found, size], place, limit=CALL_LIMIT)
     if found != start:
-        raise TargetError("it gets no memory for code near its libraries")
+        raise (PlaceTaken if found < _FAILED else TargetError)("it gets no memory for code near its libraries")
 
 
 async def loader_error(visit: Visit, functions: Mapping[str, int], place: Place) -> str:

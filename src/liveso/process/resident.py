@@ -1,6 +1,7 @@
 """The agent's thread in a target: one request at a time, with bulk data on sheets (memfd)."""
 
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -23,6 +24,7 @@ from liveso.process.agent import (
     ObjectsChanged,
     Opened,
     Parts,
+    PlaceTaken,
     TakenBack,
     Withdrawn,
     WordChanged,
@@ -251,7 +253,8 @@ class Resident:
         if reply.status == Status.MALFORMED and sheet and self._protocol < 3:  # it could not tell this
             raise TargetError(_MESSAGES[Status.NO_DESCRIPTOR])
         if reply.status == Status.NO_MEMORY and self._protocol >= 3 and reply.argument[3]:
-            raise TargetError(f"{_MESSAGES[Status.NO_MEMORY]} ({os.strerror(reply.argument[3])})")
+            kind = PlaceTaken if message.kind == Kind.ROOM and reply.argument[3] == errno.EEXIST else TargetError
+            raise kind(f"{_MESSAGES[Status.NO_MEMORY]} ({os.strerror(reply.argument[3])})")
         return _check(reply)
 
     def _send(self, message: Message, sheet: Sheet | None) -> None:
