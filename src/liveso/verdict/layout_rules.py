@@ -15,13 +15,14 @@ from liveso.verdict.rule import Difference, note, refuse, rule
 
 _TELLING = (How.FACTOR, How.MASK, How.SHIFT)
 
-_Members = dict[tuple[int, int], frozenset[tuple[object, ...]]]
+_Place = tuple[int, int]
+_Members = dict[_Place, frozenset[tuple[object, ...]]]
 """What is done with members, by offset and width."""
 
 
 def _computed(found: tuple[Use, ...]) -> _Members:
     """The constants that each member is multiplied or masked with, and the functions that it is given to."""
-    features: dict[tuple[int, int], set[tuple[object, ...]]] = {}
+    features: dict[_Place, set[tuple[object, ...]]] = {}
     for it in found:
         if it.spot.kind == "object" and not it.changes and it.how is not How.STORE:
             known = features.setdefault((it.spot.offset, it.spot.width), set())
@@ -34,7 +35,7 @@ def _computed(found: tuple[Use, ...]) -> _Members:
 
 def _left(found: tuple[Use, ...]) -> _Members:
     """By which operation with a constant the values come about that are stored in each member."""
-    features: dict[tuple[int, int], set[tuple[object, ...]]] = {}
+    features: dict[_Place, set[tuple[object, ...]]] = {}
     for it in found:
         if it.spot.kind == "object" and it.how is How.STORE and it.constant is None and len(it.what) > 1:
             name, number = it.what[:2]
@@ -54,30 +55,42 @@ def _narrow(number: int) -> int:
     return number - (1 << 32) if number >> 31 == 1 else number
 
 
-def _exchanged(old: _Members, new: _Members) -> Iterator[tuple[int, int]]:
+def _exchanged(old: _Members, new: _Members) -> Iterator[tuple[_Place, _Place]]:
     """The members of which one is used now as the other was, and the other way round."""
     for one, other in combinations(sorted(old.keys() & new.keys()), 2):
         is_exchanged = old[one] == new[other] and old[other] == new[one] and old[one] != old[other]
         if one[1] == other[1] and is_exchanged:
-            yield one[0], other[0]
+            yield one, other
+
+
+def _agrees(old: _Members, new: _Members, one: _Place, other: _Place) -> bool:
+    """Whether a function that uses one of two members at a time uses the other now as it used that one."""
+    return any(
+        bool(old.get(before)) and old.get(before) == new.get(after) and not old.get(after) and not new.get(before)
+        for before, after in ((one, other), (other, one))
+    )
 
 
 @rule("exchanged-members")
 def members_keep_their_places(pair: Pair) -> Iterator[Difference]:
     """Functions that were written anew do with one member what they did with another, and the other way round: the
-    members exchanged their places. Two functions must agree.
+    members exchanged their places. Two functions must agree, of which the second may use one of both at a time.
 
     Of 195 of Debian's updates that were accepted without this rule it refuses none."""
     try:
         functions = pair.changed_uses.functions
     except ImageError:
         return  # code-comparison says it
-    exchanged: dict[tuple[int, int], set[str]] = {}
+    exchanged: dict[tuple[_Place, _Place], set[str]] = {}
     for it in functions:
         for features in (_computed, _left):
             for members in _exchanged(features(it.old), features(it.new)):
                 exchanged.setdefault(members, set()).add(it.name)
-    for (one_offset, other_offset), names in exchanged.items():
+    for members, names in exchanged.items():
+        for it in functions:
+            if any(_agrees(features(it.old), features(it.new), *members) for features in (_computed, _left)):
+                names.add(it.name)
+        one_offset, other_offset = (offset for offset, _width in members)
         text = f"{listed(sorted(names))} {'do' if len(names) > 1 else 'does'} with the member at {one_offset:+#x} what "
         text += f"was done with that at {other_offset:+#x}, and the other way round"
         if len(names) >= ENOUGH:
