@@ -109,7 +109,7 @@ class _Loop:
             self._stop_for = it.number
         elif it.number in FATAL:
             self._finish(-it.number)
-        elif it.number == signal.SIGTSTP:
+        elif it.number == signal.SIGTSTP and not self._ended.done():  # else it was for the program, and is told late
             stop_as(it.number)
 
     def _look(self) -> None:
