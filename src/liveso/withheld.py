@@ -16,6 +16,8 @@ _PATIENCE, _LEAST_PATIENCE = 1.0, 0.05  # seconds: less, the more is waited for
 _LESS = 4
 _MOST_WAITING = 512
 _LONGEST_ASIDE = 10.0  # seconds
+LOOK_AGAIN = 5.0
+"""Seconds until who was not answered asks again."""
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,6 @@ import pytest
 
 from liveso import roots, withheld
 from liveso.process.withheld import MemoryWithheld, in_time
-from liveso.services import looker
 from liveso.services.looker import Looker
 from liveso.withheld import NoAnswer, aside
 from tests.harness import wait_until
@@ -87,17 +86,17 @@ def test_what_may_take_long_is_done_beside_everything_else(coming: threading.Eve
 
 def test_a_command_ends_whatever_its_looker_waits_for(tmp_path: Path) -> None:
     asker = Looker()
-    assert asker.look(1, looker.stat, str(tmp_path)).st_ino == tmp_path.stat().st_ino
+    assert asker.look(1, roots.stat, str(tmp_path)).st_ino == tmp_path.stat().st_ino
     with pytest.raises(FileNotFoundError):
-        asker.look(1, looker.stat, str(tmp_path / "none"))
+        asker.look(1, roots.stat, str(tmp_path / "none"))
     for _time in range(2):
         with pytest.raises(NoAnswer):
             asker.look("one", wait_for_ever)
-    asker.look(1, looker.stat, str(tmp_path))
+    asker.look(1, roots.stat, str(tmp_path))
     assert asker.look(1, os.getpid) != os.getpid()
     with pytest.raises(NoAnswer):
         asker.look("ended", os._exit, 1)
-    assert asker.look(1, looker.stat, str(tmp_path))
+    assert asker.look(1, roots.stat, str(tmp_path))
     asker.close()
 
 

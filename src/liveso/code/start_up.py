@@ -87,22 +87,22 @@ def start_up_stubs(image: Image, known: Table) -> range:
     """Where the linker's own start-up functions (crtbeginS.o) lie, which never run in a prepared copy: from
     `deregister_tm_clones`, which the first finaliser calls, to the end of the first initialiser. They have no unwind
     entry; where they have, only functions that lie and lead as these do are taken for them."""
+    entries = [_entries(image, *tags) for tags in _BOTH]
     if image.machine.start_up_is_described:
-        found = _in_order(*([_Start.of(image, it) for it in _entries(image, *tags)] for tags in _BOTH))
+        found = _in_order(*([_Start.of(image, it) for it in one] for one in entries))
         return range(min(found.start, _called_at_start(image, found.start)), found.stop)
     own = [
-        [it for it in _entries(image, *tags) if not ((known["start"] <= it) & (it < known["end"])).any()]
-        for tags in _BOTH
+        [_Start.of(image, it) for it in one if not ((known["start"] <= it) & (it < known["end"])).any()]
+        for one in entries
     ]
-    found = _in_order(*([_Start.of(image, it) for it in entries] for entries in own))
+    found = _in_order(*own)
     if found:
         return found
     starts, ends = [], []
-    for tags, entries in zip(_BOTH, own, strict=True):
-        if entries and entries[0] == _entries(image, *tags)[0]:
-            first = _Start.of(image, entries[0])
-            starts += [first.entry, *first.earlier]
-            ends.append(first.end)
+    for one, them in zip(entries, own, strict=True):
+        if them and them[0].entry == one[0]:
+            starts += [them[0].entry, *them[0].earlier]
+            ends.append(them[0].end)
     if not ends:
         return range(0)
     before = known["end"][known["end"] <= max(starts)].max(initial=0)  # calls through the PLT lead further away

@@ -17,11 +17,10 @@ from liveso.roots import root_of
 from liveso.settings import Settings
 from liveso.store import Store, Version
 from liveso.watch import Settling, Watcher
-from liveso.withheld import NoAnswer, aside
+from liveso.withheld import LOOK_AGAIN, NoAnswer, aside
 
 _LONGEST_RETRY = 1.0  # seconds
 _TOGETHER = 3.0  # seconds that what changed together waits for one of it that is read
-_LOOK_AGAIN = 5.0  # seconds, where a file did not come
 
 Changed = Callable[[frozenset[str], float], None]
 """Told of paths that may lead to other versions by now, and how long it took to find out, in ms."""
@@ -182,7 +181,7 @@ class Disk:
             self._settling.put(path, self._retries[path], holds_others=False)
             return None
         except (NoAnswer, FileWithheld):
-            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._look_at, path)
+            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at, path)
             if path not in self._silent:  # it may only be slow
                 self._silent.add(path)
                 return None

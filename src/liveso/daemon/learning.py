@@ -24,9 +24,9 @@ from liveso.roots import OutsideRoot, below, real_path, stat
 from liveso.setting_values import patterns
 from liveso.settings import Settings
 from liveso.store import Store, Version
+from liveso.withheld import LOOK_AGAIN
 
 _ATTEMPTS = 25  # where the program unloads libraries meanwhile
-_LOOK_AGAIN = 5.0  # seconds, where a file did not come
 _PAUSE = 0.005  # seconds that each waits longer than the one before: programs unload plugins while they start
 
 
@@ -186,7 +186,7 @@ class Learner:
             target.libraries = {known: state for known, state in target.libraries.items() if known != path}
             self._results.failed(served, library, str(error))
             if isinstance(error, FileWithheld):
-                asyncio.get_running_loop().call_later(_LOOK_AGAIN, _forget, served, library)
+                asyncio.get_running_loop().call_later(LOOK_AGAIN, _forget, served, library)
         self._results.show_build_id(library)
         self._protection.protect(library)
 

@@ -21,9 +21,7 @@ from liveso.process.view import has_own_mounts, sees_same
 from liveso.roots import root_of, stat
 from liveso.store import Store, Version
 from liveso.verdict import PairAnalysis
-from liveso.withheld import NoAnswer, aside
-
-_LOOK_AGAIN = 5.0  # seconds, where a file did not come
+from liveso.withheld import LOOK_AGAIN, NoAnswer, aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +101,13 @@ class Prospects:
                 prospect.behind[library.path] = f"is refused: {library.reason}"
             else:
                 try:
-                    needing = aside((library.path, version), partial(self._needs, served, library, version))
-                    image, needs = await needing
+                    needing = partial(self._needs, served, library, version)
+                    image, needs = await aside((library.path, version), needing)
                 except NoAnswer as error:
                     reason = f"what it needs cannot be read: {error}"
                     prospect.behind[library.path] = f"cannot be updated: {reason}"
                     prospect.unjudged.append((library, version, reason))
-                    asyncio.get_running_loop().call_later(_LOOK_AGAIN, served.due.set)
+                    asyncio.get_running_loop().call_later(LOOK_AGAIN, served.due.set)
                     continue
                 newer = await asyncio.to_thread(self._newer, served, library) if rollback else frozenset[str]()
                 prospect.candidates[library.path] = Candidate(

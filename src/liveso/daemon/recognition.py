@@ -13,7 +13,7 @@ from liveso.plan import LibraryState
 from liveso.process import Agent, LoadedObject, memory_map
 from liveso.process.identity import Identity, is_of
 from liveso.settings import Settings
-from liveso.store import Store, Version
+from liveso.store import Store, Version, unreadable
 from liveso.withheld import NoAnswer, aside
 
 Mappings = Mapping[int, memory_map.Mapping | None]
@@ -110,7 +110,7 @@ class Recognition:
         except (FileInFlux, FileWithheld, NotTaken):
             raise
         except NoAnswer as error:
-            raise FileWithheld(f"{place}: cannot be read ({error.strerror})") from error
+            raise unreadable(Path(place), error) from error
         except StoreError:
             return None
 

@@ -3,6 +3,7 @@
 import os
 import time
 
+from liveso import roots
 from liveso.process.memory_map import MappedFile, Mapping
 from liveso.services import looker
 from liveso.services.looker import Looker
@@ -39,7 +40,7 @@ class Disk:
     def leads_to(self, pid: int, path: str, mapped: tuple[str, int]) -> bool:
         """Whether a path leads to the very file that a process has mapped, by device and inode as its map has them."""
         try:
-            info = self._looker.look(pid, looker.stat, path)
+            info = self._looker.look(pid, roots.stat, path)
         except OSError:
             return False
         return info.st_ino == mapped[1] and (mapped[0].startswith(_NO_DEVICE) or _device(info) == mapped[0])
@@ -82,7 +83,7 @@ class Disk:
             return False  # not our way to go, or the process has ended: a removed file is marked by the kernel
         try:  # for root: what is mapped, asked in the same way
             link = f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"
-            mapped = self._looker.look(pid, looker.stat, link)
+            mapped = self._looker.look(pid, roots.stat, link)
             return (mapped.st_dev, mapped.st_ino) != (there.st_dev, there.st_ino)
         except OSError:
             pass

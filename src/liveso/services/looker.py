@@ -32,8 +32,8 @@ class Looker:
         self._left: list[int] = []
 
     def look(self, of: object, question: Callable[..., _T], *arguments: object) -> _T:
-        """What a function of this file says. Raises OSError; NoAnswer where it takes too long, and from then on for all
-        that is `of` the same."""
+        """What a function says. Raises OSError; NoAnswer where it takes too long, and from then on for all that is `of`
+        the same."""
         if of in self._withheld:
             raise no_answer(of)
         if self._ours is None:
@@ -87,10 +87,6 @@ def _answer(asker: "Connection[Any, Any]") -> NoReturn:
                 asker.send(error)
     finally:
         os._exit(0)
-
-
-def stat(path: str) -> os.stat_result:
-    return roots.stat(path)
 
 
 def stat_below(root: str, shown: str) -> os.stat_result:

@@ -2,6 +2,7 @@
 
 from liveso.store.notes import Notes
 from liveso.store.prepare import own_descriptors, own_tls_relocations, room_for_detours, room_for_modules
+from liveso.store.snapshot import unreadable
 from liveso.store.store import Store
 from liveso.store.version import Version
 
@@ -13,4 +14,5 @@ __all__ = [
     "own_tls_relocations",
     "room_for_detours",
     "room_for_modules",
+    "unreadable",
 ]

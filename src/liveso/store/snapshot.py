@@ -134,6 +134,7 @@ def _open_regular(path: Path) -> int:
 
 
 def unreadable(path: Path, error: OSError) -> StoreError:
+    """What is raised where a file cannot be read; FileWithheld where it only did not come."""
     kind = FileWithheld if isinstance(error, NoAnswer) else StoreError
     return kind(f"{path}: cannot be read ({error.strerror})")
 

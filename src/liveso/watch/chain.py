@@ -4,7 +4,7 @@ import os
 from pathlib import PurePosixPath
 
 from liveso.roots import inside, root_of
-from liveso.withheld import NoAnswer, in_time, no_answer
+from liveso.withheld import NoAnswer, in_time
 
 _MOST_LINKS = 40  # path_resolution(7)
 
@@ -28,13 +28,12 @@ def chain(path: str) -> frozenset[tuple[str, str]]:
         entries.add((folder, name))
         here = os.path.join(folder, name)
         try:
-            if not comes:
-                raise no_answer(here)
-            target = _link_at(here)
+            target = _link_at(here) if comes else ""
         except FileNotFoundError:
             break
         except OSError as error:
-            comes = not isinstance(error, NoAnswer)
+            target, comes = "", not isinstance(error, NoAnswer)
+        if not target:
             folder = here
             continue
         links += 1
