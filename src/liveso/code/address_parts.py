@@ -68,14 +68,13 @@ def _by_section(image: Image) -> Iterator[AddressParts]:
 
 def _ways(image: Image, section: Section, words: CodeWords) -> Ways:
     known = functions(image)
-    places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
-    before, inside = holders(known, places)
+    before, inside = holders(known, words.place)
     stretch = np.where(inside, before * 2 + 1, before * 2 + 2)
     ending = np.array(sorted(last_calls(stub_names(image, slot_names(image)))), "<i8")
-    called = _numbers(distinct(np.fromiter(_callable(image, words), "<i8")), section)
+    called = _numbers(distinct(np.fromiter(_callable(image, words), "<i8")), words)
     thrown = _thrown(image, section, words)
     stubs = np.array(sorted(own_stubs(image).items()), "<i8").reshape(-1, 2)
-    return Ways(image.machine, words, section.address, stretch, called, ending, thrown, stubs)
+    return Ways(image.machine, words, stretch, called, ending, thrown, stubs)
 
 
 def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
@@ -85,17 +84,17 @@ def _thrown(image: Image, section: Section, words: CodeWords) -> Table:
     rows = rows[(rows["pad"] >= section.address) & (rows["pad"] < section.end)]
     silent = nothrow_calls(stub_names(image, slot_names(image)))
     calls = np.flatnonzero(words.calls & ~among(words.target, np.array(sorted(silent), "<i8")))
-    first, last = ((rows[name] - section.address) // 4 for name in ("start", "end"))
-    low, high = np.searchsorted(calls, first), np.searchsorted(calls, last)
+    low, high = (np.searchsorted(words.place[calls], rows[name]) for name in ("start", "end"))
     numbers = [calls[one:other] for one, other in zip(low.tolist(), high.tolist(), strict=True)]
     sources = np.concatenate([np.zeros(0, "<i8"), *numbers])
-    pads = np.repeat((rows["pad"] - section.address) // 4, high - low)
-    return np.stack([sources, pads], axis=1)
+    pads = np.repeat(words.numbers(rows["pad"]), high - low)
+    return np.stack([sources, pads], axis=1)[pads >= 0]
 
 
-def _numbers(addresses: Table, section: Section) -> Table:
-    found: Table = (addresses[(addresses >= section.address) & (addresses < section.end)] - section.address) // 4
-    return found
+def _numbers(addresses: Table, words: CodeWords) -> Table:
+    """The numbers of the words that begin at some of the addresses."""
+    found = words.numbers(addresses)
+    return found[found >= 0]
 
 
 def _callable(image: Image, words: CodeWords) -> Iterator[int]:
@@ -109,12 +108,12 @@ def _known_entries(image: Image, words: CodeWords) -> Iterator[int]:
     yield from distinct(words.target[words.calls & (words.target >= 0)]).tolist()
 
 
-def _may_be_data(image: Image, section: Section, ways: Ways) -> Table:
+def _may_be_data(image: Image, ways: Ways) -> Table:
     """Which words lie between functions with unwind entries, where no branch and no call leads to them, nor to what
     comes before them: hand-written assembly has tables there, and any number may look like an instruction."""
     numbers = np.arange(len(ways.stretch))
     is_entry = ways.is_led_to.copy()
-    is_entry[_numbers(distinct(np.fromiter(_known_entries(image, ways.words), "<i8")), section)] = True
+    is_entry[_numbers(distinct(np.fromiter(_known_entries(image, ways.words), "<i8")), ways.words)] = True
     entry = np.maximum.accumulate(np.where(is_entry, numbers, -1))
     begin = np.maximum.accumulate(np.where(np.append(True, ~ways.falls[:-1]), numbers, 0))
     found: Table = (ways.stretch % 2 == 0) & (entry < begin)
@@ -124,10 +123,10 @@ def _may_be_data(image: Image, section: Section, ways: Ways) -> Table:
 def _in_section(image: Image, section: Section, words: CodeWords) -> AddressParts:
     flow = RegisterFlow(_ways(image, section, words))
     stubs = start_up_stubs(image, functions(image))
-    places = np.arange(len(words.part), dtype="<i8") * 4 + section.address
+    places = words.place
     own = (places < stubs.start) | (places >= stubs.stop)
-    inside = (words.number >= 0) & (words.number < image.size_in_memory)
-    inside &= own
+    reach = _reach(image)
+    inside = (words.number + reach.stop > 0) & (words.number + reach.start < image.size_in_memory) & own
     origins = np.flatnonzero(((words.part == Part.PAGE) | _may_be_page(words, places)) & inside)
     pages = words.number[origins]
     followed = flow.follow(origins, words.result[origins])
@@ -147,22 +146,22 @@ def _in_section(image: Image, section: Section, words: CodeWords) -> AddressPart
     lost = np.concatenate([followed.others[odd, 2], np.flatnonzero(~used)])
     undecoded = followed.undecoded[:, 2]
     certain = rows["target"][doubtful]
-    unclear = [_pages(places, pages, origins, lost[~by_itself[lost]])]
+    unclear = [_pages(places, pages, origins, lost[~by_itself[lost]], reach)]
     unclear.append(np.stack([places[origins[origin[doubtful]]], certain, certain + 1], axis=1))
     alone = _single(words, places, inside)
     alone = alone[~among(alone["place"], rows["page"])]
-    is_odd = _may_be_data(image, section, flow.ways)[(alone["place"].astype("<i8") - section.address) // 4]
+    is_odd = _may_be_data(image, flow.ways)[words.numbers(alone["place"].astype("<i8"))]
     told = alone["target"][is_odd]
     unclear.append(np.stack([alone["place"][is_odd].astype("<i8"), told, told + 1], axis=1))
     alone = alone[~is_odd]
     certain_rows = distinct(np.concatenate([rows[~doubtful], alone]))
     formed = certain_rows[certain_rows["forms_address"]]
-    numbers = (formed["place"].astype("<i8") - section.address) // 4
+    numbers = words.numbers(formed["place"].astype("<i8"))
     fixed = (range(it.address, it.end) for it in constant_sections(image))
     spans = data_layout(image).span, constant_span(image), *fixed
     return AddressParts(
         certain_rows,
-        _pages(places, pages, origins, undecoded[~by_itself[undecoded]]),
+        _pages(places, pages, origins, undecoded[~by_itself[undecoded]], reach),
         np.concatenate(unclear),
         reached_from(flow, places, numbers, formed["target"], spans),
     )
@@ -175,8 +174,14 @@ def _may_be_page(words: CodeWords, places: Table) -> Table:
     return found
 
 
-def _pages(places: Table, pages: Table, origins: Table, which: Table) -> Table:
-    return np.stack([places[origins[which]], pages[which], pages[which] + _IN_PAGE + 1], axis=1)
+def _reach(image: Image) -> range:
+    parts = image.machine.parts
+    assert parts is not None
+    return parts.reach
+
+
+def _pages(places: Table, pages: Table, origins: Table, which: Table, reach: range) -> Table:
+    return np.stack([places[origins[which]], pages[which] + reach.start, pages[which] + reach.stop], axis=1)
 
 
 def _single(words: CodeWords, places: Table, own: Table) -> Table:

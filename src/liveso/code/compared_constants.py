@@ -20,7 +20,6 @@ from liveso.elf import Image, Section, once_per_image
 from liveso.machine import CodeWords, Machine
 from liveso.side_by_side import side_by_side
 
-_WORD = 4  # bytes of an instruction, where all have one size
 _COMPARES = ("cmp", "subs")
 _AS_FAR = 96  # bytes from the address to the comparison
 _MOST_STEPS = 48  # instructions from the address to the comparison, on the way there
@@ -95,8 +94,9 @@ def _candidates_in_words(formed: Formed, section: Section, words: CodeWords) -> 
     found = []
     inside = (formed.places >= section.address) & (formed.places < section.end)
     compares = np.flatnonzero(words.compares)
-    for place, target in zip(formed.places[inside].tolist(), formed.targets[inside].tolist(), strict=True):
-        at = (place - section.address) // _WORD
+    places, targets = formed.places[inside], formed.targets[inside]
+    numbers = words.numbers(places).tolist()
+    for at, place, target in zip(numbers, places.tolist(), targets.tolist(), strict=True):
         low, high = np.searchsorted(compares, (at - _AROUND, at + _AROUND)).tolist()
         register = int(words.result[at])
         if ((words.reads[compares[low:high]] >> register) & 1).any():

@@ -23,7 +23,6 @@ from liveso.elf.tables import Table
 from liveso.machine import Machine
 from liveso.side_by_side import side_by_side
 
-_WORD = 4  # bytes of an instruction, where all have one size
 _MOST_HELD = 256  # registers and words of the stack that are remembered at a branch
 
 
@@ -136,7 +135,7 @@ def _candidates(image: Image, section: Section, targets: Table) -> tuple[dict[in
         rows = address_parts(image).rows
         rows = rows[(rows["place"] >= section.address) & (rows["place"] < section.end) & among(rows["target"], targets)]
         formed = dict(zip(rows["place"].tolist(), rows["target"].tolist(), strict=True))
-        return formed, np.flatnonzero(words.compares) * _WORD + section.address
+        return formed, words.place[words.compares]
     content = np.frombuffer(image.section_bytes(section), np.uint8)
     mask, value = machine.whole_word
     at = np.flatnonzero(content[:-6] & mask == value)

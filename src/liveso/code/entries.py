@@ -24,7 +24,7 @@ BRANCH = np.dtype([("end", "<i8"), ("target", "<i8"), ("is_call", "?")])
 """Where a branch ends and leads to, and whether it is a call."""
 
 _FAR = 4  # bytes of a displacement
-_WORD = 4  # bytes of an instruction, where all have one size
+_PROPERTY = 4  # bytes
 _LONGEST_INSTRUCTION = 15  # bytes
 
 
@@ -50,7 +50,7 @@ def entries(image: Image, addresses: Table) -> Table:
 
 def _is_guarded(image: Image) -> bool:
     """Whether indirect branches may only lead to marks in this image (Linux gABI extensions, "Program Property")."""
-    property_of = struct.pack("<II", image.machine.guard_property, _WORD)
+    property_of = struct.pack("<II", image.machine.guard_property, _PROPERTY)
     for section in image.sections:
         if section.name == ".note.gnu.property" and image.machine.guard_property:
             _before, found, value = image.section_bytes(section).partition(property_of)
@@ -156,7 +156,7 @@ def _branches(image: Image, section: Section) -> Table:
     branch is missing."""
     machine, code = image.machine, image.section_bytes(section)
     if machine.code_words is not None:
-        return _branch_words(machine.code_words(code, section.address), section)
+        return _branch_words(machine.code_words(code, section.address))
     content, numbers = np.frombuffer(code, np.uint8), displacements(code)
     found = []
     for opcode in machine.branch_opcodes:
@@ -171,11 +171,11 @@ def _branches(image: Image, section: Section) -> Table:
     return np.concatenate(found)
 
 
-def _branch_words(words: CodeWords, section: Section) -> Table:
-    places = np.flatnonzero(words.target >= 0)
-    rows = np.zeros(len(places), BRANCH)
-    rows["end"] = section.address + (places + 1) * _WORD
-    rows["target"], rows["is_call"] = words.target[places], words.calls[places]
+def _branch_words(words: CodeWords) -> Table:
+    leading = np.flatnonzero(words.target >= 0)
+    rows = np.zeros(len(leading), BRANCH)
+    rows["end"] = words.place[leading] + words.size[leading]
+    rows["target"], rows["is_call"] = words.target[leading], words.calls[leading]
     return rows
 
 

@@ -188,7 +188,8 @@ class Reader:
     def are_variables(self, targets: Table) -> Table:
         """Which of many addresses `variable` knows."""
         span = self._layout.span
-        found: Table = (targets >= span.start) & (targets < span.stop) | np.isin(targets, list(self._tls))
+        held = (targets >= span.start) & (targets < span.stop) & ~self._layout.are_in_gaps(targets)
+        found: Table = held | np.isin(targets, list(self._tls))
         return found
 
     def variable(self, target: int) -> Place | None:

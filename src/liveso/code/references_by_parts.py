@@ -15,7 +15,9 @@ def data_references(image: Image) -> References:
     """Those to variables, constants and functions. Raises ImageError as `functions` does."""
     found, known = address_parts(image), functions(image)
     rows = found.rows[["place", "target", "number", "forms_address"]]
-    variables, constants = (_inside(rows["target"], it) for it in (data_layout(image).span, constant_span(image)))
+    layout = data_layout(image)
+    variables, constants = (_inside(rows["target"], it) for it in (layout.span, constant_span(image)))
+    variables &= ~layout.are_in_gaps(rows["target"])
     starts = np.array(sorted(function_starts(image, known)), "<i8")
     forms = rows["forms_address"] & among(rows["target"], starts)
     is_outside = ~holders(known, found.rows["place"])[1]
@@ -23,16 +25,16 @@ def data_references(image: Image) -> References:
 
     places, doubtful = [], 0
     for lost in (found.undecoded, found.unclear):
-        to_variables = _may_lead_into(lost, data_layout(image).span)
+        to_variables = _may_lead_into(lost, layout.span)
         _before, inside = holders(known, lost[:, 0])
         may = to_variables | _may_lead_into(lost, constant_span(image)) | _may_lead_to(lost, starts)
         places.append(tuple(distinct(lost[may & inside, 0]).tolist()))
         doubtful += len(distinct(lost[to_variables & ~inside, 0]))
     undecoded, unclear = places
     reached = found.reached.rows
-    anchored = [reached[_inside(reached["target"], it)] for it in (data_layout(image).span, constant_span(image))]
+    anchored = [reached[_inside(reached["target"], it)] for it in (layout.span, constant_span(image))]
     bound = found.reached.bound
-    bound = bound[_inside(bound["base"], data_layout(image).span) | _inside(bound["base"], constant_span(image))]
+    bound = bound[_inside(bound["base"], layout.span) | _inside(bound["base"], constant_span(image))]
     pages = pages_of(image, rows["place"][variables | constants | forms])
     return References(
         _references(rows[variables]),

@@ -13,8 +13,7 @@ from liveso.machine import Part
 
 _WORD = 8  # bytes
 _GENERAL, _SLOTS = 32, 256  # numbers below are registers, and from the second on words of the frame
-_FRAME, _STACK = 29, 31  # the registers that these are found by
-_BY_STACK, _LOWEST = 1 << 13, 64  # of a number: by which of both; and the place, in words, of offset zero
+_BY_STACK, _LOWEST = 1 << 13, 256  # of a number: by which of both; and the place, in words, of offset zero
 _HIGHEST = 1 << 12
 _ORIGINS, _PLACES = 24, 15  # bits of a key: of the origin's number, and of the register's
 
@@ -120,7 +119,7 @@ class RegisterFlow:
             ]
             traced = ends | copied
             for which, offset in ((words.first, 0), (words.second, _WORD)):
-                slot = _slot(words.frame_base[at], words.frame_offset[at] + offset)
+                slot = self._slot(words.frame_base[at], words.frame_offset[at] + offset)
                 is_filled = changed & stored & (slot == register) & (which[at] < _GENERAL)
                 is_reload = changed & loaded & (which[at] == register) & (slot >= _GENERAL) & is_frame_known
                 sources.append(State(at, which[at].astype("<i8"), origin).only(is_filled))
@@ -169,11 +168,12 @@ class RegisterFlow:
     def _changes(self, at: Table, register: Table) -> Table:
         """Whether each word leaves something else in a register, or in a word of the frame."""
         words, slot = self.ways.words, register - _SLOTS
-        base = np.where(slot & _BY_STACK > 0, _STACK, _FRAME)
+        stack, frame = self.ways.machine.stack_number, self.ways.machine.frame_number
+        base = np.where(slot & _BY_STACK > 0, stack, frame)
         offset = ((slot & (_BY_STACK - 1)) - _LOWEST) * _WORD
         overlaps = (words.frame_offset[at] < offset + _WORD) & (words.frame_offset[at] + words.frame_size[at] > offset)
         stored = words.is_store[at] & (words.frame_base[at] == base) & overlaps
-        moved = np.where(base == _STACK, words.moves_stack[at], self.ways.clobbers[at] >> _FRAME & 1 == 1)
+        moved = np.where(base == stack, words.moves_stack[at], self.ways.clobbers[at] >> frame & 1 == 1)
         return np.where(register < _GENERAL, _has(self.ways.clobbers[at], register), stored | moved)
 
     def _moved(self, state: State, to: Table) -> State:
@@ -183,7 +183,7 @@ class RegisterFlow:
         """Where words store what registers hold in the frame."""
         words, at = self.ways.words, state.at
         for which, offset in ((words.first, 0), (words.second, _WORD)):
-            slot = _slot(words.frame_base[at], words.frame_offset[at] + offset)
+            slot = self._slot(words.frame_base[at], words.frame_offset[at] + offset)
             yield State(at, slot, state.origin).only((which[at] == state.register) & (slot >= _GENERAL))
 
     def _loaded(self, state: State) -> Iterator[State]:
@@ -191,7 +191,7 @@ class RegisterFlow:
         words, at = self.ways.words, state.at
         is_load = (state.register >= _GENERAL) & (words.frame_base[at] > 0) & ~words.is_store[at]
         for which, offset in ((words.first, 0), (words.second, _WORD)):
-            slot = _slot(words.frame_base[at], words.frame_offset[at] + offset)
+            slot = self._slot(words.frame_base[at], words.frame_offset[at] + offset)
             found = is_load & (which[at] < _GENERAL) & (slot == state.register)
             yield State(at, which[at].astype("<i8"), state.origin).only(found)
 
@@ -209,6 +209,13 @@ class RegisterFlow:
         numbers, which = spread(np.searchsorted(sources, state.at, "left"), np.searchsorted(sources, state.at, "right"))
         kept = ~self._is_freed(state.register[which])
         return State(pads[numbers], state.register[which], state.origin[which]).only(kept)
+
+    def _slot(self, base: Table, offset: Table) -> Table:
+        """The number that stands for a word of the frame; -1 for what is none."""
+        place = offset // _WORD + _LOWEST
+        is_slot = (base > 0) & (offset % _WORD == 0) & (place >= 0) & (place < _HIGHEST + _LOWEST)
+        by_stack = np.where(base == self.ways.machine.stack_number, _BY_STACK, 0)
+        return np.where(is_slot, _SLOTS + place + by_stack, -1)
 
     def _is_freed(self, register: Table) -> Table:
         return _has(np.full(len(register), self.ways.machine.freed_registers, "<u4"), register)
@@ -245,13 +252,6 @@ def _has(bits: Table, register: Table) -> Table:
     """Whether the bit of each register is set; words of the frame have none."""
     found: Table = (register < _GENERAL) & (bits >> np.minimum(register, _GENERAL - 1).astype("<u4") & 1 == 1)
     return found
-
-
-def _slot(base: Table, offset: Table) -> Table:
-    """The number that stands for a word of the frame; NO_REGISTER's for what is none."""
-    place = offset // _WORD + _LOWEST
-    is_slot = (base > 0) & (offset % _WORD == 0) & (place >= 0) & (place < _HIGHEST + _LOWEST)
-    return np.where(is_slot, _SLOTS + place + np.where(base == _STACK, _BY_STACK, 0), -1)
 
 
 def _key(one: Table, register: Table, origin: Table) -> Table:

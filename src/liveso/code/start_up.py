@@ -13,10 +13,9 @@ from liveso.elf.data import data_layout
 from liveso.elf.tables import Table
 
 _LONGEST_LOOK = 32  # bytes: the flag is the first thing that the finaliser asks about
-_BRANCHES = ("call", "jmp", "bl", "b")
+_LONGEST = 128  # bytes
 _LARGEST = 512  # bytes of all of them
 _LONGEST_CALLED = 64  # bytes
-_LAST = ("ret", "jmp", "b")
 _SECTIONS = frozenset({".init", ".fini"})
 _FINALISERS = tables.DT_FINI_ARRAY, tables.DT_FINI_ARRAYSZ
 _BOTH = (tables.DT_INIT_ARRAY, tables.DT_INIT_ARRAYSZ), _FINALISERS
@@ -34,11 +33,14 @@ class _Start:
     @classmethod
     def of(cls, image: Image, entry: int) -> "_Start":
         end, earlier = entry, list[int]()
-        for address, size, mnemonic, operands in decode(image.machine, image.bytes_at(entry, 128), entry):
-            end, target = address + size, operands.removeprefix("#")
-            if mnemonic in _BRANCHES and target.startswith("0x") and int(target, 0) < entry:
-                earlier.append(int(target, 0))
-            if mnemonic in _LAST:
+        code = image.bytes_at(entry, _LONGEST)
+        instructions = decode(image.machine, code, entry)
+        ends = {address: stop for _index, address, stop in instructions.places()}
+        for address, form, target in syntax(image.machine).forms(code, instructions, frozenset()):
+            end = ends.get(address, end)
+            if form.operation in (Operation.CALL, Operation.JUMP) and target is not None and target < entry:
+                earlier.append(target)
+            if form.operation in (Operation.JUMP, Operation.RETURN):
                 break
         return cls(entry, end, tuple(earlier))
 

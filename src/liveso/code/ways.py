@@ -1,5 +1,4 @@
-"""The ways that control takes through a section of code, for processors whose instructions are all of one size
-(`Machine.code_words`).
+"""The ways that control takes through a section of code, for processors that have `Machine.code_words`.
 
 Branches say where they lead, and the unwind tables where an exception goes on that passes a call; a jump to an address
 in a register (the cases of a `switch`) may go on at each block of the function that nothing else leads to. A branch
@@ -28,7 +27,6 @@ class Ways:
 
     machine: Machine
     words: CodeWords
-    start: int
     stretch: Table
     called: Table
     last_calls: Table
@@ -38,8 +36,8 @@ class Ways:
     @cached_property
     def target(self) -> Table:
         """The number of the word to which each branch, that is no call, leads and may be followed; or -1."""
-        count, target = len(self.stretch), (self.words.target - self.start) // 4
-        leads = (self.words.target >= self.start) & (target < count) & ~self.words.calls
+        target = self._led_to
+        leads = (target >= 0) & ~self.words.calls
         inside = np.where(leads, target, 0)
         leads &= (self.stretch[inside] == self.stretch) | ~self.is_called[inside]
         # between functions, there may be data: only a linker's veneer leads into one, behind the word that it took over
@@ -48,6 +46,11 @@ class Ways:
         for at in np.flatnonzero(enters).tolist():
             leads[at] = (int(self.stretch[target[at]]), at - 1) in called
         return np.where(leads, target, -1)
+
+    @cached_property
+    def _led_to(self) -> Table:
+        """The number of the word that each one leads to, also by a call; -1 where that is elsewhere."""
+        return self.words.numbers(self.words.target)
 
     @cached_property
     def is_called(self) -> Table:
@@ -92,9 +95,7 @@ class Ways:
         if len(self.stubs):
             at = np.minimum(np.searchsorted(self.stubs[:, 0], target), len(self.stubs) - 1)
             target = np.where(self.stubs[at, 0] == target, self.stubs[at, 1], target)
-        called = (target - self.start) // 4
-        found: Table = np.where((target >= self.start) & (called < len(self.stretch)), called, -1)
-        return found
+        return self.words.numbers(target)
 
     @cached_property
     def _calls_last(self) -> Table:
@@ -104,8 +105,8 @@ class Ways:
     @cached_property
     def _never_returning(self) -> Table:
         """The first words of functions that have nothing to leave them by, but for others of these."""
-        words, target = self.words, (self.words.target - self.start) // 4
-        inside = (words.target >= self.start) & (target < len(self.stretch))
+        words, target = self.words, self._led_to
+        inside = target >= 0
         leaves = (words.target >= 0) & ~words.calls
         leaves &= ~inside | (self.stretch[np.where(inside, target, 0)] != self.stretch)
         returns = ~words.goes_on & (words.target < 0) & ~words.is_end | ~words.is_known
@@ -192,8 +193,8 @@ class Ways:
         count = int(self.stretch[-1]) + 1 if len(self.stretch) else 1
         own = np.zeros(count, "<u4")
         np.bitwise_or.at(own, self.stretch, words.writes)
-        target = (words.target - self.start) // 4
-        inside = (words.target >= self.start) & (target < len(self.stretch))
+        target = self._led_to
+        inside = target >= 0
         callee = np.where(inside, self.stretch[np.where(inside, target, 0)], -1)
         leaves = words.calls | ((words.target >= 0) & (callee != self.stretch)) | words.jumps
         unknown = leaves & (~inside | words.jumps)

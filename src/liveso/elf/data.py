@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from liveso.elf import tables
 from liveso.elf.image import Image, Section, once_per_image
+from liveso.elf.tables import Table
 from liveso.errors import ImageError
 
 LINKER_OWNED = frozenset(
     {".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors", ".jcr", ".dynamic", ".got", ".got.plt"}
 )
-_SLOTS_OF_PLT = ".got.plt"
+_SLOTS_OF_PLT, _SLOTS = ".got.plt", ".got"
 CONSTANT_AFTER_RELOCATION = (".data.rel.ro", ".tm_clone_table")
 
 
@@ -26,7 +29,14 @@ class DataLayout:
     gaps: tuple[range, ...] = ()
 
     def holds(self, address: int) -> bool:
-        return address in self.span
+        return address in self.span and not any(address in gap for gap in self.gaps)
+
+    def are_in_gaps(self, addresses: Table) -> Table:
+        """Which of many addresses are the linker's."""
+        found = np.zeros(len(addresses), np.bool_)
+        for gap in self.gaps:
+            found |= (addresses >= gap.start) & (addresses < gap.stop)
+        return found
 
 
 def is_linker_owned(section: Section) -> bool:
@@ -38,7 +48,8 @@ def data_layout(image: Image) -> DataLayout:
     """The layout of an image's variables.
 
     What RELRO protects, the linker's tables and constants that only relocation writes are not variables. lld puts the
-    slots of a PLT that is bound lazily between them, which no code but the PLT's refers to. Raises ImageError where
+    slots of a PLT that is bound lazily between them, which no code but the PLT's refers to; GNU ld for RISC-V put all
+    slots there before version 2.41, which code refers to by parts of addresses. Raises ImageError where
     other linker tables lie there, and where code reaches some variables by other means than displacements.
     """
     writable = sorted(
@@ -59,10 +70,10 @@ def data_layout(image: Image) -> DataLayout:
                 f"its section {section.name} is of the medium code model (-mcmodel=medium), in which references to "
                 "variables cannot be followed; compile it for the default model"
             )
-    gaps = []
+    gaps, linkers = [], {_SLOTS_OF_PLT} if image.machine.parts is None else {_SLOTS_OF_PLT, _SLOTS}
     for section in writable:
         if section.size and section not in variables and section.address in span:
-            if section.name != _SLOTS_OF_PLT:
+            if section.name not in linkers:
                 raise ImageError(f"the linker's {section.name} lies between its variables")
             gaps.append(range(section.address, section.end))
     return DataLayout(span, variables, tuple(gaps))

@@ -4,7 +4,7 @@ import numpy as np
 
 from liveso.machine.aarch64_jump import AARCH64_JUMP
 from liveso.machine.aarch64_words import pair_scale
-from liveso.machine.part_encoding import Detour, Encoded, PartEncoding
+from liveso.machine.part_encoding import Detour, Detours, Encoded, PartEncoding
 from liveso.machine.words import Words, has_bits
 
 _PAGE_BITS = 12
@@ -132,4 +132,13 @@ def _leave(start: int, end: int) -> int | None:
     return int(AARCH64_JUMP.encode(np.array([end - start], "<i8")).view("<u4")[0, 0])
 
 
-AARCH64_PARTS = PartEncoding(1 << _PAGE_BITS, _page, _low, _whole, _step, _detour, 24, _leave)
+AARCH64_PARTS = PartEncoding(
+    page_size=1 << _PAGE_BITS,
+    from_page=lambda place: place >> _PAGE_BITS << _PAGE_BITS,
+    reach=range(1 << _PAGE_BITS),
+    page=_page,
+    low=_low,
+    whole=_whole,
+    step=_step,
+    detours=Detours(24, _detour, _leave),
+)

@@ -5,6 +5,7 @@ import numpy as np
 from liveso.machine.aarch64_registers import registers
 from liveso.machine.words import NO_REGISTER, CodeWords, Part, Words, has_bits
 
+_SIZE = 4  # bytes
 _SOON = 8  # instructions
 _LAST_FREED = 18  # of the general registers, which calls may change
 _WITHOUT_NUMBER = (Part.NONE, Part.PAGE, Part.WHOLE, Part.LITERAL, Part.COPY, Part.INDEX)
@@ -22,6 +23,8 @@ def code_words(content: bytes, start: int) -> CodeWords:
     reads, writes = registers(words)
     calls, jumps, goes_on = _flow(words, places, target)
     return CodeWords(
+        places,
+        np.full(len(words), _SIZE, "<i8"),
         part,
         number,
         base=np.where(part == Part.COPY, words >> 16 & 31, words >> 5 & 31).astype("u1"),

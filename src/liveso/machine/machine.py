@@ -40,8 +40,9 @@ class Machine:
     `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed by a displacement of
     one byte. `padding` are the bytes that may stand between functions.
     What the kernel sets in code to be told of it is a `breakpoint`.
-    Where instructions have one size, and form addresses in parts, `code_words` tells of the words of code at an address
-    what each does with registers, which it numbers as the processor does, and `parts` gives them others.
+    Where instructions tell by themselves where the next one begins, and form addresses in parts, `code_words` tells of
+    the words of code at an address what each does with registers, which it numbers as the processor does, and `parts`
+    gives them others. `stack_number` and `frame_number` are those of the registers by which a frame is accessed.
     `freed_registers` have a bit for each that calls may change, `linker_registers` those that stubs and veneers of
     linkers change, and `descriptor_registers` those that calls for a TLS descriptor do; these keep all others.
     Functions get something in `given_registers`, and leave something in `returned_registers`.
@@ -116,6 +117,8 @@ class Machine:
     breakpoint: bytes = b""
     frames: FrameRegisters | None = None
     code_words: Callable[[bytes, int], CodeWords] | None = None
+    stack_number: int = 0
+    frame_number: int = 0
     parts: PartEncoding | None = None
     freed_registers: int = 0
     linker_registers: int = 0

@@ -46,10 +46,12 @@ def part_changes(image: Image, parts: PartEncoding, references: References, rows
         if moved.isdisjoint(adding):
             continue
         stays = adding - at.keys()  # slots of the linker's, for example
-        page = _decoded(image, min(leaving)) + base if stays else min(at[it] for it in adding)
-        page = page // parts.page_size * parts.page_size
+        first = min(leaving)
+        page = _decoded(image, first) + base
+        if not stays:
+            page = parts.page_for(first + base, min(at[it] for it in adding))
         for it in sorted(leaving) if not stays else ():
-            writer.write(it, parts.page, None, page, page - (it + base) // parts.page_size * parts.page_size)
+            writer.write(it, parts.page, None, page, page - parts.from_page(it + base))
         for it in sorted(adding - stays):
             writer.write(it, parts.low, page, at[it], at[it] - page)
     return writer.halves()
@@ -128,11 +130,12 @@ class _Writer:
             self._rows.append((place + self._base, before, after))
 
     def _detour(self, it: Detour, place: int) -> int:
-        if not self._room:
+        detours = self.parts.detours
+        if detours is None or not self._room:
             raise _cannot_lead(place)
         start, self._room = self._room.start + self._base, self._room[1:]
-        words = self.parts.detour(replace(it, start=start, end=it.end + self._base))
-        leave = self.parts.leave(place + self._base, start)
+        words = detours.code(replace(it, start=start, end=it.end + self._base))
+        leave = detours.leave(place + self._base, start)
         if words is None or leave is None:
             raise _cannot_lead(place)
         self._rows += [(start + number * _WORD, 0, word) for number, word in enumerate(words)]

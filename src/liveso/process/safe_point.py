@@ -156,7 +156,7 @@ class _Judge:
 def _has_branch(machine: Machine, content: bytes, start: int, target: int) -> bool:
     """Whether code at an address has the bytes of a branch to `target`, which is no call."""
     if machine.code_words:
-        words = machine.code_words(content[: len(content) // 4 * 4], start)
+        words = machine.code_words(content, start)
         return bool(((words.target == target) & ~words.calls).any())
     opcodes = tuple(it for it in machine.branch_opcodes if it != machine.call_opcode)
     numbers = displacements(content).astype("<i8")

@@ -86,13 +86,13 @@ def room_for_detours(image: Image) -> range:
     """The addresses, behind all that an image has in memory, where its prepared copy has room for code that relinking
     adds, a place each. Empty where it has none."""
     parts, index = image.machine.parts, _spare_segment(image)
-    if parts is None or index is None:
+    if parts is None or parts.detours is None or index is None:
         return range(0)
     behind = max(image.size_in_memory, room_for_modules(image).stop)
     start = -(-behind // _LARGEST_PAGE) * _LARGEST_PAGE
     code = sum(it.size for it in image.sections if it.is_code)
     size = -(-max(code // _ROOM_FOR_DETOURS, 1) // _LARGEST_PAGE) * _LARGEST_PAGE
-    return range(start, start + size, -(-parts.detour_size // 8) * 8)
+    return range(start, start + size, -(-parts.detours.size // 8) * 8)
 
 
 def _spare_segment(image: Image) -> int | None:

@@ -1,0 +1,79 @@
+"""RISC-V, 64-bit, with compressed instructions (RV64GC)."""
+
+import capstone
+
+from liveso.machine.frames import FrameRegisters
+from liveso.machine.machine import Machine
+from liveso.machine.riscv64_jump import RISCV64_JUMP
+from liveso.machine.riscv64_parts import RISCV64_PARTS
+from liveso.machine.riscv64_words import adds_words, code_words, extended_words
+
+_NAMES = (
+    *("zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"),
+    *(f"a{number}" for number in range(8)),
+    *(f"s{number}" for number in range(2, 12)),
+    *(f"t{number}" for number in range(3, 7)),
+)
+
+
+def _bits(*names: str) -> int:
+    return sum(1 << _NAMES.index(name) for name in names)
+
+
+_ARGUMENTS = tuple(f"a{number}" for number in range(8))
+_TEMPORARIES = tuple(f"t{number}" for number in range(7))
+
+# RISC-V ELF psABI, "Relocations"
+RISCV64 = Machine(
+    name="riscv64",
+    kernel_name="riscv64",
+    e_machine=243,
+    word=8,
+    none=0,
+    relative=3,
+    absolute=2,
+    glob_dat=2,  # slots of variables have the same relocation as words
+    jump_slot=5,
+    copy=4,
+    indirect_relative=58,
+    tls_module=7,
+    tls_offset=9,
+    tls_static_offset=11,
+    tls_descriptor=12,
+    capstone_architecture=capstone.CS_ARCH_RISCV,
+    capstone_mode=capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC,
+    # RISC-V ELF psABI, "Register Convention"
+    argument_registers=_ARGUMENTS,
+    kept_registers=frozenset({*(f"s{number}" for number in range(12)), "sp", "gp", "tp"}),
+    result_register="a0",
+    stack_pointer="sp",
+    frame_pointer="s0",
+    register_parts={},
+    minus_one_passed=(b"\x7d\x55", b"\x13\x05\xf0\xff"),  # c.li a0, -1; addi a0, zero, -1
+    code_words=code_words,
+    stack_number=_NAMES.index("sp"),
+    frame_number=_NAMES.index("s0"),
+    parts=RISCV64_PARTS,
+    jump=RISCV64_JUMP,
+    has_blocks_above=True,
+    padding=frozenset(b"\x00\x01\x13"),  # c.nop, nop
+    freed_registers=_bits("ra", *_ARGUMENTS, *_TEMPORARIES),
+    linker_registers=_bits("ra", "t0", "t1", "t2", "t3"),  # "Procedure Linkage Table"
+    given_registers=_bits(*_ARGUMENTS, "t2"),  # t2: the frame that a nested function is about
+    returned_registers=_bits("a0", "a1"),
+    extended_words=extended_words,
+    adds_words=adds_words,
+    breakpoint=b"\x02\x90",  # c.ebreak
+    # RISC-V DWARF Specification, "DWARF Register Numbers": x0, whose place has the program counter, to x31
+    frames=FrameRegisters(
+        places=tuple(range(0, 32 * 8, 8)),
+        stack_pointer=2,
+        program_counter=0,
+        return_address=1,
+        kept=frozenset({8, 9, *range(18, 28)}),
+        system_call=b"\x73\x00\x00\x00",  # ecall
+        futex=frozenset({98, 128}),
+        transfers=frozenset({63, 64, 65, 66}),
+        signal_return=b"\x93\x08\xb0\x08\x73\x00\x00\x00",  # li a7, 139; ecall (kernel: vdso/rt_sigreturn.S)
+    ),
+)
