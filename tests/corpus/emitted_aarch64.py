@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from liveso.elf import Image
 from tests.corpus.emitted_rows import Row, library
+from tests.corpus.recovered_parts import Applied
 
 # ELF for the Arm 64-bit Architecture, "Static AArch64 relocations", "Relocations for thread-local storage"
 PAGES = frozenset({275, 276})
@@ -43,37 +44,30 @@ class Emitted:
         return self.word & 0xFFC00000 == 0x91000000 or self.word & 0x9F000000 == 0x10000000
 
     @property
+    def leaves_page(self) -> bool:
+        return self.is_page and self.kind in PAGES
+
+    @property
+    def leaves_got_page(self) -> bool:
+        return self.kind in GOT_PAGES
+
+    @property
+    def is_to_slot(self) -> bool:
+        return self.kind in TO_SLOTS
+
+    @property
+    def is_of_module(self) -> bool:
+        return self.kind in LOCAL_DYNAMIC or (self.kind in TO_SLOTS and self.symbol == MODULE)
+
+    @property
     def leads_there(self) -> bool:
         """Whether the object is reached from here by itself, and not by way of a slot that holds its address."""
         return self.kind in LOW | WHOLE or (self.kind in GOT_LOW | GOT_WHOLE and self.forms_address)
 
 
-@dataclass(frozen=True)
-class Linked:
-    image: Image
-    emitted: tuple[Emitted, ...]
-    functions: frozenset[int]
-    """The addresses that symbols of functions have."""
-
-    def into(self, *sections: str) -> list[Emitted]:
-        return [it for it in self.emitted if it.section in sections and it.leads_there]
-
-    def pages(self, *sections: str) -> set[int]:
-        """The places of the ADRP that lead into sections, and not to slots that hold addresses there."""
-        return {it.place for it in self.emitted if it.is_page and it.section in sections and it.kind in PAGES}
-
-    @property
-    def got_pages(self) -> set[int]:
-        return {it.place for it in self.emitted if it.kind in GOT_PAGES}
-
-    @property
-    def formed_functions(self) -> set[int]:
-        return {it.place for it in self.emitted if it.leads_there and it.forms_address and it.target in self.functions}
-
-
-def linked(content: bytes) -> Linked:
+def linked(content: bytes) -> Applied:
     it = library(content)
-    return Linked(it.image, tuple(_emitted(it.image, row) for row in it.rows()), it.functions)
+    return Applied(it.image, tuple(_emitted(it.image, row) for row in it.rows()), it.functions)
 
 
 def _emitted(image: Image, row: Row) -> Emitted:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from liveso.code import data_references, formed_constants, thread_local_references
-from liveso.code.reference import References
-from liveso.elf import Image, read_image
-from liveso.elf.data import constant_sections, constant_span, data_layout
-from tests.corpus.emitted_aarch64 import LOCAL_DYNAMIC, MODULE, TO_SLOTS, Emitted, Linked, linked
+from liveso.elf import read_image
+from tests.corpus.emitted_aarch64 import linked
+from tests.corpus.recovered_parts import assert_recovered
 from tests.corpus.ways import LEVELS, LLD, MOLD, SOURCES, Way, compilers_by, linker_folder, linkers_among, stripped
 
 LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc"}
@@ -106,44 +104,4 @@ def build(folder: Path, way: Way) -> Path:
 def test_what_is_recovered_is_what_the_linker_applied(tmp_path: Path, way: Way) -> None:
     path = build(tmp_path, way)
     image, expected = read_image(stripped(path, f"{TARGET}-strip")), linked(path.read_bytes())
-    found = data_references(image)
-    assert not found.undecoded and not found.unclear and not found.outside and not found.doubtful
-    variables = [it.name for it in data_layout(image).sections]
-    to_variables = expected.into(*variables)
-    assert len(to_variables) > 10
-    assert _places(found.table) == {(it.place, it.target, it.forms_address) for it in to_variables}
-    span = constant_span(image)
-    tables = [it.name for it in image.sections if it.size and it.address in span and not it.is_thread_local]
-    to_constants = expected.into(*tables)
-    assert _places(found.constants) == {(it.place, it.target, it.forms_address) for it in to_constants}
-    assert set(found.functions["place"].tolist()) == expected.formed_functions
-    _pages_are_found(found, expected, [*variables, *tables], [*to_variables, *to_constants])
-    constants = {it.name for it in constant_sections(image)}
-    formed = {it.place for it in expected.into(*constants) if it.forms_address}
-    assert formed <= set(formed_constants(image).places.tolist())
-    _thread_locals_are_found(image, expected)
-
-
-def _places(table: object) -> set[tuple[int, int, bool]]:
-    rows = table[["place", "target", "forms_address"]].tolist()  # type: ignore[index]
-    assert len(rows) == len(set(rows))
-    return set(rows)
-
-
-def _pages_are_found(found: References, expected: Linked, sections: list[str], places: list[Emitted]) -> None:
-    """Each place has its page, if it does not hold all, and each page a place."""
-    objects = {it.place for it in places}
-    pairs = [(place, page) for place, page in found.pages.tolist() if place in objects]
-    assert {place for place, _page in pairs} == {it.place for it in places if not it.is_whole}
-    # where linkers replace a load from a slot by a sum, its page is the variable's now
-    assert {page for _place, page in pairs} - expected.got_pages == expected.pages(*sections)
-
-
-def _thread_locals_are_found(image: Image, expected: Linked) -> None:
-    found = thread_local_references(image)
-    to_slots = [it for it in expected.emitted if it.kind in TO_SLOTS and it.section]
-    to_module = {it.place for it in to_slots if it.symbol == MODULE}
-    to_module |= {it.place for it in expected.emitted if it.kind in LOCAL_DYNAMIC}
-    assert set(found.table["place"].tolist()) == {it.place for it in to_slots} - to_module
-    assert set(found.sites["place"].tolist()) == to_module
-    assert bool(found.unclear) == bool(to_module)  # what moves is refused then
+    assert_recovered(image, expected)
