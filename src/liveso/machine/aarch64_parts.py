@@ -10,6 +10,10 @@ from liveso.machine.words import Words, has_bits
 _PAGE_BITS = 12
 
 
+def _page_of(place: int) -> int:
+    return place >> _PAGE_BITS << _PAGE_BITS
+
+
 def _page(words: Words, distances: Words) -> Encoded:
     """ADRP: 21 bits of pages."""
     number = distances.astype("<i8") >> _PAGE_BITS
@@ -134,7 +138,7 @@ def _leave(start: int, end: int) -> int | None:
 
 AARCH64_PARTS = PartEncoding(
     page_size=1 << _PAGE_BITS,
-    from_page=lambda place: place >> _PAGE_BITS << _PAGE_BITS,
+    from_page=_page_of,
     reach=range(1 << _PAGE_BITS),
     page=_page,
     low=_low,

@@ -8,6 +8,10 @@ _PAGE_BITS = 12
 _REACH = range(-(1 << 11), 1 << 11)
 
 
+def _itself(place: int) -> int:
+    return place
+
+
 def _page(words: Words, distances: Words) -> Encoded:
     """AUIPC: 20 bits of pages, which count from the instruction."""
     number = distances.astype("<i8") >> _PAGE_BITS
@@ -41,7 +45,7 @@ def _filled(words: Words, kept: int, bits: Words, fits: Words) -> Words:
 
 RISCV64_PARTS = PartEncoding(
     page_size=1 << _PAGE_BITS,
-    from_page=lambda place: place,
+    from_page=_itself,
     reach=_REACH,
     page=_page,
     low=_low,
