@@ -9,8 +9,10 @@ enum { PAGE = 4096 };
 
 #ifdef __x86_64__
 static const unsigned char breakpoint[] = {0xcc}; /* int3 */
-#else
+#elif defined __aarch64__
 static const unsigned char breakpoint[] = {0xa0, 0x00, 0x20, 0xd4}; /* brk #5 (BRK64_OPCODE_UPROBES) */
+#elif defined __riscv
+static const unsigned char breakpoint[] = {0x02, 0x90}; /* c.ebreak (UPROBE_SWBP_INSN) */
 #endif
 
 /* A breakpoint that the kernel has set (uprobes) belongs to the first file: in a copy of its page it would end the

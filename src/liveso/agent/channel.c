@@ -141,11 +141,16 @@ static inline __attribute__((always_inline)) long make_process(void)
 			 : "a"(SYS_clone), "D"(flags), "S"(0L), "d"(0L), "r"(r10), "r"(r8)
 			 : "rcx", "r11", "memory");
 	return result;
-#else
+#elif defined __aarch64__
 	register long x8 __asm__("x8") = SYS_clone, x0 __asm__("x0") = flags, x1 __asm__("x1") = 0;
 	register long x2 __asm__("x2") = 0, x3 __asm__("x3") = 0, x4 __asm__("x4") = 0;
 	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
 	return x0;
+#elif defined __riscv
+	register long a7 __asm__("a7") = SYS_clone, a0 __asm__("a0") = flags, a1 __asm__("a1") = 0;
+	register long a2 __asm__("a2") = 0, a3 __asm__("a3") = 0, a4 __asm__("a4") = 0;
+	__asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4) : "memory");
+	return a0;
 #endif
 }
 

@@ -29,7 +29,13 @@ _READ_EXECUTE = 5  # PROT_READ | PROT_EXEC
 _NO_FILE = (1 << 64) - 1
 _FAILED = (1 << 64) - 4096  # an address from here on is an error
 _PAGE = 4096
-_LIBRARIES = ("libc.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
+_LIBRARIES = (
+    "libc.so.6",
+    "libdl.so.2",
+    "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+    "ld-linux-riscv64-lp64d.so.1",
+)
 _NAMES = ("stub", "area", "stack", "list", "map_parts", "move_parts")
 _FUNCTIONS = ("dlopen", "dlclose", "dlsym", "dlvsym", "dlerror", "mmap", "munmap", "__errno_location")
 _WHERE_THERE = ("_dl_get_tls_static_info", "errno", "__libc_dlerror_result", "memfd_create", "close")
