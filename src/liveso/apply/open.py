@@ -275,7 +275,8 @@ async def _surroundings(
     distances = {it.tls_module: it.tls_block - target.hello.thread_pointer for it in objects.objects if it.tls_block}
     # of the agent's own mapping, static blocks are the only ones; others are allocated anew for each thread
     side = 1 if target.machine.has_blocks_above else -1
-    static = {module: it for module, it in distances.items() if 0 < side * it < _AGENT_STACK}
+    # where the thread pointer is the end of what glibc has there of its own, the first one begins at it (RISC-V)
+    static = {module: it for module, it in distances.items() if 0 <= side * it < _AGENT_STACK}
     versions = tuple((it.base, it.base + it.size) for it in state.versions)
     agent, module, function = target.agent, _module_at(loaded.base, objects), 0
     descriptors = await read_descriptors(agent, images[loaded.version], loaded.base, module)

@@ -114,7 +114,7 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
     machine, table = image.machine, image.relocations
     local = table["offset"][(table["type"] == machine.tls_module) & (table["symbol"] == 0)].tolist()
     # the second word of a pair has no relocation where the variable is the image's own
-    places = {it: image.word_at(it + machine.word) for it in local}
+    places = {it: _place_at(image, it + machine.word) for it in local}
     modules = _modules(image, frozenset(it for it, place in places.items() if not place))
     found = {it: place for it, place in places.items() if it not in modules}
     modules |= _module_descriptors(image)
@@ -128,6 +128,11 @@ def thread_local_slots(image: Image) -> ThreadLocalSlots:
         if not 0 <= place <= image.block_size:
             raise ImageError(f"the slot at {slot:#x} leads out of its thread-local storage, to {place:+#x}")
     return ThreadLocalSlots(found, modules)
+
+
+def _place_at(image: Image, address: int) -> int:
+    """The place in the block that a word of the file stands for (Machine.block_bias)."""
+    return (image.word_at(address) + image.machine.block_bias) % (1 << 8 * image.machine.word)
 
 
 def _modules(image: Image, pairs: frozenset[int]) -> frozenset[int]:

@@ -36,7 +36,8 @@ class Machine:
     A `jump` stands at the entries of functions, behind an `entry_mark`, where indirect branches may lead; a
     `guarded_entry` is such a mark and does more. The lowest bit of an image's `guard_property` (.note.gnu.property)
     says that indirect branches may lead to marks only. `has_blocks_above`: thread-local blocks at a fixed distance from
-    the thread pointer lie above it (ELF TLS, 3: variant I).
+    the thread pointer lie above it (ELF TLS, 3: variant I). What a `tls_offset` relocation leaves in a word is less
+    than the place in the block by `block_bias`.
     `call_opcode` is the one of `branch_opcodes` that calls, and `near_branch_opcodes` are followed by a displacement of
     one byte. `padding` are the bytes that may stand between functions.
     What the kernel sets in code to be told of it is a `breakpoint`.
@@ -112,6 +113,7 @@ class Machine:
     guarded_entry: bytes = b""
     guard_property: int = 0
     has_blocks_above: bool = False
+    block_bias: int = 0
     near_branch_opcodes: frozenset[int] = frozenset()
     padding: frozenset[int] = frozenset()
     breakpoint: bytes = b""

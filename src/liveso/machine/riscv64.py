@@ -56,6 +56,7 @@ RISCV64 = Machine(
     parts=RISCV64_PARTS,
     jump=RISCV64_JUMP,
     has_blocks_above=True,
+    block_bias=0x800,  # TLS_DTV_OFFSET (RISC-V ELF psABI, "Dynamic Thread Vector")
     padding=frozenset(b"\x00\x01\x13"),  # c.nop, nop
     freed_registers=_bits("ra", *_ARGUMENTS, *_TEMPORARIES),
     linker_registers=_bits("ra", "t0", "t1", "t2", "t3"),  # "Procedure Linkage Table"

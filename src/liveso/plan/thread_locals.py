@@ -104,12 +104,13 @@ def _slot_words(new: Image, references: ThreadLocalReferences, loaded: AddressMa
         if at is None:
             raise Refused(f"its slot at {offset:#x} leads to a thread-local variable that cannot be told")
         module, place = in_block(loaded.home(EACH_THREAD + at))
+        stored = (place - machine.block_bias) % (1 << 8 * machine.word)
         if kind == machine.tls_module:
             words.append((offset, module))
             if index == 0:  # the second word has no relocation
-                words.append((offset + machine.word, place))
+                words.append((offset + machine.word, stored))
         elif kind == machine.tls_offset:
-            words.append((offset, place))
+            words.append((offset, stored))
         elif (distance := blocks.distance(module, place, machine.word)) is not None:
             words.append((offset, distance))
         else:
