@@ -34,16 +34,15 @@ $(STAMP): $(PACKAGES) $(SOURCES)
 
 # live.so for another machine, by Debian's cross compiler: live-MACHINE.so
 MACHINE ?= aarch64
-BUILD := build/agent-$(MACHINE)
 .PHONY: agent
 agent: live-$(MACHINE).so
 
-live-$(MACHINE).so: tools/cross/$(MACHINE).ini $(PACKAGES) $(wildcard src/liveso/agent/*.[ch]) meson.build
-	@tools/system-packages $(MACHINE)
-	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH meson setup $(if $(wildcard $(BUILD)/build.ninja),--wipe) \
-		--cross-file tools/cross/$(MACHINE).ini $(BUILD) >/dev/null
-	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH ninja --quiet -C $(BUILD) live.so
-	@cp $(BUILD)/live.so $@
+live-%.so: tools/cross/%.ini $(PACKAGES) $(wildcard src/liveso/agent/*.[ch]) meson.build
+	@tools/system-packages $*
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH meson setup $(if $(wildcard build/agent-$*/build.ninja),--wipe) \
+		--cross-file tools/cross/$*.ini build/agent-$* >/dev/null
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH ninja --quiet -C build/agent-$* live.so
+	@cp build/agent-$*/live.so $@
 
 tools/cross/%.ini:
 	@echo "there is no live.so for $*; MACHINE can be $(basename $(notdir $(wildcard tools/cross/*.ini)))" >&2; exit 1
@@ -59,7 +58,7 @@ demo: all
 # one worker more than processors, for many tests wait; TESTS: which files, or options of pytest
 PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadgroup
 
-test: all live-aarch64.so
+test: all live-aarch64.so live-riscv64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
 	$(PYTEST) $(TESTS)
 
@@ -75,11 +74,11 @@ test-corpus: all
 # programs for other machines, which an emulator runs (qemu-user): what is there for them, and tests that are for all
 EMULATED := $(addprefix tests/integration/test_,moved_variables.py identity.py tables.py dlopen.py)
 .PHONY: test-processors
-test-processors: all live-aarch64.so
+test-processors: all live-aarch64.so live-riscv64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
-	LIVESO_UPDATES=200 $(PYTEST) tests/integration/test_aarch64.py tests/integration/test_eight_threads_aarch64.py
+	LIVESO_UPDATES=200 $(PYTEST) tests/integration/test_emulated.py tests/integration/test_eight_threads_emulated.py
 	LIVESO_CORPUS=full $(PYTEST) tests/corpus/test_mutations_run_aarch64.py
-	LIVESO_MACHINE=aarch64 $(PYTEST) $(EMULATED) -m "not own_machine"
+	for machine in aarch64 riscv64; do LIVESO_MACHINE=$$machine $(PYTEST) $(EMULATED) -m "not own_machine"; done
 
 # a whole system of another machine in an emulator, with the daemon in it: what qemu-user has not, as ptrace(2)
 ON_ARM64 := $(addprefix tests/unit/test_,analysis.py kept.py proc.py protocol.py store.py unwind.py waits.py) \

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, agent_for, let_all_pass
+from tests.harness import EMULATED, Bench, agent_for, let_all_pass
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +23,12 @@ def bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
     bench.close()
 
 
-@pytest.fixture
-def aarch64_bench(tmp_path: Path, shared: Path) -> Iterator[Bench]:
-    """The same for programs that an emulator runs."""
-    assert agent_for("aarch64").exists(), "run `make agent MACHINE=aarch64` first"
-    bench = Bench(tmp_path, shared / "verdicts", machine="aarch64")
+@pytest.fixture(params=EMULATED)
+def emulated_bench(request: pytest.FixtureRequest, tmp_path: Path, shared: Path) -> Iterator[Bench]:
+    """The same for programs of each machine that an emulator runs here."""
+    machine = str(request.param)
+    assert agent_for(machine).exists(), f"run `make agent MACHINE={machine}` first"
+    bench = Bench(tmp_path, shared / "verdicts", machine=machine)
     bench.start_daemon()
     yield bench
     bench.close()

@@ -33,7 +33,15 @@ def _installed_agent() -> Path:
 AGENT = _installed_agent()
 MODE = os.environ.get("LIVESO_MODE", "resident" if MACHINE else "visited")
 """How programs under live.so are reached, where a test does not say it: LIVE_MODE."""
-_FLAGS = {"-mtls-dialect=gnu2": "-mtls-dialect=desc", "-fcf-protection=full": "-mbranch-protection=standard"}
+EMULATED = ("aarch64", "riscv64")
+"""The machines whose programs tests let an emulator run (qemu-user)."""
+_FLAGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "aarch64": {
+        "-mtls-dialect=gnu2": ("-mtls-dialect=desc",),
+        "-fcf-protection=full": ("-mbranch-protection=standard",),
+    },
+    "riscv64": {"-mtls-dialect=gnu2": (), "-fcf-protection=full": ()},
+}
 """What options for this machine are for another one."""
 
 
@@ -329,7 +337,7 @@ class Bench:
             file = source
         # the linker's output is complete when it is renamed to its place
         command = _compiler_for(self.machine, compiler)
-        flags = tuple(_FLAGS.get(it, it) for it in flags) if self.machine else flags
+        flags = tuple(flag for it in flags for flag in _FLAGS.get(self.machine, {}).get(it, (it,)))
         subprocess.run([*command, str(file), "-o", f"{path}.new", *flags], check=True, cwd=self.folder)
         os.rename(f"{path}.new", path)
         return path

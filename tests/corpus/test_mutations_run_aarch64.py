@@ -16,6 +16,7 @@ from tests.corpus.test_mutations import PROGRAMS
 from tests.corpus.test_mutations_aarch64 import BUILDS, NO_TRACE
 from tests.harness import Bench
 
+pytestmark = pytest.mark.parametrize("emulated_bench", ["aarch64"], indirect=True)
 ROUND = ("more", "", "default")
 WRONG_NO = {"other default"}
 """At -O0 its variable is taken for one with its neighbour, which the program has set."""
@@ -54,8 +55,8 @@ def folder(shared: Path) -> Path:
 
 
 @pytest.fixture
-def bench(aarch64_bench: Bench) -> Bench:
-    return aarch64_bench
+def bench(emulated_bench: Bench) -> Bench:
+    return emulated_bench
 
 
 def from_the_start(bench: Bench, library: Path) -> list[Shown]:

@@ -1,5 +1,5 @@
-"""A program for AArch64 (qemu-user) whose eight threads count all they do, through slots and remembered addresses,
-while their library changes again and again. `make test-processors` goes on for longer."""
+"""A program for another machine (qemu-user) whose eight threads count all they do, through slots and remembered
+addresses, while their library changes again and again. `make test-processors` goes on for longer."""
 
 import os
 import random
@@ -20,8 +20,8 @@ keeps for threads, and what the emulator makes of code that changed. And mapping
 
 
 @pytest.fixture
-def bench(aarch64_bench: Bench) -> Bench:
-    return aarch64_bench
+def bench(emulated_bench: Bench) -> Bench:
+    return emulated_bench
 
 
 def build(bench: Bench, compiler: str, flags: tuple[str, ...]) -> None:

@@ -1,28 +1,33 @@
-"""Programs for AArch64, which an emulator runs (qemu-user): a thread of live.so's updates them, from inside."""
+"""Programs for other machines, which an emulator runs (qemu-user): a thread of live.so's updates them, from inside."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Bench, wait_until
+from tests.harness import EMULATED, Bench, wait_until
 from tests.integration import test_moved_variables as moved
 
 PROGRAMS = Path(__file__).parent / "programs"
+USUAL = [("gcc", ("-O2", "-s")), ("gcc", ("-O0", "-s")), ("clang", ("-O2", "-s"))]
+GUARDED = ("-mbranch-protection=standard", "-mno-outline-atomics", "-nostartfiles", "-Wl,-z,force-bti")
+UNCOMPRESSED = ("-march=rv64g", "-mabi=lp64d")
 BUILDS = [
-    ("gcc", ("-O2", "-s")),
-    ("gcc", ("-O2", "-g", "-mbranch-protection=standard", "-mno-outline-atomics", "-nostartfiles", "-Wl,-z,force-bti")),
-    ("gcc", ("-O0", "-s")),
-    ("clang", ("-O2", "-s")),
+    *((machine, *build) for machine in EMULATED for build in USUAL),
+    ("aarch64", "gcc", ("-O2", "-g", *GUARDED)),
+    ("riscv64", "gcc", ("-O2", "-g", *UNCOMPRESSED)),
 ]
 by_build = pytest.mark.parametrize(
-    ("compiler", "flags"), BUILDS, ids=lambda it: it if isinstance(it, str) else "".join(it)
+    ("emulated_bench", "compiler", "flags"),
+    BUILDS,
+    indirect=["emulated_bench"],
+    ids=lambda it: it if isinstance(it, str) else "".join(it),
 )
 
 
 @pytest.fixture
-def bench(aarch64_bench: Bench) -> Bench:
-    return aarch64_bench
+def bench(emulated_bench: Bench) -> Bench:
+    return emulated_bench
 
 
 def build(
@@ -232,14 +237,18 @@ int main(void)
 """
 
 
-@pytest.mark.parametrize("model", ["desc", "trad", "initial-exec"])
+MODELS = [(machine, model) for machine in EMULATED for model in ("trad", "initial-exec")]
+
+
+@pytest.mark.parametrize(("emulated_bench", "model"), [("aarch64", "desc"), *MODELS], indirect=["emulated_bench"])
 @pytest.mark.parametrize("level", ["-O0", "-O2"])
 def test_each_thread_keeps_its_own_variables(bench: Bench, model: str, level: str) -> None:
     if model == "initial-exec":  # another one would have no place at a fixed distance: restart
-        flag, versions = "-ftls-model=initial-exec", [2, 1, 2]
+        flags, versions = ["-ftls-model=initial-exec"], [2, 1, 2]
     else:
-        flag, versions = f"-mtls-dialect={model}", [2, 1, 2, 3, 1, 3] if level == "-O0" else [2, 1, 2]
-    build(bench, THREADS, "libthreads.so", "gcc", (level, "-g", flag))
+        flags = [f"-mtls-dialect={model}"] if bench.machine == "aarch64" else []  # RISC-V's has one only before gcc 14
+        versions = [2, 1, 2, 3, 1, 3] if level == "-O0" else [2, 1, 2]
+    build(bench, THREADS, "libthreads.so", "gcc", (level, "-g", *flags))
     bench.compile(THREADED, "program", "./libthreads.so", "-Wl,-rpath,$ORIGIN", "-pthread")
     program = bench.run("./program")
     bench.library(program.pid, "libthreads.so")
