@@ -85,7 +85,7 @@ ON_ARM64 := $(addprefix tests/unit/test_,analysis.py kept.py proc.py protocol.py
 	$(addprefix tests/integration/test_,main_job.py visits.py freeze.py attach.py)
 .PHONY: test-arm64
 test-arm64: all live-aarch64.so
-	@tools/system-packages arm64
+	@tools/system-packages system-arm64
 	LIVESO_LIMIT=300 tools/emulated-system arm64 python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),$(ON_ARM64))
 	LIVESO_LIMIT=300 LIVESO_SYSTEM_KERNEL=trixie/linux-image-arm64-16k tools/emulated-system arm64 \
 		python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),tests/integration/test_visits.py)
