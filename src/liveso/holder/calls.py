@@ -31,10 +31,12 @@ _HOLD_AGAIN = 0.05  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A thread, and what it was when it stopped: its vector registers are those of `vector_set`, if there is one."""
+    """A thread, and what it was when it stopped: its vector registers are those of `vector_set`, if there is one;
+    `floating` are those of Facts.floating, which `registers` end with."""
 
     thread: int
     registers: bytes
+    floating: bytes
     vector_set: int
     vectors: bytes
     blocked: int

@@ -9,7 +9,8 @@ class Facts:
     """`number_at` and `result_at` are the places of a system call's number, and of its result, among the registers of a
     thread that stands (NT_PRSTATUS), in bytes, and `next_at` that of the address of its next instruction; `interrupted`
     are the numbers of the calls that the kernel ends with EINTR for a stop (signal(7)). Register sets are named by the
-    kernel's numbers (elf.h, NT_*): a thread has its vector registers in the first of `vectors` that there is.
+    kernel's numbers (elf.h, NT_*): a thread has its vector registers in the first of `vectors` that there is. Where
+    these do not have those for floating-point numbers, too, `floating` has them (0: they do).
 
     Some kernels let a thread that waits in a call stand at the instruction which made it, and tell neither that it did
     wait nor, where the call has a result, with which first argument. There, `instruction` is that one, in hexadecimal
@@ -18,8 +19,8 @@ class Facts:
     of an argument that is not 0.
 
     `number_set` is where a system call's number is changed (0: at `number_at`), and `thread_set` is read behind
-    NT_PRSTATUS (0: none). A thread would lose in a call what it has in one of the sets `unkept`, where these say so:
-    with one of some bits in the word at an offset.
+    NT_PRSTATUS (0: none), as is `floating`. A thread would lose in a call what it has in one of the sets `unkept`,
+    where these say so: with one of some bits in the word at an offset.
     """
 
     number_at: int
@@ -32,6 +33,7 @@ class Facts:
     resumed: tuple[tuple[int, int, int], ...] = ()
     number_set: int = 0
     thread_set: int = 0
+    floating: int = 0
     unkept: tuple[tuple[int, int, int], ...] = ()
 
     @property

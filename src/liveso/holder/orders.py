@@ -24,7 +24,7 @@ STATE = struct.Struct("=dQ???HHH")
 """SINCE; the signals that the thread blocks; whether no filter of system calls (seccomp(2)) holds for it during the
 visit; whether the whole process is stopped (SIGSTOP); whether it would lose something in a call (Facts.unkept); the set
 that its vector registers are in (Facts.vectors), 0 for none; and the sizes in bytes of its registers (NT_PRSTATUS, with
-Facts.thread_set) and its vector registers, which follow."""
+Facts.thread_set and Facts.floating) and its vector registers, which follow."""
 END, END_ANSWERED, ENDED = b"e", b"E", b"d"
 """The order to let the threads go (END_ANSWERED: the agent has answered), and what answers it: it is done."""
 

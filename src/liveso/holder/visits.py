@@ -51,8 +51,10 @@ def visit(talk: socket.socket, thread: int, limit: float, waits: Waits) -> None:
     registers = waits.registers(thread)
     if facts.thread_set:
         registers += read_registers(thread, facts.thread_set)
+    floating = read_registers(thread, facts.floating) if facts.floating else b""
+    registers += floating
     vector_set, vectors = _vectors(thread, facts)
-    stopped = Stopped(thread, registers, vector_set, vectors, blocked_signals(thread), waits)
+    stopped = Stopped(thread, registers, floating, vector_set, vectors, blocked_signals(thread), waits)
     flags = are_suspended, is_stopped, _has_unkept(thread, facts)
     head = STATE.pack(since, stopped.blocked, *flags, vector_set, len(registers), len(vectors))
     if say(talk, STILL + head + registers + vectors):
@@ -138,5 +140,7 @@ def _put_back(stopped: Stopped) -> None:
     thread = stopped.thread
     if stopped.vectors:
         write_registers(thread, stopped.vector_set, stopped.vectors)
+    if stopped.floating:
+        write_registers(thread, stopped.waits.facts.floating, stopped.floating)
     block_signals(thread, stopped.blocked)
     write_registers(thread, PRSTATUS, stopped.waits.resumed(thread, stopped.registers))

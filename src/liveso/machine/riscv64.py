@@ -4,6 +4,7 @@ import capstone
 
 from liveso.machine.frames import FrameRegisters
 from liveso.machine.machine import Machine
+from liveso.machine.riscv64_calls import RISCV64_CALLS, RISCV64_REGISTERS_OF_SIGNAL
 from liveso.machine.riscv64_jump import RISCV64_JUMP
 from liveso.machine.riscv64_parts import RISCV64_PARTS
 from liveso.machine.riscv64_words import adds_words, code_words, extended_words
@@ -64,6 +65,7 @@ RISCV64 = Machine(
     returned_registers=_bits("a0", "a1"),
     extended_words=extended_words,
     adds_words=adds_words,
+    calls=RISCV64_CALLS,
     breakpoint=b"\x02\x90",  # c.ebreak
     # RISC-V DWARF Specification, "DWARF Register Numbers": x0, whose place has the program counter, to x31
     frames=FrameRegisters(
@@ -76,5 +78,6 @@ RISCV64 = Machine(
         futex=frozenset({98, 128}),
         transfers=frozenset({63, 64, 65, 66}),
         signal_return=b"\x93\x08\xb0\x08\x73\x00\x00\x00",  # li a7, 139; ecall (kernel: vdso/rt_sigreturn.S)
+        interrupted_at=RISCV64_REGISTERS_OF_SIGNAL,
     ),
 )
