@@ -24,20 +24,25 @@ class Emitted(Protocol):
     @property
     def is_whole(self) -> bool:
         """Whether it holds all of an address."""
+
     @property
     def leaves_page(self) -> bool:
         """Whether it leaves a page of the object itself in a register."""
+
     @property
     def leaves_got_page(self) -> bool:
         """Whether it leaves that of a slot with the object's address."""
+
     @property
     def forms_address(self) -> bool: ...
     @property
     def leads_there(self) -> bool:
         """Whether the object is reached from here by itself, and not by way of a slot that holds its address."""
+
     @property
     def is_to_slot(self) -> bool:
         """Whether it leads to a slot of thread-local storage."""
+
     @property
     def is_of_module(self) -> bool:
         """Whether that slot stands for all of the module's."""

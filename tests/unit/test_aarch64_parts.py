@@ -9,7 +9,8 @@ from liveso.machine.aarch64_parts import AARCH64_PARTS as PARTS
 from liveso.machine.aarch64_words import code_words
 from liveso.machine.part_encoding import Detour
 
-PAGE = 4096
+assert PARTS.detours is not None
+DETOURS, PAGE = PARTS.detours, 4096
 ADD, LDR, LDRB, LDR_Q, LDUR, LDP, LDP_D = (
     0x91000041,  # add x1, x2, #0
     0xF9400041,  # ldr x1, [x2]
@@ -91,8 +92,8 @@ VALUE, ADDRESS, START, END = 0x5500_1234_5670, 0x5500_2345_6789, 0x5500_1300_000
 
 @pytest.mark.parametrize("word", [ADD, LDR, LDRB, LDR_Q, LDP, LDP_D, STR, LDR_OWN, PRFM, STR_D])
 def test_a_detour_does_the_same_elsewhere_and_leaves_the_register_for_addresses_as_it_was(word: int) -> None:
-    words = PARTS.detours.code(Detour(word, VALUE, ADDRESS, START, END))
-    assert words is not None and 4 * len(words) <= PARTS.detours.size
+    words = DETOURS.code(Detour(word, VALUE, ADDRESS, START, END))
+    assert words is not None and 4 * len(words) <= DETOURS.size
     registers, accessed = {2: VALUE}, []
     found = code_words(np.array(words, "<u4").tobytes(), START)
     for at in range(len(words) - 1):
@@ -111,11 +112,11 @@ def test_a_detour_does_the_same_elsewhere_and_leaves_the_register_for_addresses_
 
 
 def test_what_stores_the_register_for_addresses_gets_no_detour_nor_what_the_page_does_not_reach() -> None:
-    assert PARTS.detours.code(Detour(STR_OWN, VALUE, ADDRESS, START, END)) is None
-    assert PARTS.detours.code(Detour(LDR, VALUE, ADDRESS + (1 << 33), START, END)) is None
-    assert PARTS.detours.code(Detour(LDR, VALUE, ADDRESS, START, END + (1 << 28))) is None
-    assert PARTS.detours.code(Detour(0x58000003, None, ADDRESS, START, END)) is None  # a literal has no such register
-    adr = PARTS.detours.code(Detour(0x10000003, None, ADDRESS, START, END))
+    assert DETOURS.code(Detour(STR_OWN, VALUE, ADDRESS, START, END)) is None
+    assert DETOURS.code(Detour(LDR, VALUE, ADDRESS + (1 << 33), START, END)) is None
+    assert DETOURS.code(Detour(LDR, VALUE, ADDRESS, START, END + (1 << 28))) is None
+    assert DETOURS.code(Detour(0x58000003, None, ADDRESS, START, END)) is None  # a literal has no such register
+    adr = DETOURS.code(Detour(0x10000003, None, ADDRESS, START, END))
     assert adr is not None and len(adr) == 3
 
 
