@@ -1,22 +1,14 @@
 """What AArch64 code takes several instructions for, and where they say one thing together."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from liveso.code.form import Form, Operation
+from liveso.code.formed_addresses import Found
 from liveso.machine import AARCH64
 
 _REGISTERS = re.compile(r"\b[xv]\d+\b")
 _PART = 16  # bits that MOVK has of a constant
-
-
-@dataclass(slots=True)
-class Found:
-    """An instruction, and the address that it holds: where a branch leads to, or the page that ADRP forms."""
-
-    address: int
-    form: Form
-    held: int | None
 
 
 def with_whole_constants(found: list[Found]) -> list[Found]:

@@ -57,7 +57,7 @@ class State:
                 self.values[place] = value
 
     def held(self, register: str) -> Value | None:
-        if register in ("xzr", "wzr"):
+        if register in ("xzr", "wzr", "zero"):
             return Value(Source.CONSTANT, 0)
         return self.values.get(register)
 

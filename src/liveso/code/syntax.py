@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from liveso.code import aarch64, x86_64
+from liveso.code import aarch64, riscv64, x86_64
 from liveso.code.decode import Decoded, Listing
 from liveso.code.form import Form
 from liveso.elf import Image, Section
 from liveso.elf.tables import Table
-from liveso.machine import AARCH64, X86_64, Machine
+from liveso.machine import AARCH64, RISCV64, X86_64, Machine
 
 
 class Syntax(Protocol):
@@ -28,7 +28,11 @@ class Syntax(Protocol):
         """The bytes of a section of code without what the linker fills in, and a FIELD for each such place."""
 
 
-_SYNTAXES: dict[int, Syntax] = {X86_64.e_machine: x86_64, AARCH64.e_machine: aarch64}
+_SYNTAXES: dict[int, Syntax] = {
+    X86_64.e_machine: x86_64,
+    AARCH64.e_machine: aarch64,
+    RISCV64.e_machine: riscv64,
+}
 
 
 def syntax(machine: Machine) -> Syntax:
