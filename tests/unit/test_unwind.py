@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from liveso.errors import TargetError
-from liveso.machine import AARCH64, X86_64, FrameRegisters, Machine
+from liveso.machine import AARCH64, RISCV64, X86_64, FrameRegisters, Machine
 from liveso.process.exports import Exports
 from liveso.process.mapped import MappedObjects
 from liveso.process.memory import Memory, Unreadable
@@ -241,35 +241,59 @@ def test_a_machine_whose_frames_are_not_known_is_not_unwound() -> None:
     assert unwind(b"", Space(image(b"")).objects()).reason == "its registers are not known"
 
 
-# AArch64. DW_CFA: def_cfa sp+0; after stp x29, x30, [sp, #-16]!: CFA sp+16, x29 and x30 at CFA-16; the oldest
-ON_ARM, FRAME, OLDEST = b"\x0c\x1f\x00", b"\x0e\x10\x9d\x02\x9e\x01", b"\x07\x1e"
-SIGNED = 0x55 << 48  # what a return address is authenticated by (FEAT_PAuth)
+# DW_CFA: def_cfa sp+0; where the frame pointer and the return address lie at CFA-16, CFA+16 and they; the oldest
+BY_REGISTER = {
+    "aarch64": (b"\x0c\x1f\x00", b"\x0e\x10\x9d\x02\x9e\x01", b"\x07\x1e"),
+    "riscv64": (b"\x0c\x02\x00", b"\x0e\x10\x88\x02\x81\x01", b"\x07\x01"),
+}
+"""What call frame instructions are for machines whose calls leave the return address in a register."""
+SIGNED = {"aarch64": 0x55 << 48, "riscv64": 0}
+"""What a return address is authenticated by (FEAT_PAuth)."""
+by_machine = pytest.mark.parametrize("machine", [AARCH64, RISCV64], ids=lambda it: it.name)
 
 
-def on_arm(*functions: bytes, words: tuple[int, ...] = ()) -> Space:
-    return Space(image(*functions, common=ON_ARM, machine=AARCH64), *words, machine=AARCH64)
+def calling(machine: Machine, *functions: bytes, words: tuple[int, ...] = ()) -> Space:
+    return Space(image(*functions, common=BY_REGISTER[machine.name][0], machine=machine), *words, machine=machine)
 
 
-def test_a_function_that_has_made_no_call_returns_to_where_a_register_says() -> None:
-    space = on_arm(b"", FRAME, OLDEST, words=(0, function(2) + 8 | SIGNED))
-    stack = space.stack(function(0) + 4, r30=function(1) + 8 | SIGNED)
+def return_address(machine: Machine, value: int) -> dict[str, int]:
+    return {f"r{frames_of(machine).return_address}": value}
+
+
+@by_machine
+def test_a_function_that_has_made_no_call_returns_to_where_a_register_says(machine: Machine) -> None:
+    (_common, frame, oldest), signed = BY_REGISTER[machine.name], SIGNED[machine.name]
+    space = calling(machine, b"", frame, oldest, words=(0, function(2) + 8 | signed))
+    stack = space.stack(function(0) + 4, **return_address(machine, function(1) + 8 | signed))
     assert stack.is_complete, stack.reason
     assert [it.pc for it in stack.frames] == [function(0) + 4, function(1) + 8, function(2) + 8]
     assert [it.stack_pointer for it in stack.frames] == [STACK, STACK, STACK + 16]
 
 
-def test_a_function_that_was_called_by_another_has_no_register_for_its_return_address() -> None:
-    stack = on_arm(b"", b"", OLDEST).stack(function(0), r30=function(1) + 8)
+@by_machine
+def test_a_function_that_was_called_by_another_has_no_register_for_its_return_address(machine: Machine) -> None:
+    _common, _frame, oldest = BY_REGISTER[machine.name]
+    stack = calling(machine, b"", b"", oldest).stack(function(0), **return_address(machine, function(1) + 8))
     assert not stack.is_complete and "does not say where a function returns to" in stack.reason
     assert len(stack.frames) == 2
 
 
-def test_what_a_signal_interrupted_is_followed_on() -> None:
-    interrupted = [0] * 34
-    interrupted[30], interrupted[31], interrupted[32] = function(2) + 4, STACK + 0x1000, function(0) + 8
-    space = on_arm(b"", FRAME, OLDEST, words=(0, function(3), *[0] * (312 // 8), *interrupted))
+@by_machine
+def test_what_a_signal_interrupted_is_followed_on(machine: Machine) -> None:
+    (_common, frame, oldest), facts = BY_REGISTER[machine.name], frames_of(machine)
+    interrupted = registers(
+        {
+            facts.return_address: function(2) + 4,
+            facts.stack_pointer: STACK + 0x1000,
+            facts.program_counter: function(0) + 8,
+        },
+        machine,
+    )
+    between = [0] * (facts.interrupted_at // 8)
+    words = (0, function(3), *between, *struct.unpack(f"<{len(interrupted) // 8}Q", interrupted))
+    space = calling(machine, b"", frame, oldest, words=words)
     code = bytearray(space.parts[BASE])
-    code[CODE + 3 * ROOM : CODE + 3 * ROOM + 8] = frames_of(AARCH64).signal_return  # no table describes it
+    code[CODE + 3 * ROOM : CODE + 3 * ROOM + 8] = facts.signal_return  # no table describes it
     space.parts[BASE] = bytes(code)
     stack = space.stack(function(1) + 4)
     assert stack.is_complete, stack.reason

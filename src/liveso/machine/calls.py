@@ -8,9 +8,9 @@ from liveso.holder.facts import Facts
 
 @dataclass(frozen=True, slots=True)
 class StoppedThread:
-    """A thread that is stopped: its registers (NT_PRSTATUS, and what Facts.thread_set and Facts.floating have), its vector
-    registers, which are those of `vector_set` (Facts.vectors), and the signals that it blocks, as a set of bits from
-    that of signal 1 on."""
+    """A thread that is stopped: its registers (NT_PRSTATUS, and what Facts.thread_set and Facts.floating have), its
+    vector registers, which are those of `vector_set` (Facts.vectors), and the signals that it blocks, as a set of bits
+    from that of signal 1 on."""
 
     registers: bytes
     vector_set: int
