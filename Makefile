@@ -1,4 +1,5 @@
-# make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors · make test-arm64
+# make · make demo · make test · make test-unit · make test-corpus · make test-distributions · make test-processors
+# make test-arm64 · make test-riscv64
 # make deb · make test-deb · make test-fleet
 # make agent · make torture · make bench · make backtest · make backtest-arm64 · make compatibility · make lint · make wheel
 SHELL := /bin/bash
@@ -81,14 +82,20 @@ test-processors: all live-aarch64.so live-riscv64.so
 	for machine in aarch64 riscv64; do LIVESO_MACHINE=$$machine $(PYTEST) $(EMULATED) -m "not own_machine"; done
 
 # a whole system of another machine in an emulator, with the daemon in it: what qemu-user has not, as ptrace(2)
-ON_ARM64 := $(addprefix tests/unit/test_,analysis.py kept.py proc.py protocol.py store.py unwind.py waits.py) \
+IN_SYSTEM := $(addprefix tests/unit/test_,analysis.py kept.py proc.py protocol.py store.py unwind.py waits.py) \
 	$(addprefix tests/integration/test_,main_job.py visits.py freeze.py attach.py)
 .PHONY: test-arm64
 test-arm64: all live-aarch64.so
 	@tools/system-packages system-arm64
-	LIVESO_LIMIT=300 tools/emulated-system arm64 python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),$(ON_ARM64))
+	LIVESO_LIMIT=300 tools/emulated-system arm64 python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),$(IN_SYSTEM))
 	LIVESO_LIMIT=300 LIVESO_SYSTEM_KERNEL=trixie/linux-image-arm64-16k tools/emulated-system arm64 \
 		python -m pytest -n 2 --dist loadgroup -m "not own_machine" $(or $(TESTS),tests/integration/test_visits.py)
+
+.PHONY: test-riscv64
+test-riscv64: all live-riscv64.so
+	@tools/system-packages system-riscv64
+	LIVESO_LIMIT=300 tools/emulated-system riscv64 python -m pytest -n 2 --dist loadgroup -m "not own_machine" \
+		$(or $(TESTS),$(IN_SYSTEM) tests/integration/test_way_back_riscv64.py)
 
 # demo and tests on fresh roots of the releases that are supported
 test-distributions:

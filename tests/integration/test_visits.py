@@ -294,7 +294,7 @@ def test_waits_go_on_where_signals_come_meanwhile_that_nobody_handles(idle_bench
     expect_that_waits_go_on(program)
 
 
-MREMAP = {"x86_64": 25, "aarch64": 216}[os.uname().machine]
+MREMAP = {"x86_64": 25, "aarch64": 216, "riscv64": 216}[os.uname().machine]
 COUNTS = """
 #include <pthread.h>
 #include <stdio.h>

@@ -60,7 +60,7 @@ _STUB = b"".join(word.to_bytes(4, "little") for word in (0x000480E7, 0x00A93023,
 
 def _frame(thread: StoppedThread, place: int) -> bytes:
     registers, floating = thread.registers[: _REGISTERS.size], thread.registers[_REGISTERS.size :]
-    context = _CONTEXT.pack(0, 0, 0, _NO_STACK, 0, thread.blocked, 0, *_REGISTERS.unpack(registers), floating)
+    context = _CONTEXT.pack(0, 0, 0, _NO_STACK, 0, thread.blocked, *_REGISTERS.unpack(registers), floating)
     return context + _vectors_record(thread.vectors, place + len(context)) + _END
 
 

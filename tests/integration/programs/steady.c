@@ -65,6 +65,32 @@ static void keep_scalable_registers(uint64_t seed, uint64_t rounds)
 }
 #endif
 
+#ifdef __riscv
+static void keep_vector_registers(uint64_t seed, uint64_t rounds)
+{
+	uint64_t different, before, after;
+	__asm__ volatile(".option push\n"
+			 ".option arch, +v\n"
+			 "vsetvli %[before], zero, e64, m1, ta, ma\n"
+			 "vid.v v21\n"
+			 "vadd.vx v20, v21, %[seed]\n"
+			 "mv t4, %[rounds]\n"
+			 "1: addi t4, t4, -1\n"
+			 "bnez t4, 1b\n"
+			 "csrr %[after], vl\n"
+			 "vid.v v21\n"
+			 "vadd.vx v22, v21, %[seed]\n"
+			 "vmsne.vv v23, v20, v22\n"
+			 "vcpop.m %[different], v23\n"
+			 ".option pop\n"
+			 : [different] "=&r"(different), [before] "=&r"(before), [after] "=&r"(after)
+			 : [seed] "r"(seed), [rounds] "r"(rounds)
+			 : "t4", "memory");
+	if (different != 0 || before != after)
+		bad("registers of the vector extension");
+}
+#endif
+
 /* Fill the registers, wait, and look whether they are what they were; on x86-64 also what lies below the stack pointer.
  */
 static void keep_registers(uint64_t seed, uint64_t rounds)
@@ -109,6 +135,34 @@ static void keep_registers(uint64_t seed, uint64_t rounds)
 			 : "x9", "x10", "x21", "v6", "v15", "v16", "v31", "cc", "memory");
 	if (getauxval(AT_HWCAP) & HWCAP_SVE)
 		keep_scalable_registers(seed, rounds);
+#elif defined __riscv
+	__asm__ volatile("fld ft0, 0(%[from])\n"
+			 "fld fa0, 8(%[from])\n"
+			 "fld fs0, 16(%[from])\n"
+			 "fld fs1, 24(%[from])\n"
+			 "fld fa7, 32(%[from])\n"
+			 "fld fs11, 40(%[from])\n"
+			 "fld ft8, 48(%[from])\n"
+			 "fld ft11, 56(%[from])\n"
+			 "mv t3, %[seed]\n"
+			 "mv s3, %[seed]\n"
+			 "mv t4, %[rounds]\n"
+			 "1: addi t4, t4, -1\n"
+			 "bnez t4, 1b\n"
+			 "sub %[general], s3, t3\n"
+			 "fsd ft0, 0(%[to])\n"
+			 "fsd fa0, 8(%[to])\n"
+			 "fsd fs0, 16(%[to])\n"
+			 "fsd fs1, 24(%[to])\n"
+			 "fsd fa7, 32(%[to])\n"
+			 "fsd fs11, 40(%[to])\n"
+			 "fsd ft8, 48(%[to])\n"
+			 "fsd ft11, 56(%[to])\n"
+			 : [general] "=&r"(general)
+			 : [from] "r"(pattern), [to] "r"(found), [seed] "r"(seed), [rounds] "r"(rounds)
+			 : "t3", "t4", "s3", "ft0", "fa0", "fs0", "fs1", "fa7", "fs11", "ft8", "ft11", "memory");
+	if (getauxval(AT_HWCAP) & 1 << ('V' - 'A'))
+		keep_vector_registers(seed, rounds);
 #endif
 	if (memcmp(pattern, found, sizeof pattern) != 0)
 		bad("vector registers");
