@@ -43,6 +43,8 @@ _FLAGS: dict[str, dict[str, tuple[str, ...]]] = {
     "riscv64": {"-mtls-dialect=gnu2": (), "-fcf-protection=full": ()},
 }
 """What options for this machine are for another one."""
+_ALWAYS = {"riscv64": ("-fasynchronous-unwind-tables",)}
+"""What compilers of Debian 13 do for a machine, and those of Debian 12 do not."""
 
 
 def agent_for(machine: str) -> Path:
@@ -338,7 +340,8 @@ class Bench:
         # the linker's output is complete when it is renamed to its place
         command = _compiler_for(self.machine, compiler)
         flags = tuple(flag for it in flags for flag in _FLAGS.get(self.machine, {}).get(it, (it,)))
-        subprocess.run([*command, str(file), "-o", f"{path}.new", *flags], check=True, cwd=self.folder)
+        always = _ALWAYS.get(self.machine, ())
+        subprocess.run([*command, str(file), "-o", f"{path}.new", *always, *flags], check=True, cwd=self.folder)
         os.rename(f"{path}.new", path)
         return path
 

@@ -10,7 +10,9 @@ class Facts:
     thread that stands (NT_PRSTATUS), in bytes, and `next_at` that of the address of its next instruction; `interrupted`
     are the numbers of the calls that the kernel ends with EINTR for a stop (signal(7)). Register sets are named by the
     kernel's numbers (elf.h, NT_*): a thread has its vector registers in the first of `vectors` that there is. Where
-    these do not have those for floating-point numbers, too, `floating` has them (0: they do).
+    these do not have those for floating-point numbers, too, `floating` has them (0: they do). Where the kernel gives as
+    much as such a set could be at most, `vector_length` has the bytes of its header, the place of the word in there
+    that says how many bytes a register has, and the number of registers.
 
     Some kernels let a thread that waits in a call stand at the instruction which made it, and tell neither that it did
     wait nor, where the call has a result, with which first argument. There, `instruction` is that one, in hexadecimal
@@ -34,12 +36,20 @@ class Facts:
     number_set: int = 0
     thread_set: int = 0
     floating: int = 0
+    vector_length: tuple[int, int, int] | None = None
     unkept: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def instruction_size(self) -> int:
         """In bytes; 0 where there is none."""
         return len(self.instruction) // 2
+
+    def size_of(self, vectors: bytes) -> int:
+        """How many bytes the vector registers are of which the kernel has given `vectors`: more, or less."""
+        if self.vector_length is None:
+            return len(vectors)
+        header, at, count = self.vector_length
+        return header + count * int.from_bytes(vectors[at : at + 8], "little")
 
     def written(self) -> str:
         """The same as text, for `facts_of`."""

@@ -71,7 +71,10 @@ def visit(talk: socket.socket, thread: int, limit: float, waits: Waits) -> None:
 def _vectors(thread: int, facts: Facts) -> tuple[int, bytes]:
     for kind in facts.vectors:
         if found := read_registers(thread, kind):
-            return kind, found
+            size = facts.size_of(found)
+            if size > len(found):
+                raise Problem("its vector registers are larger than those that liveso can keep")
+            return kind, found[:size]
     return 0, b""
 
 

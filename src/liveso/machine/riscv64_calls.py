@@ -41,6 +41,7 @@ _STOPS = Facts(
     result_at=_A0 * 8,
     interrupted=(22, 441, 4, 193, 192, 137, 202, 207, 212, 242),
     vectors=(_VECTORS,),
+    vector_length=(_VECTORS_HEADER.size, 32, 32),
     floating=_FLOATING,
     next_at=_PC * 8,
     instruction=_ECALL.hex(),
