@@ -71,9 +71,11 @@ class DataSides:
         return {j: i for i, j in self.matching.pairs}
 
     def index_at(self, place: int) -> int:
-        """The new version's function that holds an address, by its index."""
+        """The new version's function that holds an address, by its index; -1 before the first."""
         return int(np.searchsorted(self.matching.new.functions["start"], place, side="right")) - 1
 
     def function_at(self, place: int) -> Table:
-        found: Table = self.matching.new.functions[self.index_at(place)]
+        """Its start and end; nothing where none begins before."""
+        known, index = self.matching.new.functions, self.index_at(place)
+        found: Table = known[index] if index >= 0 else np.zeros((), known.dtype)
         return found
