@@ -9,8 +9,10 @@ from bisect import bisect_right
 
 import capstone
 
+from liveso.code import riscv64_clobbers
 from liveso.code.functions import functions
 from liveso.elf import Image
+from liveso.machine import RISCV64
 
 _DEEPEST = 8  # calls that are followed
 _NO_VALUES = frozenset({"rip", "rflags", "eflags", "fpsw", ""})
@@ -61,10 +63,22 @@ class Clobbers:
     def _of(self, start: int, end: int) -> tuple[frozenset[str], bool, frozenset[int]]:
         """The registers that a function changes by itself, whether it jumps to an address that it computes, and what it
         calls; 0 is what nobody knows."""
+        code = self._image.bytes_at(start, end - start)
+        if self._machine is RISCV64:
+            changed, has_unknown_jump, callees, reached = riscv64_clobbers.changes(code, start)
+        else:
+            changed, has_unknown_jump, callees, reached = self._as_capstone_tells(code, start)
+        fixed = {*self._machine.kept_registers, self._machine.stack_pointer, *_NO_VALUES}
+        return frozenset(changed - fixed), has_unknown_jump or reached < end, frozenset(callees)
+
+    def _as_capstone_tells(self, code: bytes, start: int) -> tuple[set[str], bool, set[int], int]:
+        """The registers that a function writes, whether it jumps to an address that it computes, what it calls or goes
+        on to, and the end of what could be decoded."""
+        end = start + len(code)
         changed: set[str] = set()
         callees: set[int] = set()
         has_unknown_jump, reached = False, start
-        for it in self._decoder.disasm(self._image.bytes_at(start, end - start), start):
+        for it in self._decoder.disasm(code, start):
             reached = it.address + it.size
             changed.update(self._machine.register_parts.get(name, name) for name in self._written(it))
             is_call, is_jump = it.group(capstone.CS_GRP_CALL), it.group(capstone.CS_GRP_JUMP)
@@ -78,8 +92,7 @@ class Clobbers:
                 has_unknown_jump = True
             elif not start <= target < end:
                 callees.add(target)
-        fixed = {*self._machine.kept_registers, self._machine.stack_pointer, *_NO_VALUES}
-        return frozenset(changed - fixed), has_unknown_jump or reached < end, frozenset(callees)
+        return changed, has_unknown_jump, callees, reached
 
     def _written(self, it: capstone.CsInsn) -> list[str]:
         return [it.reg_name(register) or "" for register in it.regs_access()[1]]

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from liveso.code.aarch64_reached import at_first_constants, without_distances
 from liveso.code.functions import functions, holders
 from liveso.code.mask import FIELD
+from liveso.code.reached_distances import at_first_constants, without_distances
 from liveso.code.syntax import syntax
 from liveso.elf import Image
 from liveso.elf.sets import distinct

@@ -30,7 +30,11 @@ from liveso.errors import ImageError
 
 logging.getLogger("drgn").setLevel(logging.CRITICAL)
 
-_PLATFORMS = {"x86-64": drgn.Architecture.X86_64, "aarch64": drgn.Architecture.AARCH64}
+_PLATFORMS = {
+    "x86-64": drgn.Architecture.X86_64,
+    "aarch64": drgn.Architecture.AARCH64,
+    "riscv64": drgn.Architecture.RISCV64,
+}
 _INLINE = re.compile(rb"(\w{1,64})\0")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _NAMES_PER_BYTE, _LONGEST_NAME = 64, 4096  # in a table of strings; bytes

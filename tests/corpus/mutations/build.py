@@ -29,9 +29,11 @@ class Build:
 
     def command(self, is_cpp: bool) -> list[str]:
         names = {"gcc": ("gcc", "g++"), "clang": ("clang", "clang++")}[self.compiler]
+        # gcc 12 and clang 14 make these for RISC-V where they are asked to, later ones as for other machines
+        tables = ["-fasynchronous-unwind-tables"] if self.target.startswith("riscv") else []
         if self.target and self.compiler == "clang":
-            return [names[is_cpp], f"--target={self.target}"]
-        return [f"{self.target}-{names[is_cpp]}" if self.target else names[is_cpp]]
+            return [names[is_cpp], f"--target={self.target}", *tables]
+        return [f"{self.target}-{names[is_cpp]}" if self.target else names[is_cpp], *tables]
 
 
 def pair(folder: Path, mutation: Mutation, build: Build) -> tuple[Path, Path]:
