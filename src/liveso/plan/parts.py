@@ -20,7 +20,6 @@ from liveso.store import room_for_detours
 
 _WORD = 4  # bytes of an instruction
 _ALIGNMENT = 16  # bytes: of the largest access
-_NEAR = 4096  # bytes: what an instruction that accesses bytes reaches
 
 _Encode = Callable[[Table, Table], Encoded]
 
@@ -95,18 +94,18 @@ def _go_on(
             elif len(distances_from_home) == 1:
                 anchor += distances_from_home.pop() - base  # every instruction keeps its number
             else:
-                anchor = _anchor([homes[it] for it in reaching])
+                anchor = _anchor([homes[it] for it in reaching], writer.parts.reach.stop)
             for it in sorted(reaching):
                 if homes[it] - anchor != numbers[it]:  # else any instruction has its number already
                     writer.write(it, writer.parts.step, anchor, homes[it], homes[it] - anchor)
         at |= dict.fromkeys(leaving & free, anchor)
 
 
-def _anchor(homes: Sequence[int]) -> int:
-    """The address from which most of some others are reached."""
+def _anchor(homes: Sequence[int], reach: int) -> int:
+    """The address from which most of some others are reached, which may be so many bytes behind it."""
     sorted_homes = np.array(sorted(homes), "<i8")
     starts = sorted_homes // _ALIGNMENT * _ALIGNMENT
-    ends = np.searchsorted(sorted_homes, starts + _NEAR)
+    ends = np.searchsorted(sorted_homes, starts + reach)
     return int(starts[np.argmax(ends - np.searchsorted(sorted_homes, starts))])
 
 
