@@ -34,7 +34,7 @@ def test_the_rest_of_an_address_is_put_in_as_far_as_it_can_be(word: int) -> None
     for number in (-2048, -1, 1, 33, 2047):
         after, fits = _one(PARTS.low, word, number)
         assert fits and _number(after) == number
-        assert _one(PARTS.low, after, 0) == (word, True)
+        assert _one(PARTS.low, after, _number(word)) == (word, True)
     for number in (-2049, 2048):
         assert _one(PARTS.low, word, number) == (word, False)
 
