@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from liveso.code.aarch64_groups import name_descriptor_calls, name_factors, with_whole_constants
+from liveso.code.aarch64_groups import name_descriptor_calls, with_whole_constants
 from liveso.code.aarch64_mask import mask
 from liveso.code.decode import Decoded, Listing
+from liveso.code.factors import name_factors
 from liveso.code.form import Form, Operation
 from liveso.code.formed_addresses import Found, formed_addresses
 from liveso.machine import AARCH64

@@ -50,20 +50,3 @@ def name_descriptor_calls(found: list[Found]) -> None:
         asks = call.form.operation is Operation.CALL and call.form.outline == f"blr {''.join(form.written)}"
         if asks and is_pair and form.operation is Operation.MOVE and given.written == (AARCH64.result_register,):
             call.form = Form(Operation.OTHER, "tlsdesc x0", written=(AARCH64.result_register, "x30"))
-
-
-def name_factors(found: list[Found]) -> None:
-    """A constant that is only loaded to multiply with it is a factor, as it is in machines whose multiplication has a
-    constant operand."""
-    constants: dict[str, Found] = {}
-    for it in found:
-        form = it.form
-        if form.operation is Operation.MULTIPLY:
-            for register in _REGISTERS.findall(form.outline.partition(",")[2]):
-                if register in constants:
-                    loading = constants[register]
-                    loading.form = replace(loading.form, operation=Operation.MULTIPLY)
-        for register in form.written:
-            constants.pop(register, None)
-            if form.operation is Operation.MOVE and form.immediate is not None:
-                constants[register] = it

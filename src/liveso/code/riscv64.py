@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from liveso.code.decode import Decoded, Listing
+from liveso.code.factors import name_factors
 from liveso.code.form import Form
 from liveso.code.formed_addresses import formed_addresses
 from liveso.code.riscv64_constants import with_constants
@@ -30,6 +31,7 @@ def forms(_code: bytes, instructions: Listing, last_calls: frozenset[int]) -> It
     told = grouped(with_constants(whole, last_calls))
     found = [it for step in _with_targets(whole, told) for it in found_of(step)]
     targets = formed_addresses(found, RISCV64, _stack(whole), last_calls)
+    name_factors(found)
     for it, target in zip(found, targets, strict=True):
         yield it.address, it.form, it.held if it.form.leads_to_code else target
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from liveso.code.form import Form, Operation
 from liveso.code.formed_addresses import Found
-from liveso.code.riscv64_groups import condition
+from liveso.code.riscv64_groups import PACK, STORE_BOTH, condition
 from liveso.code.riscv64_steps import (
     CALL,
     CALL_REGISTER,
@@ -35,8 +35,9 @@ _BITS = {
 _FIELDS = frozenset({"ubfx", "sbfx", "ubfiz", "sbfiz"})
 _MULTIPLIES = {"mul": "mul", "mulw": "mul", "mulh": "smulh", "mulhu": "umulh", "mulhsu": "sumulh"}
 _OTHERS = {
-    "add": "add", "addw": "add", "sub": "sub", "subw": "sub", "div": "sdiv", "divw": "sdiv", "divu": "udiv",
-    "divuw": "udiv", "rem": "srem", "remw": "srem", "remu": "urem", "remuw": "urem", "ebreak": "brk", "ecall": "svc",
+    PACK: "orr", "add": "add", "addw": "add", "sub": "sub", "subw": "sub", "div": "sdiv", "divw": "sdiv",
+    "divu": "udiv", "divuw": "udiv", "rem": "srem", "remw": "srem", "remu": "urem", "remuw": "urem", "ebreak": "brk",
+    "ecall": "svc",
 }  # fmt: skip
 _COMPARES = frozenset({"slt", "slti", "sltu", "sltiu", "sgt", "sgtu", "seq", "sne"})
 _FLOAT_COMPARES = frozenset({"feq", "flt", "fle"})
@@ -62,6 +63,10 @@ def found_of(step: Step) -> Iterator[Found]:
         yield from _branch(step)
     elif name in _COMPARES or name in _FLOAT_COMPARES:
         yield from _comparison(step)
+    elif name == STORE_BOTH:
+        for at, register in enumerate(step.rs[:2]):
+            number = (step.number or 0) + at * _WIDTHS["w"]
+            yield Found(address + at, _access(Step(address, "sw", rs=(register, step.rs[2]), number=number)), None)
     elif name == PAGE:
         yield Found(address, Form(Operation.PAGE, f"auipc {step.rd}", written=(step.rd,)), step.target)
     elif name == CALL and step.rd == RETURN_ADDRESS:

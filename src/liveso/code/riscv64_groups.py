@@ -15,6 +15,9 @@ _CONDITIONS = {
     "feq": "eq", "flt": "mi", "fle": "ls",
 }  # fmt: skip
 OPPOSITES = {"lt": "ge", "lo": "hs", "gt": "le", "hi": "ls", "eq": "ne", "ne": "eq", "mi": "pl", "ls": "hi"}
+_WITH_SIGN = frozenset({"addiw", "addw", "subw", "mulw", "slliw", "srliw", "sraiw", "sllw", "srlw", "sraw"})
+PACK, STORE_BOTH = "pack", "sw both"
+"""One number of two, the lower one first, and a store of it."""
 _DIFFERENCES = {"addi": -1, "addiw": -1, "xori": 1, "xor": 0, "sub": 0, "subw": 0}
 """What leaves zero where two are equal: the sign of the constant there, if it has one."""
 
@@ -78,16 +81,18 @@ class _Groups:
 
     # --- what wrote a register
 
-    def _before(self, index: int, step: Step, register: str) -> Step | None:
+    def _before(self, index: int, step: Step, register: str, *, stays: bool = False) -> Step | None:
         """The instruction that wrote a register only for this one, which is the last that needs it: it can be told
-        here, as what it read is still the same."""
+        here, as what it read is still the same, unless it `stays` where it is."""
         it = self._known.get(register)
         if it is None or register in self._read:
             return None
         if register != step.rd and register in self._live[index]:
             return None
-        same = all(self._written.get(name, 0) == count for name, count in it.before.items() if name != register)
-        is_own = register not in it.step.rs or self._written[register] == it.before[register] + 1
+        same = stays or all(
+            self._written.get(name, 0) == count for name, count in it.before.items() if name != register
+        )
+        is_own = stays or register not in it.step.rs or self._written[register] == it.before[register] + 1
         return it.step if same and is_own else None
 
     def _drop(self, register: str) -> None:
@@ -156,6 +161,35 @@ class _Groups:
         self._drop(register)
         return replace(step, rs=(*step.rs[:-1], *first.rs), shift=first.shift)
 
+    def packed(self, index: int, step: Step) -> Step | None:
+        """Two numbers of 32 bits in one: SLLI and OR, with what has zeros above."""
+        for high, low in (step.rs, step.rs[::-1]):
+            first, second = self._before(index, step, high), self._before(index, step, low)
+            if high == low or first is None or second is None or second.name != "uxtw":
+                continue
+            if (first.name, first.number) == ("slli", _HALF):
+                self._drop(high)
+                self._drop(low)
+                return Step(step.address, PACK, step.rd, (second.rs[0], first.rs[0]), shift=_HALF)
+        return None
+
+    def stored(self, index: int, step: Step) -> Step | None:
+        """A store of two such numbers: of two members that lie side by side, as compilers make one store of two."""
+        register, base = step.rs
+        first = self._before(index, step, register) if register != base else None
+        if first is None or first.name != PACK:
+            return None
+        self._drop(register)
+        return replace(step, name=STORE_BOTH, rs=(*first.rs, base))
+
+    def extended(self, index: int, step: Step) -> Step | None:
+        """SEXT.W of what has been computed with 32 bits, and has its sign above already."""
+        first = self._before(index, step, step.rs[0])
+        if first is None or first.name not in _WITH_SIGN:
+            return None
+        self._drop(step.rs[0])
+        return replace(first, address=step.address, rd=step.rd)
+
     def equality(self, index: int, step: Step) -> Step | None:
         """SLTIU with 1, or SLTU with zero, and what subtracts before: whether two are equal."""
         if step.name == "sltiu" and step.number == 1:
@@ -186,35 +220,35 @@ class _Groups:
         if step.rs[1:] != (ZERO,):
             return None
         first = self._before(index, step, register)
-        if first is None:
-            return None
         if step.name in ("blt", "bge"):
-            if first.name not in ("slli", "slliw") or first.number is None:
+            if first is None or first.name not in ("slli", "slliw") or first.number is None:
                 return None
             self._drop(register)
             bit = (_HALF if first.name == "slliw" else _WORD) - 1 - first.number
             return replace(step, name="tbnz" if step.name == "blt" else "tbz", rs=first.rs, number=1 << bit)
-        if first.name == "andi" and first.number is not None:
-            if first.number > 0 and first.number & first.number - 1 == 0:
-                self._drop(register)
-                return replace(step, name="tbz" if step.name == "beq" else "tbnz", rs=first.rs, number=first.number)
-            self._mark(register, replace(first, asks=True, rd=""))
-            return replace(step, rs=(), condition="eq" if step.name == "beq" else "ne")
-        if first.name == "and" and ZERO not in first.rs:
-            self._mark(register, replace(first, asks=True, rd=""))
-            return replace(step, rs=(), condition="eq" if step.name == "beq" else "ne")
-        if first.name in _COMPARISONS:
-            self._mark(register, replace(first, asks=True, rd=""))
-            holds = condition(first)
-            return replace(step, rs=(), condition=holds if step.name == "bne" else OPPOSITES[holds])
-        return None
+        if first is not None and first.name == "andi" and _is_bit(first.number):
+            self._drop(register)
+            return replace(step, name="tbz" if step.name == "beq" else "tbnz", rs=first.rs, number=first.number)
+        first = self._before(index, step, register, stays=True)
+        if first is None or not (first.name in ("and", "andi") or first.name in _COMPARISONS):
+            return None
+        self._mark(register, replace(first, asks=True, rd=""))
+        holds = condition(first) if first.name in _COMPARISONS else "ne"
+        return replace(step, rs=(), condition=holds if step.name == "bne" else OPPOSITES[holds])
+
+
+def _is_bit(number: int | None) -> bool:
+    return number is not None and number > 0 and number & number - 1 == 0
 
 
 _Rule = Callable[[_Groups, int, Step], Step | None]
 _RULES: dict[str, tuple[_Rule, ...]] = {
     **dict.fromkeys(("srli", "srai", "srliw", "sraiw"), (_Groups.field,)),
     "add": (_Groups.shifted,),
+    "or": (_Groups.packed,),
+    "sext.w": (_Groups.extended,),
     **dict.fromkeys((*LOADS, *STORES), (_Groups.element,)),
+    "sd": (_Groups.stored, _Groups.element),
     **dict.fromkeys(("sltiu", "sltu"), (_Groups.equality,)),
     "xori": (_Groups.inverted,),
     **dict.fromkeys(("beq", "bne", "blt", "bge"), (_Groups.asked,)),

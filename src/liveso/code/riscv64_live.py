@@ -3,7 +3,8 @@
 from liveso.code.riscv64_steps import JUMP_REGISTER, RETURN, Step
 from liveso.machine import RISCV64
 
-_RESULTS = frozenset({"a0", "a1", "fa0", "fa1"})
+_RESULTS = frozenset({"a0", "fa0"})
+"""The second halves of large ones (RISC-V ELF psABI, "Integer Calling Convention") are no operands, as a rule."""
 _FIRST_ARGUMENTS = frozenset(RISCV64.argument_registers[:3])
 _Registers = frozenset[str]
 
