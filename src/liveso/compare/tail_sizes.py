@@ -127,6 +127,9 @@ class TailSizes:
         for index, form in enumerate(code.forms):
             if index == start or register not in REGISTER.findall(form.outline) or form.outline.startswith(_KEEPS):
                 continue
+            is_own = form.base == self._machine.stack_pointer and form.operation is Operation.MOVE
+            if is_own and form.is_store == (index < start):
+                continue  # keeps it for the caller, or gives it back
             is_copy = form.operation is Operation.MOVE and not form.is_store and form.source == register
             if index < start and form.written == (register,):
                 continue  # another value

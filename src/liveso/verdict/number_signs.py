@@ -69,7 +69,8 @@ def _does_the_same(it: ChangedFunction) -> bool:
 def _signs_of(it: ChangedFunction) -> dict[_Place, tuple[set[bool], set[bool]]]:
     """How both versions take each place: as they fill registers up, or, where neither tells, as they shift and compare.
     Where they do the same besides, a load of four bytes that is not filled up with its sign is one of a number that may
-    not be below zero, if the other version fills it up."""
+    not be below zero, if the other version fills it up; and the other way round where the usual loads fill up with it
+    (RISC-V: LW, and LWU)."""
     is_same = _does_the_same(it)
     found: dict[_Place, tuple[set[bool], set[bool]]] = {}
     for hows in (_FILLS, _COMPUTES):
@@ -77,14 +78,17 @@ def _signs_of(it: ChangedFunction) -> dict[_Place, tuple[set[bool], set[bool]]]:
         for place in (signs[0].keys() | signs[1].keys()) - found.keys():
             old, new = (side.get(place, set()) for side in signs)
             if is_same and place[2] == _INT and hows is _FILLS:
-                old, new = old or _filled_with_zeros(it.old, place, new), new or _filled_with_zeros(it.new, place, old)
+                old, new = old or _as_loaded(it.old, place, new, it.new), new or _as_loaded(it.new, place, old, it.old)
             found[place] = old, new
     return found
 
 
-def _filled_with_zeros(found: tuple[Use, ...], place: _Place, other: set[bool]) -> set[bool]:
-    is_loaded = any(it.how is How.READ and _place(it) == place for it in found)
-    return {False} if is_loaded and other == {True} else set()
+def _as_loaded(found: tuple[Use, ...], place: _Place, other: set[bool], others: tuple[Use, ...]) -> set[bool]:
+    """How a function takes a number by a load that tells nothing, where the other version fills it up: otherwise."""
+    if not any(it.how is How.READ and _place(it) == place for it in found):
+        return set()
+    is_zeroed = any(it.how is How.READ and _place(it) == place and it.is_signed is False for it in others)
+    return {False} if other == {True} else {True} if other == {False} and is_zeroed else set()
 
 
 def _signs(found: tuple[Use, ...], hows: tuple[How, ...]) -> dict[_Place, set[bool]]:
