@@ -5,7 +5,7 @@ One build of each change, or all where LIVESO_CORPUS is "full"."""
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from tests.corpus.mutations.build import SOURCES, Build, pair, sample
 from tests.corpus.mutations.mutations import HARMFUL, HARMLESS, Mutation
 from tests.corpus.test_mutations import PROGRAMS
-from tests.corpus.test_mutations_aarch64 import BUILDS, NO_TRACE
+from tests.corpus.test_mutations_cross_built import AARCH64, BUILDS, NO_TRACE
 from tests.harness import Bench
 
 pytestmark = pytest.mark.parametrize("emulated_bench", ["aarch64"], indirect=True)
@@ -112,13 +112,13 @@ def run(bench: Bench, folder: Path, mutation: Mutation, build: Build) -> Outcome
 
 def outcomes(bench: Bench, folder: Path, mutation: Mutation) -> list[Outcome]:
     builds = sample(BUILDS, (*HARMFUL, *HARMLESS).index(mutation), share=len(BUILDS))
-    return [run(bench, folder, mutation, build) for build in builds]
+    return [run(bench, folder, mutation, replace(build, target=AARCH64)) for build in builds]
 
 
 @pytest.mark.parametrize("mutation", HARMFUL, ids=lambda it: it.name)
 def test_what_is_accepted_of_a_harmful_change_does_no_harm(bench: Bench, folder: Path, mutation: Mutation) -> None:
     """But for what leaves no trace in stripped code, as docs/verdict.md says."""
-    untraced = NO_TRACE.get(mutation.name, set())
+    untraced = NO_TRACE[AARCH64].get(mutation.name, set())
     for it in outcomes(bench, folder, mutation):
         assert not it.wrong or (it.build.symbols == "stripped" and it.build.compiler in untraced), it
 
