@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liveso.code.decode import decode
 from liveso.machine import RISCV64, CodeWords, Part
 from liveso.machine.riscv64_words import adds_words, code_words, extended_words, instructions
 
@@ -159,3 +160,14 @@ def test_data_between_instructions_do_not_hide_those_behind_a_short_one() -> Non
     found = code_words(halves.tobytes(), START)
     assert found.place.tolist() == [START, START + 4, START + 6, START + 10]
     assert found.is_known.tolist() == [True, True, False, True]
+
+
+def test_code_is_read_on_behind_an_instruction_that_is_not_known() -> None:
+    vector, zba, ret = 0x9E003057, 0x20C5A533, 0x8082  # vmv.v.i; sh1add a0, a1, a2
+    content = vector.to_bytes(4, "little") + zba.to_bytes(4, "little") + ret.to_bytes(2, "little")
+    assert [(address, size) for address, size, _name, _operands in decode(RISCV64, content, START)] == [
+        (START, 4),
+        (START + 4, 4),
+        (START + 8, 2),
+    ]
+    assert len(decode(RISCV64, content[:8] + b"\x1f\x00\x00\x00", START)) == 2

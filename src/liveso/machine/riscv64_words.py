@@ -69,6 +69,14 @@ def instructions(content: bytes) -> tuple[Words, Words, Words]:
     return first * _HALF, words, np.where(is_long[first], _WHOLE, _HALF).astype("<i8")
 
 
+def undecoded(code: bytes, at: int) -> tuple[int, None] | None:
+    """The size of an instruction of an extension that capstone does not know (Zba, Zbb, "V"); none of them refers to
+    memory relative to itself. None for what is no instruction."""
+    half = int.from_bytes(code[at : at + _HALF], "little")
+    size = _WHOLE if half & 3 == 3 else _HALF
+    return None if half == 0 or half & 0x1F == 0x1F or at + size > len(code) else (size, None)
+
+
 def extended_words(content: bytes) -> Words:
     """The places of LW in code, in bytes: the sign of what it loads fills the register."""
     at, words, _size = instructions(content)
