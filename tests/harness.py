@@ -52,6 +52,14 @@ def agent_for(machine: str) -> Path:
     return Path(f"live-{machine}.so").resolve()
 
 
+def apart(machine: str, compiler: str, flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Options with which code reaches each variable by itself. gcc for RISC-V gets from one to an element of an array
+    by one number, with an index: which of two arrays that is, no number tells, and where they moved apart, the version
+    is refused."""
+    is_together = machine == "riscv64" and compiler == "gcc" and "-O2" in flags
+    return (*flags, "-fno-section-anchors") if is_together else flags
+
+
 def _compiler_for(machine: str, compiler: str) -> list[str]:
     if not machine:
         return [compiler]

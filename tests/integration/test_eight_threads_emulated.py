@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from liveso.process import memory_map
-from tests.harness import Bench, Program, wait_until
+from tests.harness import Bench, Program, apart, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 UPDATES = int(os.environ.get("LIVESO_UPDATES", "20"))
@@ -60,7 +60,7 @@ def memory(pid: int) -> tuple[int, int]:
     ("compiler", "flags"), [("gcc", ("-O2", "-s")), ("clang", ("-O2", "-g"))], ids=["gcc", "clang"]
 )
 def test_eight_threads_lose_nothing(bench: Bench, compiler: str, flags: tuple[str, ...]) -> None:
-    build(bench, compiler, flags)
+    build(bench, compiler, apart(bench.machine, compiler, flags))
     program = bench.run("./eight")
     bench.library(program.pid, "libeight.so")
     wait_for_all(program, 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import EMULATED, Bench, wait_until
+from tests.harness import EMULATED, Bench, apart, wait_until
 from tests.integration import test_moved_variables as moved
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -17,11 +17,21 @@ BUILDS = [
     ("aarch64", "gcc", ("-O2", "-g", *GUARDED)),
     ("riscv64", "gcc", ("-O2", "-g", *UNCOMPRESSED)),
 ]
-by_build = pytest.mark.parametrize(
-    ("emulated_bench", "compiler", "flags"),
-    BUILDS,
-    indirect=["emulated_bench"],
-    ids=lambda it: it if isinstance(it, str) else "".join(it),
+"""Machine, compiler and options."""
+
+
+def _by(builds: list[tuple[str, str, tuple[str, ...]]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("emulated_bench", "compiler", "flags"),
+        builds,
+        indirect=["emulated_bench"],
+        ids=lambda it: it if isinstance(it, str) else "".join(it),
+    )
+
+
+by_build, by_build_apart = (
+    _by(BUILDS),
+    _by([(machine, compiler, apart(machine, compiler, flags)) for machine, compiler, flags in BUILDS]),
 )
 
 
@@ -69,7 +79,7 @@ int main(void)
 
 
 @pytest.mark.parametrize("later", [2, 3])
-@by_build
+@by_build_apart
 def test_what_lies_too_far_for_an_instruction_is_reached_by_a_detour(
     bench: Bench, compiler: str, flags: tuple[str, ...], later: int
 ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from liveso.compare.correspondence import Correspondence, Piece, SameFunction
+from liveso.compare.correspondence import Correspondence, Piece, SameFunction, without_gaps
 from liveso.errors import Refused
 from liveso.plan.address_map import EACH_THREAD, AddressMap, block_start, in_block
 from liveso.plan.homes import InCommon, Shape, later_map, placement
@@ -142,3 +142,18 @@ def test_parts_cover_all_and_tell_what_is_a_versions_own() -> None:
     assert [*found.parts(0x44, 0x58)] == [(0x44, 0x48, 0x8004), (0x48, 0x50, 0x1048), (0x50, 0x58, 0x7000)]
     assert [*found.parts(0x60, 0x70)] == [(0x60, 0x70, 0x1060)]
     assert not [*found.parts(0x44, 0x44)]
+
+
+def test_what_lies_where_the_linker_had_something_is_new() -> None:
+    pieces = [Piece(0, 56, 0), Piece(56, 64, None), Piece(64, 96, 128)]
+    gaps = [range(48, 100), range(140, 144)]
+    assert list(without_gaps(pieces, gaps)) == [
+        Piece(0, 48, 0),
+        Piece(48, 56, None),
+        Piece(56, 64, None),
+        Piece(64, 76, 128),
+        Piece(76, 80, None),
+        Piece(80, 96, 144),
+    ]
+    assert list(without_gaps(pieces, [])) == pieces
+    assert list(without_gaps([Piece(0, 8, 40)], [range(0, 100)])) == [Piece(0, 8, None)]

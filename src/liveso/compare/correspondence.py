@@ -1,9 +1,10 @@
 """Which stretches of two versions' writable data are the same variables."""
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,19 @@ class SameFunction:
     old: int
     new: int
     place: int | None
+
+
+def without_gaps(pieces: Iterable[Piece], gaps: Sequence[range]) -> Iterator[Piece]:
+    """The pieces, of which nothing lies in the `gaps` of the old data span: what is there is no variable, and what has
+    come in its place is new."""
+    for piece in pieces:
+        borders = [piece.start, piece.end]
+        if piece.old is not None:
+            inside = (at - piece.old + piece.start for gap in gaps for at in (gap.start, gap.stop))
+            borders = sorted({*borders, *(it for it in inside if piece.start < it < piece.end)})
+        for start, end in pairwise(borders):
+            old = None if piece.old is None else piece.old + start - piece.start
+            yield Piece(start, end, None if any(old in gap for gap in gaps) else old)
 
 
 def same_layout(size: int) -> Correspondence:

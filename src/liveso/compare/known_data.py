@@ -67,7 +67,7 @@ class Side:
     that lie in the span, and `content` its bytes before relocation, without the zeros behind them. `section_ends` are
     places, too, in order. `finaliser_flag` is the place of the variable that belongs to the linker's own finaliser, and
     `where` names the memory. `bound` are instructions that reach one place by way of another
-    (BOUND), and `anchored` the places that code reaches in this way.
+    (BOUND), and `anchored` the places that code reaches in this way. What lies in `gaps` is no variable.
     """
 
     image: Image
@@ -82,6 +82,7 @@ class Side:
     finaliser_flag: int | None = None
     bound: tuple[tuple[int, int, int], ...] = ()
     anchored: frozenset[int] = frozenset()
+    gaps: tuple[range, ...] = ()
 
     @cached_property
     def starts(self) -> list[int]:
@@ -194,6 +195,7 @@ def data_side(image: Image, references: References, named: Iterable[NamedVariabl
         None if flag is None else flag - start,
         _bound(references, layout.span),
         frozenset((references.anchored["target"].astype("<i8") - start).tolist()),
+        tuple(range(it.start - start, it.stop - start) for it in layout.gaps),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from liveso.compare.correspondence import Correspondence
+from liveso.compare.correspondence import Correspondence, without_gaps
 from liveso.compare.data_sides import DataSides
 from liveso.compare.initial import Kind
 from liveso.compare.initial_contents import InitialContents
@@ -44,7 +44,7 @@ def match_variables(old: Side, new: Side, matching: Matching) -> MatchedVariable
             votes[vote.new].add(vote)
         election = _Election(sides, contents, votes)
         stretches = Stretches(sides, contents, election.anchors(), votes)
-        pieces = Correspondence(tuple(stretches.found()), {})
+        pieces = Correspondence(tuple(without_gaps(stretches.found(), old.gaps)), {})
         known = {it for some in votes.values() for it in some}
         found = set(voting.of_words(pieces)) - known or set(voting.of_content(pieces)) - known
         if not found:
