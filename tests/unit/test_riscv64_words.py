@@ -8,7 +8,7 @@ import pytest
 
 from liveso.code.decode import decode
 from liveso.machine import RISCV64, CodeWords, Part
-from liveso.machine.riscv64_words import adds_words, code_words, extended_words, instructions
+from liveso.machine.riscv64_words import adds_words, code_words, extended_words, instructions, reached_behind
 
 START = 0x10000
 COMPRESSED = """
@@ -171,3 +171,17 @@ def test_code_is_read_on_behind_an_instruction_that_is_not_known() -> None:
         (START + 8, 2),
     ]
     assert len(decode(RISCV64, content[:8] + b"\x1f\x00\x00\x00", START)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "behind"),
+    [
+        ("addi a0, a0, 8; call f; lw a1, 0(a0)", 0),
+        ("addi a0, a0, 8; call f; mv s1, a0; sd a1, 24(a0); call g; ld a2, 40(s1); ld a3, 80(a0)", 80),
+        ("addi a0, a0, 8; call f; mv s1, a0; call g; ld a2, 40(s1); ld a3, 80(a1)", 40),
+        ("ld a5, 8(a5); add a5, a5, tp; lw a4, 12(a5); li a5, 3; lw a4, 64(a5)", 12),
+    ],
+)
+def test_how_far_code_gets_behind_a_thread_local_variable(tmp_path: Path, text: str, behind: int) -> None:
+    content = _assembled(tmp_path, text.replace("call f", "auipc ra, 0; jalr 64(ra)").replace("call g", "jal ra, .+64"))
+    assert reached_behind(content) == behind

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from liveso.machine import reaching
 from liveso.machine.aarch64_registers import registers
 from liveso.machine.words import NO_REGISTER, CodeWords, Part, Words, has_bits
 
 _SIZE = 4  # bytes
 _SOON = 8  # instructions
-_LAST_FREED = 18  # of the general registers, which calls may change
-_WITHOUT_NUMBER = (Part.NONE, Part.PAGE, Part.WHOLE, Part.LITERAL, Part.COPY, Part.INDEX)
+_FREED, _RESULT = (1 << 19) - 1, 0  # the general registers that calls may change, and that of what they leave
 
 
 def code_words(content: bytes, start: int) -> CodeWords:
@@ -80,22 +80,7 @@ def reached_behind(content: bytes) -> int:
     """How far behind a variable of a thread's block, in bytes, code gets that begins with the reference to its slot: by
     a number that is added to what the next call leaves, or the sum of a distance and the thread pointer."""
     words = np.frombuffer(content, "<u4", count=len(content) // 4)
-    found, other = code_words(content, 0), words >> 16 & 31
-    held = {int(words[0] & 31)} if len(words) else set()
-    farthest = 0
-    for at in range(1, len(words)):
-        part, base = int(found.part[at]), int(found.base[at])
-        leaves = (part == Part.INDEX and not held.isdisjoint((base, int(other[at])))) or (
-            part == Part.COPY and base in held
-        )
-        if base in held and part not in _WITHOUT_NUMBER:
-            farthest = max(farthest, int(found.number[at]) + int(found.second_at[at]))
-        if found.calls[at]:
-            held = {it for it in held if it > _LAST_FREED} | {0}
-            continue
-        written, result = int(found.writes[at]), int(found.result[at])
-        held = {it for it in held if not written >> it & 1} | ({result} if leaves else set())
-    return farthest
+    return reaching.reached_behind(code_words(content, 0), words >> 16 & 31, _FREED, _RESULT)
 
 
 def leaves_highest(content: bytes, halves: frozenset[int]) -> bool:

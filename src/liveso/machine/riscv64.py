@@ -7,7 +7,7 @@ from liveso.machine.machine import Machine
 from liveso.machine.riscv64_calls import RISCV64_CALLS, RISCV64_REGISTERS_OF_SIGNAL
 from liveso.machine.riscv64_jump import RISCV64_JUMP
 from liveso.machine.riscv64_parts import RISCV64_PARTS
-from liveso.machine.riscv64_words import adds_words, code_words, extended_words, undecoded
+from liveso.machine.riscv64_words import adds_words, code_words, extended_words, reached_behind, undecoded
 
 _NAMES = (
     *("zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"),
@@ -66,6 +66,7 @@ RISCV64 = Machine(
     extended_words=extended_words,
     adds_words=adds_words,
     undecoded=undecoded,
+    reached_behind=reached_behind,
     calls=RISCV64_CALLS,
     breakpoint=b"\x02\x90",  # c.ebreak
     # RISC-V DWARF Specification, "DWARF Register Numbers": x0, whose place has the program counter, to x31
