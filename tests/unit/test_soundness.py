@@ -1,5 +1,6 @@
 """What a file says about itself is bounded by its size: counts, sizes and addresses that cannot be."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,14 @@ def test_a_finaliser_outside_of_the_image_is_judged(tmp_path: Path, entry: int) 
     editor.set_row(tables.RELOCATION, image.relocations_offset[row], addend=entry)
     for pair in ((image, editor.image), (editor.image, image)):
         assert not [it for it in judge(*pair).findings if it.rule == "judging-failed"]
+
+
+def test_a_table_of_relocations_that_has_another_one_is_read_once(tmp_path: Path) -> None:
+    """GNU ld for RISC-V lets the size of the first (DT_RELASZ) include the one for the procedure linkage table."""
+    source, path = tmp_path / "it.c", tmp_path / "it.so"
+    source.write_text("int f(int); static int one, *kept = &one; int g(int n) { return f(n) + f(*kept); }\n")
+    options = ["-shared", "-fPIC", "-O0", "-nostdlib", "-Wl,-z,lazy", str(source), "-o", str(path)]
+    subprocess.run(["riscv64-linux-gnu-gcc", *options], check=True)
+    image = read_image(path.read_bytes())
+    assert sorted(image.relocations["type"].tolist()) == sorted((image.machine.relative, image.machine.jump_slot))
+    assert len(image.relocations_offset) == 2

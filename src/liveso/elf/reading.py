@@ -226,10 +226,14 @@ def _relocations(
 ) -> tuple[Table, tuple[int, ...]]:
     parts: list[Table] = []
     offsets: list[int] = []
+    sizes = {it: values.get(it, 0) for it in (tables.DT_RELASZ, tables.DT_PLTRELSZ)}
+    first, of_plt = (values.get(it, 0) for it in (tables.DT_RELA, tables.DT_JMPREL))
+    if first + sizes[tables.DT_RELASZ] == of_plt + sizes[tables.DT_PLTRELSZ]:  # the first has the second, too
+        sizes[tables.DT_RELASZ] = max(0, of_plt - first)
     for address, size in ((tables.DT_RELA, tables.DT_RELASZ), (tables.DT_JMPREL, tables.DT_PLTRELSZ)):
-        if values.get(size):
+        if sizes[size]:
             start = filled.file_offset(values.get(address, 0)) or 0
-            part = _array(content, tables.RELOCATION, start, values[size], "relocations")
+            part = _array(content, tables.RELOCATION, start, sizes[size], "relocations")
             parts.append(part)
             offsets.extend(range(start, start + len(part) * part.itemsize, part.itemsize))
     if values.get(tables.DT_RELRSZ):
