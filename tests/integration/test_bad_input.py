@@ -68,8 +68,8 @@ def expect_refusal_then_good(bench: Bench, program: Program, reason: str) -> Non
 
 
 def unknown_machine(content: bytes) -> bytes:
-    riscv = 243  # RISC-V ELF specification, "File Header": EM_RISCV
-    return content[:18] + riscv.to_bytes(2, "little") + content[20:]
+    sparc = 43  # gABI, "ELF Header", e_machine: EM_SPARCV9
+    return content[:18] + sparc.to_bytes(2, "little") + content[20:]
 
 
 @pytest.mark.parametrize(

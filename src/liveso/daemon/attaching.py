@@ -73,7 +73,10 @@ class Attaching:
                 return ""
             if self._registry.connected[pid]:
                 return f"process {pid} has live.so's thread, and is served already"
-            return await self._begin(process_to_visit(pid), is_asked_for=True)
+            reason = await self._begin(process_to_visit(pid), is_asked_for=True)
+            if reason:
+                process_to_visit(pid)  # what ends meanwhile fails in many ways, and is said to have ended
+            return reason
         except LivesoError as error:
             return str(error)
 
