@@ -1,8 +1,6 @@
 """What is recovered from stripped code for AArch64, against what the linker applied there (`--emit-relocs`): the same
 places, and for each of them the instructions that leave the page which it adds to. Nothing is run."""
 
-import itertools
-import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,7 +10,18 @@ import pytest
 from liveso.elf import read_image
 from tests.corpus.emitted_aarch64 import linked
 from tests.corpus.recovered_parts import assert_recovered
-from tests.corpus.ways import LEVELS, LLD, MOLD, SOURCES, Way, compilers_by, linker_folder, linkers_among, stripped
+from tests.corpus.ways import (
+    LLD,
+    MOLD,
+    SOURCES,
+    Way,
+    command_for,
+    compilers_for,
+    cross_built,
+    linker_folder,
+    linkers_among,
+    stripped,
+)
 
 LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc"}
 TARGET = "aarch64-linux-gnu"
@@ -39,18 +48,9 @@ FLAGS = (
 ONLY_GCC = {"-mtls-dialect=trad", "-fno-section-anchors"}
 
 
-def _command(way: Way) -> list[str]:
-    return [way.driver, f"--target={TARGET}"] if way.driver.startswith("clang") else [f"{TARGET}-{way.driver}"]
-
-
 @cache
 def installed_linkers() -> dict[str, str]:
     return linkers_among(LINKERS)
-
-
-@cache
-def installed_compilers() -> tuple[str, ...]:
-    return compilers_by(lambda name: name if name.startswith("clang") else f"{TARGET}-{name}")
 
 
 def _can_be_built(way: Way) -> bool:
@@ -77,13 +77,7 @@ def _can_be_built(way: Way) -> bool:
 
 
 def ways() -> list[Way]:
-    """All of them where LIVESO_CORPUS is "full", else a part in which each compiler meets each linker."""
-    all_ = [
-        Way(*them)
-        for them in itertools.product(LANGUAGES, installed_compilers(), installed_linkers(), LEVELS, FLAGS)
-        if _can_be_built(Way(*them))
-    ]
-    return all_ if os.environ.get("LIVESO_CORPUS") == "full" else all_[3::13]
+    return cross_built(compilers_for(TARGET), installed_linkers(), FLAGS, _can_be_built)
 
 
 def build(folder: Path, way: Way) -> Path:
@@ -95,7 +89,15 @@ def build(folder: Path, way: Way) -> Path:
     flags = ["-w", "-shared", "-fPIC", *sections, way.level, *way.flags]
     link = [f"-B{tools}", f"-fuse-ld={way.linker}", "-Wl,--emit-relocs", "-Wl,-z,now"]
     standard = ["-std=c++17"] if way.language == "C++" else []
-    command = [*_command(way), *flags, *standard, str(SOURCES / LANGUAGES[way.language]), *link, "-o", str(path)]
+    command = [
+        *command_for(TARGET, way),
+        *flags,
+        *standard,
+        str(SOURCES / LANGUAGES[way.language]),
+        *link,
+        "-o",
+        str(path),
+    ]
     subprocess.run(command, check=True, cwd=folder, capture_output=True)
     return path
 

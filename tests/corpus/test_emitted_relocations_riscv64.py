@@ -2,8 +2,6 @@
 places, and for each of them the instruction that leaves the page which it adds to. Nothing is run."""
 
 import io
-import itertools
-import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -14,7 +12,18 @@ from elftools.elf.elffile import ELFFile
 from liveso.elf import read_image, tables
 from tests.corpus.emitted_riscv64 import linked
 from tests.corpus.recovered_parts import assert_recovered
-from tests.corpus.ways import LEVELS, LLD, MOLD, SOURCES, Way, compilers_by, linker_folder, linkers_among, stripped
+from tests.corpus.ways import (
+    LLD,
+    MOLD,
+    SOURCES,
+    Way,
+    command_for,
+    compilers_for,
+    cross_built,
+    linker_folder,
+    linkers_among,
+    stripped,
+)
 
 LANGUAGES = {"C": "in_c.c", "C++": "in_cc.cc"}
 TARGET = "riscv64-linux-gnu"
@@ -36,11 +45,6 @@ def installed_linkers() -> dict[str, str]:
     return linkers_among(LINKERS)
 
 
-@cache
-def installed_compilers() -> tuple[str, ...]:
-    return compilers_by(lambda name: name if name.startswith("clang") else f"{TARGET}-{name}")
-
-
 def _can_be_built(way: Way) -> bool:
     """Whether compiler and linker know the options, and what belongs together."""
     is_clang = way.compiler.startswith("clang")
@@ -51,13 +55,7 @@ def _can_be_built(way: Way) -> bool:
 
 
 def ways() -> list[Way]:
-    """All of them where LIVESO_CORPUS is "full", else a part in which each compiler meets each linker."""
-    all_ = [
-        Way(*them)
-        for them in itertools.product(LANGUAGES, installed_compilers(), installed_linkers(), LEVELS, FLAGS)
-        if _can_be_built(Way(*them))
-    ]
-    return all_ if os.environ.get("LIVESO_CORPUS") == "full" else all_[3::13]
+    return cross_built(compilers_for(TARGET), installed_linkers(), FLAGS, _can_be_built)
 
 
 def build(folder: Path, way: Way) -> Path:
@@ -69,9 +67,15 @@ def build(folder: Path, way: Way) -> Path:
     # mold lists relocations at the places that they had before it made code shorter
     link += ["-Wl,--no-relax"] if way.linker == "mold" else []
     standard = ["-std=c++17"] if way.language == "C++" else []
-    is_clang = way.driver.startswith("clang")
-    command = [way.driver, f"--target={TARGET}"] if is_clang else [f"{TARGET}-{way.driver}"]
-    command += [*flags, *standard, str(SOURCES / LANGUAGES[way.language]), *link, "-o", str(path)]
+    command = [
+        *command_for(TARGET, way),
+        *flags,
+        *standard,
+        str(SOURCES / LANGUAGES[way.language]),
+        *link,
+        "-o",
+        str(path),
+    ]
     subprocess.run([*command, "-Wl,--emit-relocs"], check=True, cwd=folder, capture_output=True)
     return path
 

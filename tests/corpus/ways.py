@@ -1,8 +1,10 @@
 """Ways to build a library, by the compilers and linkers that are installed."""
 
+import itertools
+import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,28 @@ def compilers_by(program: Callable[[str], str]) -> tuple[str, ...]:
         if path or name in REQUIRED:
             found.setdefault(Path(path or name).resolve(), name)
     return tuple(found.values())
+
+
+def compilers_for(target: str) -> tuple[str, ...]:
+    """Those that make code for another machine, by its name for GNU's tools."""
+    return compilers_by(lambda name: name if name.startswith("clang") else f"{target}-{name}")
+
+
+def command_for(target: str, way: Way) -> list[str]:
+    """What calls a way's compiler for another machine."""
+    return [way.driver, f"--target={target}"] if way.driver.startswith("clang") else [f"{target}-{way.driver}"]
+
+
+def cross_built(
+    compilers: Iterable[str],
+    linkers: Iterable[str],
+    flags: Iterable[tuple[str, ...]],
+    can_be_built: Callable[[Way], bool],
+) -> list[Way]:
+    """All of them where LIVESO_CORPUS is "full", else a part in which each compiler meets each linker."""
+    all_ = [Way(*them) for them in itertools.product(("C", "C++"), compilers, linkers, LEVELS, flags)]
+    found = [it for it in all_ if can_be_built(it)]
+    return found if os.environ.get("LIVESO_CORPUS") == "full" else found[3::13]
 
 
 def linker_folder(folder: Path, linker: str, path: str) -> Path:

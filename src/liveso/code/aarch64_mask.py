@@ -1,14 +1,10 @@
 """What the linker fills in of AArch64 code, by the encoding (Arm Architecture Reference Manual, C4.1)."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from liveso.code.mask import FIELD, NOWHERE
+from liveso.code.mask import FIELD, NOWHERE, low_parts
 from liveso.elf import Image, Section
 from liveso.elf.tables import Table
-
-_FARTHEST = 2048  # instructions between the two of a pair
 
 
 def mask(image: Image, section: Section, functions: Table) -> tuple[Table, Table]:
@@ -30,7 +26,14 @@ def mask(image: Image, section: Section, functions: Table) -> tuple[Table, Table
     kept[pages] = 0x9F00001F
 
     owner = np.searchsorted(functions["start"].astype("<i8"), places, "right")
-    for at, page in _low_parts(words, owner, pages, bases):
+    for at, page in low_parts(
+        owner,
+        pages,
+        bases,
+        words[pages] & 31,
+        uses=lambda at, register: _uses(words[at], register),
+        writes=lambda at, register: _writes(words[at], register),
+    ):
         scale = _scale(words[at])
         targets[at] = page + ((words[at].astype("<i8") >> 10 & 0xFFF) << scale)
         kept[at] = 0xFFC003FF
@@ -42,26 +45,12 @@ def mask(image: Image, section: Section, functions: Table) -> tuple[Table, Table
     return np.concatenate([masked.view(np.uint8), content[len(words) * 4 :]]), fields
 
 
-def _low_parts(words: Table, owner: Table, pages: Table, bases: Table) -> Iterator[tuple[Table, Table]]:
-    """The instructions that add the low part to a page, with that page: those behind an ADRP, in the order of the
-    addresses, that use its register before it is written again. All ADRPs are followed at once."""
-    register = words[pages] & 31
-    for distance in range(1, _FARTHEST):
-        at = pages + distance
-        going = at < len(words)
-        pages, bases, register, at = pages[going], bases[going], register[going], at[going]
-        going = owner[at] == owner[pages]
-        pages, bases, register, at = pages[going], bases[going], register[going], at[going]
-        if not len(at):
-            return
-        word = words[at]
-        is_add = word & 0xFFC00000 == 0x91000000
-        is_access = word & 0x3B000000 == 0x39000000
-        uses = (is_add | is_access) & (word >> 5 & 31 == register)
-        if uses.any():
-            yield at[uses], bases[uses]
-        going = ~_writes(word, register)
-        pages, bases, register = pages[going], bases[going], register[going]
+def _uses(word: Table, register: Table) -> Table:
+    """Whether an instruction adds a number to a register, or accesses what lies at the sum."""
+    is_add = word & 0xFFC00000 == 0x91000000
+    is_access = word & 0x3B000000 == 0x39000000
+    found: Table = (is_add | is_access) & (word >> 5 & 31 == register)
+    return found
 
 
 def _writes(word: Table, register: Table) -> Table:

@@ -7,22 +7,8 @@ from liveso.machine.machine import Machine
 from liveso.machine.riscv64_calls import RISCV64_CALLS, RISCV64_REGISTERS_OF_SIGNAL
 from liveso.machine.riscv64_jump import RISCV64_JUMP
 from liveso.machine.riscv64_parts import RISCV64_PARTS
+from liveso.machine.riscv64_registers import ARGUMENTS, FREED, NAMES, bits
 from liveso.machine.riscv64_words import adds_words, code_words, extended_words, reached_behind, undecoded
-
-_NAMES = (
-    *("zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"),
-    *(f"a{number}" for number in range(8)),
-    *(f"s{number}" for number in range(2, 12)),
-    *(f"t{number}" for number in range(3, 7)),
-)
-
-
-def _bits(*names: str) -> int:
-    return sum(1 << _NAMES.index(name) for name in names)
-
-
-_ARGUMENTS = tuple(f"a{number}" for number in range(8))
-_TEMPORARIES = tuple(f"t{number}" for number in range(7))
 
 # RISC-V ELF psABI, "Relocations"
 RISCV64 = Machine(
@@ -44,7 +30,7 @@ RISCV64 = Machine(
     capstone_architecture=capstone.CS_ARCH_RISCV,
     capstone_mode=capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCVC,
     # RISC-V ELF psABI, "Register Convention"
-    argument_registers=_ARGUMENTS,
+    argument_registers=ARGUMENTS,
     kept_registers=frozenset({*(f"s{number}" for number in range(12)), "sp", "gp", "tp"}),
     result_register="a0",
     stack_pointer="sp",
@@ -52,17 +38,17 @@ RISCV64 = Machine(
     register_parts={},
     minus_one_passed=(b"\x7d\x55", b"\x13\x05\xf0\xff"),  # c.li a0, -1; addi a0, zero, -1
     code_words=code_words,
-    stack_number=_NAMES.index("sp"),
-    frame_number=_NAMES.index("s0"),
+    stack_number=NAMES.index("sp"),
+    frame_number=NAMES.index("s0"),
     parts=RISCV64_PARTS,
     jump=RISCV64_JUMP,
     has_blocks_above=True,
     block_bias=0x800,  # TLS_DTV_OFFSET (RISC-V ELF psABI, "Dynamic Thread Vector")
     padding=frozenset(b"\x00\x01\x13"),  # c.nop, nop
-    freed_registers=_bits("ra", *_ARGUMENTS, *_TEMPORARIES),
-    linker_registers=_bits("ra", "t0", "t1", "t2", "t3"),  # "Procedure Linkage Table"
-    given_registers=_bits(*_ARGUMENTS, "t2"),  # t2: the frame that a nested function is about
-    returned_registers=_bits("a0", "a1"),
+    freed_registers=FREED,
+    linker_registers=bits("ra", "t0", "t1", "t2", "t3"),  # "Procedure Linkage Table"
+    given_registers=bits(*ARGUMENTS, "t2"),  # t2: the frame that a nested function is about
+    returned_registers=bits("a0", "a1"),
     extended_words=extended_words,
     adds_words=adds_words,
     undecoded=undecoded,

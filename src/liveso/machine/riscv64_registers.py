@@ -5,9 +5,25 @@ import numpy as np
 
 from liveso.machine.words import Words, has_bits
 
+NAMES = (
+    *("zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"),
+    *(f"a{number}" for number in range(8)),
+    *(f"s{number}" for number in range(2, 12)),
+    *(f"t{number}" for number in range(3, 7)),
+)
+"""By number (RISC-V ELF psABI, "Register Convention")."""
+
+
+def bits(*names: str) -> int:
+    """A bit for each of some registers."""
+    return sum(1 << NAMES.index(name) for name in names)
+
+
+ARGUMENTS = tuple(f"a{number}" for number in range(8))
+FREED = bits("ra", *ARGUMENTS, *(f"t{number}" for number in range(7)))
+"""Those that calls may change."""
 _ALL = 0xFFFFFFFE  # x0 is no register
-_SYSTEM_CALL = 0x3FC00  # a0 to a7
-_RESULT = 1 << 10
+_SYSTEM_CALL, _RESULT = bits(*ARGUMENTS), bits("a0")
 
 
 def registers(words: Words) -> tuple[Words, Words]:

@@ -7,13 +7,13 @@ import numpy as np
 
 from liveso.machine import reaching
 from liveso.machine.riscv64_compressed import whole
-from liveso.machine.riscv64_registers import registers
+from liveso.machine.riscv64_registers import FREED, NAMES, registers
 from liveso.machine.words import NO_REGISTER, CodeWords, Part, Words, has_bits
 
 _HALF, _WHOLE = 2, 4  # bytes of an instruction
 _SOON = 8  # instructions
 _RA, _SP, _T0, _S0 = 1, 2, 5, 8
-_FREED, _RESULT = 0xF003FCE2, 10  # ra, t0 to t2, a0 to a7, t3 to t6; a0 ("Register Convention" of the psABI)
+_RESULT = NAMES.index("a0")
 _UNIMP = 0xC0001073  # a write to the counter of cycles, which cannot be written
 _NOP = 0x00000013
 
@@ -110,7 +110,7 @@ def reached_behind(content: bytes) -> int:
     """How far behind a variable of a thread's block, in bytes, code gets that begins with the reference to its slot: by
     a number that is added to what the next call leaves, or the sum of a distance and the thread pointer."""
     _at, words, _size = instructions(content)
-    return reaching.reached_behind(code_words(content, 0), words >> 20 & 31, _FREED, _RESULT)
+    return reaching.reached_behind(code_words(content, 0), words >> 20 & 31, FREED, _RESULT)
 
 
 def _signed(words: Words, low: int, bits: int) -> Words:
