@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread, current_thread
+from time import monotonic
 from typing import Any, TypeVar
 
 _PATIENCE, _LEAST_PATIENCE = 1.0, 0.05  # seconds: less, the more is waited for
@@ -31,12 +32,35 @@ def no_answer(of: object) -> NoAnswer:
 
 
 class _Reader(Thread):
-    """Does one act after another; no process waits at its end for one that waits itself."""
+    """Does one act after another; no process waits at its end for one that waits itself. Where it `asks_itself`, the
+    questions of its act are asked by no other reader."""
 
     def __init__(self) -> None:
         super().__init__(name="reader", daemon=True)
         self._acts: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self._turn = Lock()
+        self.asks_itself = False
+        self._asks_since: float | None = None
+        self._is_left = False
         self.start()
+
+    def ask(self, of: Hashable, question: Callable[[], _T]) -> _T:
+        """One of the questions of its act. Raises NoAnswer where nobody waits for that any more."""
+        with self._turn:
+            if self._is_left:
+                raise no_answer(of)
+            self._asks_since = monotonic()
+        try:
+            return question()
+        finally:
+            self._asks_since = None
+
+    def leave(self, patience: float) -> bool:
+        """Let its act ask nothing more, if one question took longer than `patience` seconds; whether that is so."""
+        with self._turn:
+            since = self._asks_since
+            self._is_left = since is not None and monotonic() - since >= patience
+            return self._is_left
 
     def begin(self, act: Callable[[], _T]) -> Future[_T]:
         future: Future[_T] = Future()
@@ -51,6 +75,7 @@ class _Reader(Thread):
                 future.set_result(act())
             except BaseException as error:
                 future.set_exception(error)
+            self._is_left = False
             _idle.append(self)
             del act, future  # what they hold may be large
 
@@ -64,9 +89,12 @@ def in_time(of: Hashable, act: Callable[[], _T], discard: Callable[[_T], object]
     """What `act` returns, which asks for something `of` a process, by its number, or of a file, by its path. Raises
     NoAnswer where it takes longer than a moment, and from then on until it is over, and what `act` raises. `discard` is
     given what comes later."""
-    future = _begin(of, act)
+    reader = current_thread()
+    if isinstance(reader, _Reader) and reader.asks_itself:
+        return reader.ask(of, act)
+    _reader, future = _begin(of, act)
     try:
-        return future.result(max(_PATIENCE / _LESS ** len(_waiting), _LEAST_PATIENCE))
+        return future.result(_patience())
     except TimeoutError:
         if future.done():
             return future.result()  # it came at this moment, or that was its own error
@@ -76,10 +104,30 @@ def in_time(of: Hashable, act: Callable[[], _T], discard: Callable[[_T], object]
     raise no_answer(of)
 
 
+def in_one_go(of: Hashable, act: Callable[[], _T]) -> _T:
+    """As `in_time` for what asks many times, by `in_time`, and computes meanwhile, which may take as long as it likes:
+    another thread takes over once, and not for each question. Nothing that is left in the middle asks any more."""
+    patience = _patience()
+    reader, future = _begin(of, act, asks_itself=True)
+    while True:
+        try:
+            return future.result(patience)
+        except TimeoutError:
+            if future.done():
+                return future.result()
+            if reader.leave(patience):
+                _waiting[of] = future
+                raise no_answer(of) from None
+
+
+def _patience() -> float:
+    return max(_PATIENCE / float(_LESS ** len(_waiting)), _LEAST_PATIENCE)
+
+
 async def aside(of: Hashable, act: Callable[[], _T], limit: float = _LONGEST_ASIDE) -> _T:
     """As `in_time` for what may take long, such as reading a large file, up to `limit` seconds: nothing else waits for
     it meanwhile."""
-    future = _begin(of, act)
+    _reader, future = _begin(of, act)
     await asyncio.wait({waiting := asyncio.wrap_future(future)}, timeout=limit)
     if waiting.done():
         return waiting.result()
@@ -88,12 +136,14 @@ async def aside(of: Hashable, act: Callable[[], _T], limit: float = _LONGEST_ASI
     raise no_answer(of)
 
 
-def _begin(of: Hashable, act: Callable[[], _T]) -> Future[_T]:
+def _begin(of: Hashable, act: Callable[[], _T], *, asks_itself: bool = False) -> tuple[_Reader, Future[_T]]:
     for one in [one for one, future in list(_waiting.items()) if future.done()]:
         _waiting.pop(one, None)
     if of in _waiting or len(_waiting) >= _MOST_WAITING:
         raise no_answer(of)
-    return _a_reader().begin(act)
+    reader = _a_reader()
+    reader.asks_itself = asks_itself
+    return reader, reader.begin(act)
 
 
 def _a_reader() -> _Reader:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from liveso import roots, withheld
-from liveso.process.withheld import MemoryWithheld, in_time
+from liveso.process.withheld import MemoryWithheld, in_one_go, in_time
 from liveso.services.looker import Looker
 from liveso.withheld import NoAnswer, aside
 from tests.harness import wait_until
@@ -68,6 +69,43 @@ def test_what_comes_late_is_discarded(coming: threading.Event) -> None:
         withheld.in_time("file", act, late.append)
     coming.set()
     wait_until(lambda: late == ["late"], "what comes late")
+
+
+def test_many_questions_are_asked_in_one_go_however_long_it_computes(coming: threading.Event) -> None:
+    def act() -> list[int]:
+        found = []
+        for number in range(50):
+            found.append(in_time(1, lambda number=number: number))  # type: ignore[misc]
+            end = time.monotonic() + 0.004
+            while time.monotonic() < end:
+                pass
+        return found
+
+    assert in_one_go(1, act) == list(range(50))
+    with pytest.raises(TimeoutError, match="its own"):
+        in_one_go(1, lambda: in_time(1, lambda: _raise(TimeoutError("its own"))))
+    assert in_one_go(1, lambda: in_one_go(1, lambda: "within")) == "within"
+
+
+def test_what_is_left_at_one_question_asks_no_other(coming: threading.Event) -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> None:
+        in_time(1, lambda: asked.append(name))
+
+    def act() -> None:
+        ask("first")
+        in_time(1, coming.wait)
+        ask("last")
+
+    for _time in range(2):
+        with pytest.raises(MemoryWithheld, match="process 1 does not come"):
+            in_one_go(1, act)
+    coming.set()
+    wait_until(lambda: not withheld._waiting or withheld._waiting[1].done(), "the end of it")
+    assert asked == ["first"]
+    in_one_go(1, lambda: ask("anew"))
+    assert asked == ["first", "anew"]
 
 
 def test_what_may_take_long_is_done_beside_everything_else(coming: threading.Event, tmp_path: Path) -> None:

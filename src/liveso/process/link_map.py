@@ -36,33 +36,37 @@ class Link:
     dynamic: int
 
 
-def links(pid: int, thread: int, objects: MappedObjects) -> tuple[Link, ...]:
-    """The list as it is now. Raises Loading where it is being changed, TargetError where there is none, as in
-    statically linked programs, TargetGone."""
-    try:
-        debugging = _debugging(_program(pid, thread, objects), objects.memory)
-        found = tuple(_links(debugging, objects.memory))
-        _first(debugging, objects.memory)
-        return found
-    except Unreadable as error:
-        raise TargetError(f"its loaded objects cannot be told: {error}") from error
+def list_at(pid: int, thread: int, objects: MappedObjects) -> int:
+    """Where struct r_debug is, which stays there as long as the process executes the same program. Raises Unreadable
+    where there is none, as in statically linked programs, TargetGone."""
+    program = objects.around(proc.auxiliary_vector(pid, thread).get(_AT_PHDR, 0))  # its headers lie there
+    return _debugging(program, objects.memory)
+
+
+def links(debugging: int, memory: Memory) -> tuple[Link, ...]:
+    """The list of the struct r_debug at an address, as it is now. Raises Loading where it is being changed, Unreadable
+    where there is none."""
+    found = tuple(_links(debugging, memory))
+    _first(debugging, memory)
+    return found
 
 
 def seen_objects(pid: int, thread: int, objects: MappedObjects) -> tuple[LoadedObject, ...]:
-    """What is loaded, without the thread-local blocks, which only the process itself can tell. Raises as `links`."""
-    found = []
-    for link in links(pid, thread, objects):
-        try:
-            image = objects.around(link.dynamic)
-        except Unreadable as error:
-            raise Loading(f"it loads or unloads libraries just now: {error}") from error
-        found.append(LoadedObject(link.name, link.base, image.headers, image.header_count, 0, 0))
-    return tuple(found)
+    """What is loaded, without the thread-local blocks, which only the process itself can tell. Raises Loading,
+    TargetError where there is no list, TargetGone."""
+    try:
+        found = links(list_at(pid, thread, objects), objects.memory)
+    except Unreadable as error:
+        raise TargetError(f"its loaded objects cannot be told: {error}") from error
+    return tuple(_seen(it, objects) for it in found)
 
 
-def _program(pid: int, thread: int, objects: MappedObjects) -> MappedObject:
-    """The image of the program: where the kernel says that its headers lie."""
-    return objects.around(proc.auxiliary_vector(pid, thread).get(_AT_PHDR, 0))
+def _seen(link: Link, objects: MappedObjects) -> LoadedObject:
+    try:
+        image = objects.around(link.dynamic)
+    except Unreadable as error:
+        raise Loading(f"it loads or unloads libraries just now: {error}") from error
+    return LoadedObject(link.name, link.base, image.headers, image.header_count, 0, 0)
 
 
 def _debugging(program: MappedObject, memory: Memory) -> int:

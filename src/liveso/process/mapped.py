@@ -123,9 +123,13 @@ class MappedObjects:
 
 def mapped_now(pid: int, machine: Machine) -> MappedObjects:
     """What a process has mapped, while it runs. Raises TargetGone, TargetError where it may not be looked at."""
+    return MappedObjects(memory_now(pid), memory_map.mappings(pid, proc.living_thread(pid)), machine)
+
+
+def memory_now(pid: int) -> Memory:
+    """The memory of a process while it runs. Raises TargetGone."""
     thread = proc.living_thread(pid)
-    memory = Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
-    return MappedObjects(memory, memory_map.mappings(pid, thread), machine)
+    return Memory(lambda address, size: proc.read_memory(pid, thread, address, size))
 
 
 def _file(mapping: Mapping) -> tuple[str, int, str]:

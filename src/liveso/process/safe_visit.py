@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 
 from liveso.errors import TargetGone
 from liveso.machine import Machine
@@ -13,6 +14,7 @@ from liveso.process.mapped import MappedObjects
 from liveso.process.safe_point import unsafe
 from liveso.process.unwind import unwind
 from liveso.process.visit import Visit, visit
+from liveso.process.withheld import in_one_go
 
 _PATIENCE = 10.0  # seconds until some thread is at a safe point
 _PAUSE = 0.02  # seconds between two looks at all threads
@@ -63,18 +65,23 @@ async def _attempt(
         async with AsyncExitStack() as attempt:
             try:
                 it = await attempt.enter_async_context(visit(pid, thread, machine))
-                objects = it.objects()
+                objects, reason = in_one_go(pid, partial(_judged, it, anywhere))
             except NotYetStill as error:
                 return str(error)
             except TargetGone:
                 return ""
-            reason = _why_never(it) or ("" if anywhere else _why_not(it, objects))
             if reason:
                 return f"thread {thread} is {reason}"
             if not may_be_first or time.monotonic() - since <= _LONGEST_JUDGEMENT:
                 stack.push_async_exit(attempt.pop_all())
                 return it, objects
             may_be_first = False
+
+
+def _judged(it: Visit, anywhere: bool) -> tuple[MappedObjects, str]:
+    """What the process has mapped, and why the thread is not to be visited here; empty where it is."""
+    objects = it.objects()
+    return objects, _why_never(it) or ("" if anywhere else _why_not(it, objects))
 
 
 def _why_never(it: Visit) -> str:
@@ -113,14 +120,22 @@ def kept_errors(it: Visit, errno_at: int, result_at: int) -> Iterator[None]:
     """What the thread's calls leave in errno, and as what dlerror(3) is to say, is as it was after the block: its
     program may be about to look. The result is at `result_at`, 0 where that is not known. Of a thread that is adrift
     nobody knows when that would be."""
-    errno = it.read(errno_at, 4)
-    result = it.read(result_at, 8) if result_at else b""
-    if result_at:
-        it.write(result_at, bytes(8))  # else the next call would free it
+    kept = in_one_go(it.pid, partial(_take_errors, it, errno_at, result_at))
     try:
         yield
     finally:
         if not it.is_adrift:
-            it.write(errno_at, errno)
-            if result_at:
-                it.write(result_at, result)
+            in_one_go(it.pid, partial(_write_all, it, kept))
+
+
+def _take_errors(it: Visit, errno_at: int, result_at: int) -> dict[int, bytes]:
+    kept = {errno_at: it.read(errno_at, 4)}
+    if result_at:
+        kept[result_at] = it.read(result_at, 8)
+        it.write(result_at, bytes(8))  # else the next call would free it
+    return kept
+
+
+def _write_all(it: Visit, contents: dict[int, bytes]) -> None:
+    for address, content in contents.items():
+        it.write(address, content)

@@ -3,22 +3,22 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from liveso.elf.tables import Table
 from liveso.errors import TargetError, TargetGone
 from liveso.holder.orders import ALONE, FREE
 from liveso.machine import Machine
 from liveso.process import memory_map, proc, protocol
-from liveso.process.agent import Hello, LoadedObject, ObjectList, ObjectsChanged, Opened, Parts, read_objects
+from liveso.process.agent import Hello, ObjectList, ObjectsChanged, Opened, Parts
 from liveso.process.announcement import whose
 from liveso.process.arrival import CALL_LIMIT, Arrived, arrive, arrived, functions_of, loader_error, room_at
 from liveso.process.carrying import carry
 from liveso.process.descriptors import process_descriptor
 from liveso.process.emulation import require_not_translated, require_own_program
 from liveso.process.freeze import write_used
-from liveso.process.kept_record import keep_record, read_record
-from liveso.process.link_map import Link, Loading, links, seen_objects
+from liveso.process.kept_record import make_rooms, read_record, write_record
+from liveso.process.list_of_objects import ListOfObjects
 from liveso.process.mapped import MappedObjects, mapped_now
 from liveso.process.memory_map import Protections
 from liveso.process.protocol import Transaction
@@ -26,13 +26,13 @@ from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
 from liveso.process.unseen import open_unseen
 from liveso.process.visit import Visit
+from liveso.process.withheld import in_one_go
 from liveso.process.written import read_ranges, write_memory, write_unused
 
-_MESSAGE_ROOM, _LIST_ROOM = 1 << 14, 1 << 17  # bytes, of the part of the stack that no call gets to
 _LONGEST_NAME = 1 << 15  # bytes
 _WORD = 8
+_NOLOAD = 4  # dlopen(3)
 _MODE_AT = 12  # in struct live_area
-_NOT_COUNTED = -1, -1  # how many objects were added and removed: a process alone can tell
 
 
 class Visited:
@@ -57,10 +57,8 @@ class Visited:
         self._functions: dict[str, int] = {}
         self._live: Arrived | None = None
         self._is_met = False
-        self._listed: ObjectList | None = None
-        self._listed_by: tuple[Link, ...] = ()
+        self._list = ListOfObjects(pid, machine)
         self._errno_distance = 0
-        self._static_size = 0
 
     @property
     def machine(self) -> Machine:
@@ -82,11 +80,7 @@ class Visited:
             await room_at(it, self._functions, self._live.place, start, size)
 
     async def greet(self) -> Hello:
-        objects = self._seen()
-        require_not_translated(objects.mappings)
-        self._functions = functions_of(objects)
-        require_own_program(self._pid, self._thread)
-        self._live = arrived(objects)
+        self._functions, self._live = in_one_go(self._pid, self._looked_at)
         if self._live is not None:
             self._say_whose()
         if self._meets_at_once:
@@ -96,13 +90,20 @@ class Visited:
         }
         return Hello(self._thread, 0, 0, settings)
 
+    def _looked_at(self) -> tuple[dict[str, int], Arrived | None]:
+        objects = mapped_now(self._pid, self._machine)
+        require_not_translated(objects.mappings)
+        functions = functions_of(objects)
+        require_own_program(self._pid, self._thread)
+        return functions, arrived(objects)
+
     @property
     def is_met(self) -> bool:
         return self._is_met
 
     async def meet(self) -> None:
         async with self._visit() as it:
-            await self._list(it)
+            await self._asked(it)
             self._is_met = True
 
     def _say_whose(self) -> None:
@@ -175,55 +176,26 @@ class Visited:
         it.write(self._live.spare, content)
         return [self._live.spare + sum(len(earlier) + 1 for earlier in texts[:index]) for index in range(len(texts))]
 
-    def _seen(self) -> MappedObjects:
-        return mapped_now(self._pid, self._machine)
-
     async def list_objects(self) -> ObjectList:
         if not self._is_met:
-            return ObjectList(seen_objects(self._pid, self._thread, self._seen()), *_NOT_COUNTED)
-        with suppress(Loading):
-            if self._listed and links(self._pid, self._thread, self._seen()) == self._listed_by:
-                return self._listed
+            return self._list.seen()
+        if known := self._list.if_same():
+            return known
         async with self._visit() as it:
-            return await self._list(it)
+            return await self._asked(it)
 
-    async def _list(self, it: Visit) -> ObjectList:
-        """The objects, by the process's own word. What is seen from outside before tells later whether they are the
-        same still, as far as can be seen: a commit asks again."""
+    async def _asked(self, it: Visit) -> ObjectList:
         assert self._live is not None
-        with suppress(Loading):
-            self._listed_by = links(self._pid, it.thread, it.objects())
-        message = self._live.spare
-        memory, size = message + _MESSAGE_ROOM, _LIST_ROOM - _MESSAGE_ROOM
-        await it.call(self._live.lister, [message, memory, size], self._live.place, limit=CALL_LIMIT)
-        head = protocol.HEAD.unpack(it.read(message, protocol.HEAD.size))
-        status, (count, used, added, removed) = head[1], head[2:6]
-        if status != protocol.Status.DONE or used > size:
-            raise TargetError("it has more objects than fit into the list")
-        found = read_objects(it.read(memory, used))
-        if len(found) != count:
-            raise TargetError("the list of its objects is not what it says")
-        limit = await self._static_limit(it)
-        self._listed = ObjectList(tuple(_relative(each, it.thread_pointer, limit) for each in found), added, removed)
-        return self._listed
+        return await self._list.ask(it, self._live, self._functions)
 
-    async def _list_if_possible(self, it: Visit) -> None:
-        """List ahead what is asked for next, after something that is done already."""
+    async def _ask_ahead(self, it: Visit) -> None:
+        """Ask for what is asked for next, after something that is done already."""
         try:
-            await self._list(it)
+            await self._asked(it)
         except TargetGone:
             raise
         except TargetError:
-            self._listed = None
-
-    async def _static_limit(self, it: Visit) -> int:
-        """How far below the thread pointer its static blocks lie, in bytes (ELF TLS, 3)."""
-        if not self._static_size and "_dl_get_tls_static_info" in self._functions:
-            assert self._live is not None
-            place = self._live.spare
-            await self._call(it, "_dl_get_tls_static_info", place, place + _WORD)
-            self._static_size = int.from_bytes(it.read(place, _WORD), "little")
-        return self._static_size
+            self._list.forget()
 
     async def read(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
         return read_ranges(self._pid, self._thread, list(ranges))
@@ -244,14 +216,15 @@ class Visited:
                 handle = await self._call(it, "dlopen", place, mode, alone=True)
             if not handle:
                 raise await self._loader_error(it)
-            await self._list_if_possible(it)
+            if not mode & _NOLOAD:
+                await self._ask_ahead(it)
             return Opened(handle, int.from_bytes(it.read(handle, _WORD), "little"))  # l_addr (link.h)
 
     async def close(self, handle: int) -> None:
         async with self._visit() as it:
             if await self._call(it, "dlclose", handle, alone=True) & 0xFFFFFFFF:
                 raise await self._loader_error(it)
-            await self._list_if_possible(it)
+            await self._ask_ahead(it)
 
     async def resolve(self, handle: int, name: str, version: str = "") -> int:
         async with self._visit() as it:
@@ -266,33 +239,47 @@ class Visited:
         return TargetError(f"the dynamic linker says: {await loader_error(it, self._functions, self._live.place)}")
 
     async def commit(self, transaction: Transaction, planned_on: ObjectList) -> bool:
+        if transaction.is_used and len(transaction.words):
+            async with self._visit() as it:
+                await self._require(it, planned_on)
+            await write_used(self._pid, transaction)
+            await self._remember(transaction.record)
+            return True
         if transaction.is_used:
-            if len(transaction.words):
-                async with self._visit() as it:
-                    await self._require(it, planned_on)
-                await write_used(self._pid, transaction)
-            await self._remember(transaction.record, planned_on)
+            await self._require_same(planned_on)
+            await self._remember(transaction.record)
             return True
         await asyncio.to_thread(write_unused, self._pid, self._thread, transaction)
         try:
-            await self._remember(transaction.record, planned_on)
+            await self._require_same(planned_on)
+            await self._remember(transaction.record)
         except ObjectsChanged:
             await asyncio.to_thread(write_unused, self._pid, self._thread, transaction.undoing)
             raise
         return True
 
+    async def _require_same(self, planned_on: ObjectList) -> None:
+        """As `_require`, where nothing of the process is changed that it uses: what is seen from outside does."""
+        known = self._list.if_same()
+        if known and _counts(known) == _counts(planned_on):
+            return
+        async with self._visit() as it:
+            await self._require(it, planned_on)
+
     async def _require(self, it: Visit, planned_on: ObjectList) -> None:
-        now = await self._list(it)
-        if (now.added, now.removed) != (planned_on.added, planned_on.removed):
+        if _counts(await self._asked(it)) != _counts(planned_on):
             raise ObjectsChanged("libraries were loaded or unloaded meanwhile")
 
-    async def _remember(self, record: bytes, planned_on: ObjectList) -> None:
+    async def _remember(self, record: bytes) -> None:
+        if not record:
+            return
+        if self._live:
+            async with self._turn:
+                if write_record(self._pid, self._thread, self._live, self._socket, record):
+                    return
         async with self._visit() as it:
             assert self._live is not None
-            await self._require(it, planned_on)
-            if not record:
-                return
-            await keep_record(it, self._functions, self._live, record)
+            await make_rooms(it, self._functions, self._live, record)
 
     async def recall(self) -> bytes:
         if self._live is None:
@@ -332,9 +319,5 @@ class Visited:
             self._process = -1
 
 
-def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject:
-    """With the place of its block from the thread pointer on where it is the same in all threads, and else 0."""
-    place = it.tls_block - thread_pointer if it.tls_block else 0
-    return LoadedObject(
-        it.name, it.base, it.headers, it.header_count, it.tls_module, place if -limit < place < 0 else 0
-    )
+def _counts(objects: ObjectList) -> tuple[int, int]:
+    return objects.added, objects.removed

@@ -1,7 +1,8 @@
 """Memory of a target, changed from outside where nothing in it uses what changes."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -21,9 +22,16 @@ def read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[by
 
 
 def _read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[bytes]:
-    found = []
+    with opened_memory(pid, thread, os.O_RDONLY) as memory:
+        return [read_at(memory, address, size) for address, size in ranges]
+
+
+@contextmanager
+def opened_memory(pid: int, thread: int, flags: int) -> Iterator[int]:
+    """A descriptor for the memory of the program that a process executes now, and not of the next one (proc(5),
+    /proc/PID/mem). Raises TargetError where it may not be had, TargetGone."""
     try:
-        memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        memory = os.open(f"/proc/{pid}/task/{thread}/mem", flags | os.O_CLOEXEC)
     except PermissionError as error:
         raise TargetError(
             f"the memory of process {pid} may not be read; run the daemon as the same user or as root"
@@ -31,17 +39,30 @@ def _read_ranges(pid: int, thread: int, ranges: list[tuple[int, int]]) -> list[b
     except OSError as error:
         raise TargetGone(f"process {pid} has ended") from error
     try:
-        for address, size in ranges:
-            try:
-                content = os.pread(memory, size, address) if size else b""
-            except (OSError, OverflowError):
-                content = b""
-            if len(content) != size:
-                raise TargetError("memory is not mapped as expected")
-            found.append(content)
-        return found
+        yield memory
     finally:
         os.close(memory)
+
+
+def read_at(memory: int, address: int, size: int) -> bytes:
+    """Raises TargetError where some of it is not mapped."""
+    try:
+        content = os.pread(memory, size, address) if size else b""
+    except (OSError, OverflowError):
+        content = b""
+    if len(content) != size:
+        raise TargetError("memory is not mapped as expected")
+    return content
+
+
+def write_at(memory: int, address: int, content: bytes) -> None:
+    """Raises TargetError where some of it may not be written."""
+    try:
+        written = os.pwrite(memory, content, address)
+    except (OSError, OverflowError) as error:
+        raise TargetError(f"memory of the process may not be written ({error})") from error
+    if written != len(content):
+        raise TargetError("memory is not mapped as expected")
 
 
 def write_memory(pid: int, thread: int, address: int, content: bytes) -> None:
@@ -50,15 +71,8 @@ def write_memory(pid: int, thread: int, address: int, content: bytes) -> None:
 
 
 def _write_memory(pid: int, thread: int, address: int, content: bytes) -> None:
-    try:
-        memory = os.open(f"/proc/{pid}/task/{thread}/mem", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            if os.pwrite(memory, content, address) != len(content):
-                raise TargetError("memory is not mapped as expected")
-        finally:
-            os.close(memory)
-    except (OSError, OverflowError) as error:
-        raise TargetError(f"the memory of process {pid} may not be written ({error})") from error
+    with opened_memory(pid, thread, os.O_RDWR) as memory:
+        write_at(memory, address, content)
 
 
 def write_unused(pid: int, thread: int, transaction: Transaction) -> None:
