@@ -56,8 +56,8 @@ demo: all
 	@$(MAKE) --no-print-directory -C examples/pybind11_extension demo
 	@$(MAKE) --no-print-directory -C examples/orbits demo
 
-# one worker more than processors, for many tests wait; TESTS: which files, or options of pytest
-PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadgroup
+# two workers more than processors, for many tests wait; TESTS: which files, or options of pytest
+PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 2)) --dist loadgroup
 
 test: all live-aarch64.so live-riscv64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
@@ -67,17 +67,18 @@ test-unit: all
 	@PYTHON=$(PYTHON) tools/system-packages unit
 	$(PYTEST) tests/unit
 
-# every build of every mutation, where make test takes a part
-test-corpus: all
+# every build of every pair and mutation, and all that is marked as `further`, of which make test takes a part
+test-corpus: all live-aarch64.so live-riscv64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
 	LIVESO_CORPUS=full $(PYTEST) tests/corpus
+	LIVESO_CORPUS=full $(PYTEST) tests/integration -m further
 
 # programs for other machines, which an emulator runs (qemu-user): what is there for them, and tests that are for all
 EMULATED := $(addprefix tests/integration/test_,moved_variables.py identity.py tables.py dlopen.py)
 .PHONY: test-processors
 test-processors: all live-aarch64.so live-riscv64.so
 	@PYTHON=$(PYTHON) tools/system-packages test
-	LIVESO_UPDATES=200 $(PYTEST) tests/integration/test_emulated.py tests/integration/test_eight_threads_emulated.py
+	LIVESO_CORPUS=full LIVESO_UPDATES=200 $(PYTEST) tests/integration/test_emulated.py tests/integration/test_eight_threads_emulated.py
 	LIVESO_CORPUS=full $(PYTEST) tests/corpus/test_mutations_run_aarch64.py
 	for machine in aarch64 riscv64; do LIVESO_MACHINE=$$machine $(PYTEST) $(EMULATED) -m "not own_machine"; done
 

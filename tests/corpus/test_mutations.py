@@ -49,7 +49,7 @@ def sees_the_same(bench: Bench, mutation: Mutation, old: Path, new: Path) -> boo
 
 
 def _builds(mutation: Mutation) -> list[Build]:
-    return sample(BUILDS, (*HARMFUL, *HARMLESS).index(mutation), share=4)
+    return sample(BUILDS, (*HARMFUL, *HARMLESS).index(mutation), share=8)
 
 
 def _accepted(folder: Path, mutation: Mutation) -> Iterator[tuple[Build, Path, Path]]:

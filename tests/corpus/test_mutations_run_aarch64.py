@@ -115,7 +115,16 @@ def outcomes(bench: Bench, folder: Path, mutation: Mutation) -> list[Outcome]:
     return [run(bench, folder, mutation, replace(build, target=AARCH64)) for build in builds]
 
 
-@pytest.mark.parametrize("mutation", HARMFUL, ids=lambda it: it.name)
+def every_other(mutations: Sequence[Mutation]) -> pytest.MarkDecorator:
+    """The others are further ones."""
+    marked = [
+        pytest.param(it, marks=pytest.mark.further if number % 2 else (), id=it.name)
+        for number, it in enumerate(mutations)
+    ]
+    return pytest.mark.parametrize("mutation", marked)
+
+
+@every_other(HARMFUL)
 def test_what_is_accepted_of_a_harmful_change_does_no_harm(bench: Bench, folder: Path, mutation: Mutation) -> None:
     """But for what leaves no trace in stripped code, as docs/verdict.md says."""
     untraced = NO_TRACE[AARCH64].get(mutation.name, set())
@@ -123,7 +132,7 @@ def test_what_is_accepted_of_a_harmful_change_does_no_harm(bench: Bench, folder:
         assert not it.wrong or (it.build.symbols == "stripped" and it.build.compiler in untraced), it
 
 
-@pytest.mark.parametrize("mutation", HARMLESS, ids=lambda it: it.name)
+@every_other(HARMLESS)
 def test_a_harmless_change_is_made_and_does_no_harm(bench: Bench, folder: Path, mutation: Mutation) -> None:
     for it in outcomes(bench, folder, mutation):
         assert not it.wrong, it

@@ -18,12 +18,17 @@ BUILDS = [
     ("riscv64", "gcc", ("-O2", "-g", *UNCOMPRESSED)),
 ]
 """Machine, compiler and options."""
+ALWAYS = [BUILDS[0], BUILDS[-2], ("riscv64", *USUAL[0]), ("riscv64", *USUAL[2])]
+
+
+def _is_always(machine: str, compiler: str, flags: tuple[str, ...]) -> bool:
+    return any((machine, compiler) == it[:2] and set(it[2]) <= set(flags) for it in ALWAYS)
 
 
 def _by(builds: list[tuple[str, str, tuple[str, ...]]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         ("emulated_bench", "compiler", "flags"),
-        builds,
+        [pytest.param(*it, marks=() if _is_always(*it) else pytest.mark.further) for it in builds],
         indirect=["emulated_bench"],
         ids=lambda it: it if isinstance(it, str) else "".join(it),
     )

@@ -123,12 +123,25 @@ def ask(program: Program, line: str = "") -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("compiler", "level", "symbols"),
-    [("gcc", "-O0", "-s"), ("gcc", "-O2", "-g"), ("clang", "-O2", "-s"), ("clang", "-O2", "-g")],
+    ("program_flags", "compiler", "level", "symbols"),
+    [
+        (("-no-pie",), "gcc", "-O2", "-g"),
+        (("-no-pie",), "clang", "-O2", "-s"),
+        (("-pie", "-fPIE"), "gcc", "-O0", "-s"),
+        (("-pie", "-fPIE"), "gcc", "-O2", "-g"),
+        (("-pie", "-fPIE"), "clang", "-O2", "-s"),
+        *(
+            pytest.param(*it, marks=pytest.mark.further)
+            for it in (
+                (("-no-pie",), "gcc", "-O0", "-s"),
+                (("-no-pie",), "clang", "-O2", "-g"),
+                (("-pie", "-fPIE"), "clang", "-O2", "-g"),
+            )
+        ),
+    ],
 )
-@pytest.mark.parametrize("program_flags", [("-no-pie",), ("-pie", "-fPIE")], ids=["copied export", "PIE"])
 def test_variables_keep_their_contents_wherever_they_lie(
-    bench: Bench, compiler: str, level: str, symbols: str, program_flags: tuple[str, ...]
+    bench: Bench, program_flags: tuple[str, ...], compiler: str, level: str, symbols: str
 ) -> None:
     build(bench, compiler, level, symbols)
     program = start(bench, *program_flags)

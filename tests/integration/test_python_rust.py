@@ -133,7 +133,9 @@ def ask(program: Program) -> list[str]:
     return program.wait_for(" | ", before).split(" | ")
 
 
-@pytest.mark.parametrize("options", [(), ("--release",)], ids=["debug", "release"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--release",), marks=pytest.mark.further)], ids=["debug", "release"]
+)
 def test_a_module_by_pyo3_is_built_by_maturin_while_the_script_runs(
     bench: Bench, crates: Path, options: tuple[str, ...]
 ) -> None:
