@@ -171,7 +171,7 @@ class Learner:
         target, path = served.target, library.path
         try:
             if library.state is not None:
-                await self._recognition.check_record(library.state, target.agent, seen, mapped)
+                await self._recognition.check_record(served, library.state, seen, mapped)
                 state = library.state.redirected((await running_version(target, library.state)).version)
                 target.libraries = target.libraries | {path: state}
                 if len(library.state.versions) > 1:

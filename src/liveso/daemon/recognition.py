@@ -8,9 +8,9 @@ from pathlib import Path
 
 from liveso.daemon.disk import Disk
 from liveso.daemon.state import ServedTarget
-from liveso.errors import FileInFlux, FileWithheld, LivesoError, NotTaken, StoreError
+from liveso.errors import FileInFlux, FileWithheld, LivesoError, NotTaken, StoreError, TargetError, TargetGone
 from liveso.plan import LibraryState
-from liveso.process import Agent, LoadedObject, memory_map
+from liveso.process import LoadedObject, memory_map, proc
 from liveso.process.identity import Identity, is_of
 from liveso.settings import Settings
 from liveso.store import Store, Version, unreadable
@@ -64,6 +64,7 @@ class Recognition:
             except FileInFlux:
                 await asyncio.sleep(self._settings.settle)
         if found is None:
+            _require_still_there(served, seen)
             raise UnknownVersion(
                 f"{path}: the file was replaced before liveso saw it, so the version that runs is not known; "
                 "restart the program once"
@@ -121,7 +122,7 @@ class Recognition:
             return False
         return await is_of(served.target.agent, seen.loaded, seen.identity, image, thorough=thorough)
 
-    async def check_record(self, state: LibraryState, agent: Agent, seen: Sighting, mapped: Mappings) -> None:
+    async def check_record(self, served: ServedTarget, state: LibraryState, seen: Sighting, mapped: Mappings) -> None:
         """Raise UnknownVersion where what a target says of its updates is not what its memory shows."""
         try:
             image = await asyncio.to_thread(self._store.image, state.home.version)
@@ -130,9 +131,10 @@ class Recognition:
         size = image.machine.jump_size
         overwritten = [(int(it["place"]), it["content"].tobytes()[:size]) for it in state.home.overwritten]
         is_home = state.home.base == seen.loaded.base and await is_of(
-            agent, seen.loaded, seen.identity, image, overwritten=overwritten
+            served.target.agent, seen.loaded, seen.identity, image, overwritten=overwritten
         )
         if not is_home or not all(self._is_mapped(it.base, it.version, mapped) for it in state.versions[1:]):
+            _require_still_there(served, seen)
             raise UnknownVersion(
                 f"{state.path}: its memory does not show what it was updated to by its own word; restart the program"
             )
@@ -140,3 +142,13 @@ class Recognition:
     def _is_mapped(self, base: int, version: Version, mapped: Mappings) -> bool:
         mapping = mapped.get(base)
         return mapping is not None and self._store.version_of(mapping.file.path.removesuffix(" (deleted)")) == version
+
+
+def _require_still_there(served: ServedTarget, seen: Sighting) -> None:
+    """Raise TargetGone, or TargetError, where memory was compared that is an object's no more: the process has ended
+    meanwhile, executes another program, or has unloaded it."""
+    now = memory_map.mappings(served.pid, served.target.hello.thread)
+    if not any((it.start, it.file) == (seen.mapping.start, seen.mapping.file) for it in now):
+        if not proc.has_memory(served.pid):
+            raise TargetGone(f"process {served.pid} has ended")
+        raise TargetError(f"{seen.loaded.name} was unloaded meanwhile")

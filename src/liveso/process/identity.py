@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liveso.elf import Image, tables
-from liveso.errors import TargetError
+from liveso.errors import TargetError, TargetGone
 from liveso.process.agent import Agent, LoadedObject
 from liveso.roots import open_file
 
@@ -117,7 +117,8 @@ async def is_of(
     """Whether an object in memory is of this image. Without a build ID that names one content, or if `thorough`, all
     its code and constants are compared, but for what was `overwritten`, by its address relative to the load address.
 
-    What the dynamic linker fills in there (`DT_TEXTREL`) makes them differ from the file's: then it is not told.
+    What the dynamic linker fills in there (`DT_TEXTREL`) makes them differ from the file's: then it is not told. Raises
+    TargetGone.
     """
     if not may_be(identity, image):
         return False
@@ -131,6 +132,8 @@ async def is_of(
                 expected = content[at : at + _PIECE]
                 try:
                     found = await agent.read([(it.base + section.address + at, len(expected))])
+                except TargetGone:
+                    raise
                 except TargetError:
                     return False
                 if found[0] != expected and _restored(found[0], at, known) != expected:

@@ -26,7 +26,7 @@ from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
 from liveso.process.unseen import open_unseen
 from liveso.process.visit import Visit
-from liveso.process.withheld import in_one_go
+from liveso.process.withheld import MemoryWithheld, in_one_go
 from liveso.process.written import read_ranges, write_memory, write_unused
 
 _LONGEST_NAME = 1 << 15  # bytes
@@ -198,7 +198,12 @@ class Visited:
             self._list.forget()
 
     async def read(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
-        return read_ranges(self._pid, self._thread, list(ranges))
+        try:
+            return read_ranges(self._pid, self._thread, list(ranges))
+        except TargetError as error:
+            if not isinstance(error, MemoryWithheld) and not proc.has_memory(self._pid):
+                raise TargetGone(f"process {self._pid} has ended") from error
+            raise
 
     async def open(self, path: str, mode: int) -> Opened:
         return await self._open(path, mode, "")
