@@ -20,6 +20,7 @@ from liveso.verdict import (
     encoded_members,
     layout_rules,
     lock_kinds,
+    lost_marks,
     meaning_rules,
     new_counters,
     number_signs,
@@ -48,6 +49,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         reused_members.members_keep_their_users,
         encoded_members.members_keep_their_form,
         turned_counters.counters_keep_their_direction,
+        lost_marks.marks_stay_known,
     ),
 }
 """From the cheapest evidence to the dearest."""
