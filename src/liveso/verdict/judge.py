@@ -24,6 +24,7 @@ from liveso.verdict import (
     meaning_rules,
     new_counters,
     number_signs,
+    resources,
     reused_members,
     state_rules,
     turned_counters,
@@ -43,7 +44,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         element_size.elements_keep_their_size,
         number_signs.numbers_keep_their_sign,
     ),
-    "state": (*state_rules.RULES, lock_kinds.locks_keep_their_kind),
+    "state": (*state_rules.RULES, lock_kinds.locks_keep_their_kind, resources.resources_keep_their_kind),
     "meaning": (
         *meaning_rules.RULES,
         reused_members.members_keep_their_users,
