@@ -60,6 +60,8 @@ _SIGNED_NAMES = {"sar": "shr", "idiv": "div", "asr": "lsr", "sdiv": "udiv", "ldr
 _SIGNED_NAMES |= {"ldrsw": "ldr"}
 _SIGNED_CONDITIONS = {"l": "b", "g": "a", "le": "be", "ge": "ae", "lt": "lo", "gt": "hi"}
 _ABOUT_ORDER = re.compile(r"(j|set|cmov|b\.)([lg]e?|[lg]t)$")
+_LARGER = {"l": "g", "le": "ge", "b": "a", "be": "ae", "lt": "gt", "lo": "hi", "ls": "hs"}
+_ABOUT_SIZE = re.compile(r"(j|set|cmov|b\.)([lgba]e?|[lg]t|lo|hi|ls|hs)$")
 _SHIFT = re.compile(r"#(\d+)$")
 _AS_FAR = 5  # instructions from a comparison to what depends on it
 
@@ -104,6 +106,15 @@ def without_sign(outline: str) -> str:
     found = _ABOUT_ORDER.match(name)
     name = f"{found[1]}{_SIGNED_CONDITIONS.get(found[2], found[2])}" if found else _SIGNED_NAMES.get(name, name)
     return f"{name}{space}{operands}"
+
+
+@lru_cache(1 << 14)
+def without_order(outline: str) -> str:
+    """What an instruction does, whether it depends on a number's being larger or smaller: one and its opposite, which
+    is the other way through a branch, are not the same."""
+    name, space, operands = outline.partition(" ")
+    found = _ABOUT_SIZE.match(name)
+    return f"{found[1]}{_LARGER.get(found[2], found[2])}{space}{operands}" if found else outline
 
 
 @lru_cache(1 << 14)

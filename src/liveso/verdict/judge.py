@@ -28,6 +28,7 @@ from liveso.verdict import (
     reused_members,
     state_rules,
     turned_counters,
+    turned_orders,
     witness_rules,
 )
 from liveso.verdict.finding import Finding, Policy, Verdict, Weight
@@ -50,6 +51,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         reused_members.members_keep_their_users,
         encoded_members.members_keep_their_form,
         turned_counters.counters_keep_their_direction,
+        turned_orders.orders_keep_their_direction,
         lost_marks.marks_stay_known,
     ),
 }
