@@ -47,6 +47,7 @@ NO_TRACE = {
     ("length_before_a_text_grows", "clang", "-O0", "debug"),
     *product(("method_takes_less",), ("gcc", "clang"), ("-O0",), ("stripped",)),
     *product(("spin_lock_becomes_a_mutex",), ("gcc", "clang"), ("-O0",), ("stripped",)),
+    *product(("bucket_by_other_bits",), ("gcc", "clang"), ("-O0",), ("stripped", "debug")),
     *product(("unsigned_heap_with_the_largest_on_top",), ("gcc",), ("-O0",), ("stripped", "debug")),
 }
 """Harmful pairs that are accepted in some builds: at -O0, arguments go through words of the stack and branches, clang
@@ -85,6 +86,7 @@ AARCH64_MISSES = {
     "enumeration_in_a_bit_field": {"gcc", "clang"},
     "open_array_and_a_count_behind": {"clang"},
     "pointer_to_the_middle": {"gcc", "clang"},
+    "bucket_by_other_bits": {"gcc"},
     "heap_with_the_largest_on_top": {"clang"},
     "unsigned_heap_with_the_largest_on_top": {"clang"},
 }

@@ -26,6 +26,7 @@ from liveso.verdict import (
     number_signs,
     resources,
     reused_members,
+    shared_computations,
     state_rules,
     turned_counters,
     turned_orders,
@@ -53,6 +54,7 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         turned_counters.counters_keep_their_direction,
         turned_orders.orders_keep_their_direction,
         lost_marks.marks_stay_known,
+        shared_computations.computations_stay_the_same,
     ),
 }
 """From the cheapest evidence to the dearest."""
