@@ -3,6 +3,7 @@ outside."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from liveso.errors import TargetError
@@ -18,6 +19,8 @@ from liveso.process.withheld import in_one_go
 
 _MESSAGE_ROOM, _ROOM = 1 << 14, 1 << 17  # bytes, of the part of the stack that no call gets to
 _WORD = 8
+NOMINAL_THREAD_POINTER = 1 << 40
+"""In place of the thread pointer of the thread that is visited, which is another one each time."""
 _NOT_COUNTED = -1, -1  # how many objects were added and removed: a process alone can tell
 
 
@@ -57,7 +60,8 @@ class ListOfObjects:
         await it.call(live.lister, [message, memory, size], live.place, limit=CALL_LIMIT)
         found, added, removed = in_one_go(self._pid, partial(_read, it, message, memory, size))
         limit = await self._static_limit(it, live, functions)
-        self._told = ObjectList(tuple(_relative(each, it.thread_pointer, limit) for each in found), added, removed)
+        static = range(limit) if self._machine.has_blocks_above else range(1 - limit, 0)
+        self._told = ObjectList(tuple(_placed(each, it.thread_pointer, static) for each in found), added, removed)
         return self._told
 
     def _links(self) -> tuple[Link, ...]:
@@ -69,7 +73,7 @@ class ListOfObjects:
         return links(self._list_at, objects.memory)
 
     async def _static_limit(self, it: Visit, live: Arrived, functions: Mapping[str, int]) -> int:
-        """How far below the thread pointer its static blocks lie, in bytes (ELF TLS, 3)."""
+        """How far from the thread pointer its static blocks lie at most, in bytes (ELF TLS, 3)."""
         if not self._static_size and "_dl_get_tls_static_info" in functions:
             place = live.spare
             arguments = [place, place + _WORD]
@@ -90,9 +94,9 @@ def _read(it: Visit, message: int, memory: int, size: int) -> tuple[Sequence[Loa
     return found, added, removed
 
 
-def _relative(it: LoadedObject, thread_pointer: int, limit: int) -> LoadedObject:
-    """With the place of its block from the thread pointer on where it is the same in all threads, and else 0."""
-    place = it.tls_block - thread_pointer if it.tls_block else 0
-    return LoadedObject(
-        it.name, it.base, it.headers, it.header_count, it.tls_module, place if -limit < place < 0 else 0
-    )
+def _placed(it: LoadedObject, thread_pointer: int, static: range) -> LoadedObject:
+    """With its block as it lies to NOMINAL_THREAD_POINTER, if that is among the places, relative to the thread pointer,
+    that are the same in all threads; else without."""
+    place = it.tls_block - thread_pointer
+    block = NOMINAL_THREAD_POINTER + place if it.tls_block and place in static else 0
+    return replace(it, tls_block=block)

@@ -18,7 +18,7 @@ from liveso.process.descriptors import process_descriptor
 from liveso.process.emulation import require_not_translated, require_own_program
 from liveso.process.freeze import write_used
 from liveso.process.kept_record import make_rooms, read_record, write_record
-from liveso.process.list_of_objects import ListOfObjects
+from liveso.process.list_of_objects import NOMINAL_THREAD_POINTER, ListOfObjects
 from liveso.process.mapped import MappedObjects, mapped_now
 from liveso.process.memory_map import Protections
 from liveso.process.protocol import Transaction
@@ -88,7 +88,7 @@ class Visited:
         settings = {
             name: value for name, value in proc.environment(self._pid, self._thread).items() if name.startswith("LIVE_")
         }
-        return Hello(self._thread, 0, 0, settings)
+        return Hello(self._thread, 0, NOMINAL_THREAD_POINTER, settings)
 
     def _looked_at(self) -> tuple[dict[str, int], Arrived | None]:
         objects = mapped_now(self._pid, self._machine)
