@@ -56,8 +56,8 @@ demo: all
 	@$(MAKE) --no-print-directory -C examples/pybind11_extension demo
 	@$(MAKE) --no-print-directory -C examples/orbits demo
 
-# two workers more than processors, for many tests wait; TESTS: which files, or options of pytest
-PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 2)) --dist loadgroup
+# one worker more than processors, for many tests wait; TESTS: which files, or options of pytest
+PYTEST := $(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist loadgroup
 
 test: all live-aarch64.so live-riscv64.so
 	@PYTHON=$(PYTHON) tools/system-packages test

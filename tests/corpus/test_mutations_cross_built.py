@@ -73,7 +73,7 @@ def folder(shared: Path) -> Path:
 
 
 def builds(mutation: Mutation, target: str) -> list[Build]:
-    found = sample(BUILDS, (*HARMFUL, *HARMLESS).index(mutation), share=6)
+    found = sample(BUILDS, (*HARMFUL, *HARMLESS).index(mutation), share=3)
     return [replace(build, target=target) for build in found]
 
 

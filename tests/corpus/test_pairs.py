@@ -30,14 +30,11 @@ FLAGS = {"init_function": ("-Wl,-init,ini",)}
 NAMED = {
     "hash_of_another_order": "changed-hash",
     "hash_of_another_factor": "changed-hash",
-    "buffer_is_made_with_the_object": "lost-mark",
-    "hash_is_computed_with_the_object": "lost-mark",
     "bits_from_the_other_end": "shared-computation",
     "bucket_by_other_bits": "shared-computation",
     "wheel_of_longer_steps": "shared-computation",
 }
-"""What is named by the rule, and accepted where nothing else refuses it: nobody can tell whether objects keep it, or
-whether a check that is gone was of any use."""
+"""What is named by the rule, and accepted where nothing else refuses it: nobody can tell whether objects keep it."""
 
 NOTHING_TO_RUN = {"constructor_behind_a_pointer", "constructor_in_a_callee"}
 """Clang runs these constructors when it compiles: the variables start with what they would leave."""

@@ -11,7 +11,6 @@ from liveso.code.instructions import Code, Instruction, frame_registers
 from liveso.code.operations import (
     ADDS,
     BIT_NUMBERS,
-    COMPARES,
     FACTORS,
     FIELDS,
     HIDE,
@@ -125,7 +124,7 @@ class State:
         if spot.width >= _INT and how in (How.SHIFT, How.ORDER) and is_told:
             signed_number = is_signed(name, condition(self.code, self.index) if how is How.ORDER else "")
         if constant is None:
-            told = (name,) if (how is How.ADD and changes) or name in COMPARES else ()
+            told = (name,) if how is How.ADD and changes else ()
             self.add(address, spot, How.READ, None, told, is_float=False, changes=changes, signed_number=signed_number)
             return
         number = 1 << (constant & 63) if name in BIT_NUMBERS else signed(constant, spot.width)

@@ -39,11 +39,11 @@ class How(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Use:
     """What the instruction at `address` does with `spot`. `constant` is the one it does it with, with sign. `what`
-    describes what it stores there (Value.described, or the last operation with a constant), the arguments of a
-    call, or the operation without a constant that it is READ by, an addition or a comparison. `is_float`: as a
-    floating-point number; False where as a whole number, None where that is not told. `is_fresh`: in an object that
-    a function just returned. `changes`: it leaves another value there. `is_element`: in an array, with an index.
-    `is_signed`: as a number that may be below zero; False where as one that may not, None where that is not told."""
+    describes what it stores there (Value.described, or the last operation with a constant), or the arguments of a call.
+    `is_float`: as a floating-point number; False where as a whole number, None where that is not told. `is_fresh`: in
+    an object that a function just returned. `changes`: it leaves another value there. `is_element`: in an array,
+    with an index. `is_signed`: as a number that may be below zero; False where as one that may not, None where that is
+    not told."""
 
     address: int
     spot: Spot

@@ -20,7 +20,6 @@ from liveso.verdict import (
     encoded_members,
     layout_rules,
     lock_kinds,
-    lost_marks,
     meaning_rules,
     new_counters,
     number_signs,
@@ -53,7 +52,6 @@ LAYERS: dict[str, tuple[Rule, ...]] = {
         encoded_members.members_keep_their_form,
         turned_counters.counters_keep_their_direction,
         turned_orders.orders_keep_their_direction,
-        lost_marks.marks_stay_known,
         shared_computations.computations_stay_the_same,
     ),
 }
