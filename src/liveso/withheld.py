@@ -53,7 +53,8 @@ class _Reader(Thread):
         try:
             return question()
         finally:
-            self._asks_since = None
+            with self._turn:
+                self._asks_since = None
 
     def leave(self, patience: float) -> bool:
         """Let its act ask nothing more, if one question took longer than `patience` seconds; whether that is so."""
