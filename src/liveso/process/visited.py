@@ -26,7 +26,7 @@ from liveso.process.safe_visit import kept_errors, safe_visit
 from liveso.process.standard_error import say
 from liveso.process.unseen import open_unseen
 from liveso.process.visit import Visit
-from liveso.process.withheld import MemoryWithheld, in_one_go
+from liveso.process.withheld import in_one_go
 from liveso.process.written import read_ranges, write_memory, write_unused
 
 _LONGEST_NAME = 1 << 15  # bytes
@@ -198,12 +198,7 @@ class Visited:
             self._list.forget()
 
     async def read(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
-        try:
-            return read_ranges(self._pid, self._thread, list(ranges))
-        except TargetError as error:
-            if not isinstance(error, MemoryWithheld) and not proc.has_memory(self._pid):
-                raise TargetGone(f"process {self._pid} has ended") from error
-            raise
+        return read_ranges(self._pid, self._thread, list(ranges))
 
     async def open(self, path: str, mode: int) -> Opened:
         return await self._open(path, mode, "")
@@ -244,14 +239,13 @@ class Visited:
         return TargetError(f"the dynamic linker says: {await loader_error(it, self._functions, self._live.place)}")
 
     async def commit(self, transaction: Transaction, planned_on: ObjectList) -> bool:
-        if transaction.is_used and len(transaction.words):
-            async with self._visit() as it:
-                await self._require(it, planned_on)
-            await write_used(self._pid, transaction)
-            await self._remember(transaction.record)
-            return True
         if transaction.is_used:
-            await self._require_same(planned_on)
+            if len(transaction.words):
+                async with self._visit() as it:
+                    await self._require(it, planned_on)
+                await write_used(self._pid, transaction)
+            else:
+                await self._require_same(planned_on)
             await self._remember(transaction.record)
             return True
         await asyncio.to_thread(write_unused, self._pid, self._thread, transaction)
