@@ -1,7 +1,11 @@
 #include "fill.h"
 
+#ifndef NUMBER
+#define NUMBER long
+#endif
+
 struct heap {
-	long *values;
+	NUMBER *values;
 	int count;
 };
 #ifdef NEW
@@ -9,7 +13,7 @@ struct heap {
 #else
 #define ABOVE(a, b) ((a) < (b))
 #endif
-API void heap_push(struct heap *h, long value)
+API void heap_push(struct heap *h, NUMBER value)
 {
 	int at = h->count++;
 	while (at > 0 && ABOVE(value, h->values[(at - 1) / 2])) {
@@ -18,9 +22,9 @@ API void heap_push(struct heap *h, long value)
 	}
 	h->values[at] = value;
 }
-API long heap_pop(struct heap *h)
+API NUMBER heap_pop(struct heap *h)
 {
-	long top = h->values[0], last = h->values[--h->count];
+	NUMBER top = h->values[0], last = h->values[--h->count];
 	int at = 0;
 	for (;;) {
 		int below = 2 * at + 1;
